@@ -1,0 +1,1 @@
+//! When to refresh: functions of life, now, jitter and failures.

@@ -1,0 +1,1 @@
+//! The product's tests on real parts. One crate, so that it links once; one module per subject.

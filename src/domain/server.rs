@@ -283,10 +283,9 @@ fn canonical_host(host: &str) -> Result<String, ServerFault> {
     }
     match Host::parse(host).map_err(|_| ServerFault::Host)? {
         Host::Ipv4(address) if address.to_string() == host => Ok(address.to_string()),
-        Host::Ipv4(_) => Err(ServerFault::Host),
         address @ Host::Ipv6(_) => Ok(address.to_string()),
         Host::Domain(name) if is_dns_name(&name) => Ok(name),
-        Host::Domain(_) => Err(ServerFault::Host),
+        Host::Ipv4(_) | Host::Domain(_) => Err(ServerFault::Host),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod kind;
 pub mod login;
 pub mod problem;
 pub mod reason;

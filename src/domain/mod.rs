@@ -3,6 +3,8 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod exchange;
+pub mod life;
 pub mod login;
 pub mod problem;
 pub mod reason;

@@ -1,1 +1,3 @@
-//! To come.
+//! Files, network, AWS, processes, the clock: where the product meets the machine.
+
+pub mod clock;

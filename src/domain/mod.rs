@@ -4,6 +4,8 @@
 pub mod credential;
 pub mod declaration;
 pub mod kind;
+pub mod exchange;
+pub mod life;
 pub mod login;
 pub mod problem;
 pub mod reason;

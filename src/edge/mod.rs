@@ -9,3 +9,6 @@ pub mod paths;
 pub mod socket;
 pub mod stored;
 pub mod sys;
+//! Files, network, AWS, processes, the clock: where the product meets the machine.
+
+pub mod clock;

@@ -10,7 +10,7 @@ use super::reason::{DeclarationReason, SourceReason};
 use super::secret::Secret;
 use super::server::Server;
 use super::source::Source;
-use super::variable::{self, Field};
+use super::variable;
 
 mod judge;
 mod naming;

@@ -4,6 +4,7 @@
 pub mod credential;
 pub mod declaration;
 pub mod discovery;
+pub mod kind;
 pub mod layers;
 pub mod login;
 pub mod problem;

@@ -137,7 +137,7 @@ impl Judge<'_> {
         let has_user = self.is_set(Field::User);
         let has_password = self.is_set(Field::Password) || self.is_set(Field::PasswordFile);
         let may_be_ecr = server.is_none_or(is_ecr);
-        if !has_user && !has_password && may_be_ecr && !self.is_set(Field::SessionToken) {
+        if !has_user && !has_password && may_be_ecr && !self.means_keys() {
             let source = self.set.values.get(&Field::Server)?.source.to_owned();
             return Some((Identity::Aws(self.aws(None)), source));
         }
@@ -157,6 +157,13 @@ impl Judge<'_> {
             Identity::Password { user, password }
         };
         Some((identity, source))
+    }
+
+    /// Whether keys were meant, though none is set: a session token or a misspelling says so.
+    fn means_keys(&self) -> bool {
+        let mut alike = self.set.look_alikes.iter();
+        self.is_set(Field::SessionToken)
+            || alike.any(|(field, _)| matches!(field, Field::User | Field::Password))
     }
 
     fn aws(&self, keys: Option<AwsKeys>) -> AwsIdentity {

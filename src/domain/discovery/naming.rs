@@ -8,7 +8,7 @@ use crate::domain::variable::Field;
 
 /// The sets that were meant, sorted by name. Names are case-sensitive; but where `Acme_…_PASSWORD` is
 /// just what `ACME` lacks, it is a misspelling of that set and not a set of its own.
-pub(super) fn settle(sets: BTreeMap<&str, Set<'_>>) -> Vec<Set<'_>> {
+pub(super) fn settle<'a>(sets: BTreeMap<&'a str, Set<'a>>) -> Vec<Set<'a>> {
     let mut groups: BTreeMap<String, Vec<Set<'_>>> = BTreeMap::new();
     for (name, set) in sets {
         groups.entry(name.to_ascii_uppercase()).or_default().push(set);

@@ -1,6 +1,7 @@
 //! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
 
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod lock;
 pub mod memory;
@@ -9,6 +10,3 @@ pub mod paths;
 pub mod socket;
 pub mod stored;
 pub mod sys;
-//! Files, network, AWS, processes, the clock: where the product meets the machine.
-
-pub mod clock;

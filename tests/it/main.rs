@@ -2,4 +2,5 @@
 
 mod registry_real;
 mod server_names;
+mod sources;
 mod support;

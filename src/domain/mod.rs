@@ -3,6 +3,11 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod discovery;
+pub mod kind;
+pub mod exchange;
+pub mod life;
+pub mod layers;
 pub mod login;
 pub mod problem;
 pub mod reason;
@@ -10,4 +15,5 @@ pub mod schedule;
 pub mod secret;
 pub mod server;
 pub mod source;
+pub mod variable;
 pub mod verdict;

@@ -3,6 +3,8 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod docker_config;
+pub mod export;
 pub mod login;
 pub mod problem;
 pub mod reason;

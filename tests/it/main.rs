@@ -1,1 +1,3 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
+
+mod docker_config_edit;

@@ -5,6 +5,7 @@ pub mod credential;
 pub mod declaration;
 pub mod docker_config;
 pub mod export;
+pub mod kind;
 pub mod login;
 pub mod problem;
 pub mod reason;

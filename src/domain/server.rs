@@ -1,15 +1,30 @@
 //! What a registry is called: parsed once, matched on whole labels.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use thiserror::Error;
+use url::Host;
+
+pub use super::kind::{EcrHost, Kind};
 
 /// A registry server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Server {
     name: String,
+    address: Address,
     kind: Kind,
     scheme: Scheme,
+    /// Whether the scheme's own port was spelt out, which makes a key of its own.
+    spelt_port: bool,
+}
+
+/// A host and the port that is spoken to, whether it was written or is the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Address {
+    /// Lower-case ASCII without a trailing dot; IPv6 in brackets.
+    host: String,
+    port: u16,
 }
 
 /// What was said of the transport when the server was declared.
@@ -23,52 +38,62 @@ pub enum Scheme {
     Unstated,
 }
 
-/// The kind of a registry, which decides its rules.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A private AWS ECR registry.
-    Ecr(EcrHost),
-    /// The public AWS ECR gallery.
-    EcrPublic,
-    /// Docker Hub.
-    DockerHub,
-    /// GitHub's container registry.
-    Ghcr,
-    /// Azure's container registry.
-    Acr,
-    /// Google's container registry.
-    Gcr,
-    /// Google's artifact registry.
-    ArtifactRegistry,
-    /// Any other.
-    Generic,
-}
-
-/// What the host name of a private ECR registry says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EcrHost {
-    /// The twelve digits of the AWS account.
-    pub account: String,
-    /// The region, such as `eu-west-1`.
-    pub region: String,
-    /// Whether the FIPS endpoints are meant.
-    pub fips: bool,
-    /// Whether the dual-stack endpoints are meant.
-    pub dual_stack: bool,
-}
-
 /// Why a text is not a server. Never holds the text.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ServerFault {
     /// Nothing, or only blanks.
     #[error("empty server")]
     Empty,
+    /// A line end, a tab, an escape.
+    #[error("it holds a control character")]
+    ControlCharacter,
+    /// `ftp://` and the like.
+    #[error("its scheme is neither https nor http")]
+    Scheme,
+    /// `user:password@host`.
+    #[error("it holds userinfo, which belongs into user and password")]
+    Userinfo,
+    /// No DNS name, no IPv4 address, and no IPv6 address in brackets.
+    #[error("not a host name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// Not a number, or not one from 1 to 65535.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
 }
 
+/// Docker Hub's canonical name, which is the key docker itself looks under.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// What docker logs out of beside Docker Hub; nobody keeps these for it (`docker/cli`).
+const DOCKER_HUB_TOKENS: [&str; 2] = ["v1/access-token", "v1/refresh-token"];
+
 impl Server {
-    /// Parses any form people type. The second value is the path that was dropped, if any.
-    pub fn parse(_declared: &str) -> Result<(Self, Option<String>), ServerFault> {
-        Err(ServerFault::Empty)
+    /// Parses any form people type. The second value is the path that was dropped, if any; `/v1/`
+    /// and `/v2/` belong to how a registry is written and do not count.
+    pub fn parse(declared: &str) -> Result<(Self, Option<String>), ServerFault> {
+        let mut typed = Typed::parse(declared)?;
+        let plain_hub = typed.scheme == Scheme::Http && matches!(typed.port, None | Some(80));
+        if plain_hub && Kind::of_host(&typed.host) == Kind::DockerHub {
+            // Docker Hub speaks TLS, whatever an old manual says: a password is not risked on it.
+            (typed.scheme, typed.port) = (Scheme::Https, None);
+        }
+        let own_port = typed.scheme.port();
+        let spelt_port = typed.port == Some(own_port);
+        let address = Address { host: typed.host, port: typed.port.unwrap_or(own_port) };
+        let kind = match Kind::of_host(&address.host) {
+            Kind::DockerHub if address.port != own_port => Kind::Generic,
+            kind => kind,
+        };
+        let name = match kind {
+            Kind::DockerHub => DOCKER_HUB.to_owned(),
+            _ if address.port == own_port => address.host.clone(),
+            _ => format!("{}:{}", address.host, address.port),
+        };
+        let dropped = match typed.path.as_str() {
+            "" | "v1" | "v2" => None,
+            path => Some(format!("/{path}")),
+        };
+        Ok((Self { name, address, kind, scheme: typed.scheme, spelt_port }, dropped))
     }
 
     /// The canonical name: the lower-case host, with a port where it is not the scheme's own;
@@ -89,23 +114,80 @@ impl Server {
 
     /// The keys under which clients look for its credential.
     pub fn keys(&self) -> Vec<String> {
-        vec![self.name.clone()]
+        let mut keys = vec![self.name.clone()];
+        let host = &self.address.host;
+        if self.kind == Kind::DockerHub {
+            keys.push("docker.io".to_owned());
+            if self.spelt_port {
+                keys.push(format!("docker.io:{}", self.address.port));
+            }
+        } else if self.spelt_port {
+            keys.push(format!("{host}:{}", self.address.port));
+        }
+        keys
     }
 
     /// Whether a client that asks for `asked` means this registry.
+    ///
+    /// Blanks and line ends around it are nothing. A path is passed over, except for the two under
+    /// which docker keeps Docker Hub's own tokens. Who asks with `http://` is never handed what
+    /// must only travel over TLS.
     pub fn answers_to(&self, asked: &str) -> bool {
-        asked == self.name
+        let Ok(typed) = Typed::parse(asked.trim()) else { return false };
+        let may_be_plain =
+            self.scheme == Scheme::Http || (self.scheme == Scheme::Unstated && self.is_loopback());
+        if typed.scheme == Scheme::Http && !may_be_plain {
+            return false;
+        }
+        let meant = match typed.scheme {
+            Scheme::Unstated => self.scheme,
+            stated => stated,
+        };
+        let port = typed.port.unwrap_or(meant.port());
+        if port != self.address.port {
+            return false;
+        }
+        if self.kind == Kind::DockerHub {
+            return Kind::of_host(&typed.host) == Kind::DockerHub
+                && !DOCKER_HUB_TOKENS.contains(&typed.path.as_str());
+        }
+        typed.host == self.address.host
     }
 
     /// The host and port that speak the registry API, as an authority for a URL
     /// (`registry-1.docker.io` for Docker Hub).
     pub fn authority(&self) -> &str {
-        &self.name
+        match self.kind {
+            Kind::DockerHub => "registry-1.docker.io",
+            _ => &self.name,
+        }
+    }
+
+    /// The host that speaks the registry API, without a port; an IPv6 address is in brackets.
+    pub fn host(&self) -> &str {
+        match self.kind {
+            Kind::DockerHub => "registry-1.docker.io",
+            _ => &self.address.host,
+        }
+    }
+
+    /// The port that is spoken to, stated or not.
+    pub fn port(&self) -> u16 {
+        self.address.port
     }
 
     /// Whether the host is a loopback name or address.
     pub fn is_loopback(&self) -> bool {
-        false
+        is_loopback(&self.address.host)
+    }
+}
+
+/// Whether `host`, as it stands in a URL, is `localhost` or a loopback address.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost",
     }
 }
 
@@ -115,18 +197,106 @@ impl fmt::Display for Server {
     }
 }
 
-impl Kind {
-    /// The word for it in `status`.
-    pub fn word(&self) -> &'static str {
+impl Scheme {
+    /// The port that need not be written.
+    fn port(self) -> u16 {
         match self {
-            Self::Ecr(_) => "ecr",
-            Self::EcrPublic => "ecr-public",
-            Self::DockerHub => "docker-hub",
-            Self::Ghcr => "ghcr",
-            Self::Acr => "acr",
-            Self::Gcr => "gcr",
-            Self::ArtifactRegistry => "artifact-registry",
-            Self::Generic => "generic",
+            Self::Http => 80,
+            Self::Https | Self::Unstated => 443,
         }
     }
+}
+
+/// What somebody typed, in its parts.
+struct Typed {
+    scheme: Scheme,
+    host: String,
+    port: Option<u16>,
+    /// Without slashes around it, query and fragment.
+    path: String,
+}
+
+impl Typed {
+    fn parse(text: &str) -> Result<Self, ServerFault> {
+        if text.chars().any(char::is_control) {
+            return Err(ServerFault::ControlCharacter);
+        }
+        let text = text.trim();
+        let (scheme, rest) = match text.split_once("://") {
+            None => (Scheme::Unstated, text),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+            Some(_) => return Err(ServerFault::Scheme),
+        };
+        if rest.is_empty() {
+            return Err(ServerFault::Empty);
+        }
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(ServerFault::Userinfo);
+        }
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let (host, port) = split_port(authority)?;
+        Ok(Self {
+            scheme,
+            host: canonical_host(host)?,
+            port: port.map(parse_port).transpose()?,
+            path: path.trim_matches('/').to_owned(),
+        })
+    }
+}
+
+/// Splits at the colon that is not part of an IPv6 address.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), ServerFault> {
+    if authority.starts_with('[') {
+        let end = authority.find(']').ok_or(ServerFault::Host)? + 1;
+        let (host, rest) = authority.split_at(end);
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(ServerFault::Host),
+        };
+    }
+    match authority.split_once(':') {
+        Some((_, port)) if port.contains(':') => Err(ServerFault::Host),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, ServerFault> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ServerFault::Port);
+    }
+    text.parse().ok().filter(|port| *port != 0).ok_or(ServerFault::Port)
+}
+
+/// The one spelling of a host: lower-case, punycode, addresses in their canonical form.
+///
+/// The URL standard's parser decides, since it is what a request's URL will go through; what it
+/// would quietly turn into another host (`%2e`, `127.1`, a soft hyphen) is refused.
+fn canonical_host(host: &str) -> Result<String, ServerFault> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.contains('%') {
+        return Err(ServerFault::Host);
+    }
+    match Host::parse(host).map_err(|_| ServerFault::Host)? {
+        Host::Ipv4(address) if address.to_string() == host => Ok(address.to_string()),
+        address @ Host::Ipv6(_) => Ok(address.to_string()),
+        Host::Domain(name) if is_dns_name(&name) => Ok(name),
+        Host::Ipv4(_) | Host::Domain(_) => Err(ServerFault::Host),
+    }
+}
+
+/// Letters, digits, hyphens and underscores (Compose's service names have them), in labels and
+/// lengths that DNS can carry (RFC 1035, section 2.3.4).
+fn is_dns_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }

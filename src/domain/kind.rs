@@ -1,0 +1,121 @@
+//! The kinds of registries, told from the host name alone and on whole labels.
+
+/// The kind of a registry, which decides its rules.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A private AWS ECR registry.
+    Ecr(EcrHost),
+    /// The public AWS ECR gallery.
+    EcrPublic,
+    /// Docker Hub.
+    DockerHub,
+    /// GitHub's container registry.
+    Ghcr,
+    /// Azure's container registry.
+    Acr,
+    /// Google's container registry.
+    Gcr,
+    /// Google's artifact registry.
+    ArtifactRegistry,
+    /// Any other.
+    Generic,
+}
+
+/// What the host name of a private ECR registry says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EcrHost {
+    /// The twelve digits of the AWS account.
+    pub account: String,
+    /// The region, such as `eu-west-1`.
+    pub region: String,
+    /// Whether the FIPS endpoints are meant.
+    pub fips: bool,
+    /// Whether the dual-stack endpoints are meant.
+    pub dual_stack: bool,
+}
+
+impl Kind {
+    /// The kind of `host`: lower-case ASCII, without port and trailing dot.
+    ///
+    /// Docker Hub lives on the standard port only, which is for [`super::server::Server`] to know.
+    pub fn of_host(host: &str) -> Self {
+        if let Some(ecr) = EcrHost::parse(host) {
+            return Self::Ecr(ecr);
+        }
+        match host {
+            "docker.io" | "index.docker.io" | "registry-1.docker.io" => Self::DockerHub,
+            "ghcr.io" => Self::Ghcr,
+            "public.ecr.aws" | "ecr-public.aws.com" => Self::EcrPublic,
+            "gcr.io" | "us.gcr.io" | "eu.gcr.io" | "asia.gcr.io" => Self::Gcr,
+            _ if is_below(host, &["azurecr.io", "azurecr.cn", "azurecr.us"]) => Self::Acr,
+            _ if is_artifact_registry(host) => Self::ArtifactRegistry,
+            _ => Self::Generic,
+        }
+    }
+
+    /// The word for it in `status`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ecr(_) => "ecr",
+            Self::EcrPublic => "ecr-public",
+            Self::DockerHub => "docker-hub",
+            Self::Ghcr => "ghcr",
+            Self::Acr => "acr",
+            Self::Gcr => "gcr",
+            Self::ArtifactRegistry => "artifact-registry",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// The domains of ECR's partitions (`awslabs/amazon-ecr-credential-helper`, `ecr-login/api/client.go`).
+const ECR_DOMAINS: [&str; 9] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "on.aws",
+    "on.amazonwebservices.com.cn",
+    "sc2s.sgov.gov",
+    "c2s.ic.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+];
+
+impl EcrHost {
+    /// Reads `ACCOUNT.dkr.ecr[-fips].REGION.DOMAIN` and `ACCOUNT.dkr-ecr[-fips].REGION.DOMAIN`.
+    fn parse(host: &str) -> Option<Self> {
+        let (account, rest) = host.split_once('.')?;
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let (dashed, rest) = match rest.strip_prefix("dkr-ecr") {
+            Some(rest) => (true, rest),
+            None => (false, rest.strip_prefix("dkr.ecr")?),
+        };
+        let (fips, rest) = match rest.strip_prefix("-fips.") {
+            Some(rest) => (true, rest),
+            None => (false, rest.strip_prefix('.')?),
+        };
+        let (region, domain) = rest.split_once('.')?;
+        if region.is_empty() || region.starts_with('-') || !ECR_DOMAINS.contains(&domain) {
+            return None;
+        }
+        let dual_stack = dashed && domain.starts_with("on.");
+        Some(Self { account: account.to_owned(), region: region.to_owned(), fips, dual_stack })
+    }
+}
+
+/// Whether `host` is a name below one of `domains`, with at least one label of its own.
+fn is_below(host: &str, domains: &[&str]) -> bool {
+    domains.iter().any(|domain| {
+        host.strip_suffix(domain)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|own| !own.is_empty())
+    })
+}
+
+/// `LOCATION-docker.pkg.dev`, one label before `pkg.dev`.
+fn is_artifact_registry(host: &str) -> bool {
+    host.strip_suffix("-docker.pkg.dev")
+        .is_some_and(|location| !location.is_empty() && !location.contains('.'))
+}

@@ -1,0 +1,154 @@
+//! A real `docker-registry`, as Debian packages it, with storage, port and configuration of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A running registry; it ends with the value.
+pub(crate) struct Registry {
+    child: Child,
+    port: u16,
+    directory: TempDir,
+}
+
+/// Who may use it.
+pub(crate) enum Auth<'a> {
+    /// Anybody.
+    Open,
+    /// Users and passwords, over Basic.
+    Htpasswd(&'a [(&'a str, &'a str)]),
+    /// Whoever brings a token of this issuer, over Bearer.
+    Token {
+        /// Where tokens are to be had.
+        realm: &'a str,
+        /// The name the registry goes by.
+        service: &'a str,
+        /// Who signs the tokens.
+        issuer: &'a str,
+        /// The issuer's certificate, PEM.
+        certificate: &'a Path,
+    },
+}
+
+/// A certificate and its key, PEM files.
+pub(crate) struct TlsFiles {
+    /// The certificate.
+    pub(crate) certificate: PathBuf,
+    /// Its key.
+    pub(crate) key: PathBuf,
+}
+
+impl Registry {
+    /// Starts one on a free port of 127.0.0.1, and returns once it listens.
+    pub(crate) fn start(auth: &Auth<'_>, tls: Option<&TlsFiles>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.yml");
+        std::fs::write(&config, configuration(directory.path(), auth, tls)).unwrap();
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .env_clear()
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry, from the Debian package of that name");
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (say, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                // The log is read to its end, or the registry would stall on a full pipe.
+                let _ = say.send(line);
+            }
+        });
+        let mut said = String::new();
+        while let Ok(line) = heard.recv_timeout(Duration::from_secs(30)) {
+            if let Some(port) = listening_port(&line) {
+                return Self { child, port, directory };
+            }
+            said += &line;
+        }
+        let _ = child.kill();
+        panic!("docker-registry does not listen: {said}");
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn server(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Ends it, as a crash would; the port refuses from now on.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn configuration(directory: &Path, auth: &Auth<'_>, tls: Option<&TlsFiles>) -> String {
+    let storage = directory.join("storage");
+    let mut text = format!(
+        "version: 0.1\nlog: {{level: info}}\n\
+         storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: true}}}}\n\
+         http:\n  addr: 127.0.0.1:0\n  secret: not-a-secret\n"
+    );
+    if let Some(tls) = tls {
+        text += &format!("  tls: {{certificate: {:?}, key: {:?}}}\n", tls.certificate, tls.key);
+    }
+    match auth {
+        Auth::Open => {}
+        Auth::Htpasswd(users) => {
+            let path = directory.join("htpasswd");
+            std::fs::write(&path, users.iter().map(htpasswd_line).collect::<String>()).unwrap();
+            text += &format!("auth: {{htpasswd: {{realm: Registry, path: {path:?}}}}}\n");
+        }
+        Auth::Token { realm, service, issuer, certificate } => {
+            text += &format!(
+                "auth: {{token: {{realm: {realm:?}, service: {service:?}, issuer: {issuer:?}, \
+                 rootcertbundle: {certificate:?}}}}}\n"
+            );
+        }
+    }
+    text
+}
+
+/// One line of the file, made by `htpasswd` with its cheapest bcrypt; the password goes by a pipe,
+/// so that any character can be in it.
+fn htpasswd_line((user, password): &(&str, &str)) -> String {
+    let mut child = Command::new("htpasswd")
+        .args(["-niB", "-C", "4", user])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("htpasswd, from the Debian package apache2-utils");
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "htpasswd refuses {user:?}");
+    format!("{}\n", String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+fn listening_port(line: &str) -> Option<u16> {
+    let (_, after) = line.split_once("listening on 127.0.0.1:")?;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}

@@ -3,4 +3,5 @@
 mod docker_config_edit;
 mod registry_real;
 mod server_names;
+mod sources;
 mod support;

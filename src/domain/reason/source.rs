@@ -15,6 +15,12 @@ pub enum SourceReason {
         /// Where the fault is, without the text.
         fault: String,
     },
+    /// There is nothing in a file that should hold a value.
+    #[error("{path} is empty")]
+    Empty {
+        /// The file.
+        path: String,
+    },
     /// The file could not be read.
     #[error("{path} could not be read: {fault}")]
     Unreadable {
@@ -30,6 +36,7 @@ impl SourceReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "file-malformed",
+            Self::Empty { .. } => "file-empty",
             Self::Unreadable { .. } => "file-unreadable",
         }
     }
@@ -38,6 +45,7 @@ impl SourceReason {
     pub fn fix(&self) -> String {
         match self {
             Self::Malformed { path, .. } => format!("write {path} anew, whole"),
+            Self::Empty { path } => format!("write the value into {path}"),
             Self::Unreadable { path, .. } => format!("make {path} readable for the agent's user"),
         }
     }

@@ -1,0 +1,3 @@
+//! Where variables come from, and what is made of them.
+
+mod discovery;

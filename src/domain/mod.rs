@@ -3,13 +3,13 @@
 
 pub mod credential;
 pub mod declaration;
-pub mod docker_config;
-pub mod export;
 pub mod discovery;
-pub mod kind;
+pub mod docker_config;
 pub mod exchange;
-pub mod life;
+pub mod export;
+pub mod kind;
 pub mod layers;
+pub mod life;
 pub mod login;
 pub mod problem;
 pub mod reason;

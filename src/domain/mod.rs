@@ -3,6 +3,10 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod discovery;
+pub mod docker_config;
+pub mod exchange;
+pub mod export;
 pub mod difference;
 pub mod docker_config;
 pub mod export;

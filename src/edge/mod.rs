@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod docker_config;
 pub mod lock;
 pub mod memory;
 pub mod passwd;

@@ -3,9 +3,14 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod difference;
+pub mod docker_config;
+pub mod export;
 pub mod discovery;
+pub mod exchange;
 pub mod kind;
 pub mod layers;
+pub mod life;
 pub mod login;
 pub mod problem;
 pub mod reason;

@@ -1,1 +1,12 @@
-//! To come.
+//! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
+
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod lock;
+pub mod memory;
+pub mod passwd;
+pub mod paths;
+pub mod socket;
+pub mod stored;
+pub mod sys;

@@ -1,0 +1,102 @@
+//! The process itself: what it inherits, what it may do, what it becomes.
+//!
+//! The only room with `unsafe` in it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+
+use super::passwd::User;
+use crate::domain::secret::Secret;
+
+/// The program that is running, also after its file was replaced.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Takes charge of every descriptor beyond standard error that this process was started with.
+/// None of them reaches a child; [`take_inherited`] hands out those that were meant for us.
+///
+/// Call it first thing in `main`, before any file is opened.
+pub fn adopt_inherited() -> io::Result<()> {
+    // SAFETY: `main` calls this before anything has opened a descriptor, so no other owner exists.
+    #[expect(unsafe_code, reason = "descriptors from outside have no owner until one is declared")]
+    unsafe {
+        init_inherited_fds()
+    }
+}
+
+/// The inherited descriptor `fd`, closed on exec like any other from here on.
+pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    take_fd_ownership(fd).map_err(io::Error::other)
+}
+
+/// The owner of a descriptor that the kernel has just put into this process with a message.
+pub(super) fn own(received: RawFd) -> OwnedFd {
+    // SAFETY: recvmsg(2) made the descriptor for this call alone; nothing else knows its number.
+    #[expect(unsafe_code, reason = "nix hands received descriptors out as bare numbers")]
+    unsafe {
+        OwnedFd::from_raw_fd(received)
+    }
+}
+
+/// Lets the next program in this process or in a child have `fd` too.
+pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+/// Sets variables of this process's environment for libraries that read them there.
+///
+/// Call it before any thread exists.
+pub fn set_environment(variables: &BTreeMap<String, Secret>) {
+    for (name, value) in variables {
+        // SAFETY: called from `main` before the runtime or any other thread is started.
+        #[expect(unsafe_code, reason = "aws-config and reqwest read the process's environment only")]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        unsafe {
+            std::env::set_var(name, value.reveal());
+        }
+    }
+}
+
+/// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
+/// environment by another process of the same user, no new privileges.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    prctl::set_dumpable(false)?;
+    prctl::set_no_new_privs()?;
+    Ok(())
+}
+
+/// The name `ps` shows, since the program is started through `/proc/self/exe`.
+pub fn set_name(name: &CStr) {
+    // A name that could not be set is no reason to stop.
+    let _ = prctl::set_name(name);
+}
+
+/// Becomes `user` for good: groups, group, user.
+pub fn become_user(user: &User) -> io::Result<()> {
+    let groups: Vec<Gid> = user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+    setgroups(&groups)?;
+    setgid(Gid::from_raw(user.gid))?;
+    setuid(Uid::from_raw(user.uid))?;
+    Ok(())
+}
+
+/// Runs this program anew in this process, with `arguments` and an empty environment.
+pub fn start_over(arguments: &[String]) -> io::Result<Infallible> {
+    let program = CString::new(THIS_PROGRAM)?;
+    let arguments = std::iter::once("registry-agent")
+        .chain(arguments.iter().map(String::as_str))
+        .map(CString::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    let nothing: [&CStr; 0] = [];
+    Ok(execve(&program, &arguments, &nothing)?)
+}

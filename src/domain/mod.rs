@@ -22,5 +22,6 @@ pub mod schedule;
 pub mod secret;
 pub mod server;
 pub mod source;
+pub mod source_file;
 pub mod variable;
 pub mod verdict;

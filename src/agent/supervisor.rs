@@ -55,11 +55,7 @@ pub trait Herald {
 /// Runs agents until one ends by itself with success, or this process is asked to end.
 ///
 /// `foreground` tells agents that an init system watches over the supervisor.
-pub fn supervise(
-    mut estate: Estate,
-    foreground: bool,
-    herald: &mut impl Herald,
-) -> io::Result<()> {
+pub fn supervise(mut estate: Estate, foreground: bool, herald: &mut impl Herald) -> io::Result<()> {
     let signals = catch_signals()?;
     let mut delay = FIRST_DELAY;
     loop {
@@ -84,7 +80,11 @@ pub fn supervise(
 }
 
 /// The arguments by which [`crate::face`] finds the descriptors of an estate again.
-pub fn arguments(command: &str, estate: &Estate, control: Option<&OwnedFd>) -> io::Result<Vec<String>> {
+pub fn arguments(
+    command: &str,
+    estate: &Estate,
+    control: Option<&OwnedFd>,
+) -> io::Result<Vec<String>> {
     let mut arguments = vec![command.to_owned()];
     let mut add = |name: &str, fd: BorrowedFd<'_>| {
         arguments.push(format!("--{name}={}", fd.as_raw_fd()));

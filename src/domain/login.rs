@@ -137,8 +137,9 @@ impl Login {
             Outcome::Rejected => Some(Cause::PasswordRefused),
         };
         self.failures = if cause.is_some() { self.failures.saturating_add(1) } else { 0 };
-        self.due = cause
-            .map(|cause| schedule::retry_at(now, self.failures, cause, verdict.retry_after, jitter));
+        self.due = cause.map(|cause| {
+            schedule::retry_at(now, self.failures, cause, verdict.retry_after, jitter)
+        });
         self.standing = Standing::Judged(verdict.outcome);
         self.reason = verdict.reason;
     }

@@ -4,10 +4,10 @@
 pub mod credential;
 pub mod declaration;
 pub mod discovery;
-pub mod kind;
 pub mod exchange;
-pub mod life;
+pub mod kind;
 pub mod layers;
+pub mod life;
 pub mod login;
 pub mod problem;
 pub mod reason;

@@ -58,7 +58,10 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
 pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     for (name, value) in variables {
         // SAFETY: called from `main` before the runtime or any other thread is started.
-        #[expect(unsafe_code, reason = "aws-config and reqwest read the process's environment only")]
+        #[expect(
+            unsafe_code,
+            reason = "aws-config and reqwest read the process's environment only"
+        )]
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         unsafe {
             std::env::set_var(name, value.reveal());

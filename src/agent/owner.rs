@@ -1,7 +1,6 @@
 //! The one owner of the logins. Everything that changes them passes through its loop: commands of
 //! the API, changed files, results of work, instants that have come.
 
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -66,7 +65,16 @@ pub struct Owner {
 
 impl Owner {
     /// Reads and publishes everything, reports that, and works until it is to end.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> End {
+    pub async fn run(
+        mut self,
+        commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) -> (End, Keeper) {
+        let end = self.work(commands, stop).await;
+        (end, self.keeper)
+    }
+
+    async fn work(&mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> End {
         if self.take_stock().await {
             return End::Restart;
         }
@@ -78,7 +86,7 @@ impl Owner {
             let restart = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stopped,
-                Some(done) = self.worker.next() => self.take_results(done).await,
+                Some(done) = self.worker.next() => { self.take_results(done).await; false }
                 Some(command) = commands.recv() => self.obey(command).await,
                 () = self.gatherer.changed() => self.take_stock().await,
                 () = self.publisher.disturbed() => { self.repair().await; false }
@@ -147,7 +155,7 @@ impl Owner {
     }
 
     /// Takes one result, and those that are there already, so that many are shown and kept at once.
-    async fn take_results(&mut self, first: Done) -> bool {
+    async fn take_results(&mut self, first: Done) {
         let now = self.clock.now();
         let mut next = Some(first);
         let mut tokens = false;
@@ -168,7 +176,6 @@ impl Owner {
             self.publish().await;
         }
         self.keeper.keep(&self.gatherer, &self.ledger);
-        false
     }
 
     /// An instant has come, or the clock was set.
@@ -231,8 +238,3 @@ async fn wait_until(clock: &Clock, due: Option<Timestamp>) {
         None => std::future::pending().await,
     }
 }
-
-/// What is under way, by what it is for.
-pub(super) type UnderWay = HashMap<String, u64>;
-/// Declarations by name.
-pub(super) type ByName = BTreeMap<String, u64>;

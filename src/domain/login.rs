@@ -1,11 +1,12 @@
 //! The agent's record of one registry, and how answers change it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::credential::Credential;
 use super::declaration::{Declaration, Identity};
-use super::reason::Reason;
+use super::problem::Problem;
+use super::reason::{Reason, LoginReason};
 use super::schedule::{self, Cause};
 use super::token_life;
 use super::verdict::{Outcome, Verdict};
@@ -174,8 +175,69 @@ impl Login {
         }
     }
 
-    /// When the state changes by itself, because a token ends.
-    pub fn ends_at(&self) -> Option<Timestamp> {
-        self.credential.as_ref()?.serves_until()
+    /// The instants at which what is shown of it changes by itself: a token ends, or is about to.
+    pub fn turns_at(&self) -> impl Iterator<Item = Timestamp> {
+        let end = self.credential.as_ref().and_then(Credential::serves_until);
+        let warning = self.warns_at();
+        [warning, end].into_iter().flatten()
+    }
+
+    /// The registry is not asked, because the configuration says so.
+    pub fn not_asked(&mut self) {
+        self.standing = Standing::Judged(Outcome::Unverified);
+        let server = self.declaration.server.name().to_owned();
+        self.reason = Some(LoginReason::NotAsked { server }.into());
+    }
+
+    /// Whether it is the user's own `docker login`.
+    pub fn is_stored(&self) -> bool {
+        self.declaration.is_stored()
+    }
+
+    /// Why it is not `ready` at `now`, or what to keep in mind although it is.
+    pub fn reason_at(&self, now: Timestamp) -> Option<Reason> {
+        match self.state(now) {
+            State::Expired => Some(self.reason.clone().unwrap_or_else(|| self.death())),
+            _ => self.reason.clone(),
+        }
+    }
+
+    /// A token that was pasted in dies and nobody can renew it: a problem from an hour before.
+    pub fn problem(&self, now: Timestamp) -> Option<Problem> {
+        let expires_at = self.credential.as_ref()?.expires_at?;
+        if self.warns_at()? > now {
+            return None;
+        }
+        let reason = if expires_at <= now {
+            self.death()
+        } else {
+            LoginReason::TokenEnds {
+                server: self.declaration.server.name().to_owned(),
+                at: expires_at.to_string(),
+            }
+            .into()
+        };
+        Some(Problem {
+            name: self.declaration.name.clone(),
+            source: Some(self.declaration.source.clone()),
+            reason,
+        })
+    }
+
+    fn warns_at(&self) -> Option<Timestamp> {
+        if matches!(self.declaration.identity, Identity::Aws(_)) {
+            return None;
+        }
+        let end = self.credential.as_ref()?.expires_at?;
+        Some(end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(end))
+    }
+
+    fn death(&self) -> Reason {
+        let end = self.credential.as_ref().and_then(|credential| credential.expires_at);
+        LoginReason::TokenEnded {
+            server: self.declaration.server.name().to_owned(),
+            at: end.map_or_else(String::new, |end| end.to_string()),
+        }
+        .into()
     }
 }

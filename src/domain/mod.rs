@@ -3,6 +3,9 @@
 
 pub mod credential;
 pub mod declaration;
+pub mod difference;
+pub mod docker_config;
+pub mod export;
 pub mod discovery;
 pub mod exchange;
 pub mod kind;

@@ -112,6 +112,11 @@ pub struct EventDocument {
     pub detail: String,
 }
 
+/// The code of an error about a server that the agent knows nothing of.
+pub const UNKNOWN_REGISTRY: &str = "unknown-registry";
+/// The code of an error about a credential that the agent has and does not serve.
+pub const WITHHELD: &str = "credential-withheld";
+
 /// An error, as RFC 9457 has it (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemDocument {

@@ -11,6 +11,7 @@ pub mod difference;
 pub mod docker_config;
 pub mod export;
 pub mod discovery;
+pub mod ecr_token;
 pub mod exchange;
 pub mod kind;
 pub mod layers;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, RawFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use crate::agent::supervisor::{self, AGAIN};
 use crate::agent::{self, Ending, Setup, gather::Gatherer};
 use crate::edge::clock::Clock;
 use crate::edge::paths::Paths;
-use crate::edge::sources::FileSources;
+use crate::edge::sources::{CODESPACES_DIR, FileSources};
 use crate::edge::{config, lock, memory, sys};
 use crate::wire::memory::Memory;
 
@@ -45,7 +46,8 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let config = config::load(&paths.config_files())?;
     log(&config.log_level);
     let mut memory = read(&estate.memory)?;
-    let files = FileSources::new(&config, &paths);
+    let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
+    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
     gatherer.open_stored(paths.state_dir());
     // Before any thread exists, for the libraries that look there.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::output;
+use crate::domain::difference::Difference;
 use super::start::{ensure, matching_environment};
 use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
@@ -30,13 +31,7 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let lists =
-        [("added", &answer.added), ("changed", &answer.changed), ("removed", &answer.removed)];
-    if lists.iter().all(|(_, names)| names.is_empty()) {
-        writeln!(out, "nothing changed")?;
-    }
-    for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
-        writeln!(out, "{what}: {}", names.join(", "))?;
-    }
+    let EnvironmentAnswer { added, changed, removed } = answer;
+    writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
     Ok(ExitCode::SUCCESS)
 }

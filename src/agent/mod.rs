@@ -75,7 +75,8 @@ pub enum Ending {
     Orphaned(OwnedFd),
 }
 
-/// Serves until told to stop, until another environment is needed, or until the supervisor dies.
+/// Serves until told to stop, until another environment is needed, or until the supervisor dies. The
+/// agent lives on one thread, since it mostly waits: call it on a `LocalSet`.
 pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let events = Events::default();
     let stop = CancellationToken::new();
@@ -98,7 +99,7 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let supervisor = AsyncFd::with_interest(setup.control, Interest::READABLE)?;
-    let mut owner = tokio::spawn(owner.run(orders, stop.clone()));
+    let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.
     let mut served = shared.view.clone();

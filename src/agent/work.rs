@@ -66,7 +66,7 @@ impl Worker {
     /// Asks AWS for a token.
     pub fn exchange(&mut self, key: ExchangeKey) {
         let (http, clock, slots) = (self.http.clone(), self.clock.clone(), self.slots.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
             let result = match http.aws_client() {
                 Ok(client) => aws::exchange(&client, &key, &clock).await,
@@ -80,7 +80,7 @@ impl Worker {
     pub fn verify(&mut self, verification: Verification) {
         let (http, slots) = (self.http.clone(), self.slots.clone());
         let realms = self.realms(&verification.server);
-        self.tasks.spawn(async move {
+        self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
             let question = Question {
                 server: &verification.server,

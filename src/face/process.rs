@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tokio::task::LocalSet;
 
 use super::cli::Fds;
 use super::start::{Starter, inherit};
@@ -63,7 +64,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
         clock: Clock::system(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ending = runtime.block_on(agent::run(setup));
+    let ending = LocalSet::new().block_on(&runtime, agent::run(setup));
     drop(runtime);
     match ending? {
         Ending::Stopped => Ok(ExitCode::SUCCESS),

@@ -98,7 +98,7 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = AsyncFd::with_interest(setup.control, Interest::READABLE)?;
+    let supervisor = AsyncFd::register_with_interest(setup.control, Interest::READABLE)?;
     let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, ExitCode, Stdio};
@@ -244,9 +244,4 @@ pub fn inherit(fds: super::cli::Fds) -> io::Result<Estate> {
         listener: UnixListener::from(sys::take_inherited(fds.listener)?),
         memory: sys::take_inherited(fds.memory)?,
     })
-}
-
-/// Keeps `fd` from being mistaken for a borrowed one.
-pub(super) fn raw(fd: &impl AsFd) -> i32 {
-    fd.as_fd().as_raw_fd()
 }

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -98,7 +97,7 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = AsyncFd::register_with_interest(setup.control, Interest::READABLE)?;
+    let supervisor = AsyncFd::new(setup.control)?;
     let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,7 @@ fn launch(paths: &Paths, lock: File) -> anyhow::Result<()> {
     arguments.push(format!("--report={}", theirs.as_raw_fd()));
     sys::keep_across_exec(&theirs)?;
     Command::new(sys::THIS_PROGRAM)
+        .arg0("registry-agent")
         .args(arguments)
         .env_clear()
         .envs(paths.environment())

@@ -1,6 +1,7 @@
 //! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
 
 pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod docker_config;

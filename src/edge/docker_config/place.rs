@@ -71,7 +71,7 @@ fn changes_device(path: &Path) -> bool {
     path.parent().is_some_and(|above| device(path).is_some_and(|d| device(above) != Some(d)))
 }
 
-/// The fifth field of each line (proc_pid_mountinfo(5)).
+/// The fifth field of each line (`proc_pid_mountinfo(5)`).
 fn mount_points(list: &str) -> impl Iterator<Item = PathBuf> {
     list.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped)
 }

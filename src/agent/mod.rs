@@ -81,7 +81,7 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, orders) = mpsc::channel(64);
-    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.gatherer)?;
+    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.gatherer);
     let owner = Owner {
         clock: setup.clock.clone(),
         gatherer: setup.gatherer,

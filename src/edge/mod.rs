@@ -1,5 +1,6 @@
 //! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
 
+pub mod aws;
 pub mod client;
 pub mod clients;
 pub mod clock;

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
@@ -70,6 +71,24 @@ pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     }
 }
 
+/// Leaves this process, and those it starts, with no more than `environment`.
+///
+/// Call it before any thread exists.
+pub fn replace_environment(environment: &[(&'static str, OsString)]) {
+    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: called from `main` before the runtime or any other thread is started.
+    #[expect(unsafe_code, reason = "children take over the process's environment")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in environment {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
 /// Whether some process has `file`, which is open for reading only, open for writing. The kernel
 /// tells by refusing a read lease (fcntl(2), `F_SETLEASE`); where it grants none at all, on a network
 /// file system or on another user's file, the answer is no.
@@ -122,13 +141,19 @@ pub fn become_user(user: &User) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs this program anew in this process, with `arguments` and an empty environment.
-pub fn start_over(arguments: &[String]) -> io::Result<Infallible> {
+/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+pub fn start_over(
+    arguments: &[String],
+    environment: &[(&'static str, OsString)],
+) -> io::Result<Infallible> {
     let program = CString::new(THIS_PROGRAM)?;
     let arguments = std::iter::once("registry-agent")
         .chain(arguments.iter().map(String::as_str))
         .map(CString::new)
         .collect::<Result<Vec<_>, _>>()?;
-    let nothing: [&CStr; 0] = [];
-    Ok(execve(&program, &arguments, &nothing)?)
+    let environment = environment
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(execve(&program, &arguments, &environment)?)
 }

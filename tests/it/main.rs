@@ -1,5 +1,6 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
+mod clients;
 mod docker_config_edit;
 mod docker_config_file;
 mod registry_real;

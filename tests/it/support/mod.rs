@@ -1,3 +1,5 @@
 //! What several modules of tests need.
 
+pub(crate) mod desk;
+pub(crate) mod engine;
 pub(crate) mod registry;

@@ -1,18 +1,15 @@
 //! Keeps the docker configuration pointing at the helper.
 
-use std::path::PathBuf;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::events::Events;
 use super::gather::Gatherer;
-use crate::domain::docker_config::{Ours, Wanted};
+use crate::domain::docker_config::Wanted;
 use crate::domain::problem::Problem;
 use crate::domain::reason::PublishReason;
 use crate::edge::config::{Config, Mode};
 use crate::edge::docker_config::DockerConfig;
 use crate::edge::paths::Paths;
-use crate::edge::published;
 use crate::edge::watch::Watcher;
 
 /// Entries that others drop are put back at most this often.
@@ -22,8 +19,6 @@ const REPAIR_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 pub struct Publisher {
     file: DockerConfig,
     mode: Mode,
-    state_dir: PathBuf,
-    ours: Ours,
     wanted: Wanted,
     faults: Vec<PublishReason>,
     watch: Watcher,
@@ -35,13 +30,9 @@ impl Publisher {
     /// A publisher for the configuration that the agent's environment names.
     pub fn new(config: &Config, paths: &Paths, gatherer: &Gatherer) -> Self {
         let path = paths.docker_config_file(gatherer.process_variable("DOCKER_CONFIG"));
-        let state_dir = paths.state_dir();
-        let ours = published::read(&state_dir, &path);
         Self {
-            file: DockerConfig::new(path, config.publish_to_mounts),
+            file: DockerConfig::new(path, config.publish_to_mounts, &paths.state_dir()),
             mode: config.mode,
-            state_dir,
-            ours,
             wanted: Wanted::default(),
             faults: Vec::new(),
             watch: Watcher::default(),
@@ -104,7 +95,7 @@ impl Publisher {
     fn write(&mut self, now: Timestamp, events: &Events) {
         self.repair_at = None;
         let subject = self.file.path().display().to_string();
-        match self.file.publish(&self.wanted, &self.ours) {
+        match self.file.publish(&self.wanted) {
             Ok(outcome) => {
                 if outcome.changed {
                     self.written_at = Some(now);
@@ -113,10 +104,6 @@ impl Publisher {
                 for key in &outcome.repaired {
                     let detail = format!("{key}, which another program had dropped");
                     events.note(now, "repaired", &subject, detail);
-                }
-                if outcome.ours != self.ours {
-                    self.ours = outcome.ours;
-                    self.remember();
                 }
                 self.faults = outcome.conflicts;
             }
@@ -139,12 +126,5 @@ impl Publisher {
             .map(String::as_str)
             .collect();
         if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
-    }
-
-    /// So that entries of ours are known as ours after the container was started again.
-    fn remember(&self) {
-        if let Err(error) = published::write(&self.state_dir, self.file.path(), &self.ours) {
-            tracing::warn!("what was published cannot be remembered: {error}");
-        }
     }
 }

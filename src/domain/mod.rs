@@ -3,16 +3,12 @@
 
 pub mod credential;
 pub mod declaration;
-pub mod discovery;
-pub mod docker_config;
-pub mod exchange;
-pub mod export;
 pub mod difference;
-pub mod docker_config;
-pub mod export;
 pub mod discovery;
+pub mod docker_config;
 pub mod ecr_token;
 pub mod exchange;
+pub mod export;
 pub mod kind;
 pub mod layers;
 pub mod life;

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod docker_config;

@@ -40,14 +40,29 @@ pub(super) fn stations(path: &Path) -> Vec<PathBuf> {
     stations
 }
 
-/// Whether the file, which is a resolved path, or its directory is a mount of its own. The kernel's
-/// list tells; where it cannot be read, another device than the directory above does.
-pub(super) fn is_mount(file: &Path) -> bool {
-    let directory = file.parent().unwrap_or(file);
-    match fs::read_to_string("/proc/self/mountinfo") {
-        Ok(list) => mount_points(&list)
-            .any(|point| point == file || (point == directory && point.parent().is_some())),
-        Err(_) => changes_device(file) || changes_device(directory),
+/// Where a file stands in the tree of mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mount {
+    /// On the mount that its surroundings are on.
+    Same,
+    /// In a directory that is a mount of its own.
+    Directory,
+    /// It is a mount of its own.
+    File,
+}
+
+/// What mount a file, given by its resolved path, is on. The kernel's list tells; where it cannot be
+/// read, another device than the directory above does.
+pub(super) fn mount_of(file: &Path) -> Mount {
+    let list = fs::read_to_string("/proc/self/mountinfo").ok();
+    let is_point = |path: &Path| match &list {
+        Some(list) => path.parent().is_some() && mount_points(list).any(|point| point == path),
+        None => changes_device(path),
+    };
+    match file.parent() {
+        _ if is_point(file) => Mount::File,
+        Some(directory) if is_point(directory) => Mount::Directory,
+        _ => Mount::Same,
     }
 }
 
@@ -56,7 +71,7 @@ fn changes_device(path: &Path) -> bool {
     path.parent().is_some_and(|above| device(path).is_some_and(|d| device(above) != Some(d)))
 }
 
-/// The fifth field of each line (proc_pid_mountinfo(5)).
+/// The fifth field of each line (`proc_pid_mountinfo(5)`).
 fn mount_points(list: &str) -> impl Iterator<Item = PathBuf> {
     list.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped)
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, RenameFlags, posix_fallocate, renameat2};
 use nix::libc;
 use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
@@ -70,14 +70,16 @@ impl Snapshot {
         has_writer(&self.file)
     }
 
-    /// Whether `path` is this very file, and holds what it held.
+    /// Whether `path` is this very file, as it was, and nobody is at it.
     fn is_still_at(&self, path: &Path) -> io::Result<bool> {
-        if identity(&fs::symlink_metadata(path)?) != identity(&self.file.metadata()?) {
-            return Ok(false);
-        }
+        Ok(identity(&fs::symlink_metadata(path)?) == identity(&self.file.metadata()?)
+            && self.holds_still()?
+            && !self.is_being_written())
+    }
+
+    fn holds_still(&self) -> io::Result<bool> {
         (&self.file).rewind()?;
-        let now = content(&self.file, self.bytes.len() as u64)?;
-        Ok(now == self.bytes && !self.is_being_written())
+        Ok(content(&self.file, self.bytes.len() as u64)? == self.bytes)
     }
 }
 
@@ -89,11 +91,13 @@ impl Snapshot {
 pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Result<Swapped> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let mut file = NamedTempFile::with_prefix_in(temporary_prefix(path), directory)?;
+    // Its own errors name the temporary file, which says nothing to a user.
+    let mut file = NamedTempFile::with_prefix_in(temporary_prefix(path), directory)
+        .map_err(|error| io::Error::from(error.kind()))?;
     if let Some(old) = old {
         take_after(file.as_file(), &old.file)?;
     }
-    file.write_all(new)?;
+    file.as_file_mut().write_all(new)?;
     file.as_file().sync_all()?;
     let (file, temporary) = file.into_parts();
     let swapped = match old {
@@ -104,6 +108,20 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
         File::open(directory)?.sync_all()?;
     }
     Ok(swapped)
+}
+
+/// Writes over a file in its place, for one that cannot be replaced because it is a mount. Room is
+/// made first, but a crash in the middle leaves half a file: for those who asked for it.
+pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<Swapped> {
+    let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    if identity(&file.metadata()?) != identity(&old.file.metadata()?) || !old.holds_still()? {
+        return Ok(Swapped::Overtaken);
+    }
+    posix_fallocate(&file, 0, i64::try_from(new.len()).unwrap_or(i64::MAX))?;
+    file.write_all(new)?;
+    file.set_len(new.len() as u64)?;
+    file.sync_all()?;
+    Ok(Swapped::Done)
 }
 
 /// Removes what a killed process of ours left beside `path`. Call with the lock held.

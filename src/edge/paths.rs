@@ -90,10 +90,7 @@ impl Paths {
     /// The configuration files, the stronger one last.
     pub fn config_files(&self) -> [PathBuf; 2] {
         let user = self.xdg_config.clone().unwrap_or_else(|| self.home.join(".config"));
-        [
-            PathBuf::from("/etc/registry-agent/config.toml"),
-            user.join("registry-agent/config.toml"),
-        ]
+        [PathBuf::from("/etc/registry-agent/config.toml"), user.join("registry-agent/config.toml")]
     }
 
     /// The docker configuration; `docker_config` is the value of `DOCKER_CONFIG`.

@@ -11,5 +11,7 @@ pub mod memory;
 pub mod passwd;
 pub mod paths;
 pub mod socket;
+pub mod sources;
 pub mod stored;
 pub mod sys;
+pub mod watch;

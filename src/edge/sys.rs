@@ -4,10 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+<<<<<<< HEAD
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+=======
+use std::ffi::{CStr, CString, c_int};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+>>>>>>> sources
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -124,6 +131,29 @@ pub fn harden() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_no_new_privs()?;
     Ok(())
+}
+
+/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+///
+/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
+/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
+pub(super) fn has_writer(file: &File) -> Option<bool> {
+    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+    const F_SETSIG: c_int = 10;
+    let fd = file.as_raw_fd();
+    // SAFETY: both commands take an integer and touch no memory of this process.
+    #[expect(unsafe_code, reason = "nix knows neither command")]
+    let (set, error) = unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
+        let set = libc::fcntl(fd, libc::F_SETLEASE, c_int::from(libc::F_RDLCK));
+        (set, io::Error::last_os_error())
+    };
+    match (set, error.kind()) {
+        (0, _) => Some(false),
+        (_, io::ErrorKind::WouldBlock) => Some(true),
+        _ => None,
+    }
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.

@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
 impl Snapshot {
     /// Whether somebody is writing the file in place, so that it may be half of what it will be.
     pub(super) fn is_being_written(&self) -> bool {
-        has_writer(&self.file)
+        has_writer(&self.file).unwrap_or_default()
     }
 
     /// Whether `path` is this very file, as it was, and nobody is at it.

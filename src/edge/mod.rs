@@ -15,3 +15,7 @@ pub mod sources;
 pub mod stored;
 pub mod sys;
 pub mod watch;
+//! Where the program meets the world: files, network, AWS, processes, the clock.
+
+pub mod http;
+pub mod registry;

@@ -1,3 +1,5 @@
 //! What several modules of tests need.
 
+pub(crate) mod aws;
 pub(crate) mod registry;
+pub(crate) mod sigv4;

@@ -2,4 +2,6 @@
 
 pub(crate) mod desk;
 pub(crate) mod engine;
+pub(crate) mod aws;
 pub(crate) mod registry;
+pub(crate) mod sigv4;

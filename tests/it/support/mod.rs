@@ -3,3 +3,4 @@
 pub(crate) mod desk;
 pub(crate) mod engine;
 pub(crate) mod registry;
+pub(crate) mod workspace;

@@ -5,3 +5,4 @@ pub(crate) mod engine;
 pub(crate) mod aws;
 pub(crate) mod registry;
 pub(crate) mod sigv4;
+pub(crate) mod workspace;

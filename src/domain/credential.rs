@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::life::Life;
 use super::secret::Secret;
 
 /// A user name and a secret, with its life where that is known.
@@ -30,5 +31,19 @@ impl Credential {
     /// Whether the secret is an identity token, which goes to the realm as a refresh token.
     pub fn is_identity_token(&self) -> bool {
         self.user == IDENTITY_TOKEN_USER
+    }
+
+    /// The instant up to which it may be handed out; `None` when its end is unknown. Where it is not
+    /// known how long it lived before, it serves up to its very end.
+    pub fn serves_until(&self) -> Option<Timestamp> {
+        match self.issued_at {
+            Some(issued_at) => Life { issued_at, expires_at: self.expires_at }.serves_until(),
+            None => self.expires_at,
+        }
+    }
+
+    /// Whether it may be handed out at `now`.
+    pub fn serves(&self, now: Timestamp) -> bool {
+        self.serves_until().is_none_or(|until| now < until)
     }
 }

@@ -1,5 +1,6 @@
 //! `<NAME>_CONTAINER_REGISTRY_*` sets: what is declared, by which source, and what is missing.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use super::secret::Secret;
@@ -20,8 +21,33 @@ pub struct Declaration {
     pub source: String,
 }
 
+/// The source that stands above all others: what `docker login` stored.
+pub const STORED: &str = "docker login";
+
+impl Declaration {
+    /// Whether it is the user's own `docker login` rather than variables.
+    pub fn is_stored(&self) -> bool {
+        self.source == STORED
+    }
+
+    /// Whether `other` makes the same login, under whatever name and from whatever source.
+    pub fn is_same_login(&self, other: &Self) -> bool {
+        self.server == other.server
+            && self.identity == other.identity
+            && self.ca_file == other.ca_file
+            && self.is_stored() == other.is_stored()
+    }
+
+    /// A number that differs when the login does, and tells nothing of its secrets.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.server, &self.identity, &self.ca_file, self.is_stored()).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// Who logs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A user and a password that the registry is shown as they are.
     Password {
@@ -54,4 +80,17 @@ pub struct AwsKeys {
     pub secret_access_key: Secret,
     /// The session token of temporary keys.
     pub session_token: Option<Secret>,
+}
+
+impl AwsKeys {
+    /// The access key ID as it may be shown: enough to recognise, too little to use.
+    pub fn shown_id(&self) -> String {
+        let characters: Vec<char> = self.access_key_id.chars().collect();
+        match characters.as_slice() {
+            [start @ .., a, b, c, d] if start.len() >= 8 => {
+                start[..4].iter().chain(&['…', *a, *b, *c, *d]).collect()
+            }
+            _ => "…".to_owned(),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// It has no `Display` and no `Serialize`, its `Debug` is redacted, and its memory is zeroed when it
 /// is dropped. [`Secret::reveal`] is the one way to read it, so a search for that word finds every
 /// place where a secret leaves its type.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -1,1 +1,6 @@
-//! To come.
+//! The documents that travel over the socket, the helper's pipes, and from one agent to the next.
+
+pub mod api;
+pub mod helper;
+pub mod memory;
+pub mod revealed;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::SourceReason;
+
 /// A declaration that cannot work as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
@@ -39,11 +41,31 @@ pub enum DeclarationReason {
     },
     /// `_PASSWORD` and `_PASSWORD_FILE` are both set.
     #[error(
-        "{name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE are both set"
+        "{name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE are both set; the file is not read"
     )]
     TwoPasswords {
         /// The `<NAME>`.
         name: String,
+    },
+    /// What stands before `_CONTAINER_REGISTRY_` is no `<NAME>`.
+    #[error("{variable} begins with a name that is not of letters, digits and underscores alone")]
+    BadName {
+        /// The variable, whole; printable.
+        variable: String,
+    },
+    /// A path that is not absolute, so that it depends on where a process happens to stand.
+    #[error("{variable} is not an absolute path")]
+    RelativePath {
+        /// The variable, whole.
+        variable: String,
+    },
+    /// The file of `_PASSWORD_FILE` gives no password.
+    #[error("{variable} gives no password: {reason}")]
+    PasswordFile {
+        /// The variable, whole.
+        variable: String,
+        /// What is wrong with the file.
+        reason: SourceReason,
     },
     /// Two names declare one server.
     #[error("{server} is declared by {other} too, which serves")]
@@ -60,6 +82,12 @@ pub enum DeclarationReason {
         variable: String,
         /// The path that is ignored.
         path: String,
+    },
+    /// A variable that has a say in how a token is got is set beside a token.
+    #[error("{variable} has no effect beside the user AWS, whose password is a token already")]
+    TokenAlready {
+        /// The variable, whole.
+        variable: String,
     },
     /// A variable that only AWS ECR knows is set for another registry.
     #[error("{variable} is for AWS ECR, and {server} is not an ECR registry; it is ignored")]
@@ -80,6 +108,10 @@ impl DeclarationReason {
             Self::BadServer { .. } => "server-not-understood",
             Self::BadValue { .. } => "value-refused",
             Self::TwoPasswords { .. } => "two-passwords",
+            Self::BadName { .. } => "name-refused",
+            Self::RelativePath { .. } => "path-relative",
+            Self::PasswordFile { .. } => "password-file",
+            Self::TokenAlready { .. } => "token-already",
             Self::Duplicate { .. } => "server-declared-twice",
             Self::PathDropped { .. } => "path-ignored",
             Self::OnlyForEcr { .. } => "only-for-ecr",
@@ -113,6 +145,16 @@ impl DeclarationReason {
             Self::PathDropped { variable, .. } => {
                 format!("leave the path out of {variable}; one login serves the whole server")
             }
+            Self::BadName { variable } => {
+                format!("rename {variable} and its set, such as to ACME_CONTAINER_REGISTRY_SERVER")
+            }
+            Self::RelativePath { variable } => {
+                format!("give {variable} the whole path, from the / on")
+            }
+            Self::PasswordFile { reason, .. } => reason.fix(),
+            Self::TokenAlready { variable } => format!(
+                "unset {variable}, or set an access key ID and its secret key in place of the token"
+            ),
             Self::OnlyForEcr { variable, .. } => format!("unset {variable}"),
         }
     }

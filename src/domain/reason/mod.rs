@@ -6,6 +6,7 @@
 
 pub mod aws;
 pub mod declaration;
+pub mod login;
 pub mod key;
 pub mod publish;
 pub mod reach;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aws::AwsReason;
 pub use declaration::DeclarationReason;
+pub use login::LoginReason;
 pub use publish::PublishReason;
 pub use registry::RegistryReason;
 pub use source::SourceReason;
@@ -32,6 +34,8 @@ pub enum Reason {
     Declaration(DeclarationReason),
     /// Where it was declared.
     Source(SourceReason),
+    /// What the agent itself knows of a login.
+    Login(LoginReason),
     /// What the registry said.
     Registry(RegistryReason),
     /// What AWS said.
@@ -46,6 +50,7 @@ impl Reason {
         match self {
             Self::Declaration(reason) => reason.code(),
             Self::Source(reason) => reason.code(),
+            Self::Login(reason) => reason.code(),
             Self::Registry(reason) => reason.code(),
             Self::Aws(reason) => reason.code(),
             Self::Publish(reason) => reason.code(),
@@ -57,6 +62,7 @@ impl Reason {
         match self {
             Self::Declaration(reason) => reason.fix(),
             Self::Source(reason) => reason.fix(),
+            Self::Login(reason) => reason.fix(),
             Self::Registry(reason) => reason.fix(),
             Self::Aws(reason) => reason.fix(),
             Self::Publish(reason) => reason.fix(),
@@ -69,6 +75,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Declaration(reason) => reason.fmt(f),
             Self::Source(reason) => reason.fmt(f),
+            Self::Login(reason) => reason.fmt(f),
             Self::Registry(reason) => reason.fmt(f),
             Self::Aws(reason) => reason.fmt(f),
             Self::Publish(reason) => reason.fmt(f),
@@ -89,6 +96,7 @@ macro_rules! area {
 area!(
     Declaration(DeclarationReason),
     Source(SourceReason),
+    Login(LoginReason),
     Registry(RegistryReason),
     Aws(AwsReason),
     Publish(PublishReason)

@@ -1,0 +1,59 @@
+# What a developer types. Each target says what it does in the comment beside it; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup build release feature run test test-fast bench docs lint fmt deny clean
+
+host := $(shell uname -m)-unknown-linux-gnu
+target := $(or $(CARGO_TARGET_DIR),target)
+# Those that need nothing but the registry; `make deny CHECKS=advisories` fetches the list of advisories.
+CHECKS := bans licenses sources
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what building and testing need
+	scripts/setup
+
+build: ## build for this machine, to try things out
+	scripts/setup build
+	cargo build --locked --bins
+
+release: ## build the static programs
+	scripts/setup build
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bins \
+		--target $(host) --target-dir $(target)/static
+
+feature: release ## lay out the Dev Container Feature in dist/registry-agent
+	scripts/feature
+
+run: ## run the agent and show a login, until Ctrl-C
+	scripts/run
+
+test: ## run every test on real parts, and close with the totals
+	scripts/test
+
+test-fast: ## run the tests that need no docker engine
+	@if cargo nextest --version > /dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+bench: ## measure
+	cargo bench --locked
+
+docs: ## write docs/clients.md from what the last `make test` recorded
+	cp $(target)/clients.md docs/clients.md
+
+lint: ## check formatting, clippy, shell scripts and dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	shellcheck -x install.sh feature/* scripts/* .ci/run
+	$(MAKE) --no-print-directory deny
+
+fmt: ## format the code
+	cargo fmt
+
+deny: ## check licences, sources and duplicates of dependencies
+	@cargo deny --version > /dev/null 2>&1 || [ -x $(target)/tools/bin/cargo-deny ] || \
+		cargo install --locked --root $(target)/tools cargo-deny@0.20.2
+	PATH=$(abspath $(target)/tools/bin):$$PATH cargo deny check $(CHECKS)
+
+clean: ## remove everything that was built or installed here
+	cargo clean
+	rm -rf dist

@@ -1,0 +1,43 @@
+# Shared by the scripts beside it, which source it: where things are, and how to speak.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+# Read by the scripts that source this file.
+# shellcheck disable=SC2034
+venv=$target/venv npm=$target/npm
+
+# say TEXT...: one line of progress.
+say() { printf '\033[1m==>\033[0m %s\n' "$*" | plain_unless_terminal >&2; }
+
+# fail TEXT...: says what is wrong and ends the script.
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+plain_unless_terminal() {
+    if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+}
+
+# as_root COMMAND...: runs it as root, through sudo where need be.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo "$@"
+    else
+        fail "this needs root and there is no sudo: run as root: $*"
+    fi
+}
+
+# stop_pid PID SECONDS: asks a process of ours to end and waits; then makes it.
+stop_pid() {
+    local pid=$1 seconds=${2:-5} i
+    as_root kill "$pid" 2> /dev/null || return 0
+    for ((i = 0; i < seconds * 10; i++)); do
+        as_root kill -0 "$pid" 2> /dev/null || return 0
+        sleep 0.1
+    done
+    as_root kill -KILL "$pid" 2> /dev/null || true
+}

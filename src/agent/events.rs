@@ -1,0 +1,51 @@
+//! What happened, for `registry-agent events`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::wire::api::EventDocument;
+
+/// How many events are kept.
+const KEPT: usize = 500;
+
+/// The last events, and a feed of those to come. Clones share both.
+#[derive(Clone)]
+pub struct Events {
+    last: Arc<Mutex<VecDeque<EventDocument>>>,
+    feed: broadcast::Sender<EventDocument>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { last: Arc::default(), feed: broadcast::Sender::new(64) }
+    }
+}
+
+impl Events {
+    /// Notes that `event` happened to `subject`.
+    pub fn note(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
+        tracing::info!(event, subject, "{detail}");
+        let event = EventDocument {
+            at,
+            event: event.to_owned(),
+            subject: subject.to_owned(),
+            detail,
+        };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(event.clone());
+        // Nobody listens most of the time. The lock is held, so that nobody can subscribe in between.
+        let _ = self.feed.send(event);
+    }
+
+    /// The events so far, oldest first, and a feed that goes on exactly after them.
+    pub fn subscribe(&self) -> (Vec<EventDocument>, broadcast::Receiver<EventDocument>) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (last.iter().cloned().collect(), self.feed.subscribe())
+    }
+}

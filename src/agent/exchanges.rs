@@ -1,0 +1,104 @@
+//! The tokens that AWS gave, one for every identity and endpoint, and when each is renewed.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::credential::Credential;
+use crate::domain::exchange::ExchangeKey;
+use crate::domain::life::Life;
+use crate::domain::reason::Reason;
+use crate::domain::schedule::{self, Cause, Turn};
+use crate::domain::verdict::Outcome;
+use crate::edge::aws::{Refusal, Token};
+use crate::wire::memory::RememberedToken;
+
+/// One exchange and what came of it.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The last token, and what to keep in mind about it.
+    pub token: Option<(Credential, Option<Reason>)>,
+    /// Why the last try brought none.
+    pub failure: Option<(Outcome, Reason)>,
+    /// When the next try is due.
+    pub due: Timestamp,
+    /// Whether a try is under way.
+    pub busy: bool,
+    failures: u32,
+    renewed: bool,
+}
+
+impl Exchange {
+    /// An exchange that is due at once.
+    pub fn new(now: Timestamp) -> Self {
+        Self { token: None, failure: None, due: now, busy: false, failures: 0, renewed: false }
+    }
+
+    /// One that the last agent left behind.
+    pub fn resumed(remembered: &RememberedToken) -> Self {
+        Self {
+            token: Some((remembered.credential(), None)),
+            due: remembered.due,
+            renewed: true,
+            ..Self::new(remembered.due)
+        }
+    }
+
+    /// A token has come.
+    pub fn succeeded(&mut self, token: Token, now: Timestamp) {
+        let credential = token.credential;
+        let issued_at = credential.issued_at.unwrap_or(now);
+        let life = Life { issued_at, expires_at: credential.expires_at };
+        let turn = if self.renewed { Turn::Later } else { Turn::First { point: fastrand::f64() } };
+        self.due = schedule::refresh_at(&life, now, fastrand::f64(), turn);
+        self.token = Some((credential, token.remark.map(Reason::from)));
+        self.failure = None;
+        self.failures = 0;
+        self.renewed = true;
+        self.busy = false;
+    }
+
+    /// No token has come.
+    pub fn failed(&mut self, refusal: Refusal, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        let jitter = fastrand::f64();
+        let retry_after = refusal.retry_after;
+        self.due = match refusal.cause {
+            Some(cause) => schedule::retry_at(now, self.failures, cause, retry_after, jitter),
+            // Nothing but another declaration would help, and that makes another exchange.
+            None => Timestamp::MAX,
+        };
+        self.failure = Some((refusal.outcome, refusal.reason.into()));
+        self.busy = false;
+    }
+
+    /// The registry refused the token, so it died before its time: a new one is due, but no sooner
+    /// than AWS would be asked again after a refusal of its own.
+    pub fn disowned(&mut self, failures: u32, now: Timestamp) {
+        let due = schedule::retry_at(now, failures, Cause::AwsRefused, None, fastrand::f64());
+        self.due = self.due.min(due);
+    }
+
+    /// The clock of this machine was set back by `by`.
+    pub fn set_back(&mut self, by: SignedDuration) {
+        if let Some((credential, _)) = &mut self.token
+            && let Some(issued_at) = credential.issued_at
+        {
+            let life = Life { issued_at, expires_at: credential.expires_at }.set_back(by);
+            credential.issued_at = Some(life.issued_at);
+            credential.expires_at = life.expires_at;
+        }
+        self.due = self.due.checked_sub(by).unwrap_or(self.due);
+    }
+}
+
+/// The exchanges that logins need.
+pub type Exchanges = HashMap<ExchangeKey, Exchange>;
+
+/// A number for `key` that the next agent finds too; it tells nothing of the keys in it.
+pub fn fingerprint(key: &ExchangeKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}

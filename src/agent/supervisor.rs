@@ -1,0 +1,244 @@
+//! Keeps an agent running: starts it, holds what must outlive it, starts it again.
+//!
+//! The supervisor owns the lock, the listening socket and the last state the agent handed over. A
+//! client that connects while there is no agent waits in the socket's queue for the next one. When
+//! the supervisor itself dies, its agent becomes the supervisor by executing this program anew with
+//! the same descriptors.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
+use tracing::{info, warn};
+
+use crate::edge::memory::{self, Message};
+use crate::edge::sys::{THIS_PROGRAM, keep_across_exec};
+
+/// The exit status of an agent that wants to be started again at once, with another environment.
+pub const AGAIN: u8 = 75;
+/// How long an agent may take to end before it is killed.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// An agent that did not live this long may be one that cannot live at all.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+/// An agent that lived this long starts with a short delay again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// What outlives an agent.
+#[derive(Debug)]
+pub struct Estate {
+    /// Makes it the only one.
+    pub lock: File,
+    /// Where clients connect.
+    pub listener: UnixListener,
+    /// The last state, as a memfd.
+    pub memory: OwnedFd,
+}
+
+/// What the world around wants to hear of the supervisor's work.
+pub trait Herald {
+    /// The agent has read and published everything. Called once for each agent.
+    fn ready(&mut self);
+    /// The agent handed over a new state.
+    fn remember(&mut self, memory: BorrowedFd<'_>);
+}
+
+/// Runs agents until one ends by itself with success, or this process is asked to end.
+///
+/// `foreground` tells agents that an init system watches over the supervisor.
+pub fn supervise(mut estate: Estate, foreground: bool, herald: &mut impl Herald) -> io::Result<()> {
+    let signals = catch_signals()?;
+    let mut delay = FIRST_DELAY;
+    loop {
+        let started = Instant::now();
+        let (mut child, control) = spawn(&estate, foreground)?;
+        let ending = attend(&mut child, &control, &signals, &mut estate, herald)?;
+        match ending {
+            Ending::Asked => return Ok(()),
+            Ending::Died(status) if status.success() => return Ok(()),
+            Ending::Died(status) if status.code() == Some(i32::from(AGAIN)) => continue,
+            Ending::Died(status) => warn!("the agent died ({})", describe(status)),
+        }
+        let lived = started.elapsed();
+        if lived >= HEALTHY_AFTER {
+            delay = FIRST_DELAY;
+        }
+        if !pause(delay, lived, &estate.listener, &signals)? {
+            return Ok(());
+        }
+        delay = (delay * 2).min(LONGEST_DELAY);
+        info!("starting the agent again");
+    }
+}
+
+/// The arguments by which [`crate::face`] finds the descriptors of an estate again.
+pub fn arguments(
+    command: &str,
+    estate: &Estate,
+    control: Option<&OwnedFd>,
+) -> io::Result<Vec<String>> {
+    let mut arguments = vec![command.to_owned()];
+    let mut add = |name: &str, fd: BorrowedFd<'_>| {
+        arguments.push(format!("--{name}={}", fd.as_raw_fd()));
+        keep_across_exec(fd)
+    };
+    add("lock", estate.lock.as_fd())?;
+    add("listener", estate.listener.as_fd())?;
+    add("memory", estate.memory.as_fd())?;
+    if let Some(control) = control {
+        add("control", control.as_fd())?;
+    }
+    Ok(arguments)
+}
+
+enum Ending {
+    Died(ExitStatus),
+    Asked,
+}
+
+fn catch_signals() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+        mask.add(signal);
+    }
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+fn spawn(estate: &Estate, foreground: bool) -> io::Result<(Child, OwnedFd)> {
+    let (ours, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let mut command = Command::new(THIS_PROGRAM);
+    command.arg0("registry-agent");
+    command.args(arguments("agent", estate, Some(&theirs))?);
+    if foreground {
+        command.arg("--foreground");
+    }
+    // The environment of this process was emptied of secrets when it was started.
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    Ok((child, ours))
+}
+
+/// Listens to the agent and to the signals until the agent is gone.
+fn attend(
+    child: &mut Child,
+    control: &OwnedFd,
+    signals: &SignalFd,
+    estate: &mut Estate,
+    herald: &mut impl Herald,
+) -> io::Result<Ending> {
+    let mut asked: Option<Instant> = None;
+    let mut hung_up = false;
+    loop {
+        let timeout = match asked {
+            None => PollTimeout::NONE,
+            Some(since) => {
+                let left = GRACE.saturating_sub(since.elapsed());
+                if left.is_zero() {
+                    child.kill()?;
+                }
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        let mut ready = [
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(control.as_fd(), PollFlags::POLLIN),
+        ];
+        // A closed control socket is readable for ever.
+        let watched = if hung_up { &mut ready[..1] } else { &mut ready[..] };
+        match poll(watched, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let heard = ready[1].any().unwrap_or_default();
+        if heard && !hung_up {
+            match memory::receive(control.as_fd()) {
+                Ok(Some(Message::Remember(memory))) => {
+                    herald.remember(memory.as_fd());
+                    estate.memory = memory;
+                }
+                Ok(Some(Message::Ready)) => herald.ready(),
+                Ok(None) => hung_up = true,
+                Err(error) => warn!("a message of the agent was lost: {error}"),
+            }
+            // Whatever it said before it died is heard first.
+            continue;
+        }
+        if take_signals(signals)? && asked.is_none() {
+            asked = Some(Instant::now());
+            terminate(child);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(if asked.is_some() { Ending::Asked } else { Ending::Died(status) });
+        }
+    }
+}
+
+/// Reads every signal that is there; whether one of them asks to end.
+fn take_signals(signals: &SignalFd) -> io::Result<bool> {
+    let mut end = false;
+    while let Some(info) = signals.read_signal()? {
+        end |= Signal::try_from(info.ssi_signo.cast_signed()) != Ok(Signal::SIGCHLD);
+    }
+    Ok(end)
+}
+
+fn terminate(child: &Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // It may have ended by itself just now.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+/// Waits before the next agent, until a client asks for it at the latest; false when asked to end.
+///
+/// A client that waits since before the last agent died would cut every pause short, so after one
+/// that hardly `lived` nobody does for the first moment.
+fn pause(
+    delay: Duration,
+    lived: Duration,
+    listener: &UnixListener,
+    signals: &SignalFd,
+) -> io::Result<bool> {
+    let begin = Instant::now();
+    let least = if lived < SHORT_LIFE { FIRST_DELAY } else { Duration::ZERO };
+    loop {
+        let left = delay.saturating_sub(begin.elapsed());
+        let hurried = begin.elapsed() >= least;
+        let mut ready = [
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+        ];
+        let watched = if hurried { &mut ready[..] } else { &mut ready[..1] };
+        let wait = if hurried { left } else { left.min(least) };
+        match poll(watched, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if take_signals(signals)? {
+            return Ok(false);
+        }
+        if left.is_zero() || hurried && ready[1].any().unwrap_or_default() {
+            return Ok(true);
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}

@@ -1,0 +1,152 @@
+//! What the agent knows at one moment, for everybody who asks.
+//!
+//! The owner publishes a new view after each change; readers share it and never wait for the owner.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::declaration::Identity;
+use crate::domain::login::{Login, State};
+use crate::domain::problem::Problem;
+use crate::domain::server::Kind;
+use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
+
+/// A login and what the agent is about to do with it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The login.
+    pub login: Login,
+    /// Whether an exchange or a verification is under way.
+    pub busy: bool,
+    /// When the agent acts on it next by itself.
+    pub due: Option<Timestamp>,
+}
+
+/// What the agent knows.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// When this agent started.
+    pub started_at: Timestamp,
+    /// Whether every source was read and published.
+    pub complete: bool,
+    /// The sources, highest first.
+    pub sources: Vec<SourceDocument>,
+    /// The logins, by canonical server.
+    pub entries: BTreeMap<String, Arc<Entry>>,
+    /// Names that are declared but make no login, complete or not.
+    pub names: Vec<String>,
+    /// What a user should put right.
+    pub problems: Vec<Problem>,
+}
+
+impl View {
+    /// A view of an agent that knows nothing yet.
+    pub fn empty(started_at: Timestamp) -> Self {
+        Self {
+            started_at,
+            complete: false,
+            sources: Vec::new(),
+            entries: BTreeMap::new(),
+            names: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The login that a client means who asks for `asked`, a server in any form.
+    pub fn by_server(&self, asked: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(asked).or_else(|| {
+            self.entries.values().find(|entry| entry.login.declaration.server.answers_to(asked))
+        })
+    }
+
+    /// The login with this `<NAME>`, or for this server.
+    pub fn by_name_or_server(&self, asked: &str) -> Option<&Arc<Entry>> {
+        self.entries
+            .values()
+            .find(|entry| entry.login.declaration.name == asked && !entry.login.is_stored())
+            .or_else(|| self.by_server(asked))
+    }
+
+    /// Whether every source was read and no login is `pending`.
+    pub fn settled(&self, now: Timestamp) -> bool {
+        self.complete
+            && self.entries.values().all(|entry| entry.login.state(now) != State::Pending)
+    }
+
+    /// The document of `GET /v1/status`.
+    pub fn document(&self, now: Timestamp) -> StatusDocument {
+        StatusDocument {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            at: now,
+            settled: self.settled(now),
+            sources: self.sources.clone(),
+            registries: self.entries.values().map(|entry| entry.document(now)).collect(),
+            problems: self.problems.iter().map(problem_entry).collect(),
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the agent should have acted on it before `now`.
+    pub fn overdue(&self, now: Timestamp) -> bool {
+        !self.busy && self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Its part of the status.
+    pub fn document(&self, now: Timestamp) -> RegistryDocument {
+        let login = &self.login;
+        let declaration = &login.declaration;
+        let server = &declaration.server;
+        let (region, account) = match server.kind() {
+            Kind::Ecr(host) => (Some(host.region.clone()), Some(host.account.clone())),
+            Kind::EcrPublic => (Some("us-east-1".to_owned()), None),
+            _ => (None, None),
+        };
+        let reason = login.reason_at(now);
+        let credential = login.credential.as_ref();
+        RegistryDocument {
+            name: (!login.is_stored()).then(|| declaration.name.clone()),
+            server: server.name().to_owned(),
+            kind: server.kind().word().to_owned(),
+            region,
+            account,
+            user: shown_user(&declaration.identity),
+            source: declaration.source.clone(),
+            keys: server.keys(),
+            state: login.state(now).word().to_owned(),
+            code: reason.as_ref().map(|reason| reason.code().to_owned()),
+            hint: reason.as_ref().map(|reason| reason.fix()),
+            reason: reason.map(|reason| reason.to_string()),
+            verified_at: login.verified_at,
+            issued_at: credential.and_then(|credential| credential.issued_at),
+            expires_at: credential.and_then(|credential| credential.expires_at),
+            next_refresh_at: self.due,
+        }
+    }
+}
+
+fn problem_entry(problem: &Problem) -> ProblemEntry {
+    ProblemEntry {
+        name: problem.name.clone(),
+        source: problem.source.clone(),
+        code: problem.reason.code().to_owned(),
+        problem: problem.reason.to_string(),
+        hint: problem.reason.fix(),
+    }
+}
+
+/// The user as it may be shown: an access key ID is an identifier that need not be seen whole.
+fn shown_user(identity: &Identity) -> Option<String> {
+    match identity {
+        Identity::Password { user, .. } => Some(user.clone()),
+        Identity::Aws(identity) => match (&identity.keys, &identity.profile) {
+            (Some(keys), _) => Some(keys.shown_id()),
+            (None, Some(profile)) => Some(format!("profile {profile}")),
+            (None, None) => None,
+        },
+    }
+}

@@ -1,0 +1,62 @@
+//! How a document is laid out, so that what is added looks like what is there.
+
+use super::document::Object;
+
+/// What stands between the members of an object and within them.
+pub(super) struct Layout<'a> {
+    /// Before a member's key: a line end and the indentation, or blanks, or nothing.
+    before_key: &'a str,
+    /// Between key and value, the colon included.
+    colon: &'a str,
+    /// What the indentation grows by for an object inside this one.
+    step: &'a str,
+}
+
+impl<'a> Layout<'a> {
+    /// The layout of an object, read off its last member. An object without one is laid out as
+    /// docker does when its brackets are on lines of their own, else on one line.
+    pub(super) fn of(text: &'a str, object: &Object<'a>) -> Self {
+        let (Some(last), Some(blanks)) = (object.members.last(), object.blanks_before_last(text))
+        else {
+            return match text[object.span.clone()].find('\n') {
+                Some(_) if text.contains("\r\n") => {
+                    Self { before_key: "\r\n\t", colon: ": ", step: "\t" }
+                }
+                Some(_) => Self { before_key: "\n\t", colon: ": ", step: "\t" },
+                None => Self { before_key: "", colon: ": ", step: "" },
+            };
+        };
+        let line = blanks.rfind('\n');
+        let start = line.map_or(0, |at| if blanks[..at].ends_with('\r') { at - 1 } else { at });
+        Self {
+            before_key: &blanks[start..],
+            colon: &text[last.key_span.end..last.value_span.start],
+            step: line.map_or("", |at| &blanks[at + 1..]),
+        }
+    }
+
+    /// Members that follow another. Keys and values are JSON.
+    pub(super) fn more_members(&self, members: &[(String, String)]) -> String {
+        let mut out = String::new();
+        for (key, value) in members {
+            out.extend([",", self.before_key, key, self.colon, value]);
+        }
+        out
+    }
+
+    /// Members that stand first.
+    pub(super) fn first_members(&self, members: &[(String, String)]) -> String {
+        self.more_members(members).split_off(1)
+    }
+
+    /// An object as the value of a member that is laid out like this.
+    pub(super) fn object(&self, members: &[(String, String)]) -> String {
+        let before_key = format!("{}{}", self.before_key, self.step);
+        let inner = Layout { before_key: &before_key, ..*self }.first_members(members);
+        if self.before_key.contains('\n') {
+            format!("{{{inner}{}}}", self.before_key)
+        } else {
+            format!("{{{}}}", inner.trim_start())
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The names of the variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` set, which look as if
+//! they were meant to, and which `sync` sends.
+
+/// One variable of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// The registry.
+    Server,
+    /// Who logs in: a user name, or an AWS access key ID.
+    User,
+    /// The password, token or AWS secret key.
+    Password,
+    /// A file that holds the password.
+    PasswordFile,
+    /// The session token of temporary AWS keys.
+    SessionToken,
+    /// The AWS role to assume first.
+    RoleArn,
+    /// The profile of the shared AWS files.
+    Profile,
+    /// The certificates of the authority that signed the registry's.
+    CaFile,
+}
+
+/// A variable's name, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetVariable<'a> {
+    /// What stands before `_CONTAINER_REGISTRY_`, as it is written. Any printable text: see
+    /// [`is_name`].
+    pub name: &'a str,
+    /// Which variable of the set it is, or was meant to be.
+    pub field: Field,
+    /// Whether it is spelt as it must be; a look-alike declares nothing.
+    pub exact: bool,
+}
+
+const INFIX: &str = "_CONTAINER_REGISTRY_";
+
+/// The right spellings.
+const SUFFIXES: [(&str, Field); 8] = [
+    ("SERVER", Field::Server),
+    ("USER", Field::User),
+    ("PASSWORD", Field::Password),
+    ("PASSWORD_FILE", Field::PasswordFile),
+    ("SESSION_TOKEN", Field::SessionToken),
+    ("ROLE_ARN", Field::RoleArn),
+    ("PROFILE", Field::Profile),
+    ("CA_FILE", Field::CaFile),
+];
+
+/// What people write instead.
+const MISSPELLINGS: [(&str, Field); 30] = [
+    ("ADDRESS", Field::Server),
+    ("DOMAIN", Field::Server),
+    ("ENDPOINT", Field::Server),
+    ("HOST", Field::Server),
+    ("HOSTNAME", Field::Server),
+    ("LOGIN_SERVER", Field::Server),
+    ("REGISTRY", Field::Server),
+    ("SERVER_URL", Field::Server),
+    ("SERVERS", Field::Server),
+    ("URI", Field::Server),
+    ("URL", Field::Server),
+    ("ACCESS_KEY_ID", Field::User),
+    ("CLIENT_ID", Field::User),
+    ("LOGIN", Field::User),
+    ("USERID", Field::User),
+    ("USERNAME", Field::User),
+    ("USER_NAME", Field::User),
+    ("ACCESS_TOKEN", Field::Password),
+    ("API_KEY", Field::Password),
+    ("AUTH_TOKEN", Field::Password),
+    ("CLIENT_SECRET", Field::Password),
+    ("KEY", Field::Password),
+    ("PASS", Field::Password),
+    ("PASSWD", Field::Password),
+    ("PAT", Field::Password),
+    ("PW", Field::Password),
+    ("PWD", Field::Password),
+    ("SECRET", Field::Password),
+    ("SECRET_ACCESS_KEY", Field::Password),
+    ("TOKEN", Field::Password),
+];
+
+impl Field {
+    /// The whole name of this variable in the set called `name`.
+    pub fn variable(self, name: &str) -> String {
+        let suffix = SUFFIXES.iter().find(|(_, field)| *field == self).map_or("", |(text, _)| text);
+        format!("{name}{INFIX}{suffix}")
+    }
+}
+
+/// Takes a variable's name apart; `None` when it has nothing to do with a set. Sets are found in any
+/// mixture of upper and lower case, because a look-alike is worth a hint, but only the exact
+/// spelling counts.
+pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
+    let upper = variable.to_ascii_uppercase();
+    let at = upper.rfind(INFIX)?;
+    let suffix = &upper[at + INFIX.len()..];
+    let (name, rest) = (&variable[..at], &variable[at..]);
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let known = |table: &[(&str, Field)]| {
+        table.iter().find(|(text, _)| *text == suffix).map(|(_, field)| *field)
+    };
+    if let Some(field) = known(&SUFFIXES) {
+        return Some(SetVariable { name, field, exact: rest == &upper[at..] });
+    }
+    known(&MISSPELLINGS).map(|field| SetVariable { name, field, exact: false })
+}
+
+/// Whether `name` can be the `<NAME>` of a set: letters, digits and underscores.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether `sync` sends the variable of this name to the agent.
+pub fn is_pushed(variable: &str) -> bool {
+    matches!(variable, "GITHUB_TOKEN" | "GITHUB_USER" | "CODESPACE_NAME")
+        || variable.contains(INFIX)
+        || is_process_variable(variable)
+}
+
+/// Whether the agent's own process must have the variable of this name: what AWS, the proxies, TLS
+/// and docker's files are found by.
+pub fn is_process_variable(variable: &str) -> bool {
+    const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let lower = |known: &&str| known.to_ascii_lowercase() == variable;
+    variable.strip_prefix("AWS_").is_some_and(is_name)
+        || matches!(variable, "SSL_CERT_FILE" | "SSL_CERT_DIR" | "DOCKER_CONFIG")
+        || PROXIES.iter().any(|known| *known == variable || lower(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_taken_apart_at_the_last_infix() {
+        let parsed = parse("A_CONTAINER_REGISTRY_B_CONTAINER_REGISTRY_USER").unwrap();
+        assert_eq!((parsed.name, parsed.field), ("A_CONTAINER_REGISTRY_B", Field::User));
+    }
+
+    #[test]
+    fn look_alikes_are_found_and_do_not_count() {
+        for (text, field) in [
+            ("acr_container_registry_server", Field::Server),
+            ("ACR_CONTAINER_REGISTRY_Password", Field::Password),
+            ("ACR_CONTAINER_REGISTRY_TOKEN", Field::Password),
+            ("ACR_CONTAINER_REGISTRY_USERNAME", Field::User),
+        ] {
+            let parsed = parse(text).unwrap();
+            assert_eq!((parsed.field, parsed.exact), (field, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_set_is_passed_over() {
+        for text in [
+            "PATH",
+            "CONTAINER_REGISTRY_SERVER",
+            "_CONTAINER_REGISTRY_SERVER",
+            "A_CONTAINER_REGISTRY_",
+            "A_CONTAINER_REGISTRY_COLOUR",
+            "A\n_CONTAINER_REGISTRY_SERVER",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sync_sends_what_the_contract_names_and_nothing_else() {
+        for text in ["X_CONTAINER_REGISTRY_SERVER", "AWS_REGION", "https_proxy", "NO_PROXY"] {
+            assert!(is_pushed(text), "{text}");
+        }
+        for text in ["PATH", "HOME", "AWSOME", "AWS_", "Https_Proxy", "GITHUB_TOKEN_2"] {
+            assert!(!is_pushed(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_field_spells_its_own_variable() {
+        for (suffix, field) in SUFFIXES {
+            let variable = field.variable("N");
+            assert_eq!(variable, format!("N_CONTAINER_REGISTRY_{suffix}"));
+            assert_eq!(parse(&variable), Some(SetVariable { name: "N", field, exact: true }));
+        }
+    }
+}

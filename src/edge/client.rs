@@ -1,0 +1,249 @@
+//! Asking the agent: HTTP/1.0 over its Unix socket, one request a connection.
+//!
+//! Blocking and small, because the credential helper is a process that asks one question. HTTP/1.0,
+//! because then the end of the connection is the end of the answer, for a stream of events too.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::paths::Paths;
+use crate::wire::api::ProblemDocument;
+
+/// An answer is never longer; a status of a thousand logins is a tenth of it.
+const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No agent answers on any socket.
+    #[error("no agent is running")]
+    NoAgent,
+    /// An agent answers that is not this user's.
+    #[error("the agent at {} belongs to uid {uid}, not to this user", socket.display())]
+    NotOurs {
+        /// Its socket.
+        socket: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// It said no.
+    #[error("{}", said(.0))]
+    Refused(Box<ProblemDocument>),
+    /// It took too long.
+    #[error("the agent did not answer in time")]
+    TimedOut,
+    /// What it said is not HTTP.
+    #[error("the agent's answer could not be understood: {0}")]
+    Garbled(String),
+    /// The connection broke.
+    #[error("the connection to the agent broke: {0}")]
+    Broken(#[from] io::Error),
+}
+
+fn said(problem: &ProblemDocument) -> String {
+    let mut text = problem.detail.clone().unwrap_or_else(|| problem.title.clone());
+    if let Some(hint) = &problem.hint {
+        text.push_str("; ");
+        text.push_str(hint);
+    }
+    text
+}
+
+/// A way to the agent, open for one request.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    stream: UnixStream,
+    deadline: Instant,
+}
+
+/// An answer whose head was read.
+pub struct Answer {
+    status: u16,
+    body: BufReader<io::Take<Deadlined>>,
+}
+
+impl Client {
+    /// Connects to the first socket on which an agent listens that is this user's own, or root's, or
+    /// when root asks: whoever gets a secret or is trusted with an answer must be no stranger. The
+    /// whole exchange ends within `patience`.
+    pub fn connect(paths: &Paths, patience: Duration) -> Result<Self, ClientError> {
+        let mut stranger = None;
+        for client in Self::all(paths, patience) {
+            let uid = client.uid()?;
+            let us = nix::unistd::geteuid().as_raw();
+            if uid == us || uid == 0 || us == 0 {
+                return Ok(client);
+            }
+            stranger.get_or_insert(ClientError::NotOurs { socket: client.socket, uid });
+        }
+        Err(stranger.unwrap_or(ClientError::NoAgent))
+    }
+
+    /// Connects to the first socket on which any agent listens, for what is no secret.
+    pub fn connect_to_any(paths: &Paths, patience: Duration) -> Result<Self, ClientError> {
+        Self::connect(paths, patience)
+            .or_else(|error| Self::all(paths, patience).next().ok_or(error))
+    }
+
+    fn all(paths: &Paths, patience: Duration) -> impl Iterator<Item = Self> {
+        let deadline = deadline(patience);
+        paths.sockets().into_iter().filter_map(move |socket| {
+            let stream = UnixStream::connect(&socket).ok()?;
+            Some(Self { socket, stream, deadline })
+        })
+    }
+
+    fn uid(&self) -> Result<u32, ClientError> {
+        let peer = getsockopt(&self.stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
+        Ok(peer.uid())
+    }
+
+    /// Sends a request and reads the head of the answer.
+    pub fn send(self, method: &str, target: &str, body: &[u8]) -> Result<Answer, ClientError> {
+        let mut stream = Deadlined { stream: self.stream, deadline: self.deadline };
+        let mut request = Zeroizing::new(
+            format!(
+                "{method} {target} HTTP/1.0\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .into_bytes(),
+        );
+        request.extend_from_slice(body);
+        stream.write_all(&request).map_err(timed)?;
+        let mut body = BufReader::new(stream.take(LONGEST_ANSWER));
+        let status = read_head(&mut body)?;
+        Ok(Answer { status, body })
+    }
+}
+
+impl Answer {
+    /// The whole answer as JSON, or the problem the agent states.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let body = self.bytes()?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
+    }
+
+    /// The whole answer, or the problem the agent states.
+    pub fn bytes(mut self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        let mut body = Zeroizing::new(Vec::new());
+        self.body.read_to_end(&mut body).map_err(timed)?;
+        if (200..300).contains(&self.status) {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<ProblemDocument>(&body) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Garbled(format!("status {}", self.status))),
+        }
+    }
+
+    /// The next line of a stream; `None` at its end.
+    pub fn line(&mut self) -> Result<Option<String>, ClientError> {
+        let mut line = String::new();
+        match self.body.read_line(&mut line).map_err(timed)? {
+            0 => Ok(None),
+            _ => Ok(Some(line)),
+        }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+/// Asks one question, again when the agent was just being replaced: every request of the API may be
+/// repeated. Waits for the answer no longer than `patience`.
+pub fn ask(
+    paths: &Paths,
+    method: &str,
+    target: &str,
+    body: &[u8],
+    patience: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    let deadline = deadline(patience);
+    let mut tries = 3;
+    loop {
+        tries -= 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = Client::connect(paths, left)?
+            .send(method, target, body)
+            .and_then(Answer::bytes);
+        match answer {
+            Err(ClientError::Broken(_)) if tries > 0 => {}
+            other => return other,
+        }
+    }
+}
+
+fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
+    let mut head = Vec::new();
+    loop {
+        if stream.read_until(b'\n', &mut head).map_err(timed)? == 0 {
+            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut response = httparse::Response::new(&mut headers);
+        match response.parse(&head) {
+            Ok(httparse::Status::Complete(_)) => return Ok(response.code.unwrap_or_default()),
+            Ok(httparse::Status::Partial) if head.len() < 16 * 1024 => {}
+            Ok(httparse::Status::Partial) => {
+                return Err(ClientError::Garbled("an endless head".to_owned()));
+            }
+            Err(error) => return Err(ClientError::Garbled(error.to_string())),
+        }
+    }
+}
+
+fn deadline(patience: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(patience).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
+}
+
+fn timed(error: io::Error) -> ClientError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
+        _ => ClientError::Broken(error),
+    }
+}
+
+/// A stream whose every read and write ends by the deadline, so that a slow drip ends too.
+struct Deadlined {
+    stream: UnixStream,
+    deadline: Instant,
+}
+
+impl Deadlined {
+    fn left(&self) -> io::Result<Duration> {
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(left),
+        }
+    }
+}
+
+impl Read for Deadlined {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Deadlined {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

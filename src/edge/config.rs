@@ -1,0 +1,205 @@
+//! The configuration files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// How credentials are handed to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Through the credential helper: nothing secret is in a file.
+    #[default]
+    Helper,
+    /// As plain `auths`, for clients that cannot run a helper.
+    Auths,
+}
+
+/// What may be set for one server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Hosts, with a port where it is not 443, of token realms that may see this registry's password.
+    #[serde(default)]
+    pub realms: Vec<String>,
+}
+
+/// The configuration, every key with its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The user an agent started by root becomes.
+    pub user: Option<String>,
+    /// How credentials are handed out.
+    pub mode: Mode,
+    /// Whether registries are asked what they think of a credential.
+    pub verify: bool,
+    /// Whether `GITHUB_TOKEN` is a login for `ghcr.io`.
+    pub github_token: bool,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`.
+    pub log_level: String,
+    /// Env files and secrets directories, highest first.
+    pub sources: Vec<PathBuf>,
+    /// Whether a docker configuration that is a mount of its own is written.
+    pub publish_to_mounts: bool,
+    /// What is set per server, by the server's name as written.
+    pub servers: BTreeMap<String, ServerConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            user: None,
+            mode: Mode::Helper,
+            verify: true,
+            github_token: true,
+            log_level: "info".to_owned(),
+            sources: vec![PathBuf::from("/run/secrets"), PathBuf::from("/etc/environment")],
+            publish_to_mounts: false,
+            servers: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why a configuration file does not count. The message names the file and the line.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// It is there and cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// It does not say what it should.
+    #[error("{} line {line}: {fault}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        fault: String,
+    },
+}
+
+/// Reads `files`, the stronger one last; one that is not there changes nothing.
+pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    for path in files {
+        match fs::read_to_string(path) {
+            Ok(text) => parse(path, &text)?.lay_over(&mut config),
+            Err(error) if is_absent(&error) => {}
+            Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
+        }
+    }
+    Ok(config)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// One file: what is not in it is `None`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layer {
+    user: Option<String>,
+    mode: Option<Mode>,
+    verify: Option<bool>,
+    github_token: Option<bool>,
+    log_level: Option<Level>,
+    sources: Option<Vec<PathBuf>>,
+    publish_to_mounts: Option<bool>,
+    #[serde(default)]
+    servers: BTreeMap<String, ServerConfig>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Layer {
+    fn lay_over(self, config: &mut Config) {
+        fn set<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        if self.user.is_some() {
+            config.user = self.user;
+        }
+        set(&mut config.mode, self.mode);
+        set(&mut config.verify, self.verify);
+        set(&mut config.github_token, self.github_token);
+        set(&mut config.log_level, self.log_level.map(|level| format!("{level:?}").to_lowercase()));
+        set(&mut config.sources, self.sources);
+        set(&mut config.publish_to_mounts, self.publish_to_mounts);
+        config.servers.extend(self.servers);
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Layer, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Malformed {
+        path: path.to_owned(),
+        line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+        fault: error.message().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_texts(texts: &[&str]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = vec![dir.path().join("absent.toml")];
+        for (n, text) in texts.iter().enumerate() {
+            files.push(dir.path().join(format!("{n}.toml")));
+            fs::write(&files[n + 1], text).unwrap();
+        }
+        load(&files)
+    }
+
+    #[test]
+    fn the_later_file_wins_key_by_key() {
+        let config = load_texts(&[
+            "user = \"vscode\"\nmode = \"auths\"",
+            "mode = \"helper\"\nverify = false",
+        ])
+        .unwrap();
+        assert_eq!(config.user.as_deref(), Some("vscode"));
+        assert_eq!((config.mode, config.verify), (Mode::Helper, false));
+    }
+
+    #[test]
+    fn realms_are_set_per_server() {
+        let config =
+            load_texts(&["[servers.\"registry.example.com\"]\nrealms = [\"auth.example.com\"]"])
+                .unwrap();
+        assert_eq!(config.servers["registry.example.com"].realms, ["auth.example.com"]);
+    }
+
+    #[test]
+    fn a_fault_names_the_file_and_the_line() {
+        for (text, line) in [
+            ("user = \"a\"\nusr = \"b\"", "line 2"),
+            ("mode = \"plain\"", "line 1"),
+            ("\n\nlog_level = \"loud\"", "line 3"),
+            ("verify = ", "line 1"),
+        ] {
+            let error = load_texts(&[text]).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains("0.toml"), "{text:?}: {error}");
+        }
+    }
+}

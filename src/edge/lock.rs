@@ -1,0 +1,99 @@
+//! One agent per user and container.
+//!
+//! The lock is flock(2) on a directory: it is free the moment its last holder dies, and a cleaner of
+//! temporary files leaves a locked directory alone. Supervisor and agent share it, so that it
+//! outlives either of them.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use thiserror::Error;
+
+use super::paths::Paths;
+
+/// The marker that says a user stopped the agent and the helper shall not start it.
+const STOPPED: &str = "stopped";
+
+/// Why there is no lock.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("another agent holds the lock {}", .0.display())]
+    Held(PathBuf),
+    /// No directory can be used.
+    #[error("no lock directory can be used: {0}")]
+    Unusable(String),
+}
+
+/// Takes the lock, or says who is in the way. It is held as long as the file, or a copy of its
+/// descriptor in any process, is open.
+pub fn take(paths: &Paths) -> Result<File, LockError> {
+    let (dir, file) = open(paths)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held(dir)),
+        Err(TryLockError::Error(error)) => {
+            Err(LockError::Unusable(format!("{}: {error}", dir.display())))
+        }
+    }
+}
+
+/// Whether somebody stopped the agent on purpose.
+pub fn is_stopped(paths: &Paths) -> bool {
+    paths.lock_dirs().iter().any(|dir| owned_by(dir, paths.uid) && dir.join(STOPPED).exists())
+}
+
+/// Remembers that the agent was stopped on purpose, or forgets it.
+pub fn set_stopped(paths: &Paths, stopped: bool) -> Result<(), LockError> {
+    let (dir, _file) = open(paths)?;
+    let marker = dir.join(STOPPED);
+    let done = if stopped { fs::write(&marker, []) } else { remove_if_there(&marker) };
+    done.map_err(|error| LockError::Unusable(format!("{}: {error}", marker.display())))
+}
+
+/// Removes a file; that there is none is no error.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
+    let mut faults = Vec::new();
+    for dir in paths.lock_dirs() {
+        match open_dir(&dir, paths.uid) {
+            Ok(file) => return Ok((dir, file)),
+            Err(error) => faults.push(format!("{}: {error}", dir.display())),
+        }
+    }
+    Err(LockError::Unusable(faults.join("; ")))
+}
+
+/// Opens a directory that is surely ours: in a place that anyone may write to, somebody else may
+/// have put one, or a link, in our way.
+fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+        .open(dir)?;
+    let found = file.metadata()?;
+    if found.uid() != uid {
+        return Err(io::Error::other(format!("it belongs to uid {}; remove it", found.uid())));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o700))?;
+    }
+    Ok(file)
+}
+
+fn owned_by(dir: &Path, uid: u32) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == uid)
+}

@@ -1,0 +1,129 @@
+//! Where things are: for one user, from the environment it has.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use super::passwd::User;
+
+/// The directory for sockets that the Feature makes for the agent's user.
+pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
+
+/// The places of one user.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// Whose they are.
+    pub uid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+    socket: Option<PathBuf>,
+    xdg_runtime: Option<PathBuf>,
+    xdg_state: Option<PathBuf>,
+    xdg_config: Option<PathBuf>,
+}
+
+impl Paths {
+    /// The places of the user who runs this process, by its environment.
+    pub fn of_this_process() -> Self {
+        let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let uid = Uid::effective().as_raw();
+        let home = absolute("HOME")
+            .or_else(|| super::passwd::by_uid(uid).ok().flatten().map(|user| user.home))
+            .unwrap_or_else(|| PathBuf::from("/"));
+        Self {
+            uid,
+            home,
+            socket: variable("REGISTRY_AGENT_SOCKET").map(PathBuf::from),
+            xdg_runtime: absolute("XDG_RUNTIME_DIR"),
+            xdg_state: absolute("XDG_STATE_HOME"),
+            xdg_config: absolute("XDG_CONFIG_HOME"),
+        }
+    }
+
+    /// The places of `user`, when another user (root) becomes that one: nothing of the environment
+    /// but `$REGISTRY_AGENT_SOCKET` is that user's.
+    pub fn of_user(user: &User) -> Self {
+        Self {
+            uid: user.uid,
+            home: user.home.clone(),
+            socket: variable("REGISTRY_AGENT_SOCKET").map(PathBuf::from),
+            xdg_runtime: None,
+            xdg_state: None,
+            xdg_config: None,
+        }
+    }
+
+    /// The sockets an agent may listen on, the preferred one first.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        if let Some(own) = &self.socket {
+            return vec![own.clone()];
+        }
+        let mut sockets = vec![Path::new(SYSTEM_RUNTIME_DIR).join("agent.sock")];
+        sockets.extend(self.xdg_runtime.iter().map(|dir| dir.join("registry-agent/agent.sock")));
+        sockets.push(self.home.join(".local/state/registry-agent/agent.sock"));
+        sockets
+    }
+
+    /// The directories whose lock makes an agent the only one of its user and container, in the
+    /// order to try. Outside the home, which several containers may share; the same whatever else
+    /// is in the environment.
+    pub fn lock_dirs(&self) -> Vec<PathBuf> {
+        if let Some(own) = &self.socket {
+            let mut name = OsString::from(own);
+            name.push(".lock");
+            return vec![PathBuf::from(name)];
+        }
+        let name = format!("registry-agent-{}", self.uid);
+        ["/tmp", "/dev/shm", "/var/tmp"].iter().map(|dir| Path::new(dir).join(&name)).collect()
+    }
+
+    /// Where the log and the stored logins are.
+    pub fn state_dir(&self) -> PathBuf {
+        self.xdg_state
+            .clone()
+            .unwrap_or_else(|| self.home.join(".local/state"))
+            .join("registry-agent")
+    }
+
+    /// The configuration files, the stronger one last.
+    pub fn config_files(&self) -> [PathBuf; 2] {
+        let user = self.xdg_config.clone().unwrap_or_else(|| self.home.join(".config"));
+        [PathBuf::from("/etc/registry-agent/config.toml"), user.join("registry-agent/config.toml")]
+    }
+
+    /// The docker configuration; `docker_config` is the value of `DOCKER_CONFIG`.
+    pub fn docker_config_file(&self, docker_config: Option<&str>) -> PathBuf {
+        match docker_config {
+            Some(dir) if !dir.is_empty() => PathBuf::from(dir).join("config.json"),
+            _ => self.home.join(".docker/config.json"),
+        }
+    }
+
+    /// `path` with a leading `~/` replaced by the home directory.
+    pub fn expand(&self, path: &Path) -> PathBuf {
+        path.strip_prefix("~").map_or_else(|_| path.to_owned(), |rest| self.home.join(rest))
+    }
+
+    /// The variables by which another process of this program finds the same places.
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![("HOME", self.home.clone().into_os_string())];
+        let mut add = |name, path: &Option<PathBuf>| {
+            variables.extend(path.iter().map(|path| (name, path.clone().into_os_string())));
+        };
+        add("REGISTRY_AGENT_SOCKET", &self.socket);
+        add("XDG_RUNTIME_DIR", &self.xdg_runtime);
+        add("XDG_STATE_HOME", &self.xdg_state);
+        add("XDG_CONFIG_HOME", &self.xdg_config);
+        for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET"] {
+            variables.extend(variable(name).map(|value| (name, value)));
+        }
+        variables
+    }
+}
+
+/// A variable of the environment; set to nothing counts as unset.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}

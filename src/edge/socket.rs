@@ -1,0 +1,77 @@
+//! The agent's listening socket. Call with the lock held: then a socket nobody answers on is stale.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use super::lock::remove_if_there;
+use super::passwd::User;
+use super::paths::{Paths, SYSTEM_RUNTIME_DIR};
+
+/// Listens on the first of the user's sockets whose directory may be used.
+///
+/// Anyone may connect, since anyone may ask for the status; who may ask for more is decided by the
+/// uid of the peer.
+pub fn listen(paths: &Paths) -> io::Result<(PathBuf, UnixListener)> {
+    let mut faults = Vec::new();
+    for path in paths.sockets() {
+        match listen_on(&path) {
+            Ok(listener) => return Ok((path, listener)),
+            Err(error) => faults.push(format!("{}: {error}", path.display())),
+        }
+    }
+    Err(io::Error::other(format!("no socket can be made: {}", faults.join("; "))))
+}
+
+/// Makes the system's socket directory for `user`, when root starts the agent for that user.
+pub fn prepare_system_dir(user: &User) -> io::Result<()> {
+    let dir = Path::new(SYSTEM_RUNTIME_DIR);
+    make_dir(dir, 0o755)?;
+    if !fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::Error::other(format!("{} is not a directory", dir.display())));
+    }
+    chown(dir, Some(user.uid), Some(user.gid))
+}
+
+fn listen_on(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent()
+        && dir != Path::new(SYSTEM_RUNTIME_DIR)
+    {
+        fs::create_dir_all(dir.parent().unwrap_or(dir))?;
+        make_dir(dir, 0o700)?;
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_if_there(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/agent.sock");
+        drop(listen_on(&path).unwrap());
+        assert!(path.exists(), "a dead listener leaves its socket behind");
+        let _live = listen_on(&path).unwrap();
+        assert_eq!(listen_on(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,189 @@
+//! The process itself: what it inherits, what it may do, what it becomes.
+//!
+//! The only room with `unsafe` in it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+<<<<<<< HEAD
+use std::ffi::{CStr, CString, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+=======
+use std::ffi::{CStr, CString, c_int};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+>>>>>>> sources
+
+use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+
+use super::passwd::User;
+use crate::domain::secret::Secret;
+
+/// The program that is running, also after its file was replaced.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Takes charge of every descriptor beyond standard error that this process was started with.
+/// None of them reaches a child; [`take_inherited`] hands out those that were meant for us.
+///
+/// Call it first thing in `main`, before any file is opened.
+pub fn adopt_inherited() -> io::Result<()> {
+    // SAFETY: `main` calls this before anything has opened a descriptor, so no other owner exists.
+    #[expect(unsafe_code, reason = "descriptors from outside have no owner until one is declared")]
+    unsafe {
+        init_inherited_fds()
+    }
+}
+
+/// The inherited descriptor `fd`, closed on exec like any other from here on.
+pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    take_fd_ownership(fd).map_err(io::Error::other)
+}
+
+/// The owner of a descriptor that the kernel has just put into this process with a message.
+pub(super) fn own(received: RawFd) -> OwnedFd {
+    // SAFETY: recvmsg(2) made the descriptor for this call alone; nothing else knows its number.
+    #[expect(unsafe_code, reason = "nix hands received descriptors out as bare numbers")]
+    unsafe {
+        OwnedFd::from_raw_fd(received)
+    }
+}
+
+/// Lets the next program in this process or in a child have `fd` too.
+pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+/// Sets variables of this process's environment for libraries that read them there.
+///
+/// Call it before any thread exists.
+pub fn set_environment(variables: &BTreeMap<String, Secret>) {
+    for (name, value) in variables {
+        // SAFETY: called from `main` before the runtime or any other thread is started.
+        #[expect(
+            unsafe_code,
+            reason = "aws-config and reqwest read the process's environment only"
+        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        unsafe {
+            std::env::set_var(name, value.reveal());
+        }
+    }
+}
+
+/// Leaves this process, and those it starts, with no more than `environment`.
+///
+/// Call it before any thread exists.
+pub fn replace_environment(environment: &[(&'static str, OsString)]) {
+    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: called from `main` before the runtime or any other thread is started.
+    #[expect(unsafe_code, reason = "children take over the process's environment")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in environment {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
+/// Whether some process has `file`, which is open for reading only, open for writing. The kernel
+/// tells by refusing a read lease (fcntl(2), `F_SETLEASE`); where it grants none at all, on a network
+/// file system or on another user's file, the answer is no.
+pub fn has_writer(file: &std::fs::File) -> bool {
+    let fd = std::os::fd::AsRawFd::as_raw_fd(file);
+    let control = |command, argument: libc::c_int| {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and none of the commands
+        // below takes a pointer.
+        #[expect(unsafe_code, reason = "nix has no leases")]
+        unsafe {
+            libc::fcntl(fd, command, argument)
+        }
+    };
+    // Who opens the file while the lease lasts makes the kernel tell us by a signal: one that is
+    // ignored unless asked for, in place of SIGIO, which would end the process.
+    if control(F_SETSIG, libc::SIGURG) != 0 {
+        return false;
+    }
+    if control(libc::F_SETLEASE, libc::F_RDLCK) != 0 {
+        return io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
+    }
+    control(libc::F_SETLEASE, libc::F_UNLCK);
+    false
+}
+
+/// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
+const F_SETSIG: libc::c_int = 10;
+
+/// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
+/// environment by another process of the same user, no new privileges.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    prctl::set_dumpable(false)?;
+    prctl::set_no_new_privs()?;
+    Ok(())
+}
+
+/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+///
+/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
+/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
+pub(super) fn has_writer(file: &File) -> Option<bool> {
+    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+    const F_SETSIG: c_int = 10;
+    let fd = file.as_raw_fd();
+    // SAFETY: both commands take an integer and touch no memory of this process.
+    #[expect(unsafe_code, reason = "nix knows neither command")]
+    let (set, error) = unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
+        let set = libc::fcntl(fd, libc::F_SETLEASE, c_int::from(libc::F_RDLCK));
+        (set, io::Error::last_os_error())
+    };
+    match (set, error.kind()) {
+        (0, _) => Some(false),
+        (_, io::ErrorKind::WouldBlock) => Some(true),
+        _ => None,
+    }
+}
+
+/// The name `ps` shows, since the program is started through `/proc/self/exe`.
+pub fn set_name(name: &CStr) {
+    // A name that could not be set is no reason to stop.
+    let _ = prctl::set_name(name);
+}
+
+/// Becomes `user` for good: groups, group, user.
+pub fn become_user(user: &User) -> io::Result<()> {
+    let groups: Vec<Gid> = user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+    setgroups(&groups)?;
+    setgid(Gid::from_raw(user.gid))?;
+    setuid(Uid::from_raw(user.uid))?;
+    Ok(())
+}
+
+/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+pub fn start_over(
+    arguments: &[String],
+    environment: &[(&'static str, OsString)],
+) -> io::Result<Infallible> {
+    let program = CString::new(THIS_PROGRAM)?;
+    let arguments = std::iter::once("registry-agent")
+        .chain(arguments.iter().map(String::as_str))
+        .map(CString::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    let environment = environment
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(execve(&program, &arguments, &environment)?)
+}

@@ -1,0 +1,138 @@
+//! The JSON documents of the agent's API. Fields may be added, never renamed. Instants are RFC 3339
+//! in UTC; what is unknown is null.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`, and `registry-agent status --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusDocument {
+    /// The version of the agent.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When that process started.
+    pub started_at: Timestamp,
+    /// When all of this was so.
+    pub at: Timestamp,
+    /// Whether every source was read and no login is `pending`.
+    pub settled: bool,
+    /// Where variables come from, highest first.
+    pub sources: Vec<SourceDocument>,
+    /// The logins.
+    pub registries: Vec<RegistryDocument>,
+    /// What a user should put right.
+    pub problems: Vec<ProblemEntry>,
+}
+
+/// A place variables come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceDocument {
+    /// `codespaces`, `pushed`, `configured`, `environment`, `stored` or `ambient`.
+    pub kind: String,
+    /// A path, or the command that brought it.
+    pub name: String,
+    /// When its content last changed, as far as the agent saw.
+    pub updated_at: Option<Timestamp>,
+    /// How many logins have their password from it.
+    pub declarations: usize,
+}
+
+/// A login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryDocument {
+    /// The `<NAME>`; `GITHUB_TOKEN` for the ambient login; null for a stored one.
+    pub name: Option<String>,
+    /// The canonical server.
+    pub server: String,
+    /// One of the kinds.
+    pub kind: String,
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The AWS account.
+    pub account: Option<String>,
+    /// The user name; an access key ID is shortened.
+    pub user: Option<String>,
+    /// The source of its password.
+    pub source: String,
+    /// The keys it is published under.
+    pub keys: Vec<String>,
+    /// One of the states.
+    pub state: String,
+    /// A stable word for the reason.
+    pub code: Option<String>,
+    /// Why it is not `ready`, or what to keep in mind.
+    pub reason: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// When the registry last accepted it.
+    pub verified_at: Option<Timestamp>,
+    /// When the credential was made.
+    pub issued_at: Option<Timestamp>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When the agent acts next by itself.
+    pub next_refresh_at: Option<Timestamp>,
+}
+
+/// Something to put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemEntry {
+    /// The `<NAME>` or the file.
+    pub name: String,
+    /// The source it was found in.
+    pub source: Option<String>,
+    /// A stable word for it.
+    pub code: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// `PUT /v1/environment` answers the names whose declarations differ now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentAnswer {
+    /// Names that are new.
+    pub added: Vec<String>,
+    /// Names whose values differ.
+    pub changed: Vec<String>,
+    /// Names that are gone.
+    pub removed: Vec<String>,
+}
+
+/// One line of `GET /v1/events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventDocument {
+    /// When it happened.
+    pub at: Timestamp,
+    /// A stable word for what happened.
+    pub event: String,
+    /// The server, the name or the file it happened to.
+    pub subject: String,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// The code of an error about a server that the agent knows nothing of.
+pub const UNKNOWN_REGISTRY: &str = "unknown-registry";
+/// The code of an error about a credential that the agent has and does not serve.
+pub const WITHHELD: &str = "credential-withheld";
+
+/// An error, as RFC 9457 has it (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// What kind of error it is.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// A stable word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What happened this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}

@@ -1,0 +1,387 @@
+//! From sources to declarations and problems.
+
+use std::path::{Path, PathBuf};
+
+use registry_agent::domain::declaration::Identity;
+use registry_agent::domain::discovery::{Discovery, PasswordFiles, discover};
+use registry_agent::domain::reason::SourceReason;
+use registry_agent::domain::secret::Secret;
+use registry_agent::domain::source::{Source, SourceKind};
+
+const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+/// Is in every value that no message may show.
+const CANARY: &str = "canary";
+
+/// `A_SERVER=x` stands for `A_CONTAINER_REGISTRY_SERVER=x`; a name with `!` in front is taken as is.
+fn source(kind: SourceKind, name: &str, lines: &[&str]) -> Source {
+    let variables = lines.iter().map(|line| {
+        let (variable, value) = line.split_once('=').unwrap();
+        let whole = match (variable.strip_prefix('!'), variable.split_once('_')) {
+            (Some(whole), _) => whole.to_owned(),
+            (None, Some((set, suffix))) => format!("{set}_CONTAINER_REGISTRY_{suffix}"),
+            (None, None) => variable.to_owned(),
+        };
+        (whole, Secret::new(value))
+    });
+    Source { kind, name: name.to_owned(), variables: variables.collect() }
+}
+
+fn from_lines(lines: &[&str]) -> Discovery {
+    discover(&[source(SourceKind::Pushed, "sync", lines)], &PasswordFiles::new())
+}
+
+/// Each declaration as `NAME server user`, the AWS ones as `NAME server aws:KEY`.
+fn declared(found: &Discovery) -> Vec<String> {
+    let one = |declaration: &registry_agent::domain::declaration::Declaration| {
+        let who = match &declaration.identity {
+            Identity::Password { user, .. } => user.clone(),
+            Identity::Aws(aws) => {
+                let key = aws.keys.as_ref().map_or("chain", |keys| &keys.access_key_id);
+                format!("aws:{key}")
+            }
+        };
+        format!("{} {} {who}", declaration.name, declaration.server)
+    };
+    found.declarations.iter().map(one).collect()
+}
+
+/// Each problem as `NAME code: sentence`.
+fn problems(found: &Discovery) -> Vec<String> {
+    let one = |problem: &registry_agent::domain::problem::Problem| {
+        assert!(!problem.reason.fix().is_empty());
+        format!("{} {}: {}", problem.name, problem.reason.code(), problem.reason)
+    };
+    let all: Vec<String> = found.problems.iter().map(one).collect();
+    let fixes: Vec<String> = found.problems.iter().map(|it| it.reason.fix()).collect();
+    for text in all.iter().chain(&fixes) {
+        assert!(!text.contains(CANARY), "a value is shown: {text}");
+        assert!(!text.contains(char::is_control), "a control character is shown: {text:?}");
+    }
+    all
+}
+
+struct Case {
+    about: &'static str,
+    lines: &'static [&'static str],
+    declared: &'static [&'static str],
+    /// Beginnings of the problems, in order.
+    problems: &'static [&'static str],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        about: "a complete set",
+        lines: &["A_SERVER=MyCompany.azurecr.io", "A_USER=u", "A_PASSWORD=canary"],
+        declared: &["A mycompany.azurecr.io u"],
+        problems: &[],
+    },
+    Case {
+        about: "names are case-sensitive, and digits and underscores are letters",
+        lines: &[
+            "!a_1_CONTAINER_REGISTRY_SERVER=one.test",
+            "!a_1_CONTAINER_REGISTRY_USER=u",
+            "!a_1_CONTAINER_REGISTRY_PASSWORD=canary",
+            "!A_1_CONTAINER_REGISTRY_SERVER=two.test",
+            "!A_1_CONTAINER_REGISTRY_USER=U",
+            "!A_1_CONTAINER_REGISTRY_PASSWORD=canary",
+        ],
+        declared: &["A_1 two.test U", "a_1 one.test u"],
+        problems: &[],
+    },
+    Case {
+        about: "each variable that is missing is named",
+        lines: &["A_SERVER=a.test", "B_USER=u", "C_PASSWORD=canary"],
+        declared: &[],
+        problems: &[
+            "A variable-missing: A_CONTAINER_REGISTRY_USER is not set",
+            "A variable-missing: A_CONTAINER_REGISTRY_PASSWORD is not set",
+            "B variable-missing: B_CONTAINER_REGISTRY_SERVER is not set",
+            "B variable-missing: B_CONTAINER_REGISTRY_PASSWORD is not set",
+            "C variable-missing: C_CONTAINER_REGISTRY_SERVER is not set",
+            "C variable-missing: C_CONTAINER_REGISTRY_USER is not set",
+        ],
+    },
+    Case {
+        about: "an empty server is never Docker Hub",
+        lines: &["A_SERVER=", "A_USER=u", "A_PASSWORD=canary", "B_SERVER=\n", "B_USER=u"],
+        declared: &[],
+        problems: &[
+            "A server-empty: A_CONTAINER_REGISTRY_SERVER is empty",
+            "B server-empty: B_CONTAINER_REGISTRY_SERVER is empty",
+            "B variable-missing: B_CONTAINER_REGISTRY_PASSWORD is not set",
+        ],
+    },
+    Case {
+        about: "blanks are no server either",
+        lines: &["A_SERVER=   ", "A_USER=u", "A_PASSWORD=canary"],
+        declared: &[],
+        problems: &["A server-empty: "],
+    },
+    Case {
+        about: "an empty server alone is nothing, and so are other empty variables",
+        lines: &["A_SERVER=", "B_PASSWORD=", "B_USER="],
+        declared: &[],
+        problems: &[],
+    },
+    Case {
+        about: "one line end is dropped from each value",
+        lines: &["A_SERVER=a.test\n", "A_USER=u\r\n", "A_PASSWORD=canary\n"],
+        declared: &["A a.test u"],
+        problems: &[],
+    },
+    Case {
+        about: "characters that no registry could be given",
+        lines: &[
+            "A_SERVER=a.test",
+            "A_USER=u\ncanary",
+            "A_PASSWORD=canary",
+            "B_SERVER=b.test",
+            "B_USER=canary:u",
+            "B_PASSWORD=canary",
+            "C_SERVER=c.test",
+            "C_USER=u",
+            "C_PASSWORD=canary\0",
+            "D_SERVER=d.test\ncanary.test",
+            "D_USER=u",
+            "D_PASSWORD=canary",
+        ],
+        declared: &[],
+        problems: &[
+            "A value-refused: A_CONTAINER_REGISTRY_USER holds a control character",
+            "B value-refused: B_CONTAINER_REGISTRY_USER holds a colon",
+            "C value-refused: C_CONTAINER_REGISTRY_PASSWORD holds a NUL character",
+            "D value-refused: D_CONTAINER_REGISTRY_SERVER holds a control character",
+        ],
+    },
+    Case {
+        about: "a server that is none",
+        lines: &["A_SERVER=https://canary:canary@a.test", "A_USER=u", "A_PASSWORD=canary"],
+        declared: &[],
+        problems: &["A server-not-understood: A_CONTAINER_REGISTRY_SERVER is not a registry"],
+    },
+    Case {
+        about: "a bad server does not hide the other gaps",
+        lines: &["A_SERVER=ftp://a.test", "A_USER=u"],
+        declared: &[],
+        problems: &["A server-not-understood: ", "A variable-missing: A_CONTAINER_REGISTRY_PASS"],
+    },
+    Case {
+        about: "two names for one server",
+        lines: &[
+            "B_SERVER=ghcr.io",
+            "B_USER=b",
+            "B_PASSWORD=canary",
+            "A_SERVER=https://GHCR.io/",
+            "A_USER=a",
+            "A_PASSWORD=canary",
+        ],
+        declared: &["A ghcr.io a"],
+        problems: &["B server-declared-twice: ghcr.io is declared by A too"],
+    },
+    Case {
+        about: "an incomplete set leaves the server to the next name",
+        lines: &["A_SERVER=x.test", "A_USER=a", "B_SERVER=x.test", "B_USER=b", "B_PASSWORD=canary"],
+        declared: &["B x.test b"],
+        problems: &["A variable-missing: A_CONTAINER_REGISTRY_PASSWORD"],
+    },
+    Case {
+        about: "a path is dropped and mentioned",
+        lines: &["A_SERVER=ghcr.io/my-org", "A_USER=u", "A_PASSWORD=canary"],
+        declared: &["A ghcr.io u"],
+        problems: &["A path-ignored: A_CONTAINER_REGISTRY_SERVER has a path"],
+    },
+    Case {
+        about: "AWS variables for a registry that is not AWS's",
+        lines: &["A_SERVER=a.test", "A_USER=u", "A_PASSWORD=canary", "A_ROLE_ARN=canary"],
+        declared: &["A a.test u"],
+        problems: &["A only-for-ecr: A_CONTAINER_REGISTRY_ROLE_ARN"],
+    },
+    Case {
+        about: "a name with a character that none may have",
+        lines: &["!a-b_CONTAINER_REGISTRY_SERVER=a.test"],
+        declared: &[],
+        problems: &["a-b name-refused: a-b_CONTAINER_REGISTRY_SERVER"],
+    },
+    Case {
+        about: "a path that depends on where one stands",
+        lines: &["A_SERVER=a.test", "A_USER=u", "A_PASSWORD_FILE=canary/file"],
+        declared: &[],
+        problems: &["A path-relative: A_CONTAINER_REGISTRY_PASSWORD_FILE"],
+    },
+    Case {
+        about: "a password and a password file",
+        lines: &["A_SERVER=a.test", "A_USER=u", "A_PASSWORD=canary", "A_PASSWORD_FILE=/canary"],
+        declared: &["A a.test u"],
+        problems: &["A two-passwords: "],
+    },
+];
+
+#[test]
+fn each_set_is_a_login_or_says_what_is_wrong() {
+    for case in CASES {
+        let found = from_lines(case.lines);
+        assert_eq!(declared(&found), case.declared, "{}", case.about);
+        let problems = problems(&found);
+        assert_eq!(problems.len(), case.problems.len(), "{}: {problems:#?}", case.about);
+        for (problem, beginning) in problems.iter().zip(case.problems) {
+            assert!(problem.starts_with(beginning), "{}: {problem}", case.about);
+        }
+    }
+}
+
+#[test]
+fn ecr_takes_keys_or_a_token_or_nothing_but_no_half() {
+    let server = format!("A_SERVER={ECR}");
+    let cases: [(&[&str], &str, usize); 7] = [
+        (&["A_USER=AKIA", "A_PASSWORD=canary"], "aws:AKIA", 0),
+        (&["A_USER=ASIA", "A_PASSWORD=canary", "A_SESSION_TOKEN=canary"], "aws:ASIA", 0),
+        (&["A_ROLE_ARN=arn:aws:iam::111122223333:role/pull", "A_PROFILE=p"], "aws:chain", 0),
+        (&["A_USER=AWS", "A_PASSWORD=canary"], "AWS", 0),
+        (&["A_USER=AWS", "A_PASSWORD=canary", "A_ROLE_ARN=canary"], "AWS", 1),
+        (&["A_USER=AKIA"], "", 1),
+        (&["A_SESSION_TOKEN=canary"], "", 2),
+    ];
+    for (lines, who, problem_count) in cases {
+        let found = from_lines(&[&[server.as_str()], lines].concat());
+        let expected: Vec<String> =
+            if who.is_empty() { Vec::new() } else { vec![format!("A {ECR} {who}")] };
+        assert_eq!(declared(&found), expected, "{lines:?}");
+        assert_eq!(problems(&found).len(), problem_count, "{lines:?}");
+    }
+    assert_eq!(declared(&from_lines(&["P_SERVER=public.ecr.aws"])), ["P public.ecr.aws aws:chain"]);
+}
+
+#[test]
+fn a_misspelling_is_named_with_what_it_should_be() {
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["A_SERVER=a.test", "A_USER=u", "A_TOKEN=canary"],
+            "rename A_CONTAINER_REGISTRY_TOKEN to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_URL=a.test", "A_USER=u", "A_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTRY_URL to A_CONTAINER_REGISTRY_SERVER",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USERNAME=u", "A_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTRY_USERNAME to A_CONTAINER_REGISTRY_USER",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "A_PASS=canary"],
+            "rename A_CONTAINER_REGISTRY_PASS to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "!A_container_registry_password=canary"],
+            "rename A_container_registry_password to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "a_PASSWORD=canary"],
+            "rename a_CONTAINER_REGISTRY_PASSWORD to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+    ];
+    for (lines, fix) in cases {
+        let found = from_lines(lines);
+        let fixes: Vec<String> = found.problems.iter().map(|it| it.reason.fix()).collect();
+        assert_eq!(fixes, [fix]);
+        assert_eq!(found.names.iter().collect::<Vec<_>>(), ["A"]);
+    }
+}
+
+#[test]
+fn a_set_of_misspellings_alone_is_a_problem_but_another_programs_variable_is_not() {
+    let found = from_lines(&["A_URL=a.test", "A_USERNAME=u", "A_TOKEN=canary"]);
+    assert_eq!(problems(&found).len(), 3);
+    let found = from_lines(&[
+        "!acr_container_registry_server=a.test",
+        "!acr_container_registry_user=u",
+        "!acr_container_registry_password=canary",
+    ]);
+    assert_eq!(problems(&found).len(), 3);
+    let found = from_lines(&["!AZURE_CONTAINER_REGISTRY_ENDPOINT=x.azurecr.io"]);
+    assert_eq!((found.problems.len(), found.names.len()), (0, 0));
+}
+
+#[test]
+fn sources_lie_over_each_other_variable_by_variable() {
+    let sources = [
+        source(SourceKind::Environment, "start", &["A_SERVER=low.test", "A_USER=low"]),
+        source(SourceKind::Configured, "/run/secrets", &["A_PASSWORD=canary"]),
+        source(SourceKind::Pushed, "sync", &["A_SERVER=high.test", "A_USER="]),
+        source(SourceKind::Codespaces, "/first", &["A_SERVER=\n"]),
+    ];
+    let found = discover(&sources, &PasswordFiles::new());
+    assert_eq!(declared(&found), ["A high.test low"]);
+    assert_eq!(found.declarations[0].source, "/run/secrets");
+    assert_eq!(problems(&found), [""; 0]);
+}
+
+#[test]
+fn github_token_serves_ghcr_only_where_nothing_else_declares_it() {
+    let ambient = ["!GITHUB_TOKEN=canary\n", "!GITHUB_USER=octocat"];
+    assert_eq!(declared(&from_lines(&ambient)), ["GITHUB_TOKEN ghcr.io octocat"]);
+    let nobody = from_lines(&["!GITHUB_TOKEN=canary"]);
+    assert!(nobody.names.contains("GITHUB_TOKEN") && nobody.declarations.len() == 1);
+
+    let set = ["Z_SERVER=ghcr.io", "Z_USER=z", "Z_PASSWORD=canary"];
+    assert_eq!(declared(&from_lines(&[&ambient[..], &set].concat())), ["Z ghcr.io z"]);
+    let incomplete = from_lines(&[&ambient[..], &set[..2]].concat());
+    assert_eq!(declared(&incomplete), [""; 0]);
+
+    let odd = from_lines(&["!GITHUB_TOKEN=canary\ncanary"]);
+    assert_eq!((odd.declarations.len(), odd.problems.len()), (0, 0));
+}
+
+#[test]
+fn a_password_file_is_asked_for_and_then_followed() {
+    let lines = ["A_SERVER=a.test", "A_USER=u", "A_PASSWORD_FILE=/run/pw"];
+    let sources = [source(SourceKind::Environment, "start", &lines)];
+    let path = PathBuf::from("/run/pw");
+
+    let unread = discover(&sources, &PasswordFiles::new());
+    assert!(unread.password_files.contains(Path::new("/run/pw")));
+    assert!(unread.declarations.is_empty() && unread.problems.is_empty());
+
+    let read = discover(&sources, &PasswordFiles::from([(path.clone(), Ok("canary\n".into()))]));
+    let Identity::Password { password, .. } = &read.declarations[0].identity else { panic!() };
+    assert_eq!(password.reveal(), "canary");
+    assert_eq!(read.declarations[0].source, "start");
+
+    let fault = SourceReason::Unreadable { path: "/run/pw".to_owned(), fault: "no".to_owned() };
+    for file in [Err(fault), Ok(Secret::new("\n")), Ok(Secret::new("a\0canary"))] {
+        let found = discover(&sources, &PasswordFiles::from([(path.clone(), file)]));
+        assert!(found.declarations.is_empty());
+        let problems = problems(&found);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("A_CONTAINER_REGISTRY_PASSWORD_FILE"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_long_value_of_many_lines_stays_whole() {
+    let key = format!("{{\n{}\n}}", "  \"k\": \"ä canary\",\n".repeat(2700));
+    assert!(key.len() > 48 * 1024);
+    let line = format!("A_PASSWORD={key}\n");
+    let found = from_lines(&["A_SERVER=gcr.io", "A_USER=_json_key", &line]);
+    let Identity::Password { password, .. } = &found.declarations[0].identity else { panic!() };
+    assert_eq!(password.reveal(), key);
+}
+
+#[test]
+fn ten_thousand_variables_with_a_thousand_sets_are_all_understood() {
+    let mut lines: Vec<String> = (0..7000).map(|n| format!("!OTHER_{n}=canary")).collect();
+    for n in 0..1000 {
+        lines.push(format!("N{n}_SERVER=r{n}.example.com"));
+        lines.push(format!("N{n}_USER=u{n}"));
+        lines.push(format!("N{n}_PASSWORD=canary{n}"));
+    }
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let sources = [source(SourceKind::Environment, "start", &lines)];
+    let found = discover(&sources, &PasswordFiles::new());
+    assert_eq!((found.declarations.len(), found.problems.len()), (1000, 0));
+    for declaration in &found.declarations {
+        let n = &declaration.name[1..];
+        let Identity::Password { user, password } = &declaration.identity else { panic!() };
+        assert_eq!(declaration.server.name(), format!("r{n}.example.com"));
+        assert_eq!((user.as_str(), password.reveal()), (&*format!("u{n}"), &*format!("canary{n}")));
+    }
+}

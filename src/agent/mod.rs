@@ -97,7 +97,7 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = AsyncFd::new(setup.control)?;
+    let supervisor = AsyncFd::register(setup.control)?;
     let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.

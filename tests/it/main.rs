@@ -5,6 +5,7 @@ mod devcontainer;
 mod docker_config_edit;
 mod docker_config_file;
 mod registry_real;
+mod registry_rules;
 mod server_names;
 mod sources;
 mod support;

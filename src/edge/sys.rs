@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -92,26 +93,35 @@ pub fn replace_environment(environment: &[(&'static str, OsString)]) {
 /// Whether some process has `file`, which is open for reading only, open for writing. The kernel
 /// tells by refusing a read lease (fcntl(2), `F_SETLEASE`); where it grants none at all, on a network
 /// file system or on another user's file, the answer is no.
-pub fn has_writer(file: &std::fs::File) -> bool {
-    let fd = std::os::fd::AsRawFd::as_raw_fd(file);
+pub fn has_writer(file: &File) -> bool {
+    match lease(file, libc::F_RDLCK) {
+        // Given back at once; it was only asked for.
+        Ok(()) => lease(file, libc::F_UNLCK).is_err(),
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
+/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
+/// (a write lease, fcntl(2)).
+pub fn keep_closed_to_others(file: &File) {
+    // Without it, others may see the file a moment too early, as they may on any file system that
+    // knows no leases.
+    let _ = lease(file, libc::F_WRLCK);
+}
+
+fn lease(file: &File, kind: libc::c_int) -> io::Result<()> {
+    let fd = file.as_raw_fd();
     let control = |command, argument: libc::c_int| {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed, and none of the commands
-        // below takes a pointer.
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
+        // commands below takes a pointer.
         #[expect(unsafe_code, reason = "nix has no leases")]
-        unsafe {
-            libc::fcntl(fd, command, argument)
-        }
+        let outcome = unsafe { libc::fcntl(fd, command, argument) };
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    // Who opens the file while the lease lasts makes the kernel tell us by a signal: one that is
+    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
     // ignored unless asked for, in place of SIGIO, which would end the process.
-    if control(F_SETSIG, libc::SIGURG) != 0 {
-        return false;
-    }
-    if control(libc::F_SETLEASE, libc::F_RDLCK) != 0 {
-        return io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
-    }
-    control(libc::F_SETLEASE, libc::F_UNLCK);
-    false
+    control(F_SETSIG, libc::SIGURG)?;
+    control(libc::F_SETLEASE, kind)
 }
 
 /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).

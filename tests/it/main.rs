@@ -1,8 +1,10 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
 mod clients;
+mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;
+mod docker_config_race;
 mod registry_real;
 mod server_names;
 mod sources;

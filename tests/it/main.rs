@@ -2,8 +2,10 @@
 
 mod clients;
 mod devcontainer;
+mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;
+mod docker_config_race;
 mod registry_real;
 mod registry_rules;
 mod server_names;

@@ -173,9 +173,11 @@ mod tests {
 
     #[test]
     fn the_later_file_wins_key_by_key() {
-        let config =
-            load_texts(&["user = \"vscode\"\nmode = \"auths\"", "mode = \"helper\"\nverify = false"])
-                .unwrap();
+        let config = load_texts(&[
+            "user = \"vscode\"\nmode = \"auths\"",
+            "mode = \"helper\"\nverify = false",
+        ])
+        .unwrap();
         assert_eq!(config.user.as_deref(), Some("vscode"));
         assert_eq!((config.mode, config.verify), (Mode::Helper, false));
     }

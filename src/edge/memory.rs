@@ -106,13 +106,9 @@ mod tests {
 
     #[test]
     fn a_state_reaches_the_other_side_whole() {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .unwrap();
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
         let state = vec![7; 3_000_000];
         send(ours.as_fd(), &Message::Remember(create(&state).unwrap())).unwrap();
         send(ours.as_fd(), &Message::Ready).unwrap();

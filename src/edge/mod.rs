@@ -2,12 +2,20 @@
 
 pub mod aws;
 pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod config;
+pub mod docker_config;
 pub mod lock;
 pub mod memory;
 pub mod passwd;
 pub mod paths;
 pub mod socket;
+pub mod sources;
 pub mod stored;
 pub mod sys;
+pub mod watch;
+//! Where the program meets the world: files, network, AWS, processes, the clock.
+
+pub mod http;
+pub mod registry;

@@ -90,10 +90,7 @@ impl Paths {
     /// The configuration files, the stronger one last.
     pub fn config_files(&self) -> [PathBuf; 2] {
         let user = self.xdg_config.clone().unwrap_or_else(|| self.home.join(".config"));
-        [
-            PathBuf::from("/etc/registry-agent/config.toml"),
-            user.join("registry-agent/config.toml"),
-        ]
+        [PathBuf::from("/etc/registry-agent/config.toml"), user.join("registry-agent/config.toml")]
     }
 
     /// The docker configuration; `docker_config` is the value of `DOCKER_CONFIG`.
@@ -119,6 +116,9 @@ impl Paths {
         add("XDG_RUNTIME_DIR", &self.xdg_runtime);
         add("XDG_STATE_HOME", &self.xdg_state);
         add("XDG_CONFIG_HOME", &self.xdg_config);
+        for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET"] {
+            variables.extend(variable(name).map(|value| (name, value)));
+        }
         variables
     }
 }

@@ -43,7 +43,9 @@ fn listen_on(path: &Path) -> io::Result<UnixListener> {
         make_dir(dir, 0o700)?;
     }
     match UnixStream::connect(path) {
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there")),
+        Ok(_) => {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there"));
+        }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_if_there(path)?,
         Err(_) => {}
     }

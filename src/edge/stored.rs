@@ -107,10 +107,8 @@ impl StoredLogins {
 
 /// Reads the file if it is ours and nobody else's.
 fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path);
+    let opened =
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

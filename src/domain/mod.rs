@@ -26,6 +26,6 @@ pub mod secret;
 pub mod server;
 pub mod source;
 pub mod source_file;
-pub mod variable;
 pub mod token_life;
+pub mod variable;
 pub mod verdict;

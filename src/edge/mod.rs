@@ -6,16 +6,14 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod docker_config;
+pub mod http;
 pub mod lock;
 pub mod memory;
 pub mod passwd;
 pub mod paths;
+pub mod registry;
 pub mod socket;
 pub mod sources;
 pub mod stored;
 pub mod sys;
 pub mod watch;
-//! Where the program meets the world: files, network, AWS, processes, the clock.
-
-pub mod http;
-pub mod registry;

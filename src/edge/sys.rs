@@ -4,17 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-<<<<<<< HEAD
-use std::ffi::{CStr, CString, OsString};
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
-=======
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, OsString, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
->>>>>>> sources
+use std::os::unix::ffi::OsStrExt;
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -22,6 +16,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
 use crate::domain::secret::Secret;
@@ -53,6 +48,13 @@ pub(super) fn own(received: RawFd) -> OwnedFd {
     unsafe {
         OwnedFd::from_raw_fd(received)
     }
+}
+
+/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
+    #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
 /// Lets the next program in this process or in a child have `fd` too.
@@ -95,34 +97,6 @@ pub fn replace_environment(environment: &[(&'static str, OsString)]) {
         }
     }
 }
-
-/// Whether some process has `file`, which is open for reading only, open for writing. The kernel
-/// tells by refusing a read lease (fcntl(2), `F_SETLEASE`); where it grants none at all, on a network
-/// file system or on another user's file, the answer is no.
-pub fn has_writer(file: &std::fs::File) -> bool {
-    let fd = std::os::fd::AsRawFd::as_raw_fd(file);
-    let control = |command, argument: libc::c_int| {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed, and none of the commands
-        // below takes a pointer.
-        #[expect(unsafe_code, reason = "nix has no leases")]
-        unsafe {
-            libc::fcntl(fd, command, argument)
-        }
-    };
-    // Who opens the file while the lease lasts makes the kernel tell us by a signal: one that is
-    // ignored unless asked for, in place of SIGIO, which would end the process.
-    if control(F_SETSIG, libc::SIGURG) != 0 {
-        return false;
-    }
-    if control(libc::F_SETLEASE, libc::F_RDLCK) != 0 {
-        return io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
-    }
-    control(libc::F_SETLEASE, libc::F_UNLCK);
-    false
-}
-
-/// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
-const F_SETSIG: libc::c_int = 10;
 
 /// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
 /// environment by another process of the same user, no new privileges.

@@ -95,5 +95,9 @@ fn log(level: &str) {
     // What the libraries have to say about their connections may hold what nobody should read.
     let filter = tracing_subscriber::EnvFilter::try_new(format!("off,registry_agent={level}"))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,registry_agent=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::output;
-use crate::domain::difference::Difference;
 use super::start::{ensure, matching_environment};
+use crate::domain::difference::Difference;
 use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
 use crate::wire::api::EnvironmentAnswer;

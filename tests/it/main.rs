@@ -1,9 +1,11 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
+mod aws;
 mod clients;
 mod devcontainer;
 mod docker_config_edit;
 mod docker_config_file;
+mod ecr_agent;
 mod registry_real;
 mod server_names;
 mod sources;

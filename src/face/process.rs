@@ -50,7 +50,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
-    gatherer.open_stored(paths.state_dir());
+    gatherer.open_stored(&paths.state_dir());
     // Before any thread exists, for the libraries that look there.
     sys::set_environment(gatherer.process_environment());
     let setup = Setup {

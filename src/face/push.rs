@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 use super::output;
 use super::start::{ensure, matching_environment};
 use crate::domain::difference::Difference;
+use crate::domain::layers;
+use crate::domain::source::Variables;
 use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
 use crate::wire::api::EnvironmentAnswer;
@@ -22,7 +24,10 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
-    ensure(&paths)?;
+    // What is pushed need not be in the agent's own environment too, unless the push does not count.
+    let counts = layers::push_counts(None, &variables);
+    let nothing = Variables::new();
+    ensure(&paths, if counts { &nothing } else { &variables })?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;

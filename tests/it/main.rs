@@ -7,6 +7,7 @@ mod docker_config_edit;
 mod docker_config_file;
 mod ecr_agent;
 mod registry_real;
+mod registry_rules;
 mod server_names;
 mod sources;
 mod support;

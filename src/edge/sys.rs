@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, OsString, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -15,6 +16,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
 use crate::domain::secret::Secret;
@@ -48,6 +50,13 @@ pub(super) fn own(received: RawFd) -> OwnedFd {
     }
 }
 
+/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
+    #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
+    Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
 /// Lets the next program in this process or in a child have `fd` too.
 pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -67,6 +76,24 @@ pub fn set_environment(variables: &BTreeMap<String, Secret>) {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         unsafe {
             std::env::set_var(name, value.reveal());
+        }
+    }
+}
+
+/// Leaves this process, and those it starts, with no more than `environment`.
+///
+/// Call it before any thread exists.
+pub fn replace_environment(environment: &[(&'static str, OsString)]) {
+    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: called from `main` before the runtime or any other thread is started.
+    #[expect(unsafe_code, reason = "children take over the process's environment")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in environment {
+            std::env::set_var(name, value);
         }
     }
 }
@@ -118,13 +145,19 @@ pub fn become_user(user: &User) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs this program anew in this process, with `arguments` and an empty environment.
-pub fn start_over(arguments: &[String]) -> io::Result<Infallible> {
+/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+pub fn start_over(
+    arguments: &[String],
+    environment: &[(&'static str, OsString)],
+) -> io::Result<Infallible> {
     let program = CString::new(THIS_PROGRAM)?;
     let arguments = std::iter::once("registry-agent")
         .chain(arguments.iter().map(String::as_str))
         .map(CString::new)
         .collect::<Result<Vec<_>, _>>()?;
-    let nothing: [&CStr; 0] = [];
-    Ok(execve(&program, &arguments, &nothing)?)
+    let environment = environment
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(execve(&program, &arguments, &environment)?)
 }

@@ -1,0 +1,60 @@
+//! The docker engine and the Dev Container CLI that `make test` provides.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::desk::{said, succeed};
+
+/// Debian's smallest, with `skopeo` and a user `dev` who has no sudo.
+pub(crate) const DEBIAN: &str = "registry-agent-test/debian:12";
+/// One static program and its `/bin/sh`.
+pub(crate) const BUSYBOX: &str = "registry-agent-test/busybox:latest";
+
+/// The engine, held by one test at a time: the Dev Container CLI does not share it.
+pub(crate) struct Engine(#[expect(dead_code, reason = "the lock is held while it lives")] File);
+
+impl Engine {
+    /// Waits until no other test uses the engine.
+    pub(crate) fn take() -> Self {
+        let lock = File::create(target().join("engine.lock")).unwrap();
+        lock.lock().unwrap();
+        for image in [DEBIAN, BUSYBOX] {
+            let output = docker().args(["image", "inspect", image]).output().unwrap();
+            assert!(
+                output.status.success(),
+                "run `make test`, which provides it: {}",
+                said(&output)
+            );
+        }
+        Self(lock)
+    }
+}
+
+/// The docker CLI with the configuration of nobody: for preparing and looking, never as a client.
+pub(crate) fn docker() -> Command {
+    let mut docker = Command::new("docker");
+    docker.env("DOCKER_CONFIG", "/nonexistent");
+    docker
+}
+
+/// Puts an image of the engine into a registry.
+pub(crate) fn push(image: &str, to: &str, (user, password): (&str, &str)) {
+    succeed(
+        Command::new("skopeo")
+            .args(["copy", "--quiet", "--dest-tls-verify=false", "--dest-creds"])
+            .arg(format!("{user}:{password}"))
+            .args([format!("docker-daemon:{image}"), format!("docker://{to}")]),
+    );
+}
+
+/// The Dev Container CLI, where `make setup` put it.
+pub(crate) fn devcontainer_cli() -> PathBuf {
+    target().join("npm/devcontainer")
+}
+
+/// The build's directory, which also holds what `make setup` installs.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
+}

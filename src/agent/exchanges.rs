@@ -62,12 +62,13 @@ impl Exchange {
     /// No token has come.
     pub fn failed(&mut self, refusal: Refusal, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
-        let cause = match refusal.outcome {
-            Outcome::Rejected | Outcome::Invalid => Cause::AwsRefused,
-            _ => Cause::Passing,
+        let jitter = fastrand::f64();
+        let retry_after = refusal.retry_after;
+        self.due = match refusal.cause {
+            Some(cause) => schedule::retry_at(now, self.failures, cause, retry_after, jitter),
+            // Nothing but another declaration would help, and that makes another exchange.
+            None => Timestamp::MAX,
         };
-        self.due =
-            schedule::retry_at(now, self.failures, cause, refusal.retry_after, fastrand::f64());
         self.failure = Some((refusal.outcome, refusal.reason.into()));
         self.busy = false;
     }

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::ledger::Ledger;
-use crate::domain::credential::Credential;
 use crate::domain::declaration::{Declaration, Identity, STORED};
 use crate::domain::discovery::{self, Discovery};
 use crate::domain::layers;
@@ -260,6 +259,5 @@ impl Gatherer {
 }
 
 fn stored_end(login: &StoredLogin) -> Option<Timestamp> {
-    let credential = Credential::plain(login.username.clone(), login.secret.0.clone());
-    token_life::expires_at(&credential)
+    token_life::end_of(&login.secret.0)
 }

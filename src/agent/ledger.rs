@@ -12,11 +12,13 @@ use super::view::Entry;
 use super::work::Verification;
 use crate::domain::declaration::{Declaration, Identity};
 use crate::domain::difference::{self, Difference};
+use crate::domain::docker_config::Wanted;
 use crate::domain::exchange::ExchangeKey;
 use crate::domain::login::{Login, Standing, State};
 use crate::domain::problem::Problem;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::edge::aws::{Refusal, Token};
+use crate::edge::config::Mode;
 use crate::wire::memory::{Memory, RememberedLogin, RememberedToken};
 
 /// A login and the verification that is under way for it.
@@ -28,6 +30,8 @@ struct Record {
     verifying: bool,
     /// The credential in hand was not shown to the registry yet.
     unseen: bool,
+    /// Its end was noted.
+    dead: bool,
 }
 
 /// All logins.
@@ -92,7 +96,7 @@ impl Ledger {
             Identity::Aws(identity) => ExchangeKey::of(declaration.server.kind(), identity),
             Identity::Password { .. } => None,
         };
-        let mut login = Login::begin(declaration, now);
+        let mut login = Login::begin(declaration);
         let mut unseen = login.credential.is_some() && login.standing == Standing::Pending;
         if let Some(key) = &exchange {
             let remembered = self.left_tokens.remove(&exchanges::fingerprint(key));
@@ -118,7 +122,7 @@ impl Ledger {
             login.not_asked();
             unseen = false;
         }
-        Record { login, exchange, generation, verifying: false, unseen }
+        Record { login, exchange, generation, verifying: false, unseen, dead: false }
     }
 
     /// The exchanges to be made now; they count as under way from here on.
@@ -299,6 +303,26 @@ impl Ledger {
         self.records.iter().map(|(server, record)| (server.clone(), entry(record))).collect()
     }
 
+    /// What the docker configuration should hold: the keys of every login, whatever its state, or
+    /// the credentials that are served.
+    pub fn wanted(&self, mode: Mode, now: Timestamp) -> Wanted {
+        let mut wanted = Wanted::default();
+        for login in self.logins() {
+            for key in login.declaration.server.keys() {
+                match (mode, login.served(now)) {
+                    (Mode::Helper, _) => {
+                        wanted.helpers.insert(key);
+                    }
+                    (Mode::Auths, Some(credential)) => {
+                        wanted.auths.insert(key, credential.clone());
+                    }
+                    (Mode::Auths, None) => {}
+                }
+            }
+        }
+        wanted
+    }
+
     /// Problems of the logins themselves: tokens that were pasted in and are about to die.
     pub fn problems(&self, now: Timestamp) -> Vec<Problem> {
         self.logins().filter_map(|login| login.problem(now)).collect()
@@ -324,10 +348,12 @@ impl Ledger {
 
     /// Notes the tokens that have come to their end.
     pub fn note_ends(&mut self, now: Timestamp, events: &Events) {
-        for (server, record) in &self.records {
-            if record.login.state(now) == State::Expired {
+        for (server, record) in &mut self.records {
+            let dead = record.login.state(now) == State::Expired;
+            if dead && !record.dead {
                 events.note(now, "expired", server, "the token is dead".to_owned());
             }
+            record.dead = dead;
         }
     }
 }

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -75,13 +74,14 @@ pub enum Ending {
     Orphaned(OwnedFd),
 }
 
-/// Serves until told to stop, until another environment is needed, or until the supervisor dies.
+/// Serves until told to stop, until another environment is needed, or until the supervisor dies. The
+/// agent lives on one thread, since it mostly waits: call it on a `LocalSet`.
 pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let events = Events::default();
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, orders) = mpsc::channel(64);
-    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.gatherer)?;
+    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.gatherer);
     let owner = Owner {
         clock: setup.clock.clone(),
         gatherer: setup.gatherer,
@@ -97,8 +97,8 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = AsyncFd::with_interest(setup.control, Interest::READABLE)?;
-    let mut owner = tokio::spawn(owner.run(orders, stop.clone()));
+    let supervisor = AsyncFd::register(setup.control)?;
+    let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.
     let mut served = shared.view.clone();

@@ -17,6 +17,7 @@ use super::view::View;
 use super::work::{Done, Worker};
 use crate::domain::source::Variables;
 use crate::edge::clock::Clock;
+use crate::edge::config::Mode;
 use crate::edge::stored::StoredLogin;
 use crate::wire::api::EnvironmentAnswer;
 
@@ -75,7 +76,7 @@ impl Owner {
     }
 
     async fn work(&mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> End {
-        if self.take_stock().await {
+        if self.take_stock() {
             return End::Restart;
         }
         self.keeper.ready();
@@ -86,10 +87,10 @@ impl Owner {
             let restart = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stopped,
-                Some(done) = self.worker.next() => { self.take_results(done).await; false }
-                Some(command) = commands.recv() => self.obey(command).await,
-                () = self.gatherer.changed() => self.take_stock().await,
-                () = self.publisher.disturbed() => { self.repair().await; false }
+                Some(done) = self.worker.next() => { self.take_results(done); false }
+                Some(command) = commands.recv() => self.obey(command),
+                () = self.gatherer.changed() => self.take_stock(),
+                () = self.publisher.disturbed() => { self.publisher.repair(self.clock.now(), &self.events); false }
                 () = wait_until(&self.clock, due) => { self.wake(); false }
             };
             if restart {
@@ -100,26 +101,26 @@ impl Owner {
 
     /// Reads every source anew and makes the logins what they say. Whether the process needs another
     /// environment for that.
-    async fn take_stock(&mut self) -> bool {
+    fn take_stock(&mut self) -> bool {
         let now = self.clock.now();
         let gathered = self.gatherer.gather(now);
         self.ledger.reconcile(gathered, now, &self.events);
         self.start_due_work();
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.show();
-        self.publish().await;
+        self.publish();
         self.keeper.keep(&self.gatherer, &self.ledger);
         self.show();
         self.gatherer.environment_differs()
     }
 
-    async fn obey(&mut self, command: Command) -> bool {
+    fn obey(&mut self, command: Command) -> bool {
         let now = self.clock.now();
         match command {
             Command::Push(variables, answer) => {
                 let before = self.ledger.declared();
                 self.gatherer.push(variables, now);
-                let restart = self.take_stock().await;
+                let restart = self.take_stock();
                 let difference = self.ledger.difference_to(&before);
                 self.events.note(now, "pushed", "sync", difference.summary());
                 // Nobody may be waiting any more.
@@ -138,14 +139,14 @@ impl Owner {
             }
             Command::Store(server, login, answer) => {
                 let kept = self.gatherer.store(&server, login);
-                let restart = self.take_stock().await;
+                let restart = self.take_stock();
                 self.events.note(now, "stored", &server, "a login of the user's own".to_owned());
                 let _ = answer.send(kept);
                 return restart;
             }
             Command::Erase(server, answer) => {
                 let erased = self.gatherer.erase(&server);
-                let restart = self.take_stock().await;
+                let restart = self.take_stock();
                 let _ = answer.send(erased);
                 return restart;
             }
@@ -155,14 +156,12 @@ impl Owner {
     }
 
     /// Takes one result, and those that are there already, so that many are shown and kept at once.
-    async fn take_results(&mut self, first: Done) {
+    fn take_results(&mut self, first: Done) {
         let now = self.clock.now();
         let mut next = Some(first);
-        let mut tokens = false;
         while let Some(done) = next {
             match done {
                 Done::Exchanged(key, result) => {
-                    tokens = true;
                     self.ledger.exchanged(&key, result, now, &self.events);
                 }
                 Done::Verified(server, generation, verdict) => {
@@ -171,9 +170,8 @@ impl Owner {
             }
             next = self.worker.try_next();
         }
-        if tokens || self.publisher.shows_states() {
-            self.show();
-            self.publish().await;
+        if self.publisher.mode() == Mode::Auths {
+            self.publish();
         }
         self.keeper.keep(&self.gatherer, &self.ledger);
     }
@@ -185,6 +183,7 @@ impl Owner {
         }
         let now = self.clock.now();
         self.ledger.note_ends(now, &self.events);
+        self.publisher.wake(now, &self.events);
         if self.gatherer.drop_ended(now) {
             // A stored login that told its end has met it; the declared one serves again.
             let gathered = self.gatherer.gather(now);
@@ -202,13 +201,10 @@ impl Owner {
         }
     }
 
-    async fn publish(&mut self) {
-        let wanted = self.ledger.wanted(self.clock.now());
-        self.publisher.publish(wanted, self.clock.now(), &self.events).await;
-    }
-
-    async fn repair(&mut self) {
-        self.publisher.repair(self.clock.now(), &self.events).await;
+    fn publish(&mut self) {
+        let now = self.clock.now();
+        let wanted = self.ledger.wanted(self.publisher.mode(), now);
+        self.publisher.publish(wanted, now, &self.events);
     }
 
     fn next_due(&self) -> Option<Timestamp> {

@@ -81,6 +81,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: self.started_at,
+            at: now,
             settled: self.settled(now),
             sources: self.sources.clone(),
             registries: self.entries.values().map(|entry| entry.document(now)).collect(),

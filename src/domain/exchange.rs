@@ -1,6 +1,7 @@
 //! What is asked of AWS: logins that ask the same share one call and one token.
 
-use super::declaration::AwsIdentity;
+use super::declaration::{AwsIdentity, AwsKeys};
+use super::secret::Secret;
 use super::server::Kind;
 
 /// The key of an exchange. Equal keys get one call and one token: an ECR token is good for every
@@ -45,7 +46,36 @@ impl ExchangeKey {
     }
 }
 
+/// An access key ID as it may be shown: `AKIA…WXYZ`. A text that is none, such as a secret in the
+/// wrong variable, is not shown at all.
+pub fn shortened(access_key_id: &str) -> String {
+    let is_key = access_key_id.len() >= 16
+        && access_key_id.starts_with('A')
+        && access_key_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    match (access_key_id.get(..4), access_key_id.len().checked_sub(4)) {
+        (Some(head), Some(tail)) if is_key => format!("{head}…{}", &access_key_id[tail..]),
+        _ => "…".to_owned(),
+    }
+}
+
+impl AwsKeys {
+    /// Whether these are temporary keys (`ASIA…`) without the session token they need: nothing
+    /// comes of sending them.
+    pub fn lack_session_token(&self) -> bool {
+        self.access_key_id.starts_with("ASIA")
+            && self.session_token.as_ref().is_none_or(Secret::is_empty)
+    }
+}
+
 impl EcrService {
+    /// The IAM action that issues its tokens.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Private { .. } => "ecr:GetAuthorizationToken",
+            Self::Public => "ecr-public:GetAuthorizationToken",
+        }
+    }
+
     /// The region whose endpoint is called.
     pub fn region(&self) -> &str {
         match self {
@@ -60,7 +90,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::domain::declaration::AwsKeys;
     use crate::domain::server::EcrHost;
 
     fn host(account: &str, region: &str, fips: bool) -> Kind {
@@ -106,5 +135,28 @@ mod tests {
     #[test]
     fn registries_of_others_need_no_exchange() {
         assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a")), None);
+    }
+
+    #[test]
+    fn an_access_key_is_shown_shortened_and_what_is_none_not_at_all() {
+        assert_eq!(shortened("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");
+        for other in
+            ["", "test", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AKIAÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ"]
+        {
+            assert_eq!(shortened(other), "…");
+        }
+    }
+
+    #[test]
+    fn temporary_keys_need_their_session_token() {
+        let keys = |id: &str, token: Option<&str>| AwsKeys {
+            access_key_id: id.to_owned(),
+            secret_access_key: "secret".into(),
+            session_token: token.map(Into::into),
+        };
+        assert!(keys("ASIAEXAMPLE", None).lack_session_token());
+        assert!(keys("ASIAEXAMPLE", Some("")).lack_session_token());
+        assert!(!keys("ASIAEXAMPLE", Some("token")).lack_session_token());
+        assert!(!keys("AKIAEXAMPLE", None).lack_session_token());
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Credential;
 use super::declaration::{Declaration, Identity};
+use super::precheck;
 use super::problem::Problem;
 use super::reason::{Reason, LoginReason};
 use super::schedule::{self, Cause};
@@ -78,9 +79,9 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login about to begin at `now`. A password is a credential as it stands; AWS keys have to be
+    /// A login about to begin. A password is a credential as it stands; AWS keys have to be
     /// exchanged first. A credential that its kind of registry cannot accept is `invalid` at once.
-    pub fn begin(declaration: Declaration, now: Timestamp) -> Self {
+    pub fn begin(declaration: Declaration) -> Self {
         let mut login = Self {
             declaration,
             credential: None,
@@ -92,9 +93,9 @@ impl Login {
         };
         if let Identity::Password { user, password } = &login.declaration.identity {
             let mut credential = Credential::plain(user.clone(), password.clone());
-            credential.expires_at = token_life::expires_at(&credential);
-            login.reason = token_life::precheck(login.declaration.server.kind(), &credential, now);
-            if login.reason.is_some() {
+            credential.expires_at = token_life::end_of(&credential.secret);
+            if let Some(fault) = precheck::fault_of(&login.declaration.server, &credential) {
+                login.reason = Some(fault.into());
                 login.standing = Standing::Judged(Outcome::Invalid);
             }
             login.credential = Some(credential);
@@ -142,7 +143,7 @@ impl Login {
             schedule::retry_at(now, self.failures, cause, verdict.retry_after, jitter)
         });
         self.standing = Standing::Judged(verdict.outcome);
-        self.reason = verdict.reason;
+        self.reason = verdict.reason.or_else(|| self.remark());
     }
 
     /// The state at `now`.
@@ -222,6 +223,12 @@ impl Login {
             source: Some(self.declaration.source.clone()),
             reason,
         })
+    }
+
+    /// What to keep in mind about a credential that works.
+    fn remark(&self) -> Option<Reason> {
+        let credential = self.credential.as_ref()?;
+        precheck::remark_on(&self.declaration.server, credential).map(Reason::from)
     }
 
     fn warns_at(&self) -> Option<Timestamp> {

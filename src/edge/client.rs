@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
@@ -71,33 +71,39 @@ pub struct Answer {
 }
 
 impl Client {
-    /// Connects to the first socket that an agent listens on. The whole exchange ends within
-    /// `patience`.
+    /// Connects to the first socket on which an agent listens that is this user's own, or root's, or
+    /// when root asks: whoever gets a secret or is trusted with an answer must be no stranger. The
+    /// whole exchange ends within `patience`.
     pub fn connect(paths: &Paths, patience: Duration) -> Result<Self, ClientError> {
-        let deadline = deadline(patience);
-        for socket in paths.sockets() {
-            if let Ok(stream) = UnixStream::connect(&socket) {
-                return Ok(Self { socket, stream, deadline });
+        let mut stranger = None;
+        for client in Self::all(paths, patience) {
+            let uid = client.uid()?;
+            let us = nix::unistd::geteuid().as_raw();
+            if uid == us || uid == 0 || us == 0 {
+                return Ok(client);
             }
+            stranger.get_or_insert(ClientError::NotOurs { socket: client.socket, uid });
         }
-        Err(ClientError::NoAgent)
+        Err(stranger.unwrap_or(ClientError::NoAgent))
     }
 
-    /// Goes on only when the agent is this user's own, or root's, or when root asks: whoever gets a
-    /// secret or is trusted with an answer must be no stranger.
-    pub fn trusted(self) -> Result<Self, ClientError> {
+    /// Connects to the first socket on which any agent listens, for what is no secret.
+    pub fn connect_to_any(paths: &Paths, patience: Duration) -> Result<Self, ClientError> {
+        Self::connect(paths, patience)
+            .or_else(|error| Self::all(paths, patience).next().ok_or(error))
+    }
+
+    fn all(paths: &Paths, patience: Duration) -> impl Iterator<Item = Self> {
+        let deadline = deadline(patience);
+        paths.sockets().into_iter().filter_map(move |socket| {
+            let stream = UnixStream::connect(&socket).ok()?;
+            Some(Self { socket, stream, deadline })
+        })
+    }
+
+    fn uid(&self) -> Result<u32, ClientError> {
         let peer = getsockopt(&self.stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
-        let us = nix::unistd::geteuid().as_raw();
-        if peer.uid() == us || peer.uid() == 0 || us == 0 {
-            Ok(self)
-        } else {
-            Err(ClientError::NotOurs { socket: self.socket, uid: peer.uid() })
-        }
-    }
-
-    /// The socket it is connected to.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+        Ok(peer.uid())
     }
 
     /// Sends a request and reads the head of the answer.
@@ -169,7 +175,6 @@ pub fn ask(
         tries -= 1;
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = Client::connect(paths, left)?
-            .trusted()?
             .send(method, target, body)
             .and_then(Answer::bytes);
         match answer {

@@ -171,6 +171,12 @@ fn timer(instant: Timestamp) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(OwnedFd::from(timer))
 }
 
+/// Waits for `time` in a process that has nothing else to do.
+pub fn pause(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "this is the room of the clock")]
+    std::thread::sleep(time);
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::Future;

@@ -116,6 +116,9 @@ impl Paths {
         add("XDG_RUNTIME_DIR", &self.xdg_runtime);
         add("XDG_STATE_HOME", &self.xdg_state);
         add("XDG_CONFIG_HOME", &self.xdg_config);
+        for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET"] {
+            variables.extend(variable(name).map(|value| (name, value)));
+        }
         variables
     }
 }

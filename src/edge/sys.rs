@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString, c_int};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
@@ -69,6 +72,24 @@ pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     }
 }
 
+/// Leaves this process, and those it starts, with no more than `environment`.
+///
+/// Call it before any thread exists.
+pub fn replace_environment(environment: &[(&'static str, OsString)]) {
+    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: called from `main` before the runtime or any other thread is started.
+    #[expect(unsafe_code, reason = "children take over the process's environment")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in environment {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
 /// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
 /// environment by another process of the same user, no new privileges.
 pub fn harden() -> io::Result<()> {
@@ -76,6 +97,29 @@ pub fn harden() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_no_new_privs()?;
     Ok(())
+}
+
+/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+///
+/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
+/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
+pub(super) fn has_writer(file: &File) -> Option<bool> {
+    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+    const F_SETSIG: c_int = 10;
+    let fd = file.as_raw_fd();
+    // SAFETY: both commands take an integer and touch no memory of this process.
+    #[expect(unsafe_code, reason = "nix knows neither command")]
+    let (set, error) = unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
+        let set = libc::fcntl(fd, libc::F_SETLEASE, c_int::from(libc::F_RDLCK));
+        (set, io::Error::last_os_error())
+    };
+    match (set, error.kind()) {
+        (0, _) => Some(false),
+        (_, io::ErrorKind::WouldBlock) => Some(true),
+        _ => None,
+    }
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.
@@ -93,13 +137,19 @@ pub fn become_user(user: &User) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs this program anew in this process, with `arguments` and an empty environment.
-pub fn start_over(arguments: &[String]) -> io::Result<Infallible> {
+/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+pub fn start_over(
+    arguments: &[String],
+    environment: &[(&'static str, OsString)],
+) -> io::Result<Infallible> {
     let program = CString::new(THIS_PROGRAM)?;
     let arguments = std::iter::once("registry-agent")
         .chain(arguments.iter().map(String::as_str))
         .map(CString::new)
         .collect::<Result<Vec<_>, _>>()?;
-    let nothing: [&CStr; 0] = [];
-    Ok(execve(&program, &arguments, &nothing)?)
+    let environment = environment
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(execve(&program, &arguments, &environment)?)
 }

@@ -13,6 +13,8 @@ pub struct StatusDocument {
     pub pid: u32,
     /// When that process started.
     pub started_at: Timestamp,
+    /// When all of this was so.
+    pub at: Timestamp,
     /// Whether every source was read and no login is `pending`.
     pub settled: bool,
     /// Where variables come from, highest first.

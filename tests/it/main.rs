@@ -3,6 +3,7 @@
 mod clients;
 mod devcontainer;
 mod docker_config_edit;
+mod docker_config_file;
 mod registry_real;
 mod server_names;
 mod sources;

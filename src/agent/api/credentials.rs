@@ -1,6 +1,5 @@
 //! `/v1/credential` and `/v1/logins`: what the credential helper asks for and brings.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -118,19 +117,4 @@ pub async fn delete_login(
     let erased = shared.order(|answer| Command::Erase(server, answer)).await?;
     let changed = erased.map_err(|error| Refusal::not_kept(&error))?;
     Ok(Json(LoginAnswer { changed }))
-}
-
-/// What `list` prints: the servers that are declared or stored, with their users.
-pub fn listing(entries: &[crate::wire::api::RegistryDocument]) -> BTreeMap<String, String> {
-    entries
-        .iter()
-        .flat_map(|entry| {
-            let user = if entry.kind.starts_with("ecr") {
-                "AWS".to_owned()
-            } else {
-                entry.user.clone().unwrap_or_default()
-            };
-            entry.keys.iter().map(move |key| (key.clone(), user.clone()))
-        })
-        .collect()
 }

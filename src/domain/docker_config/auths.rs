@@ -69,7 +69,7 @@ fn place(
     credential: &Credential,
     known: Option<&Mark>,
 ) -> Placed {
-    let mark = |marker| Mark { fingerprint: fingerprint(credential), marker };
+    let mark = |marker| Mark { fingerprints: [fingerprint(credential)].into(), marker };
     let json = || plain_entry(credential).to_string();
     let old_marker = || known.and_then(|mark| mark.marker.clone());
     let Some(entry) = section.entry(key) else {
@@ -122,6 +122,6 @@ fn passed_over(
 impl Mark {
     /// Whether an entry is the one we made.
     fn made(&self, value: &str) -> bool {
-        parse_entry(value).is_some_and(|held| fingerprint(&held) == self.fingerprint)
+        parse_entry(value).is_some_and(|held| self.fingerprints.contains(&fingerprint(&held)))
     }
 }

@@ -53,10 +53,27 @@ pub struct Ours {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Mark {
-    /// Tells our entry from one that a user put in its place.
-    pub fingerprint: u32,
+    /// Tell our entry from one that a user put in its place: of the entry that is there, and of the
+    /// one it may be about to become.
+    pub fingerprints: BTreeSet<u32>,
     /// The empty marker of docker's that stood there before, to be put back.
     pub marker: Option<String>,
+}
+
+impl Ours {
+    /// What is ours before an edit or after it, whichever the file shows.
+    #[must_use]
+    pub fn or(mut self, after: &Self) -> Self {
+        self.helpers.extend(after.helpers.iter().cloned());
+        for (key, mark) in &after.auths {
+            let both = self.auths.entry(key.clone()).or_insert_with(|| mark.clone());
+            both.fingerprints.extend(&mark.fingerprints);
+            both.marker.clone_from(&mark.marker);
+        }
+        self.bare_helpers = after.bare_helpers.clone().or(self.bare_helpers);
+        self.bare_auths = after.bare_auths.clone().or(self.bare_auths);
+        self
+    }
 }
 
 /// The outcome of an edit.

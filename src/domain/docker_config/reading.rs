@@ -48,8 +48,7 @@ fn document(text: &str) -> Option<Object<'_>> {
     Object::parse(text, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()
 }
 
-/// Whether a key means the registry as a whole. `/v1/` and `/v2/` are no repository paths.
+/// Whether a key means the registry as a whole, and not one repository of it.
 fn names(key: &str, server: &Server) -> bool {
-    let path = Server::parse(key).ok().and_then(|(_, dropped)| dropped).unwrap_or_default();
-    server.answers_to(key) && matches!(path.trim_matches('/'), "" | "v1" | "v2")
+    server.answers_to(key) && matches!(Server::parse(key), Ok((_, None)))
 }

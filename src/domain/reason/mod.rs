@@ -7,8 +7,12 @@
 pub mod aws;
 pub mod declaration;
 pub mod login;
+pub mod key;
 pub mod publish;
+pub mod reach;
+pub mod refusal;
 pub mod registry;
+pub mod right;
 pub mod source;
 
 use std::fmt;

@@ -2,5 +2,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod engine;
+pub(crate) mod aws;
 pub(crate) mod registry;
+pub(crate) mod sigv4;
 pub(crate) mod workspace;

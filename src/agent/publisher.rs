@@ -1,0 +1,130 @@
+//! Keeps the docker configuration pointing at the helper.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::events::Events;
+use super::gather::Gatherer;
+use crate::domain::docker_config::Wanted;
+use crate::domain::problem::Problem;
+use crate::domain::reason::PublishReason;
+use crate::edge::config::{Config, Mode};
+use crate::edge::docker_config::DockerConfig;
+use crate::edge::paths::Paths;
+use crate::edge::watch::Watcher;
+
+/// Entries that others drop are put back at most this often.
+const REPAIR_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+
+/// The one who writes the docker configuration.
+pub struct Publisher {
+    file: DockerConfig,
+    mode: Mode,
+    wanted: Wanted,
+    faults: Vec<PublishReason>,
+    watch: Watcher,
+    written_at: Option<Timestamp>,
+    repair_at: Option<Timestamp>,
+}
+
+impl Publisher {
+    /// A publisher for the configuration that the agent's environment names.
+    pub fn new(config: &Config, paths: &Paths, gatherer: &Gatherer) -> Self {
+        let path = paths.docker_config_file(gatherer.process_variable("DOCKER_CONFIG"));
+        Self {
+            file: DockerConfig::new(path, config.publish_to_mounts, &paths.state_dir()),
+            mode: config.mode,
+            wanted: Wanted::default(),
+            faults: Vec::new(),
+            watch: Watcher::default(),
+            written_at: None,
+            repair_at: None,
+        }
+    }
+
+    /// What is wanted of the configuration from here on, written if it is not so.
+    pub fn publish(&mut self, wanted: Wanted, now: Timestamp, events: &Events) {
+        self.wanted = wanted;
+        self.write(now, events);
+    }
+
+    /// How credentials are published.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Resolves when somebody has touched the configuration.
+    pub async fn disturbed(&mut self) {
+        self.watch.changed().await;
+    }
+
+    /// Puts back what others dropped, now or as soon as that is not too often.
+    pub fn repair(&mut self, now: Timestamp, events: &Events) {
+        let earliest = self.written_at.and_then(|at| at.checked_add(REPAIR_INTERVAL).ok());
+        match earliest {
+            // A clock that was set back must not keep anything from being repaired.
+            Some(earliest) if now < earliest && self.written_at.is_some_and(|at| at <= now) => {
+                self.repair_at = Some(earliest);
+            }
+            _ => self.write(now, events),
+        }
+    }
+
+    /// When a repair is due that was put off.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.repair_at
+    }
+
+    /// Makes up for a repair that was put off.
+    pub fn wake(&mut self, now: Timestamp, events: &Events) {
+        if self.repair_at.is_some_and(|at| at <= now) {
+            self.write(now, events);
+        }
+    }
+
+    /// What keeps clients from finding what the agent holds.
+    pub fn problems(&self) -> Vec<Problem> {
+        let name = self.file.path().display().to_string();
+        let problem = |fault: &PublishReason| Problem {
+            name: name.clone(),
+            source: None,
+            reason: fault.clone().into(),
+        };
+        self.faults.iter().map(problem).collect()
+    }
+
+    fn write(&mut self, now: Timestamp, events: &Events) {
+        self.repair_at = None;
+        let subject = self.file.path().display().to_string();
+        match self.file.publish(&self.wanted) {
+            Ok(outcome) => {
+                if outcome.changed {
+                    self.written_at = Some(now);
+                    events.note(now, "published", &subject, self.describe());
+                }
+                for key in &outcome.repaired {
+                    let detail = format!("{key}, which another program had dropped");
+                    events.note(now, "repaired", &subject, detail);
+                }
+                self.faults = outcome.conflicts;
+            }
+            Err(fault) => {
+                if !self.faults.contains(&fault) {
+                    events.note(now, "publish-failed", &subject, fault.to_string());
+                }
+                self.faults = vec![fault];
+            }
+        }
+        self.watch.set_paths(self.file.paths_to_watch().into_iter().collect());
+    }
+
+    fn describe(&self) -> String {
+        let keys: Vec<&str> = self
+            .wanted
+            .helpers
+            .iter()
+            .chain(self.wanted.auths.keys())
+            .map(String::as_str)
+            .collect();
+        if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
+    }
+}

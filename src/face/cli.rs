@@ -1,0 +1,195 @@
+//! The command line of `registry-agent`.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::output::{self, Failed};
+use super::{checkup, process, push, start, status, stop, wait};
+
+/// Logs in to every declared container registry and keeps the logins alive.
+#[derive(Debug, Parser)]
+#[command(name = "registry-agent", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make sure an agent runs in the background
+    Start,
+    /// Run in the foreground, for systemd, supervisord, s6 and containers
+    Run,
+    /// Stop the agent until `start` or `sync`
+    Stop,
+    /// Hand the registries declared in this environment to the agent
+    Sync {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show every login and every problem
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print again whenever something changes
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Wait until these logins, or all, are settled
+    Wait {
+        /// Names of declarations
+        names: Vec<String>,
+        /// How long to wait, such as 90s or 5m
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Exchange and verify again, now
+    Refresh {
+        /// Names or servers; all without any
+        names: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Walk the way from variable to client and name the first thing that is broken
+    Check {
+        /// A name, a server or an image; every login without one
+        what: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened, newest last
+    Events {
+        /// Go on with what happens
+        #[arg(long)]
+        follow: bool,
+        /// Print JSON, one document a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print plain logins, for clients that cannot run a helper
+    Export {
+        /// What to print
+        format: output::ExportFormat,
+        /// Names or servers; all without any
+        names: Vec<String>,
+    },
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    #[command(hide = true)]
+    Supervise {
+        #[command(flatten)]
+        fds: Fds,
+        #[arg(long)]
+        report: Option<RawFd>,
+    },
+    #[command(hide = true)]
+    Agent {
+        #[command(flatten)]
+        fds: Fds,
+        #[arg(long)]
+        control: RawFd,
+        #[arg(long)]
+        foreground: bool,
+    },
+}
+
+/// Descriptors that one process of this program hands to the next.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Fds {
+    /// The lock.
+    #[arg(long)]
+    pub lock: RawFd,
+    /// The listening socket.
+    #[arg(long)]
+    pub listener: RawFd,
+    /// The last state.
+    #[arg(long)]
+    pub memory: RawFd,
+}
+
+/// Does what the command line says. Wrong usage exits 2, a failure 1.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Start => start::start(),
+        Command::Run => start::run(),
+        Command::Stop => stop::stop(),
+        Command::Sync { json } => push::sync(json),
+        Command::Status { json, watch } => status::status(json, watch),
+        Command::Wait { names, timeout } => wait::wait(&names, timeout),
+        Command::Refresh { names, json } => wait::refresh(&names, json),
+        Command::Check { what, json } => checkup::check(what.as_deref(), json),
+        Command::Events { follow, json } => output::events(follow, json),
+        Command::Export { format, names } => output::export(format, &names),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "registry-agent", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Supervise { fds, report } => process::supervise(fds, report),
+        Command::Agent { fds, control, foreground } => process::agent(fds, control, foreground),
+    };
+    done.unwrap_or_else(|error| complain(&error))
+}
+
+/// Prints why a command failed.
+#[expect(clippy::print_stderr, reason = "this is where commands complain")]
+pub fn complain(error: &anyhow::Error) -> ExitCode {
+    if let Some(Failed(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    // A reader of our output that has gone away is no failure.
+    let gone = error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    });
+    if !gone {
+        eprintln!("registry-agent: {error:#}");
+    }
+    ExitCode::FAILURE
+}
+
+/// A number with `ms`, `s`, `m` or `h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("use a number with s, m or h, such as 90s".to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|_| "use a number with s, m or h".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        for wrong in ["", "s", "5 weeks", "-1s", "1d"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

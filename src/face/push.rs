@@ -1,0 +1,37 @@
+//! `sync`: hands the environment of this process to the agent.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::output;
+use crate::domain::difference::Difference;
+use super::start::{ensure, matching_environment};
+use crate::edge::paths::Paths;
+use crate::edge::{client, lock};
+use crate::wire::api::EnvironmentAnswer;
+use crate::wire::memory::reveal;
+
+/// How long the agent may take to read, exchange nothing, and publish.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `registry-agent sync`
+pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    lock::set_stopped(&paths, false)?;
+    let variables = matching_environment();
+    ensure(&paths)?;
+    let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
+    let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
+    let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
+    let mut out = output::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let EnvironmentAnswer { added, changed, removed } = answer;
+    writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,37 @@
+//! `stop`: ends the agent, and keeps the helper from starting it again.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::edge::client::{self, ClientError};
+use crate::edge::clock;
+use crate::edge::lock::{self, LockError};
+use crate::edge::paths::Paths;
+
+/// An agent drains within two seconds; its supervisor ends right after.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `registry-agent stop`
+pub fn stop() -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    lock::set_stopped(&paths, true)?;
+    let deadline = Instant::now() + PATIENCE;
+    match client::ask(&paths, "POST", "/v1/shutdown", b"", PATIENCE) {
+        Ok(_) | Err(ClientError::NoAgent | ClientError::Broken(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    loop {
+        match lock::take(&paths) {
+            Ok(_) => return Ok(ExitCode::SUCCESS),
+            Err(LockError::Held(_)) if Instant::now() < deadline => {
+                clock::pause(Duration::from_millis(20));
+            }
+            Err(LockError::Held(dir)) => {
+                bail!("the agent that holds the lock {} does not end", dir.display())
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -16,7 +16,8 @@ pub struct Difference {
 impl Difference {
     /// All of it in one line.
     pub fn summary(&self) -> String {
-        let lists = [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let lists =
+            [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
         let parts: Vec<String> = lists
             .iter()
             .filter(|(_, names)| !names.is_empty())

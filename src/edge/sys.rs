@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString, c_int};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -16,6 +16,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
 use crate::domain::secret::Secret;
@@ -47,6 +48,13 @@ pub(super) fn own(received: RawFd) -> OwnedFd {
     unsafe {
         OwnedFd::from_raw_fd(received)
     }
+}
+
+/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
+    #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
 /// Lets the next program in this process or in a child have `fd` too.

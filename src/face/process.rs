@@ -50,7 +50,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
-    gatherer.open_stored(paths.state_dir());
+    gatherer.open_stored(&paths.state_dir());
     // Before any thread exists, for the libraries that look there.
     sys::set_environment(gatherer.process_environment());
     let setup = Setup {
@@ -95,5 +95,9 @@ fn log(level: &str) {
     // What the libraries have to say about their connections may hold what nobody should read.
     let filter = tracing_subscriber::EnvFilter::try_new(format!("off,registry_agent={level}"))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,registry_agent=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
 }

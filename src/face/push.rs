@@ -7,8 +7,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::output;
-use crate::domain::difference::Difference;
 use super::start::{ensure, matching_environment};
+use crate::domain::difference::Difference;
+use crate::domain::layers;
+use crate::domain::source::Variables;
 use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
 use crate::wire::api::EnvironmentAnswer;
@@ -17,12 +19,16 @@ use crate::wire::memory::reveal;
 /// How long the agent may take to read, exchange nothing, and publish.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const EMPTY: Variables = Variables::new();
+
 /// `registry-agent sync`
 pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
-    ensure(&paths)?;
+    // What is pushed need not be in the agent's own environment too, unless the push does not count.
+    let counts = layers::push_counts(None, &variables);
+    ensure(&paths, if counts { &EMPTY } else { &variables })?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;

@@ -6,8 +6,8 @@
 
 pub mod aws;
 pub mod declaration;
-pub mod login;
 pub mod key;
+pub mod login;
 pub mod publish;
 pub mod reach;
 pub mod refusal;

@@ -3,8 +3,10 @@
 mod aws;
 mod clients;
 mod devcontainer;
+mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;
+mod docker_config_race;
 mod ecr_agent;
 mod registry_real;
 mod registry_rules;

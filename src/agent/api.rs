@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
-use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -29,7 +28,7 @@ pub mod observe;
 /// The largest request: a hundred secrets of 48 KB, and room for those of larger places.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 /// How long `POST /v1/refresh` waits for its work.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+const REFRESH_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -149,9 +148,8 @@ async fn post_refresh(
     };
     shared.order(|answer| Command::Refresh(server.clone(), answer)).await?;
     let meant = |name: &str| server.as_deref().is_none_or(|server| server == name);
-    let idle = |view: &Arc<View>| {
-        view.entries.iter().all(|(name, entry)| !meant(name) || !entry.busy)
-    };
+    let idle =
+        |view: &Arc<View>| view.entries.iter().all(|(name, entry)| !meant(name) || !entry.busy);
     // Beyond its patience the answer tells how far things are.
     let _ = tokio::time::timeout(REFRESH_PATIENCE, shared.view.wait_for(idle)).await;
     let (view, now) = (shared.now(), shared.clock.now());

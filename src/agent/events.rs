@@ -28,12 +28,8 @@ impl Events {
     /// Notes that `event` happened to `subject`.
     pub fn note(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
         tracing::info!(event, subject, "{detail}");
-        let event = EventDocument {
-            at,
-            event: event.to_owned(),
-            subject: subject.to_owned(),
-            detail,
-        };
+        let event =
+            EventDocument { at, event: event.to_owned(), subject: subject.to_owned(), detail };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT {
             last.pop_front();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -79,12 +79,12 @@ impl Gatherer {
     }
 
     /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
-    pub fn open_stored(&mut self, state_dir: PathBuf) {
+    pub fn open_stored(&mut self, state_dir: &Path) {
         let codespace = layers::codespace_name(&self.sources);
-        match StoredLogins::open(&state_dir, codespace.as_deref()) {
+        match StoredLogins::open(state_dir, codespace.as_deref()) {
             Ok(stored) => self.stored = stored,
             Err(error) => {
-                self.stored = StoredLogins::empty(&state_dir);
+                self.stored = StoredLogins::empty(state_dir);
                 let path = state_dir.join("logins.json").display().to_string();
                 let fault = error.to_string();
                 self.stored_problem = Some(Problem {
@@ -160,7 +160,11 @@ impl Gatherer {
             .filter(|(_, login)| stored_end(login).is_some_and(|end| end <= now))
             .map(|(server, _)| server.name().to_owned())
             .collect();
-        ended.iter().fold(false, |any, server| self.stored.remove(server).unwrap_or(false) || any)
+        let mut any = false;
+        for server in &ended {
+            any |= self.stored.remove(server).unwrap_or_default();
+        }
+        any
     }
 
     /// When the next stored login meets its end.
@@ -176,9 +180,8 @@ impl Gatherer {
 
     /// The sources as they are shown.
     pub fn sources(&self, ledger: &Ledger) -> Vec<SourceDocument> {
-        let count = |name: &str| {
-            ledger.logins().filter(|login| login.declaration.source == name).count()
-        };
+        let count =
+            |name: &str| ledger.logins().filter(|login| login.declaration.source == name).count();
         let mut shown = Vec::new();
         if self.stored.iter().next().is_some() {
             shown.push(SourceDocument {

@@ -213,7 +213,8 @@ impl Ledger {
             let why = record.login.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
             events.note(now, after.word(), server, format!("was {}{why}", before.word()));
         }
-        if refused && let Some(key) = &record.exchange
+        if refused
+            && let Some(key) = &record.exchange
             && let Some(exchange) = self.exchanges.get_mut(key)
         {
             exchange.disowned(record.login.failures, now);
@@ -230,9 +231,7 @@ impl Ledger {
                 record.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
             {
                 exchange.due = now;
-            } else if self.verify
-                && record.login.standing != Standing::Judged(Outcome::Invalid)
-            {
+            } else if self.verify && record.login.standing != Standing::Judged(Outcome::Invalid) {
                 record.login.due = Some(now);
             }
         }

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -42,6 +41,7 @@ use crate::edge::config::Config;
 use crate::edge::http::Http;
 use crate::edge::memory;
 use crate::edge::paths::Paths;
+use crate::edge::sys;
 use crate::wire::memory::Memory;
 
 /// What an agent needs of the world, so that a test can give it another one.
@@ -75,7 +75,8 @@ pub enum Ending {
     Orphaned(OwnedFd),
 }
 
-/// Serves until told to stop, until another environment is needed, or until the supervisor dies.
+/// Serves until told to stop, until another environment is needed, or until the supervisor dies. The
+/// agent lives on one thread, since it mostly waits: call it on a `LocalSet`.
 pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let events = Events::default();
     let stop = CancellationToken::new();
@@ -97,18 +98,18 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = AsyncFd::with_interest(setup.control, Interest::READABLE)?;
-    let mut owner = tokio::spawn(owner.run(orders, stop.clone()));
+    let supervisor = sys::awaitable(setup.control)?;
+    let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.
-    let mut served = shared.view.clone();
-    let ready = served.wait_for(|view| view.complete);
+    let mut first_view = shared.view.clone();
+    let ready = first_view.wait_for(|view| view.complete);
     let early = tokio::select! {
         _ = ready => None,
         ended = &mut owner => Some(ended),
     };
     if let Some(ended) = early {
-        return ending(ended.map_err(io::Error::other)?, None);
+        return Ok(ending(ended.map_err(io::Error::other)?, false));
     }
     let server = serve(setup.listener, shared, stop.clone())?;
     let mut orphaned = false;
@@ -127,15 +128,15 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
     let (end, keeper) = ended.map_err(io::Error::other)?;
     // Answers under way are finished, as far as that takes no longer than a stop may.
     let _ = tokio::time::timeout(supervisor::GRACE / 2, server).await;
-    ending((end, keeper), orphaned.then_some(()))
+    Ok(ending((end, keeper), orphaned))
 }
 
-fn ending((end, keeper): (End, Keeper), orphaned: Option<()>) -> io::Result<Ending> {
-    Ok(match (end, orphaned) {
-        (_, Some(())) => Ending::Orphaned(keeper.into_latest()),
-        (End::Restart, None) => Ending::Restart,
-        (End::Stopped, None) => Ending::Stopped,
-    })
+fn ending((end, keeper): (End, Keeper), orphaned: bool) -> Ending {
+    match end {
+        _ if orphaned => Ending::Orphaned(keeper.into_latest()),
+        End::Restart => Ending::Restart,
+        End::Stopped => Ending::Stopped,
+    }
 }
 
 fn serve(

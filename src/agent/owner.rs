@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::publisher::Publisher;
 use super::view::View;
 use super::work::{Done, Worker};
+use crate::domain::server::Server;
 use crate::domain::source::Variables;
 use crate::edge::clock::Clock;
 use crate::edge::config::Mode;
@@ -75,7 +76,11 @@ impl Owner {
         (end, self.keeper)
     }
 
-    async fn work(&mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> End {
+    async fn work(
+        &mut self,
+        mut commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) -> End {
         if self.take_stock() {
             return End::Restart;
         }
@@ -204,7 +209,9 @@ impl Owner {
     fn publish(&mut self) {
         let now = self.clock.now();
         let wanted = self.ledger.wanted(self.publisher.mode(), now);
-        self.publisher.publish(wanted, now, &self.events);
+        let servers: Vec<Server> =
+            self.ledger.logins().map(|login| login.declaration.server.clone()).collect();
+        self.publisher.publish(wanted, &servers, now, &self.events);
     }
 
     fn next_due(&self) -> Option<Timestamp> {

@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn only_the_owner_and_root_may_use_secrets() {
         let rights = Rights { owner: 1000 };
-        for (uid, may) in [(Some(1000), true), (Some(0), true), (Some(1001), false), (None, false)] {
+        for (uid, may) in [(Some(1000), true), (Some(0), true), (Some(1001), false), (None, false)]
+        {
             assert_eq!(rights.may_use_secrets(Peer { uid }), may, "{uid:?}");
         }
     }

@@ -1,5 +1,8 @@
 //! Keeps the docker configuration pointing at the helper.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::events::Events;
@@ -7,6 +10,8 @@ use super::gather::Gatherer;
 use crate::domain::docker_config::Wanted;
 use crate::domain::problem::Problem;
 use crate::domain::reason::PublishReason;
+use crate::domain::server::Server;
+use crate::edge::clients::{self, Surroundings};
 use crate::edge::config::{Config, Mode};
 use crate::edge::docker_config::DockerConfig;
 use crate::edge::paths::Paths;
@@ -20,7 +25,10 @@ pub struct Publisher {
     file: DockerConfig,
     mode: Mode,
     wanted: Wanted,
+    servers: Vec<Server>,
     faults: Vec<PublishReason>,
+    obstacles: Vec<PublishReason>,
+    paths: Paths,
     watch: Watcher,
     written_at: Option<Timestamp>,
     repair_at: Option<Timestamp>,
@@ -34,7 +42,10 @@ impl Publisher {
             file: DockerConfig::new(path, config.publish_to_mounts, &paths.state_dir()),
             mode: config.mode,
             wanted: Wanted::default(),
+            servers: Vec::new(),
             faults: Vec::new(),
+            obstacles: Vec::new(),
+            paths: paths.clone(),
             watch: Watcher::default(),
             written_at: None,
             repair_at: None,
@@ -42,8 +53,9 @@ impl Publisher {
     }
 
     /// What is wanted of the configuration from here on, written if it is not so.
-    pub fn publish(&mut self, wanted: Wanted, now: Timestamp, events: &Events) {
+    pub fn publish(&mut self, wanted: Wanted, servers: &[Server], now: Timestamp, events: &Events) {
         self.wanted = wanted;
+        self.servers = servers.to_vec();
         self.write(now, events);
     }
 
@@ -89,7 +101,7 @@ impl Publisher {
             source: None,
             reason: fault.clone().into(),
         };
-        self.faults.iter().map(problem).collect()
+        self.faults.iter().chain(&self.obstacles).map(problem).collect()
     }
 
     fn write(&mut self, now: Timestamp, events: &Events) {
@@ -114,7 +126,22 @@ impl Publisher {
                 self.faults = vec![fault];
             }
         }
-        self.watch.set_paths(self.file.paths_to_watch().into_iter().collect());
+        self.look_around();
+    }
+
+    /// Looks for what would keep clients from reading what was written, and follows all of it.
+    fn look_around(&mut self) {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let around = Surroundings {
+            variable: &variable,
+            home: &self.paths.home,
+            uid: self.paths.uid,
+            docker_config: self.file.path(),
+        };
+        self.obstacles = clients::obstacles(&around, &self.servers);
+        let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();
+        followed.extend(clients::auth_files(&around));
+        self.watch.set_paths(followed);
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub const GRACE: Duration = Duration::from_secs(2);
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// An agent that did not live this long may be one that cannot live at all.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// An agent that lived this long starts with a short delay again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
@@ -68,10 +70,11 @@ pub fn supervise(mut estate: Estate, foreground: bool, herald: &mut impl Herald)
             Ending::Died(status) if status.code() == Some(i32::from(AGAIN)) => continue,
             Ending::Died(status) => warn!("the agent died ({})", describe(status)),
         }
-        if started.elapsed() >= HEALTHY_AFTER {
+        let lived = started.elapsed();
+        if lived >= HEALTHY_AFTER {
             delay = FIRST_DELAY;
         }
-        if !pause(delay, &estate.listener, &signals)? {
+        if !pause(delay, lived, &estate.listener, &signals)? {
             return Ok(());
         }
         delay = (delay * 2).min(LONGEST_DELAY);
@@ -117,6 +120,7 @@ fn spawn(estate: &Estate, foreground: bool) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let mut command = Command::new(THIS_PROGRAM);
+    command.arg0("registry-agent");
     command.args(arguments("agent", estate, Some(&theirs))?);
     if foreground {
         command.arg("--foreground");
@@ -178,10 +182,6 @@ fn attend(
         if let Some(status) = child.try_wait()? {
             return Ok(if asked.is_some() { Ending::Asked } else { Ending::Died(status) });
         }
-        if hung_up && asked.is_none() {
-            // It closed its end on purpose or is about to be a zombie; SIGCHLD tells which.
-            hung_up = true;
-        }
     }
 }
 
@@ -202,22 +202,34 @@ fn terminate(child: &Child) {
 }
 
 /// Waits before the next agent, until a client asks for it at the latest; false when asked to end.
-fn pause(delay: Duration, listener: &UnixListener, signals: &SignalFd) -> io::Result<bool> {
-    let end = Instant::now() + delay;
+///
+/// A client that waits since before the last agent died would cut every pause short, so after one
+/// that hardly `lived` nobody does for the first moment.
+fn pause(
+    delay: Duration,
+    lived: Duration,
+    listener: &UnixListener,
+    signals: &SignalFd,
+) -> io::Result<bool> {
+    let begin = Instant::now();
+    let least = if lived < SHORT_LIFE { FIRST_DELAY } else { Duration::ZERO };
     loop {
-        let left = end.saturating_duration_since(Instant::now());
+        let left = delay.saturating_sub(begin.elapsed());
+        let hurried = begin.elapsed() >= least;
         let mut ready = [
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+        let watched = if hurried { &mut ready[..] } else { &mut ready[..1] };
+        let wait = if hurried { left } else { left.min(least) };
+        match poll(watched, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         if take_signals(signals)? {
             return Ok(false);
         }
-        if left.is_zero() || ready[1].any().unwrap_or_default() {
+        if left.is_zero() || hurried && ready[1].any().unwrap_or_default() {
             return Ok(true);
         }
     }

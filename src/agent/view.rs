@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::domain::declaration::Identity;
 use crate::domain::login::{Login, State};
 use crate::domain::problem::Problem;
+use crate::domain::reason::Reason;
 use crate::domain::server::Kind;
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
 
@@ -71,8 +72,7 @@ impl View {
 
     /// Whether every source was read and no login is `pending`.
     pub fn settled(&self, now: Timestamp) -> bool {
-        self.complete
-            && self.entries.values().all(|entry| entry.login.state(now) != State::Pending)
+        self.complete && self.entries.values().all(|entry| entry.login.state(now) != State::Pending)
     }
 
     /// The document of `GET /v1/status`.
@@ -119,7 +119,7 @@ impl Entry {
             keys: server.keys(),
             state: login.state(now).word().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
-            hint: reason.as_ref().map(|reason| reason.fix()),
+            hint: reason.as_ref().map(Reason::fix),
             reason: reason.map(|reason| reason.to_string()),
             verified_at: login.verified_at,
             issued_at: credential.and_then(|credential| credential.issued_at),

@@ -9,8 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::domain::credential::Credential;
 use crate::domain::exchange::ExchangeKey;
+use crate::domain::reason::AwsReason;
+use crate::domain::schedule::Cause;
 use crate::domain::server::Server;
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Outcome, Verdict};
 use crate::edge::aws::{self, Refusal, Token};
 use crate::edge::clock::Clock;
 use crate::edge::config::ServerConfig;
@@ -64,9 +66,12 @@ impl Worker {
     /// Asks AWS for a token.
     pub fn exchange(&mut self, key: ExchangeKey) {
         let (http, clock, slots) = (self.http.clone(), self.clock.clone(), self.slots.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
-            let result = aws::exchange(&http, &key, &clock).await;
+            let result = match http.aws_client() {
+                Ok(client) => aws::exchange(&client, &key, &clock).await,
+                Err(fault) => Err(no_client(&fault.to_string())),
+            };
             Done::Exchanged(key, result)
         });
     }
@@ -75,7 +80,7 @@ impl Worker {
     pub fn verify(&mut self, verification: Verification) {
         let (http, slots) = (self.http.clone(), self.slots.clone());
         let realms = self.realms(&verification.server);
-        self.tasks.spawn(async move {
+        self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
             let question = Question {
                 server: &verification.server,
@@ -110,5 +115,15 @@ impl Worker {
             .filter(|(name, _)| server.answers_to(name))
             .flat_map(|(_, config)| config.realms.iter().cloned())
             .collect()
+    }
+}
+
+/// There is no way to speak TLS at all, for want of any certificate to trust, say.
+fn no_client(why: &str) -> Refusal {
+    Refusal {
+        reason: AwsReason::Unreachable { host: "AWS".to_owned(), why: why.to_owned() },
+        outcome: Outcome::Unreachable,
+        cause: Some(Cause::Passing),
+        retry_after: None,
     }
 }

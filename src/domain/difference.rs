@@ -13,6 +13,20 @@ pub struct Difference {
     pub removed: Vec<String>,
 }
 
+impl Difference {
+    /// All of it in one line.
+    pub fn summary(&self) -> String {
+        let lists =
+            [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let parts: Vec<String> = lists
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what} {}", names.join(", ")))
+            .collect();
+        if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") }
+    }
+}
+
 /// The way from `before` to `after`; both map names to fingerprints.
 pub fn between(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Difference {
     let mut difference = Difference::default();

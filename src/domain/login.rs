@@ -7,7 +7,7 @@ use super::credential::Credential;
 use super::declaration::{Declaration, Identity};
 use super::precheck;
 use super::problem::Problem;
-use super::reason::{Reason, LoginReason};
+use super::reason::{LoginReason, Reason};
 use super::schedule::{self, Cause};
 use super::token_life;
 use super::verdict::{Outcome, Verdict};

@@ -174,9 +174,8 @@ pub fn ask(
     loop {
         tries -= 1;
         let left = deadline.saturating_duration_since(Instant::now());
-        let answer = Client::connect(paths, left)?
-            .send(method, target, body)
-            .and_then(Answer::bytes);
+        let answer =
+            Client::connect(paths, left)?.send(method, target, body).and_then(Answer::bytes);
         match answer {
             Err(ClientError::Broken(_)) if tries > 0 => {}
             other => return other,
@@ -205,7 +204,7 @@ fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
 
 fn deadline(patience: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(patience).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
+    now.checked_add(patience).unwrap_or(now + Duration::from_hours(365 * 24))
 }
 
 fn timed(error: io::Error) -> ClientError {

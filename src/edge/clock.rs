@@ -160,7 +160,6 @@ async fn system_sleep(known: &Mutex<SignedDuration>, instant: Timestamp) {
     }
 }
 
-#[expect(deprecated, reason = "an `OwnedFd` is I/O safe; the successor is an unsafe function")]
 fn timer(instant: Timestamp) -> io::Result<AsyncFd<OwnedFd>> {
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
@@ -168,7 +167,7 @@ fn timer(instant: Timestamp) -> io::Result<AsyncFd<OwnedFd>> {
         Expiration::OneShot(TimeSpec::from_duration(instant.as_duration().unsigned_abs())),
         TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET,
     )?;
-    AsyncFd::new(OwnedFd::from(timer))
+    super::sys::awaitable(OwnedFd::from(timer))
 }
 
 /// Waits for `time` in a process that has nothing else to do.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsString, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -16,6 +16,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
 use crate::domain::secret::Secret;
@@ -47,6 +48,13 @@ pub(super) fn own(received: RawFd) -> OwnedFd {
     unsafe {
         OwnedFd::from_raw_fd(received)
     }
+}
+
+/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
+    #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
 /// Lets the next program in this process or in a child have `fd` too.
@@ -90,43 +98,6 @@ pub fn replace_environment(environment: &[(&'static str, OsString)]) {
     }
 }
 
-/// Whether some process has `file`, which is open for reading only, open for writing. The kernel
-/// tells by refusing a read lease (fcntl(2), `F_SETLEASE`); where it grants none at all, on a network
-/// file system or on another user's file, the answer is no.
-pub fn has_writer(file: &File) -> bool {
-    match lease(file, libc::F_RDLCK) {
-        // Given back at once; it was only asked for.
-        Ok(()) => lease(file, libc::F_UNLCK).is_err(),
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    }
-}
-
-/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
-/// (a write lease, fcntl(2)).
-pub fn keep_closed_to_others(file: &File) {
-    // Without it, others may see the file a moment too early, as they may on any file system that
-    // knows no leases.
-    let _ = lease(file, libc::F_WRLCK);
-}
-
-fn lease(file: &File, kind: libc::c_int) -> io::Result<()> {
-    let fd = file.as_raw_fd();
-    let control = |command, argument: libc::c_int| {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
-        // commands below takes a pointer.
-        #[expect(unsafe_code, reason = "nix has no leases")]
-        let outcome = unsafe { libc::fcntl(fd, command, argument) };
-        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    };
-    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
-    // ignored unless asked for, in place of SIGIO, which would end the process.
-    control(F_SETSIG, libc::SIGURG)?;
-    control(libc::F_SETLEASE, kind)
-}
-
-/// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
-const F_SETSIG: libc::c_int = 10;
-
 /// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
 /// environment by another process of the same user, no new privileges.
 pub fn harden() -> io::Result<()> {
@@ -134,6 +105,45 @@ pub fn harden() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_no_new_privs()?;
     Ok(())
+}
+
+/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+///
+/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
+/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
+pub(super) fn has_writer(file: &File) -> Option<bool> {
+    match lease(file, libc::F_RDLCK) {
+        Ok(()) => Some(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// Makes every process that opens `file`, which nobody else has open yet, wait until it is dropped.
+/// Where the kernel knows no leases it does nothing.
+pub(super) fn keep_closed(file: &File) {
+    // Nothing is promised where it cannot be kept.
+    let _ = lease(file, libc::F_WRLCK);
+}
+
+/// Lets those in who wait because of [`has_writer`].
+pub(super) fn stop_waiting(file: &File) {
+    // Where there was no lease there is none to give back.
+    let _ = lease(file, libc::F_UNLCK);
+}
+
+fn lease(file: &File, kind: c_int) -> io::Result<()> {
+    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+    const F_SETSIG: c_int = 10;
+    let fd = file.as_raw_fd();
+    // SAFETY: both commands take an integer and touch no memory of this process.
+    #[expect(unsafe_code, reason = "nix knows neither command")]
+    let outcome = unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
+        libc::fcntl(fd, libc::F_SETLEASE, kind)
+    };
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.

@@ -21,7 +21,8 @@ use crate::wire::api::{RegistryDocument, StatusDocument};
 #[derive(Debug, Serialize)]
 struct Step {
     login: String,
-    step: &'static str,
+    #[serde(rename = "step")]
+    title: &'static str,
     ok: bool,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,9 @@ type Broken = (String, String);
 pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     let status = match ask_status(&paths) {
-        Err(ClientError::NoAgent) => bail!("no agent is running; start it with: registry-agent start"),
+        Err(ClientError::NoAgent) => {
+            bail!("no agent is running; start it with: registry-agent start")
+        }
         other => other?,
     };
     let mut steps = Vec::new();
@@ -45,7 +48,9 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         walk(&paths, registry, &mut steps);
     }
     if steps.is_empty() {
-        bail!("nothing is declared; set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, then run registry-agent sync");
+        bail!(
+            "nothing is declared; set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, then run registry-agent sync"
+        );
     }
     let mut out = stdout();
     if json {
@@ -53,7 +58,7 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         for step in &steps {
             let mark = if step.ok { "ok    " } else { "BROKEN" };
-            writeln!(out, "{mark}  {:<12} {:<10} {}", step.login, step.step, step.detail)?;
+            writeln!(out, "{mark}  {:<12} {:<10} {}", step.login, step.title, step.detail)?;
             if let Some(fix) = &step.fix {
                 writeln!(out, "        fix: {fix}")?;
             }
@@ -70,14 +75,15 @@ fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<Step>) 
         let concerns = what.is_none_or(|what| {
             problem.name == what
                 || !known
-                || status.registries.iter().any(|r| {
-                    is_called(r, what) && r.name.as_deref() == Some(problem.name.as_str())
-                })
+                || status
+                    .registries
+                    .iter()
+                    .any(|r| is_called(r, what) && r.name.as_deref() == Some(problem.name.as_str()))
         });
         if concerns {
             steps.push(Step {
                 login: problem.name.clone(),
-                step: "declared",
+                title: "declared",
                 ok: false,
                 detail: problem.problem.clone(),
                 fix: Some(problem.hint.clone()),
@@ -87,7 +93,7 @@ fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<Step>) 
     if let Some(what) = what.filter(|_| !known) {
         steps.push(Step {
             login: what.to_owned(),
-            step: "declared",
+            title: "declared",
             ok: false,
             detail: "no complete set of variables declares it".to_owned(),
             fix: Some(
@@ -106,12 +112,12 @@ fn walk(paths: &Paths, registry: &RegistryDocument, steps: &mut Vec<Step>) {
         ("helper", helper(paths, registry)),
         ("published", published(paths, registry)),
     ];
-    for (step, result) in way {
+    for (title, result) in way {
         let (ok, detail, fix) = match result {
             Ok(detail) => (true, detail, None),
             Err((detail, fix)) => (false, detail, Some(fix)),
         };
-        steps.push(Step { login: name.clone(), step, ok, detail, fix });
+        steps.push(Step { login: name.clone(), title, ok, detail, fix });
         if !ok {
             return;
         }
@@ -154,7 +160,10 @@ fn published(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broke
     let dir = env::var("DOCKER_CONFIG").ok();
     let file = paths.docker_config_file(dir.as_deref());
     let text = fs::read_to_string(&file).map_err(|error| {
-        (format!("{}: {error}", file.display()), "see the problems in registry-agent status".to_owned())
+        (
+            format!("{}: {error}", file.display()),
+            "see the problems in registry-agent status".to_owned(),
+        )
     })?;
     let document: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
         (format!("{}: {error}", file.display()), format!("repair {}", file.display()))

@@ -134,7 +134,12 @@ pub fn run() -> ExitCode {
         Command::Events { follow, json } => output::events(follow, json),
         Command::Export { format, names } => output::export(format, &names),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "registry-agent", &mut io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "registry-agent",
+                &mut io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { fds, report } => process::supervise(fds, report),

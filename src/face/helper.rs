@@ -125,7 +125,8 @@ impl Helper {
         if parsed.username.is_empty() {
             return Err(NO_USER.to_owned());
         }
-        self.ask_living("POST", "/v1/logins", login.as_bytes()).map_err(|error| error.to_string())?;
+        self.ask_living("POST", "/v1/logins", login.as_bytes())
+            .map_err(|error| error.to_string())?;
         Ok(Text::default())
     }
 

@@ -101,7 +101,9 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
     let status = ask_status(&paths)?;
     for name in names {
         if !status.registries.iter().any(|registry| is_called(registry, name)) {
-            anyhow::bail!("no registry {name} is declared; registry-agent status shows those that are");
+            anyhow::bail!(
+                "no registry {name} is declared; registry-agent status shows those that are"
+            );
         }
     }
     let mut logins = BTreeMap::new();

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, RawFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tokio::task::LocalSet;
 
 use super::cli::Fds;
 use super::start::{Starter, inherit};
@@ -12,7 +14,7 @@ use crate::agent::supervisor::{self, AGAIN};
 use crate::agent::{self, Ending, Setup, gather::Gatherer};
 use crate::edge::clock::Clock;
 use crate::edge::paths::Paths;
-use crate::edge::sources::FileSources;
+use crate::edge::sources::{CODESPACES_DIR, FileSources};
 use crate::edge::{config, lock, memory, sys};
 use crate::wire::memory::Memory;
 
@@ -45,9 +47,10 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let config = config::load(&paths.config_files())?;
     log(&config.log_level);
     let mut memory = read(&estate.memory)?;
-    let files = FileSources::new(&config, &paths);
+    let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
+    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
-    gatherer.open_stored(paths.state_dir());
+    gatherer.open_stored(&paths.state_dir());
     // Before any thread exists, for the libraries that look there.
     sys::set_environment(gatherer.process_environment());
     let setup = Setup {
@@ -61,7 +64,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
         clock: Clock::system(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ending = runtime.block_on(agent::run(setup));
+    let ending = LocalSet::new().block_on(&runtime, agent::run(setup));
     drop(runtime);
     match ending? {
         Ending::Stopped => Ok(ExitCode::SUCCESS),
@@ -92,5 +95,9 @@ fn log(level: &str) {
     // What the libraries have to say about their connections may hold what nobody should read.
     let filter = tracing_subscriber::EnvFilter::try_new(format!("off,registry_agent={level}"))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,registry_agent=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
 }

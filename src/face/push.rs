@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use super::output;
 use super::start::{ensure, matching_environment};
+use crate::domain::difference::Difference;
+use crate::domain::layers;
+use crate::domain::source::Variables;
 use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
 use crate::wire::api::EnvironmentAnswer;
@@ -16,12 +19,16 @@ use crate::wire::memory::reveal;
 /// How long the agent may take to read, exchange nothing, and publish.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const EMPTY: Variables = Variables::new();
+
 /// `registry-agent sync`
 pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
-    ensure(&paths)?;
+    // What is pushed need not be in the agent's own environment too, unless the push does not count.
+    let counts = layers::push_counts(None, &variables);
+    ensure(&paths, if counts { &EMPTY } else { &variables })?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
@@ -30,13 +37,7 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let lists =
-        [("added", &answer.added), ("changed", &answer.changed), ("removed", &answer.removed)];
-    if lists.iter().all(|(_, names)| names.is_empty()) {
-        writeln!(out, "nothing changed")?;
-    }
-    for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
-        writeln!(out, "{what}: {}", names.join(", "))?;
-    }
+    let EnvironmentAnswer { added, changed, removed } = answer;
+    writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
     Ok(ExitCode::SUCCESS)
 }

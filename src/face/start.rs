@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,12 +37,13 @@ const STORED_STATE: &str = "state";
 pub fn start() -> anyhow::Result<ExitCode> {
     let (paths, _config) = settle()?;
     lock::set_stopped(&paths, false)?;
-    ensure(&paths)?;
+    ensure(&paths, &matching_environment())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes sure an agent answers, and returns once it has published everything.
-pub fn ensure(paths: &Paths) -> anyhow::Result<()> {
+/// Makes sure an agent answers, and returns once it has published everything. One that has to be
+/// started first begins with `environment`.
+pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         // An agent accepts its first connection after it has published, so any answer will do.
@@ -53,7 +55,7 @@ pub fn ensure(paths: &Paths) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
         match lock::take(paths) {
-            Ok(lock) => return launch(paths, lock),
+            Ok(lock) => return launch(paths, lock, environment),
             // Somebody else is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
@@ -75,7 +77,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let (path, listener) = socket::listen(&paths)?;
     let memory = match left_by_last {
         Some(memory) => memory,
-        None => first_memory()?,
+        None => first_memory(&matching_environment())?,
     };
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut herald = Systemd { notify, kept: 0 };
@@ -108,14 +110,15 @@ fn settle() -> anyhow::Result<(Paths, Config)> {
 }
 
 /// Starts a supervisor in a session of its own, and waits until its agent has published.
-fn launch(paths: &Paths, lock: File) -> anyhow::Result<()> {
+fn launch(paths: &Paths, lock: File, environment: &Variables) -> anyhow::Result<()> {
     let (_, listener) = socket::listen(paths)?;
-    let estate = Estate { lock, listener, memory: first_memory()? };
+    let estate = Estate { lock, listener, memory: first_memory(environment)? };
     let (mut report, theirs) = io::pipe()?;
     let mut arguments = supervisor::arguments("supervise", &estate, None)?;
     arguments.push(format!("--report={}", theirs.as_raw_fd()));
     sys::keep_across_exec(&theirs)?;
     Command::new(sys::THIS_PROGRAM)
+        .arg0("registry-agent")
         .args(arguments)
         .env_clear()
         .envs(paths.environment())
@@ -150,10 +153,10 @@ fn log_file(paths: &Paths) -> io::Result<File> {
     Ok(file)
 }
 
-/// The state of an agent that has never run: the environment this process was started with.
-fn first_memory() -> io::Result<OwnedFd> {
+/// The state of an agent that has never run: the environment it was started with.
+fn first_memory(environment: &Variables) -> io::Result<OwnedFd> {
     let memory = Memory {
-        environment: reveal(&matching_environment()),
+        environment: reveal(environment),
         environment_at: Some(Clock::system().now()),
         ..Memory::default()
     };
@@ -244,9 +247,4 @@ pub fn inherit(fds: super::cli::Fds) -> io::Result<Estate> {
         listener: UnixListener::from(sys::take_inherited(fds.listener)?),
         memory: sys::take_inherited(fds.memory)?,
     })
-}
-
-/// Keeps `fd` from being mistaken for a borrowed one.
-pub(super) fn raw(fd: &impl AsFd) -> i32 {
-    fd.as_fd().as_raw_fd()
 }

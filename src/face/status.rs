@@ -56,9 +56,10 @@ pub fn verdict(status: &StatusDocument) -> u8 {
         .registries
         .iter()
         .all(|registry| matches!(registry.state.as_str(), "ready" | "unverified"));
-    let complete = !status.problems.iter().any(|problem| {
-        matches!(problem.code.as_str(), "variable-missing" | "server-empty")
-    });
+    let complete = !status
+        .problems
+        .iter()
+        .any(|problem| matches!(problem.code.as_str(), "variable-missing" | "server-empty"));
     if logins_well && complete { 0 } else { NOT_WELL }
 }
 

@@ -20,8 +20,11 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // The feed is opened before the status is read, so that no change in between is missed.
-        let mut feed = Client::connect_to_any(&paths, left.max(Duration::from_millis(1)))?
-            .send("GET", "/v1/events?follow=true", b"")?;
+        let mut feed = Client::connect_to_any(&paths, left.max(Duration::from_millis(1)))?.send(
+            "GET",
+            "/v1/events?follow=true",
+            b"",
+        )?;
         let status = ask_status(&paths)?;
         tell(&status, names, &mut told);
         let missing = missing(&status, names);
@@ -36,9 +39,8 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
             match feed.line() {
                 Ok(Some(line)) if is_news(&line, &status) => break,
                 Ok(Some(_)) => {}
-                // The agent was replaced; its successor is asked.
-                Ok(None) | Err(ClientError::Broken(_)) => break,
-                Err(ClientError::TimedOut) => break,
+                // The agent was replaced and its successor is asked, or time is up.
+                Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => break,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -61,9 +63,10 @@ fn meant<'a>(
     status: &'a StatusDocument,
     names: &'a [String],
 ) -> impl Iterator<Item = &'a RegistryDocument> {
-    status.registries.iter().filter(|registry| {
-        names.is_empty() || names.iter().any(|name| is_called(registry, name))
-    })
+    status
+        .registries
+        .iter()
+        .filter(|registry| names.is_empty() || names.iter().any(|name| is_called(registry, name)))
 }
 
 fn only(mut status: StatusDocument, names: &[String]) -> StatusDocument {

@@ -12,6 +12,10 @@ use crate::support::registry::{Auth, Registry};
 
 const LOGIN: (&str, &str) = ("puller", "p:ass w$rd 'with' \"ümlaut\"");
 
+/// What two of the clients make of the private image and the private Feature.
+const BUILT: &str = "registry-agent-test/built";
+const WITH_FEATURE: &str = "registry-agent-test/with-feature";
+
 /// One way to read a private image.
 struct Client {
     name: &'static str,
@@ -73,7 +77,7 @@ const CLIENTS: &[Client] = &[
             let dockerfile = format!("FROM {}\nENV built=yes\n", bench.image("127.0.0.1"));
             fs::create_dir_all(bench.desk.path("build")).unwrap();
             fs::write(bench.desk.path("build/Dockerfile"), dockerfile).unwrap();
-            let mut build = bench.run("/usr/bin/docker", &["build", "--pull", "build"]);
+            let mut build = bench.run("/usr/bin/docker", &["build", "--tag", BUILT, "build"]);
             build.env("DOCKER_BUILDKIT", "0");
             vec![build]
         },
@@ -102,7 +106,7 @@ const CLIENTS: &[Client] = &[
         how: "podman pull",
         version: |bench| bench.run("podman", &["--version"]),
         read: |bench| {
-            let mut pull = bench.run("podman", &bench.storage());
+            let mut pull = bench.run("podman", &storage("podman-root"));
             pull.args(["pull", "--tls-verify=false", &bench.image("127.0.0.1")]);
             vec![pull]
         },
@@ -112,7 +116,7 @@ const CLIENTS: &[Client] = &[
         how: "buildah pull",
         version: |bench| bench.run("buildah", &["--version"]),
         read: |bench| {
-            let mut pull = bench.run("buildah", &bench.storage());
+            let mut pull = bench.run("buildah", &storage("buildah-root"));
             pull.args(["pull", "--tls-verify=false", &bench.image("127.0.0.1")]);
             vec![pull]
         },
@@ -209,6 +213,7 @@ impl Bench {
     fn try_out(&self, client: &Client) -> Result<String, String> {
         let version = said(&succeed(&mut (client.version)(self)));
         let version = version.lines().next().unwrap_or_default().trim().to_owned();
+        self.clear_the_engine();
         self.desk.asked();
         for mut command in (client.read)(self) {
             let output = command.output().map_err(|error| error.to_string())?;
@@ -225,6 +230,19 @@ impl Bench {
         let port = self.registry.port().to_string();
         let asked = format!("`{}`", asked.join("`, `")).replace(&port, "PORT");
         Ok(format!("| {} | {version} | {} | {asked} |\n", client.name, client.how))
+    }
+
+    /// Takes what a client brought into the engine out of it, so that the next has to ask.
+    fn clear_the_engine(&self) {
+        let label =
+            format!("label=devcontainer.local_folder={}", self.desk.path("image").display());
+        let ours = docker().args(["ps", "--all", "--quiet", "--filter", &label]).output().unwrap();
+        for container in String::from_utf8_lossy(&ours.stdout).lines() {
+            succeed(docker().args(["rm", "--force", container]));
+        }
+        // Most of them are not there.
+        let image = self.image("127.0.0.1");
+        docker().args(["rmi", "--force", &image, BUILT, WITH_FEATURE]).output().unwrap();
     }
 
     fn image(&self, host: &str) -> String {
@@ -246,11 +264,6 @@ impl Bench {
         self.run(&devcontainer_cli().to_string_lossy(), arguments)
     }
 
-    /// A place of its own for images, that works where the kernel offers nothing special.
-    fn storage(&self) -> [&'static str; 6] {
-        ["--root", "storage", "--runroot", "storage-run", "--storage-driver", "vfs"]
-    }
-
     fn workspace(&self, name: &str, config: &str) -> String {
         let folder: PathBuf = self.desk.path(name);
         fs::create_dir_all(folder.join(".devcontainer")).unwrap();
@@ -268,19 +281,14 @@ impl Bench {
 }
 
 impl Drop for Bench {
-    /// Takes what the clients brought into the engine out of it.
     fn drop(&mut self) {
-        let folder = self.desk.path("").display().to_string();
-        let ours = docker()
-            .args(["ps", "--all", "--quiet", "--filter"])
-            .arg(format!("label=devcontainer.local_folder={folder}image"))
-            .output();
-        let containers = ours.map(|output| said(&output)).unwrap_or_default();
-        for container in containers.lines() {
-            let _ = docker().args(["rm", "--force", container]).output();
-        }
-        let _ = docker().args(["rmi", "--force", &self.image("127.0.0.1")]).output();
+        self.clear_the_engine();
     }
+}
+
+/// A place of its own for images, that works where the kernel offers nothing special.
+fn storage(root: &str) -> [&str; 6] {
+    ["--root", root, "--runroot", "storage-run", "--storage-driver", "vfs"]
 }
 
 /// The page without its column of versions, which differ from machine to machine.

@@ -1,6 +1,7 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
 mod clients;
+mod devcontainer;
 mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;

@@ -109,9 +109,7 @@ pub async fn delete_login(
     Query(query): Query<ServerQuery>,
 ) -> Result<Json<LoginAnswer>, Refusal> {
     let server = match shared.now().by_server(&query.server) {
-        Some(entry) if entry.login.is_stored() => {
-            entry.login.declaration.server.name().to_owned()
-        }
+        Some(entry) if entry.login.is_stored() => entry.login.declaration.server.name().to_owned(),
         _ => return Ok(Json(LoginAnswer { changed: false })),
     };
     let erased = shared.order(|answer| Command::Erase(server, answer)).await?;

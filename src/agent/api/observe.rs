@@ -26,7 +26,8 @@ pub async fn get_events(
     let past: String = past.iter().map(line).collect();
     let body = if query.follow {
         let stop = shared.stop.clone();
-        let first = futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(past) });
+        let first =
+            futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(past) });
         let rest = futures_util::stream::unfold((feed, stop), async |(mut feed, stop)| {
             loop {
                 let next = tokio::select! {

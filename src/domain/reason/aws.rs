@@ -124,8 +124,8 @@ pub enum AwsReason {
     /// Neither keys were declared, nor does the default chain know any.
     #[error("no AWS identity was found: no keys are declared, and the default chain has none")]
     NoIdentity,
-    /// `_PROFILE` names a profile that the shared AWS files do not have.
-    #[error("the AWS profile {profile} does not exist")]
+    /// `_PROFILE` names a profile that the shared AWS files do not have, or that leads nowhere.
+    #[error("the AWS profile {profile} does not exist, or leads to no credentials")]
     ProfileMissing {
         /// The profile.
         profile: String,
@@ -238,7 +238,7 @@ impl AwsReason {
                 "set user and password to an AWS access key, or give this machine a profile, web identity or role".to_owned()
             }
             Self::ProfileMissing { profile } => format!(
-                "add the profile {profile} to ~/.aws/config of the agent's user, or name another one in the _PROFILE variable"
+                "add the profile {profile}, with credentials, to ~/.aws/config of the agent's user, or name another one in the _PROFILE variable"
             ),
             Self::IdentityBroken { place } => format!(
                 "correct the AWS settings of {place}; `aws sts get-caller-identity` as the agent's user must succeed"

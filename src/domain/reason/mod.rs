@@ -6,9 +6,13 @@
 
 pub mod aws;
 pub mod declaration;
+pub mod key;
 pub mod login;
 pub mod publish;
+pub mod reach;
+pub mod refusal;
 pub mod registry;
+pub mod right;
 pub mod source;
 
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::domain::declaration::AwsKeys;
 use crate::domain::exchange::{ExchangeKey, shortened};
 use crate::domain::reason::AwsReason;
 
-/// Shown in the CloudTrail of the role's account.
+/// What the role's account sees in its trail.
 const ROLE_SESSION_NAME: &str = "registry-agent";
 /// A machine without a metadata service may drop packets to it silently.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);
@@ -62,13 +62,14 @@ async fn found(key: &ExchangeKey, wire: &Wire) -> Result<Credentials, Refusal> {
             None => default_chain(&settings).await.provide_credentials().await,
         }
     };
-    let place = key.identity.profile.as_deref();
     let credentials = match tokio::time::timeout(STEP_LIMIT, look).await {
         Ok(Ok(credentials)) => credentials,
-        Ok(Err(error)) => return Err(refusal::of_lookup(&error, place, &wire.seen(), key)),
+        Ok(Err(error)) => return Err(refusal::of_lookup(&error, &wire.seen(), key)),
         Err(_) => {
-            let place =
-                place.map_or("the AWS default chain".to_owned(), |p| format!("profile {p}"));
+            let place = match &key.identity.profile {
+                Some(profile) => format!("the AWS profile {profile}"),
+                None => "the AWS default chain".to_owned(),
+            };
             return Err(Refusal::timed_out(place, STEP_LIMIT));
         }
     };

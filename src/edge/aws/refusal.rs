@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_config::imds::client::error::ImdsError;
-use aws_config::profile::credentials::ProfileFileError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -56,18 +55,13 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
     Refusal { retry_after: seen.retry_after, ..refusal }
 }
 
-/// The reason why an identity could not be loaded from a profile (`place`) or the default chain.
-pub(super) fn of_lookup(
-    error: &(dyn Error + 'static),
-    place: Option<&str>,
-    seen: &Seen,
-    key: &ExchangeKey,
-) -> Refusal {
+/// The reason why an identity could not be loaded from the declared profile or the default chain.
+pub(super) fn of_lookup(error: &(dyn Error + 'static), seen: &Seen, key: &ExchangeKey) -> Refusal {
     let asked = |action| Asked {
         action,
         region: key.service.region(),
         key: "…".to_owned(),
-        role: Some(place.unwrap_or("the role of the default chain")),
+        role: Some(key.identity.profile.as_deref().unwrap_or("the role of the default chain")),
     };
     if let Some(error) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
         return of_call(error, &asked("sts:AssumeRole"), seen);
@@ -78,24 +72,20 @@ pub(super) fn of_lookup(
     if let Some(fault) = find::<Fault>(error).filter(|_| find::<ImdsError>(error).is_none()) {
         return of_fault(fault, seen.host.clone());
     }
-    let profile_error = find::<ProfileFileError>(error);
-    let place =
-        place.map_or("the default chain".to_owned(), |profile| format!("profile {profile}"));
-    match (profile_error, &key.identity.profile) {
-        (Some(ProfileFileError::MissingProfile { profile: missing, .. }), Some(profile))
-            if missing == profile =>
-        {
-            Refusal::invalid(AwsReason::ProfileMissing { profile: profile.clone() })
-        }
-        (Some(_), Some(_)) => Refusal::invalid(AwsReason::IdentityBroken { place }),
+    let profile = key.identity.profile.as_ref();
+    let place = profile.map_or("the default chain".to_owned(), |name| format!("profile {name}"));
+    let reason = match profile {
         // A metadata service that is another cloud's, or an instance without a role.
-        _ if find::<ImdsError>(error).is_some() => Refusal::invalid(AwsReason::NoIdentity),
-        _ if is_not_loaded(error) && key.identity.profile.is_none() => {
-            Refusal::invalid(AwsReason::NoIdentity)
+        None if find::<ImdsError>(error).is_some() => AwsReason::NoIdentity,
+        None if is_not_loaded(error) => AwsReason::NoIdentity,
+        // The SDK gives the finer distinctions as text only.
+        Some(profile) if is_not_loaded(error) => {
+            AwsReason::ProfileMissing { profile: profile.clone() }
         }
-        _ if mentions(error, "sso") => Refusal::invalid(AwsReason::SsoEnded { place }),
-        _ => Refusal::invalid(AwsReason::IdentityBroken { place }),
-    }
+        _ if mentions(error, "sso") => AwsReason::SsoEnded { place },
+        _ => AwsReason::IdentityBroken { place },
+    };
+    Refusal::invalid(reason)
 }
 
 fn of_answer(

@@ -1,4 +1,6 @@
 //! Where variables come from, and what is made of them.
 
 mod discovery;
+mod files;
 mod formats;
+mod watching;

@@ -1,5 +1,8 @@
 //! What several modules of tests need.
 
+pub(crate) mod aws;
 pub(crate) mod desk;
 pub(crate) mod engine;
 pub(crate) mod registry;
+pub(crate) mod sigv4;
+pub(crate) mod workspace;

@@ -92,6 +92,11 @@ impl Registry {
         self.directory.path()
     }
 
+    /// Replaces its users, when it was started with some; the registry sees it at the next request.
+    pub(crate) fn set_users(&self, users: &[(&str, &str)]) {
+        write_htpasswd(&self.directory().join("htpasswd"), users);
+    }
+
     /// Ends it, as a crash would; the port refuses from now on.
     pub(crate) fn stop(&mut self) {
         let _ = self.child.kill();
@@ -119,7 +124,7 @@ fn configuration(directory: &Path, auth: &Auth<'_>, tls: Option<&TlsFiles>) -> S
         Auth::Open => {}
         Auth::Htpasswd(users) => {
             let path = directory.join("htpasswd");
-            std::fs::write(&path, users.iter().map(htpasswd_line).collect::<String>()).unwrap();
+            write_htpasswd(&path, users);
             text += &format!("auth: {{htpasswd: {{realm: Registry, path: {path:?}}}}}\n");
         }
         Auth::Token { realm, service, issuer, certificate } => {
@@ -130,6 +135,10 @@ fn configuration(directory: &Path, auth: &Auth<'_>, tls: Option<&TlsFiles>) -> S
         }
     }
     text
+}
+
+fn write_htpasswd(path: &Path, users: &[(&str, &str)]) {
+    std::fs::write(path, users.iter().map(htpasswd_line).collect::<String>()).unwrap();
 }
 
 /// One line of the file, made by `htpasswd` with its cheapest bcrypt; the password goes by a pipe,

@@ -1,0 +1,141 @@
+//! `WWW-Authenticate`: what a registry asks for (RFC 9110, section 11.6.1).
+//!
+//! One response may carry several header lines, and each line several challenges, whose commas are
+//! told from those between parameters only by what follows. Registries are written by hand, so the
+//! parser takes what is unambiguous though not in the grammar: unquoted URLs, missing commas,
+//! superfluous blanks.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+/// One way to log in that a registry offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// The scheme, lower-case: `basic`, `bearer`.
+    pub scheme: String,
+    /// The parameters, names lower-case and values without their quotes.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Why a header is not a list of challenges. Never holds its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ChallengeFault {
+    /// A quoted value has no end.
+    #[error("a quoted value has no end")]
+    Unterminated,
+    /// A parameter stands where a scheme should, or a character where none should.
+    #[error("it is not a list of challenges")]
+    Syntax,
+    /// One parameter is there twice, so that clients would disagree about it.
+    #[error("a parameter is there twice")]
+    Twice,
+}
+
+impl Challenge {
+    /// The value of a parameter, by its lower-case name.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// Parses the header lines of one response, in their order.
+    pub fn parse_all<'a>(
+        lines: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Self>, ChallengeFault> {
+        let mut challenges = Vec::new();
+        for line in lines {
+            parse_line(line, &mut challenges)?;
+        }
+        Ok(challenges)
+    }
+}
+
+fn parse_line(line: &str, challenges: &mut Vec<Challenge>) -> Result<(), ChallengeFault> {
+    let mut rest = Rest(line);
+    let mut open: Option<Challenge> = None;
+    loop {
+        rest.skip(|c| is_blank(c) || c == ',');
+        if rest.0.is_empty() {
+            break;
+        }
+        let word = rest.take(is_token).to_ascii_lowercase();
+        if word.is_empty() {
+            return Err(ChallengeFault::Syntax);
+        }
+        let blanks = rest.skip(is_blank);
+        if rest.0.starts_with('=') {
+            let challenge = open.as_mut().ok_or(ChallengeFault::Syntax)?;
+            rest.0 = &rest.0[1..];
+            rest.skip(is_blank);
+            let value = rest.value()?;
+            if challenge.parameters.insert(word, value).is_some() {
+                return Err(ChallengeFault::Twice);
+            }
+        } else {
+            if blanks == 0 && !rest.0.is_empty() && !rest.0.starts_with(',') {
+                return Err(ChallengeFault::Syntax);
+            }
+            challenges.extend(open.take());
+            open = Some(Challenge { scheme: word, parameters: BTreeMap::new() });
+            rest.skip_token68();
+        }
+    }
+    challenges.extend(open);
+    Ok(())
+}
+
+/// What is left of a line.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
+        let end = self.0.find(|c| !belongs(c)).unwrap_or(self.0.len());
+        let (taken, rest) = self.0.split_at(end);
+        self.0 = rest;
+        taken
+    }
+
+    fn skip(&mut self, belongs: impl Fn(char) -> bool) -> usize {
+        self.take(belongs).len()
+    }
+
+    /// The blob that follows schemes such as `Negotiate` in place of parameters; nobody reads it.
+    fn skip_token68(&mut self) {
+        let mut ahead = Rest(self.0);
+        ahead.skip(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
+        ahead.skip(|c| c == '=');
+        ahead.skip(is_blank);
+        if ahead.0.is_empty() || ahead.0.starts_with(',') {
+            self.0 = ahead.0;
+        }
+    }
+
+    fn value(&mut self) -> Result<String, ChallengeFault> {
+        let Some(quoted) = self.0.strip_prefix('"') else {
+            let bare = self.take(|c| !is_blank(c) && c != ',' && c != '"');
+            return if bare.is_empty() { Err(ChallengeFault::Syntax) } else { Ok(bare.to_owned()) };
+        };
+        let mut value = String::new();
+        let mut characters = quoted.char_indices();
+        while let Some((at, c)) = characters.next() {
+            match c {
+                '"' => {
+                    self.0 = &quoted[at + 1..];
+                    return Ok(value);
+                }
+                '\\' => value.push(characters.next().ok_or(ChallengeFault::Unterminated)?.1),
+                _ => value.push(c),
+            }
+        }
+        Err(ChallengeFault::Unterminated)
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    c == ' ' || c == '\t'
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}

@@ -1,0 +1,102 @@
+//! The name of an image: a registry, a repository, a tag or a digest.
+
+use super::kind::Kind;
+use super::server::{Server, ServerFault};
+
+/// An image, as people and clients name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The registry that keeps it.
+    pub server: Server,
+    /// The repository, such as `library/alpine`.
+    pub repository: String,
+    /// The tag or digest, `latest` where none is named.
+    pub reference: String,
+}
+
+impl Image {
+    /// Parses `[SERVER/]REPOSITORY[:TAG][@DIGEST]`, by docker's rules (`distribution/reference`): the
+    /// part before the first slash is a server when it has a dot or a colon, or is `localhost`;
+    /// otherwise the image is Docker Hub's. `None` for what names no repository.
+    pub fn parse(text: &str) -> Option<Result<Self, ServerFault>> {
+        let (server, rest) = match text.split_once('/') {
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
+                (first, rest)
+            }
+            _ => ("docker.io", text),
+        };
+        let (named, digest) = match rest.split_once('@') {
+            Some((named, digest)) => (named, Some(digest)),
+            None => (rest, None),
+        };
+        let (repository, tag) = match named.rsplit_once(':') {
+            Some((repository, tag)) => (repository, Some(tag)),
+            None => (named, None),
+        };
+        let reference = digest.or(tag).unwrap_or("latest");
+        if !is_repository(repository) || !is_reference(reference) {
+            return None;
+        }
+        Some(Server::parse(server).map(|(server, _)| {
+            let short = server.kind() == &Kind::DockerHub && !repository.contains('/');
+            let repository =
+                if short { format!("library/{repository}") } else { repository.to_owned() };
+            Self { server, repository, reference: reference.to_owned() }
+        }))
+    }
+}
+
+/// Lower-case letters, digits and separators in parts; nothing that would change a URL.
+fn is_repository(text: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+    };
+    text.len() <= 255 && text.split('/').all(is_part)
+}
+
+fn is_reference(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && !text.starts_with(['.', '-'])
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-:+".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> (String, String, String) {
+        let image = Image::parse(text).unwrap().unwrap();
+        (image.server.name().to_owned(), image.repository, image.reference)
+    }
+
+    #[test]
+    fn names_are_taken_apart_as_docker_does() {
+        let hub = "https://index.docker.io/v1/";
+        for (text, server, repository, reference) in [
+            ("alpine", hub, "library/alpine", "latest"),
+            ("alpine:3.20", hub, "library/alpine", "3.20"),
+            ("me/app", hub, "me/app", "latest"),
+            ("docker.io/alpine", hub, "library/alpine", "latest"),
+            ("ghcr.io/org/app:v1", "ghcr.io", "org/app", "v1"),
+            ("localhost/app", "localhost", "app", "latest"),
+            ("127.0.0.1:5000/a/b/c@sha256:abc", "127.0.0.1:5000", "a/b/c", "sha256:abc"),
+            ("r.test:5000/app:t@sha256:abc", "r.test:5000", "app", "sha256:abc"),
+        ] {
+            assert_eq!(parts(text), (server.into(), repository.into(), reference.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_repository_is_no_image() {
+        for text in
+            ["", "ghcr.io/", "UPPER", "a//b", "ghcr.io/../x", "a b", "a?b", "app:", "app@", "a:-"]
+        {
+            assert!(Image::parse(text).is_none(), "{text:?}");
+        }
+        assert!(Image::parse("r.test:99999/app").unwrap().is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! When a secret dies, where the secret itself says so.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use jiff::Timestamp;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+
+/// The end of life (UTC, whole seconds) that a secret tells of itself: `exp` of a JWT (RFC 7519,
+/// section 4.1.4), or `expiration` of an ECR authorization token. `None` for what is neither.
+///
+/// Nothing is verified: it is the holder's own secret, and at worst it dies at another time.
+pub fn end_of(secret: &Secret) -> Option<Timestamp> {
+    let text = secret.reveal().trim();
+    let mut parts = text.split('.');
+    let seconds = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(claims), Some(_), None) => number_in(&decode(claims)?, "exp"),
+        (Some(token), None, ..) => number_in(&decode(token)?, "expiration"),
+        _ => None,
+    }?;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// The claims of a JWT, as JSON; `None` for anything else.
+pub(crate) fn claims_of(token: &Secret) -> Option<Value> {
+    let mut parts = token.reveal().trim().split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    serde_json::from_slice(&decode(claims)?).ok()
+}
+
+/// Both alphabets, padded or not: JWTs use the one, ECR the other.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let alphabet =
+        if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    GeneralPurpose::new(alphabet, config).decode(text).ok().map(Zeroizing::new)
+}
+
+fn number_in(json: &[u8], name: &str) -> Option<i64> {
+    let value: Value = serde_json::from_slice(json).ok()?;
+    let number = value.get(name)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second is nothing here")]
+    number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn jwt(claims: &str) -> Secret {
+        Secret::new(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)))
+    }
+
+    #[test]
+    fn a_jwt_tells_its_exp() {
+        let end = end_of(&jwt(r#"{"exp": 1795500000, "x": "ÿ?~"}"#)).unwrap();
+        assert_eq!(end.as_second(), 1_795_500_000);
+        assert_eq!(end_of(&jwt(r#"{"exp": 1795500000.9}"#)), Some(end));
+    }
+
+    #[test]
+    fn an_ecr_token_tells_its_expiration() {
+        let json = r#"{"payload":"x","datakey":"y","version":"2","type":"DATA_KEY","expiration":1795500000}"#;
+        for text in [STANDARD.encode(json), format!("{}\n", STANDARD.encode(json))] {
+            assert_eq!(end_of(&text.into()).unwrap().as_second(), 1_795_500_000);
+        }
+    }
+
+    #[test]
+    fn anything_else_tells_nothing() {
+        let huge = jwt(r#"{"exp": 1e300}"#);
+        for secret in ["", "hunter2", "a.b.c", "e30.e30.e30", "a.b.c.d", "ghp_abc", "{}", "MTIz"] {
+            assert_eq!(end_of(&secret.into()), None, "{secret}");
+        }
+        assert_eq!(end_of(&huge), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! The one HTTP client: whom it trusts, which proxy it takes, how long it waits.
+//!
+//! A client is made for each conversation and dropped with it, so no idle connection outlives its
+//! use, and no timer runs for one. Making it costs microseconds: what is expensive, the trusted
+//! certificates, is kept in [`Http`].
+
+mod fault;
+mod pinned;
+mod resolver;
+mod trust;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, RequestBuilder, Url};
+
+use self::resolver::SystemResolver;
+use self::trust::Trust;
+use crate::domain::reason::reach::ReachFault;
+use crate::domain::server::Server;
+
+/// What every client shares. Reads proxies, `SSL_CERT_FILE` and `SSL_CERT_DIR` from the environment
+/// of the process.
+pub struct Http {
+    trust: Trust,
+    resolver: Arc<SystemResolver>,
+    proxies: Matcher,
+    limits: Limits,
+}
+
+/// How long is waited, and for how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For a name, a connection and TLS.
+    pub connect: Duration,
+    /// For one request, from the name to the last byte of its answer.
+    pub step: Duration,
+    /// For all requests of one verification.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(6),
+            step: Duration::from_secs(10),
+            total: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The most that is read of an answer's body, in bytes.
+const BODY_CAP: usize = 64 * 1024;
+
+const USER_AGENT: &str = concat!("registry-agent/", env!("CARGO_PKG_VERSION"));
+
+impl Http {
+    /// With the usual limits. Reads nothing yet.
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// With limits of one's own.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            trust: Trust::default(),
+            resolver: Arc::new(SystemResolver::default()),
+            proxies: Matcher::from_env(),
+            limits,
+        }
+    }
+
+    /// How long is waited.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// A client for AWS: trusts what the system trusts, takes the proxies of the environment, follows
+    /// no redirect. Make one for each exchange, so that its connections end with it.
+    pub fn aws_client(&self) -> Result<reqwest::Client, ReachFault> {
+        self.builder(&[])?.build().map_err(|error| fault::of(&error))
+    }
+
+    /// A client for `server`, and for its token server. It trusts the certificates of `ca_file` and
+    /// of the server's `certs.d` directories too. A loopback server is never asked by a proxy, whose
+    /// loopback is another.
+    pub(crate) fn client(
+        &self,
+        server: &Server,
+        ca_file: Option<&Path>,
+    ) -> Result<Client<'_>, ReachFault> {
+        let mut builder = self.builder(&trust::extra(server, ca_file)?)?;
+        if server.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        Ok(Client {
+            inner: builder.build().map_err(|error| fault::of(&error))?,
+            http: self,
+            directory: server.authority().to_owned(),
+            proxied: !server.is_loopback(),
+        })
+    }
+
+    fn builder(&self, extra: &[trust::Certificate]) -> Result<ClientBuilder, ReachFault> {
+        Ok(reqwest::Client::builder()
+            .tls_backend_preconfigured(self.trust.config(extra)?)
+            .dns_resolver(Arc::clone(&self.resolver))
+            .redirect(Policy::none())
+            .connect_timeout(self.limits.connect)
+            .pool_idle_timeout(self.limits.total)
+            .user_agent(USER_AGENT))
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A client for one conversation with one registry.
+pub(crate) struct Client<'h> {
+    inner: reqwest::Client,
+    http: &'h Http,
+    directory: String,
+    proxied: bool,
+}
+
+/// An answer, its body cut at the cap.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Whether the body is all there.
+    pub(crate) whole: bool,
+}
+
+impl Client<'_> {
+    /// The requests' maker.
+    pub(crate) fn request(&self) -> &reqwest::Client {
+        &self.inner
+    }
+
+    /// Sends, and reads the answer to its end or to the cap, within the time of one step.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Reply, ReachFault> {
+        let request = request.build().map_err(|error| fault::of(&error))?;
+        let proxy = self.proxy_of(request.url());
+        match tokio::time::timeout(self.http.limits.step, self.exchange(request)).await {
+            Err(_) => Err(ReachFault::TimedOut),
+            Ok(Err(error)) => Err(self.fault(&error, proxy)),
+            Ok(Ok(reply)) => match proxy {
+                Some(proxy) if reply.status == 407 => Err(ReachFault::ProxyLogin { proxy }),
+                _ => Ok(reply),
+            },
+        }
+    }
+
+    async fn exchange(&self, request: reqwest::Request) -> reqwest::Result<Reply> {
+        let mut response = self.inner.execute(request).await?;
+        let mut body = Vec::new();
+        let mut whole = true;
+        while let Some(chunk) = response.chunk().await? {
+            let room = BODY_CAP - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                whole = false;
+                break;
+            }
+        }
+        let status = response.status().as_u16();
+        Ok(Reply { status, headers: std::mem::take(response.headers_mut()), body, whole })
+    }
+
+    fn fault(&self, error: &reqwest::Error, proxy: Option<String>) -> ReachFault {
+        match (fault::of(error), proxy) {
+            (ReachFault::UnknownAuthority { .. }, _) => {
+                // The authority may have been added to the system since: the next try looks anew.
+                self.http.trust.forget();
+                ReachFault::UnknownAuthority { directory: self.directory.clone() }
+            }
+            (ReachFault::ProxyLogin { .. }, Some(proxy)) => ReachFault::ProxyLogin { proxy },
+            (ReachFault::ProxyRefused { .. }, Some(proxy)) => ReachFault::ProxyRefused { proxy },
+            (fault, Some(proxy)) if error.is_connect() && !fault.is_of_tls() => {
+                ReachFault::ProxyUnreachable { proxy, fault: Box::new(fault) }
+            }
+            (fault, _) => fault,
+        }
+    }
+
+    /// The proxy that a request to `url` takes, without its user and password.
+    fn proxy_of(&self, url: &Url) -> Option<String> {
+        if !self.proxied {
+            return None;
+        }
+        let intercept = self.http.proxies.intercept(&url.as_str().parse().ok()?)?;
+        let uri = intercept.uri();
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{}{port}", uri.scheme_str()?, uri.host()?))
+    }
+}

@@ -1,0 +1,291 @@
+//! One conversation with a registry and its token server.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{Question, unreached};
+use crate::domain::answer::{self, Answer, Response, Step};
+use crate::domain::challenge::Challenge;
+use crate::domain::credential::Credential;
+use crate::domain::reason::RegistryReason;
+use crate::domain::reason::reach::ReachFault;
+use crate::domain::reason::refusal::ACR_TOKEN_USER;
+use crate::domain::secret::Secret;
+use crate::domain::server::{Scheme, Server};
+use crate::domain::verdict::not_a_registry;
+use crate::domain::verdict::{Outcome, Verdict, Way, after_ping, after_proof, after_token};
+use crate::edge::http::{Client, Http, Reply};
+
+/// The name this client goes by at token servers.
+const CLIENT_ID: &str = "registry-agent";
+
+/// The most redirects that are followed, all within the registry's own origin.
+const REDIRECTS: usize = 5;
+
+/// A registry that was reached, and how.
+pub(super) struct Session<'a> {
+    client: Client<'a>,
+    server: &'a Server,
+    credential: &'a Credential,
+    /// Scheme, host and port of the registry.
+    base: Url,
+    /// `Basic …`, the header that shows user and password.
+    basic: Secret,
+}
+
+impl<'a> Session<'a> {
+    /// Reaches the registry, showing it nothing, and learns how it wants to be shown the credential.
+    pub(super) async fn open(
+        http: &'a Http,
+        question: &Question<'a>,
+    ) -> Result<(Self, Way), Verdict> {
+        let Question { server, credential, ca_file, realms } = *question;
+        let host = || server.authority().to_owned();
+        let client = http.client(server, ca_file).map_err(|fault| unreached(host(), fault))?;
+        let pair = Zeroizing::new(format!("{}:{}", credential.user, credential.secret.reveal()));
+        let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let plain = server.scheme() == Scheme::Http;
+        let base = base(server, plain).ok_or_else(|| {
+            unreached(host(), ReachFault::Other { error: "its name makes no address".to_owned() })
+        })?;
+        let mut session = Self { client, server, credential, base, basic };
+        let mut reply = session.get("/v2/", None).await;
+        let may_be_plain = server.scheme() == Scheme::Unstated && server.is_loopback();
+        if may_be_plain && reply.as_ref().is_err_and(speaks_no_tls) {
+            // Nothing secret was said yet. From here on the transport is settled.
+            if let Some(base) = self::base(server, true) {
+                session.base = base;
+                reply = session.get("/v2/", None).await;
+            }
+        }
+        let reply = reply.map_err(|fault| unreached(host(), fault))?;
+        let answer = session.read(Step::Ping, &reply, &[]);
+        if let Some(verdict) = session.led_away(&answer, &reply) {
+            return Err(verdict);
+        }
+        let lines: Vec<_> = reply
+            .headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
+        let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref));
+        let way = after_ping(server, &answer, challenges, realms, &session.secrets())?;
+        Ok((session, way))
+    }
+
+    /// Shows user and password to the registry itself.
+    pub(super) async fn prove_by_password(&self) -> Result<Verdict, Verdict> {
+        let basic = self.basic()?;
+        self.prove(&basic, &[]).await
+    }
+
+    /// Shows the registry a token.
+    pub(super) async fn prove_by_token(&self, token: &Secret) -> Result<Verdict, Verdict> {
+        let Some(bearer) = bearer(token) else { return Err(self.no_token("an unusable token")) };
+        self.prove(&bearer, &[token]).await
+    }
+
+    async fn prove(
+        &self,
+        authorization: &HeaderValue,
+        more: &[&Secret],
+    ) -> Result<Verdict, Verdict> {
+        let reply = self
+            .get("/v2/", Some(authorization))
+            .await
+            .map_err(|fault| unreached(self.server.authority().to_owned(), fault))?;
+        let answer = self.read(Step::Proof, &reply, more);
+        if let Some(verdict) = self.led_away(&answer, &reply) {
+            return Err(verdict);
+        }
+        Ok(after_proof(self.server, self.credential, &answer))
+    }
+
+    /// Shows the credential to the realm, for a token of the given scope
+    /// (`distribution/distribution`, its two specifications of token authentication).
+    pub(super) async fn token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scope: Option<&str>,
+    ) -> Result<Secret, Verdict> {
+        let service = service.filter(|service| !service.is_empty());
+        let refresh = self.credential.is_identity_token() || self.credential.user == ACR_TOKEN_USER;
+        let make = self.client.request();
+        let request = if refresh {
+            let fields = [
+                Some(("grant_type", "refresh_token")),
+                service.map(|service| ("service", service)),
+                Some(("client_id", CLIENT_ID)),
+                scope.map(|scope| ("scope", scope)),
+                Some(("refresh_token", self.credential.secret.reveal())),
+            ];
+            make.post(realm.clone()).form(&fields.into_iter().flatten().collect::<Vec<_>>())
+        } else {
+            let fields = [
+                service.map(|service| ("service", service)),
+                Some(("account", self.credential.user.as_str())),
+                Some(("client_id", CLIENT_ID)),
+                scope.map(|scope| ("scope", scope)),
+            ];
+            let request =
+                make.get(realm.clone()).query(&fields.into_iter().flatten().collect::<Vec<_>>());
+            request.header(AUTHORIZATION, self.basic()?)
+        };
+        let reply =
+            self.client.send(request).await.map_err(|fault| unreached(authority(realm), fault))?;
+        if (200..300).contains(&reply.status) {
+            if !reply.whole {
+                return Err(self.no_token("an answer of more than 64 KiB"));
+            }
+            if let Some(token) = token_in(&reply.body) {
+                return Ok(token);
+            }
+        }
+        let mut answer = self.read(Step::Token, &reply, &[]);
+        if let Some(target) = self.redirect(realm, &reply) {
+            answer.words = Some(format!("which leads to {target}"));
+        }
+        Err(after_token(self.server, self.credential, &answer))
+    }
+
+    /// Asks the registry itself, following it within its own origin only.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Reply, ReachFault> {
+        self.ask(Method::GET, path, authorization).await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Reply, ReachFault> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let mut followed = 0;
+        loop {
+            let mut request = self.client.request().request(method.clone(), url.clone());
+            if let Some(authorization) = authorization {
+                request = request.header(AUTHORIZATION, authorization.clone());
+            }
+            let reply = self.client.send(request).await?;
+            match redirect(&url, &reply) {
+                Some(target) if target.origin() == self.base.origin() && followed < REDIRECTS => {
+                    url = target;
+                    followed += 1;
+                }
+                _ => return Ok(reply),
+            }
+        }
+    }
+
+    /// What was answered, with every secret of this conversation kept out of it.
+    pub(super) fn read(&self, step: Step, reply: &Reply, more: &[&Secret]) -> Answer {
+        let header = |name: HeaderName| reply.headers.get(name).and_then(|it| it.to_str().ok());
+        let response = Response {
+            status: reply.status,
+            api_version: reply.headers.contains_key("docker-distribution-api-version"),
+            content_type: header(CONTENT_TYPE),
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+            body: &reply.body,
+        };
+        let mut secrets = self.secrets();
+        secrets.extend(more);
+        Answer::read(step, &response, &secrets)
+    }
+
+    /// The verdict on an answer that would lead to another origin, or round in circles.
+    fn led_away(&self, answer: &Answer, reply: &Reply) -> Option<Verdict> {
+        let target = self.redirect(&self.base, reply)?;
+        let words = Some(format!("which leads to {target}"));
+        Some(not_a_registry(self.server, &Answer { words, ..answer.clone() }))
+    }
+
+    fn redirect(&self, from: &Url, reply: &Reply) -> Option<String> {
+        let target = redirect(from, reply)?;
+        Some(answer::clean(&target.origin().ascii_serialization(), &self.secrets()))
+    }
+
+    pub(super) fn no_token(&self, what: &str) -> Verdict {
+        let seen = format!("{}: {what}", Step::Token);
+        let reason = RegistryReason::NoToken { server: self.server.name().to_owned(), seen };
+        Verdict::because(Outcome::Unreachable, reason)
+    }
+
+    /// `Basic …`; an identity token is not shown this way.
+    pub(super) fn basic(&self) -> Result<HeaderValue, Verdict> {
+        let server = || self.server.name().to_owned();
+        if self.credential.is_identity_token() {
+            let reason = RegistryReason::IdentityTokenUseless { server: server() };
+            return Err(Verdict::because(Outcome::Invalid, reason));
+        }
+        sensitive(self.basic.reveal()).ok_or_else(|| self.no_token("an unusable password"))
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.credential.secret, &self.basic]
+    }
+}
+
+/// `Bearer …`, where the token can stand in a header.
+pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
+    sensitive(&Zeroizing::new(format!("Bearer {}", token.reveal())))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Without a port in the name it is the scheme's own, for `localhost` as for any other.
+fn base(server: &Server, plain: bool) -> Option<Url> {
+    let scheme = if plain { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{}/", server.authority())).ok()
+}
+
+fn speaks_no_tls(fault: &ReachFault) -> bool {
+    matches!(fault, ReachFault::NotTls | ReachFault::HandshakeEnded | ReachFault::Refused)
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Where a reply sends the client.
+fn redirect(from: &Url, reply: &Reply) -> Option<Url> {
+    let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+    leads.then(|| location(&reply.headers).and_then(|target| from.join(target).ok()))?
+}
+
+fn location(headers: &HeaderMap) -> Option<&str> {
+    headers.get(LOCATION)?.to_str().ok()
+}
+
+/// Either name of the token will do; both are usual.
+fn token_in(body: &[u8]) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct Reply {
+        token: Option<String>,
+        access_token: Option<String>,
+    }
+    let Reply { token, access_token } = serde_json::from_slice(body).ok()?;
+    [token, access_token].into_iter().flatten().find(|it| !it.is_empty()).map(Secret::new)
+}

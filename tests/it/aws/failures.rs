@@ -1,0 +1,255 @@
+//! Each way AWS can say no has a reason of its own.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use super::probe::{KEY, PRIVATE, Probe, SECRET};
+use crate::support::aws::{Answer, StandIn};
+
+const REJECTED: &str = "Rejected AwsRefused";
+const INVALID: &str = "Invalid AwsRefused";
+const PASSING: &str = "Unreachable Passing";
+
+fn refuse(code: &'static str, message: &str) -> Answer {
+    Answer::Refuse(403, code, message.to_owned())
+}
+
+#[test]
+fn an_unknown_access_key_is_called_that() {
+    let aws = StandIn::start();
+    let probe = Probe::of(PRIVATE, &aws);
+    aws.state().keys.clear();
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-unknown-access-key", REJECTED));
+    assert_eq!(sentence, "AWS does not know the access key AKIA…MPLE in eu-west-1");
+    assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
+}
+
+#[test]
+fn a_wrong_secret_is_called_that() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    probe.keys = Some((KEY.to_owned(), "another-secret".to_owned(), None));
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-wrong-secret", REJECTED));
+    assert_eq!(sentence, "AWS knows the access key AKIA…MPLE, but its secret key is wrong");
+}
+
+#[test]
+fn an_expired_session_is_called_that() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    let id = "ASIAIOSFODNN7EXAMPLE";
+    aws.add_key(id, SECRET, Some("the-new-one"));
+    probe.keys = Some((id.to_owned(), SECRET.to_owned(), Some("the-old-one".to_owned())));
+    let (code, _, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-session-expired", REJECTED));
+}
+
+#[test]
+fn a_temporary_key_without_its_session_token_is_not_even_sent() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    probe.keys = Some(("ASIAIOSFODNN7EXAMPLE".to_owned(), SECRET.to_owned(), None));
+    let (code, _, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-session-token-missing", "Invalid none"));
+    assert!(aws.state().calls.is_empty());
+}
+
+#[test]
+fn a_denied_action_is_named_with_whom_it_is_denied() {
+    let cases = [
+        (PRIVATE, "ecr", "ecr:GetAuthorizationToken"),
+        ("public.ecr.aws", "ecr-public", "ecr-public:GetAuthorizationToken"),
+        ("public.ecr.aws", "ecr-public", "sts:GetServiceBearerToken"),
+    ];
+    for (server, service, action) in cases {
+        let aws = StandIn::start();
+        let probe = Probe::of(server, &aws);
+        let message = format!(
+            "User: arn:aws:iam::111122223333:user/dev is not authorized to perform: {action} on resource: * because no identity-based policy allows the {action} action"
+        );
+        aws.answer(service, refuse("AccessDeniedException", &message));
+        let (code, sentence, what, _) = probe.refusal();
+        assert_eq!((code.as_str(), what.as_str()), ("aws-access-denied", REJECTED));
+        let expected = format!("AWS denies arn:aws:iam::111122223333:user/dev the action {action}");
+        assert_eq!(sentence, expected);
+    }
+}
+
+#[test]
+fn a_denial_without_details_still_names_the_action() {
+    let aws = StandIn::start();
+    let probe = Probe::of(PRIVATE, &aws);
+    aws.answer("ecr", refuse("AccessDeniedException", "no"));
+    let (_, sentence, ..) = probe.refusal();
+    assert_eq!(sentence, "AWS denies AKIA…MPLE the action ecr:GetAuthorizationToken");
+}
+
+#[test]
+fn a_role_that_may_not_be_assumed_is_named() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    let role = "arn:aws:iam::111122223333:role/puller";
+    probe.role = Some(role.to_owned());
+    let message = format!(
+        "User: arn:aws:iam::111122223333:user/dev is not authorized to perform: sts:AssumeRole on resource: {role}"
+    );
+    aws.answer("sts", refuse("AccessDenied", &message));
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-role-refused", REJECTED));
+    assert_eq!(
+        sentence,
+        format!("AWS does not let arn:aws:iam::111122223333:user/dev assume {role}")
+    );
+    assert_eq!(aws.calls_of("ecr"), 0);
+}
+
+#[test]
+fn a_region_that_is_not_enabled_is_named() {
+    let aws = StandIn::start();
+    let probe = Probe::of("111122223333.dkr.ecr.ap-south-2.amazonaws.com", &aws);
+    aws.answer("ecr", refuse("OptInRequired", "not subscribed"));
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-region-not-enabled", REJECTED));
+    assert_eq!(sentence, "the AWS region ap-south-2 is not enabled in this account");
+}
+
+#[test]
+fn throttling_is_called_that_and_the_time_asked_for_is_handed_on() {
+    let aws = StandIn::start();
+    let probe = Probe::of(PRIVATE, &aws);
+    aws.answer("ecr", Answer::Throttle { retry_after: 17 });
+    let (code, _, what, retry_after) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-throttled", "RateLimited Passing"));
+    assert_eq!(retry_after, Some(17));
+    assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
+}
+
+#[test]
+fn a_code_without_an_entry_is_passed_on() {
+    let aws = StandIn::start();
+    let probe = Probe::of(PRIVATE, &aws);
+    aws.answer("ecr", refuse("InvalidParameterException", "x"));
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-refused", REJECTED));
+    assert_eq!(sentence, "AWS refused ecr:GetAuthorizationToken: InvalidParameterException");
+}
+
+#[test]
+fn a_failing_service_and_a_foreign_answer_are_passing_troubles() {
+    let cases = [
+        (Answer::Refuse(500, "ServerException", String::new()), "aws-service-fault"),
+        (Answer::Raw(503, "<html>"), "aws-service-fault"),
+        (Answer::Raw(200, "<html>"), "aws-bad-answer"),
+        (Answer::Raw(200, r#"{"authorizationData":[]}"#), "aws-bad-answer"),
+        (Answer::Raw(404, "not here"), "aws-bad-answer"),
+    ];
+    for (answer, expected) in cases {
+        let aws = StandIn::start();
+        let probe = Probe::of(PRIVATE, &aws);
+        aws.answer("ecr", answer);
+        let (code, sentence, what, _) = probe.refusal();
+        assert_eq!((code.as_str(), what.as_str()), (expected, PASSING), "{sentence}");
+        assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
+    }
+}
+
+#[test]
+fn an_endpoint_that_hangs_is_given_up() {
+    let aws = StandIn::start();
+    let probe = Probe::of(PRIVATE, &aws);
+    aws.answer("ecr", Answer::Hang);
+    let (code, sentence, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-timed-out", PASSING));
+    assert!(sentence.contains(&aws.host()), "{sentence}");
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_unreachable() {
+    let aws = StandIn::start();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cases = [
+        (format!("http://{closed}"), "connection refused"),
+        ("http://ecr.invalid".to_owned(), "its name cannot be resolved"),
+        (format!("https://{}", aws.host()), "no connection"),
+    ];
+    for (url, why) in cases {
+        let probe = Probe::of(PRIVATE, &aws).set("AWS_ENDPOINT_URL_ECR", &url);
+        let (code, sentence, what, _) = probe.refusal();
+        assert_eq!((code.as_str(), what.as_str()), ("aws-unreachable", PASSING), "{sentence}");
+        assert!(sentence.ends_with(why), "{sentence}");
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_from_an_endpoint_that_does() {
+    let cases = [
+        (
+            Some("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
+            "it wants a user and a password",
+        ),
+        (Some("HTTP/1.1 403 Forbidden\r\n\r\n"), "it refuses"),
+        (None, "it cannot be reached"),
+    ];
+    for (answer, why) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://user:canary@{}", listener.local_addr().unwrap());
+        let aws = StandIn::start();
+        let probe = Probe::of(PRIVATE, &aws)
+            .set("HTTPS_PROXY", &proxy)
+            .set("AWS_ENDPOINT_URL_ECR", "https://ecr.invalid");
+        match answer {
+            Some(answer) => drop(std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            })),
+            None => drop(listener),
+        }
+        let (code, sentence, what, _) = probe.refusal();
+        assert_eq!((code.as_str(), what.as_str()), ("aws-proxy-refused", PASSING), "{sentence}");
+        assert!(sentence.ends_with(why), "{sentence}");
+        assert!(!sentence.contains("canary"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_machine_without_any_identity_is_told_so() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    probe.keys = None;
+    let (code, _, what, _) = probe.refusal();
+    assert_eq!((code.as_str(), what.as_str()), ("aws-no-identity", INVALID));
+    assert!(aws.state().calls.is_empty());
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_named() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    probe.keys = None;
+    probe.profile = Some("staging".to_owned());
+    for config in ["", "[profile other]\nregion = eu-west-1\n"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        let probe = probe.clone().set("AWS_CONFIG_FILE", file.path().to_str().unwrap());
+        let (code, sentence, what, _) = probe.refusal();
+        assert_eq!((code.as_str(), what.as_str()), ("aws-profile-missing", INVALID), "{sentence}");
+        assert_eq!(sentence, "the AWS profile staging does not exist, or leads to no credentials");
+    }
+}
+
+#[test]
+fn an_sso_session_that_has_ended_is_called_that() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    probe.keys = None;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = "[default]\nsso_session = us\nsso_account_id = 111122223333\nsso_role_name = dev\n\
+                  [sso-session us]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n";
+    std::fs::write(file.path(), config).unwrap();
+    let probe = probe.set("AWS_CONFIG_FILE", file.path().to_str().unwrap());
+    let (code, sentence, ..) = probe.refusal();
+    assert_eq!(code, "aws-sso-ended", "{sentence}");
+}

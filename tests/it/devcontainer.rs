@@ -1,0 +1,173 @@
+//! The Feature in real devcontainers: one line in `devcontainer.json`, three variables, and a private
+//! image is read with nothing typed.
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{said, succeed};
+use crate::support::engine::{BUSYBOX, DEBIAN, docker, push};
+use crate::support::registry::{Auth, Registry};
+use crate::support::workspace::Workspace;
+
+const USER: &str = "puller";
+const CANARY: &str = "canary-6f1c2e:with blank,$dollar";
+const CHANGED: &str = "canary-changed-93ab41";
+const PASSWORD: &str = "TEAM_CONTAINER_REGISTRY_PASSWORD";
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn a_private_image_is_read_at_create_after_a_restart_and_after_a_changed_password() {
+    let registry = private_registry();
+    let mut workspace = Workspace::new(config(&registry, json!({"image": DEBIAN})));
+
+    let log = workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&workspace), "dev", "the entrypoint runs as root");
+    nothing_secret_is_kept(&workspace, &log);
+
+    workspace.stop_and_start();
+    let waits_for = format!("registry-agent status --json | grep -q {PASSWORD}");
+    workspace.eventually("dev", &waits_for);
+    assert_eq!(owner_of_the_agent(&workspace), "dev");
+
+    registry.set_users(&[(USER, CHANGED)]);
+    workspace.up(&json!({PASSWORD: CHANGED}));
+    assert_eq!(inspect(&workspace, &registry), "linux");
+    let served = workspace.stdout("dev", &get(&registry));
+    assert!(served.contains(CHANGED), "the old password is served");
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn an_image_with_an_entrypoint_of_its_own_keeps_it() {
+    let registry = private_registry();
+    let config =
+        config(&registry, json!({"build": {"dockerfile": "Dockerfile"}, "overrideCommand": false}));
+    let mut workspace = Workspace::new(config);
+    workspace.write(
+        "Dockerfile",
+        &format!(
+            "FROM {DEBIAN}\n\
+             RUN printf '#!/bin/sh\\ntouch /tmp/entered\\nexec \"$@\"\\n' > /enter && chmod +x /enter\n\
+             ENTRYPOINT [\"/enter\"]\n\
+             CMD [\"sleep\", \"infinity\"]\n"
+        ),
+    );
+    workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&workspace, &registry), "linux");
+    workspace.stdout("dev", "test -e /tmp/entered");
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn a_container_user_without_sudo_is_enough() {
+    let registry = private_registry();
+    let config = config(&registry, json!({"image": DEBIAN, "containerUser": "dev"}));
+    let mut workspace = Workspace::new(config);
+    workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&workspace), "dev");
+    workspace.stop_and_start();
+    workspace.eventually("dev", "registry-agent status --json > /dev/null");
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn without_any_capability_the_hooks_start_the_agent() {
+    let registry = private_registry();
+    let config = config(&registry, json!({"image": DEBIAN, "runArgs": ["--cap-drop=ALL"]}));
+    let mut workspace = Workspace::new(config);
+    workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&workspace), "dev");
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn an_image_with_nothing_but_a_shell_is_enough() {
+    let registry = private_registry();
+    let mut workspace = Workspace::new(config(&registry, json!({"image": BUSYBOX})));
+    workspace.up(&json!({PASSWORD: CANARY}));
+    let served = workspace.stdout("dev", &get(&registry));
+    let served: Value = serde_json::from_str(&served).unwrap();
+    assert_eq!(
+        (served["Username"].as_str(), served["Secret"].as_str()),
+        (Some(USER), Some(CANARY))
+    );
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn what_the_options_say_is_in_the_configuration() {
+    let registry = private_registry();
+    let mut config = config(&registry, json!({"image": DEBIAN}));
+    config["features"]["./registry-agent"] = json!({"logLevel": "debug", "verify": false});
+    let mut workspace = Workspace::new(config);
+    workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(
+        workspace.stdout("dev", "grep -v '^#' /etc/registry-agent/config.toml"),
+        "user = \"dev\"\nmode = \"helper\"\nverify = false\ngithub_token = true\n\
+         log_level = \"debug\""
+    );
+    assert_eq!(inspect(&workspace, &registry), "linux");
+}
+
+/// Server and user are no secrets and stand in the file; the password comes at `up`.
+fn config(registry: &Registry, mut config: Value) -> Value {
+    config["remoteUser"] = json!("dev");
+    config["containerEnv"] = json!({
+        "TEAM_CONTAINER_REGISTRY_SERVER": registry.server(),
+        "TEAM_CONTAINER_REGISTRY_USER": USER,
+    });
+    config
+}
+
+fn private_registry() -> Registry {
+    let login = (USER, CANARY);
+    let registry = Registry::start(&Auth::Htpasswd(&[login]), None);
+    push(BUSYBOX, &format!("{}/private/app:1", registry.server()), login);
+    registry
+}
+
+/// What a real client in the container, without a password, says of the private image.
+fn inspect(workspace: &Workspace, registry: &Registry) -> String {
+    let image = format!("docker://{}/private/app:1", registry.server());
+    let inspect = format!("skopeo inspect --tls-verify=false --format '{{{{.Os}}}}' {image}");
+    workspace.stdout("dev", &inspect)
+}
+
+fn get(registry: &Registry) -> String {
+    format!("printf {} | docker-credential-registry-agent get", registry.server())
+}
+
+fn owner_of_the_agent(workspace: &Workspace) -> String {
+    let status = workspace.run("dev", "registry-agent status --json").stdout;
+    let status: Value = serde_json::from_slice(&status).unwrap();
+    workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
+}
+
+/// Looks for the password wherever it could have been left, and first that the search finds things.
+fn nothing_secret_is_kept(workspace: &Workspace, build_log: &str) {
+    let agent_log = workspace.stdout("dev", "cat ~/.local/state/registry-agent/agent.log");
+    let environment = workspace.stdout("dev", "cat /etc/environment 2> /dev/null || true");
+    let history = said(&succeed(docker().args(["history", "--no-trunc", &workspace.image()])));
+    let places = [
+        ("build log", build_log.to_owned(), "registry-agent"),
+        ("agent's log", agent_log, ""),
+        ("/etc/environment", environment, ""),
+        ("history of the image", history, "registry-agent"),
+        ("container's log", workspace.engine_says(&["logs"]), ""),
+        ("container's settings", workspace.engine_says(&["inspect"]), USER),
+    ];
+    // The last two are how base64 begins, as `.env-secrets` and plain `auths` would hold it.
+    let traces = ["canary-6f1c2e", "Y2FuYXJ5LTZmMWMy", "cHVsbGVyOmNhbmFyeS"];
+    for (place, text, expected) in places {
+        assert!(text.contains(expected), "the search of the {place} finds nothing");
+        for trace in traces {
+            assert!(!text.contains(trace), "the password is in the {place}");
+        }
+    }
+    assert!(workspace.any_file_has("credHelpers"), "the search of the files finds nothing");
+    for trace in traces {
+        assert!(!workspace.any_file_has(trace), "the password is in a file");
+    }
+}

@@ -1,0 +1,339 @@
+//! A stand-in for ECR, public ECR and STS, and for a registry that accepts live tokens only.
+//!
+//! It checks signatures as AWS does and answers in AWS's words, over plain HTTP on loopback. Point the
+//! SDK at it with [`StandIn::variables`]. It is what real parts cannot be: tokens that live seconds, every
+//! refusal on demand, another clock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Response, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+
+use super::sigv4::Signed;
+
+/// A running stand-in; it ends with the value.
+pub(crate) struct StandIn {
+    port: u16,
+    state: Arc<Mutex<Inner>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+/// How a service answers a call that is signed well.
+#[derive(Clone, Default)]
+pub(crate) enum Answer {
+    /// With what was asked for.
+    #[default]
+    Grant,
+    /// With an error of AWS.
+    Refuse(u16, &'static str, String),
+    /// With 429 and a `Retry-After`.
+    Throttle { retry_after: u64 },
+    /// With a status and a text that is not AWS's.
+    Raw(u16, &'static str),
+    /// Never.
+    Hang,
+}
+
+/// What a test sets, and what it may look at afterwards.
+pub(crate) struct Inner {
+    /// Secret key and session token by access key ID.
+    pub(crate) keys: HashMap<String, (String, Option<String>)>,
+    /// Answers by the service of the signature: `ecr`, `ecr-public`, `sts`.
+    pub(crate) answers: HashMap<&'static str, Answer>,
+    /// How long a token lives.
+    pub(crate) token_life: SignedDuration,
+    /// How long the session of an assumed role lives.
+    pub(crate) role_life: SignedDuration,
+    /// How far this side's clock is ahead of the machine's.
+    pub(crate) clock_ahead: SignedDuration,
+    /// Every call, as `service region access-key-id`, refused ones too.
+    pub(crate) calls: Vec<String>,
+    /// Requests to the registry that were refused although they brought a password.
+    pub(crate) registry_refusals: usize,
+    tokens: HashMap<String, Timestamp>,
+}
+
+impl StandIn {
+    pub(crate) fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new(Inner {
+            keys: HashMap::new(),
+            answers: HashMap::new(),
+            token_life: SignedDuration::from_hours(12),
+            role_life: SignedDuration::from_hours(1),
+            clock_ahead: SignedDuration::ZERO,
+            calls: Vec::new(),
+            registry_refusals: 0,
+            tokens: HashMap::new(),
+        }));
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                tokio::select! {
+                    _ = axum::serve(listener, router) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { port, state, stop: Some(stop) }
+    }
+
+    /// `127.0.0.1:PORT`, as a registry server.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The variables that point the SDK here.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        ["ECR", "ECR_PUBLIC", "STS"]
+            .map(|service| {
+                (format!("AWS_ENDPOINT_URL_{service}"), format!("http://127.0.0.1:{}", self.port))
+            })
+            .into()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap()
+    }
+
+    /// Makes a key known.
+    pub(crate) fn add_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
+        self.state()
+            .keys
+            .insert(id.to_owned(), (secret.to_owned(), session_token.map(str::to_owned)));
+    }
+
+    pub(crate) fn answer(&self, service: &'static str, answer: Answer) {
+        self.state().answers.insert(service, answer);
+    }
+
+    /// How many calls `service` got.
+    pub(crate) fn calls_of(&self, service: &str) -> usize {
+        self.state().calls.iter().filter(|call| call.starts_with(&format!("{service} "))).count()
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+    }
+}
+
+impl Inner {
+    #[expect(clippy::disallowed_methods, reason = "the stand-in has a clock of its own")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + self.clock_ahead
+    }
+
+    fn accepts(&self, authorization: &str) -> bool {
+        authorization
+            .strip_prefix("Basic ")
+            .and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok())
+            .and_then(|pair| self.tokens.get(pair.strip_prefix("AWS:")?).copied())
+            .is_some_and(|end| self.now() < end)
+    }
+}
+
+async fn serve(
+    State(state): State<Arc<Mutex<Inner>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let (mut response, hang) = {
+        let mut inner = state.lock().unwrap();
+        if uri.path().starts_with("/v2/") {
+            (registry(&mut inner, &headers), false)
+        } else {
+            aws(&mut inner, &method, &uri, &headers, &body)
+        }
+    };
+    if hang {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    let date = httpdate::fmt_http_date(state.lock().unwrap().now().try_into().unwrap());
+    response.headers_mut().insert("date", date.parse().unwrap());
+    response
+}
+
+fn registry(inner: &mut Inner, headers: &HeaderMap) -> Response<Body> {
+    let response = Response::builder().header("docker-distribution-api-version", "registry/2.0");
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
+    if authorization.is_some_and(|authorization| inner.accepts(authorization)) {
+        return response.body("{}".into()).unwrap();
+    }
+    inner.registry_refusals += usize::from(authorization.is_some());
+    response
+        .status(401)
+        .header("www-authenticate", "Basic realm=\"https://stand-in.invalid/\",service=\"ecr.amazonaws.com\"")
+        .body(r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#.into())
+        .unwrap()
+}
+
+fn aws(
+    inner: &mut Inner,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> (Response<Body>, bool) {
+    let Some(signed) = Signed::of(headers) else {
+        return (
+            error("ecr", 403, "MissingAuthenticationToken", "Missing Authentication Token"),
+            false,
+        );
+    };
+    let service = signed.service.as_str();
+    inner.calls.push(format!("{service} {} {}", signed.region, signed.access_key_id));
+    if let Some((status, code, message)) = check(inner, &signed, method, uri, headers, body) {
+        return (error(service, status, code, &message), false);
+    }
+    let answer = inner.answers.get(service).cloned().unwrap_or_default();
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    let response = match (answer, service, target) {
+        (Answer::Hang, ..) => return (Response::default(), true),
+        (Answer::Refuse(status, code, message), ..) => error(service, status, code, &message),
+        (Answer::Raw(status, text), ..) => {
+            Response::builder().status(status).body(text.into()).unwrap()
+        }
+        (Answer::Throttle { retry_after }, ..) => {
+            let mut response = error(service, 400, "ThrottlingException", "Rate exceeded");
+            response.headers_mut().insert("retry-after", retry_after.into());
+            response
+        }
+        (_, "ecr", Some("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")) => {
+            let (token, end) = grant(inner);
+            json(
+                200,
+                &format!(
+                    r#"{{"authorizationData":[{{"authorizationToken":"{token}","expiresAt":{end},"proxyEndpoint":"https://111122223333.dkr.ecr.{}.amazonaws.com"}}]}}"#,
+                    signed.region
+                ),
+            )
+        }
+        (_, "ecr-public", Some("SpencerFrontendService.GetAuthorizationToken")) => {
+            let (token, end) = grant(inner);
+            json(
+                200,
+                &format!(
+                    r#"{{"authorizationData":{{"authorizationToken":"{token}","expiresAt":{end}}}}}"#
+                ),
+            )
+        }
+        (_, "sts", None) if body.starts_with(b"Action=AssumeRole&") => assume_role(inner),
+        _ => error(service, 400, "UnknownOperationException", "no such operation"),
+    };
+    (response, false)
+}
+
+/// What AWS checks before it looks at what is asked, in its order.
+fn check(
+    inner: &Inner,
+    signed: &Signed,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<(u16, &'static str, String)> {
+    let sts = signed.service == "sts";
+    let Some((secret, session_token)) = inner.keys.get(&signed.access_key_id) else {
+        let code = if sts { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
+        return Some((
+            403,
+            code,
+            "The security token included in the request is invalid.".to_owned(),
+        ));
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let wrong = if sts { "SignatureDoesNotMatch" } else { "InvalidSignatureException" };
+    let date = header("x-amz-date").unwrap_or_default();
+    if (at(date).duration_since(inner.now())).abs() > SignedDuration::from_mins(5) {
+        return Some((403, wrong, format!("Signature expired: {date} is not within 5 min.")));
+    }
+    if !date.starts_with(&signed.date) || !signed.is_of(secret, method, uri, headers, body) {
+        let text = "The request signature we calculated does not match the signature you provided.";
+        return Some((403, wrong, text.to_owned()));
+    }
+    if header("x-amz-security-token") != session_token.as_deref() {
+        let code = if sts { "ExpiredToken" } else { "ExpiredTokenException" };
+        return Some((
+            403,
+            code,
+            "The security token included in the request is expired".to_owned(),
+        ));
+    }
+    None
+}
+
+/// `20261124T042115Z`.
+fn at(date: &str) -> Timestamp {
+    let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).unwrap();
+    civil.to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp()
+}
+
+/// A new token, which the registry takes until its end.
+fn grant(inner: &mut Inner) -> (String, String) {
+    let end = inner.now() + inner.token_life;
+    let told = format!(
+        r#"{{"payload":"{}","version":"2","type":"DATA_KEY","expiration":{}}}"#,
+        inner.tokens.len(),
+        end.as_second(),
+    );
+    let password = STANDARD.encode(told);
+    let token = STANDARD.encode(format!("AWS:{password}"));
+    inner.tokens.insert(password, end);
+    (token, format!("{:.3}", end.as_duration().as_secs_f64()))
+}
+
+fn assume_role(inner: &mut Inner) -> Response<Body> {
+    let (id, secret, token) = ("ASIAROLESESSIONKEY00", "role-secret", "role-session-token");
+    inner.keys.insert(id.to_owned(), (secret.to_owned(), Some(token.to_owned())));
+    let end = (inner.now() + inner.role_life).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let xml = format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId><Arn>arn:aws:sts::111122223333:assumed-role/r/x</Arn></AssumedRoleUser>\
+         <Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+         <SessionToken>{token}</SessionToken><Expiration>{end}</Expiration></Credentials>\
+         </AssumeRoleResult></AssumeRoleResponse>"
+    );
+    Response::builder().header("content-type", "text/xml").body(xml.into()).unwrap()
+}
+
+fn error(service: &str, status: u16, code: &str, message: &str) -> Response<Body> {
+    if service == "sts" {
+        let xml = format!(
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+             <Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
+        return Response::builder()
+            .status(status)
+            .header("content-type", "text/xml")
+            .body(xml.into())
+            .unwrap();
+    }
+    // The JSON services answer every refusal of a caller with 400.
+    let status = if status == 403 { 400 } else { status };
+    json(status, &format!(r#"{{"__type":"{code}","message":"{message}"}}"#))
+}
+
+fn json(status: u16, text: &str) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(text.to_owned().into())
+        .unwrap()
+}

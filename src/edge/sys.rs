@@ -110,9 +110,8 @@ pub fn harden() -> io::Result<()> {
 /// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
 ///
 /// `None` where the kernel does not say: the file is another user's, or its file system has no leases
-/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
-/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
-pub(super) fn has_writer(file: &File) -> Option<bool> {
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone.
+pub fn has_writer(file: &File) -> Option<bool> {
     match lease(file, libc::F_RDLCK) {
         Ok(()) => Some(false),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
@@ -120,30 +119,35 @@ pub(super) fn has_writer(file: &File) -> Option<bool> {
     }
 }
 
-/// Makes every process that opens `file`, which nobody else has open yet, wait until it is dropped.
-/// Where the kernel knows no leases it does nothing.
-pub(super) fn keep_closed(file: &File) {
-    // Nothing is promised where it cannot be kept.
+/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
+/// (a write lease, `fcntl(2)`).
+pub fn keep_closed_to_others(file: &File) {
+    // Without it, others may see the file a moment too early, as they may on any file system that
+    // knows no leases.
     let _ = lease(file, libc::F_WRLCK);
 }
 
-/// Lets those in who wait because of [`has_writer`].
-pub(super) fn stop_waiting(file: &File) {
+/// Lets those go on who wait because of [`has_writer`].
+pub fn stop_waiting(file: &File) {
     // Where there was no lease there is none to give back.
     let _ = lease(file, libc::F_UNLCK);
 }
 
 fn lease(file: &File, kind: c_int) -> io::Result<()> {
-    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+    /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
     const F_SETSIG: c_int = 10;
     let fd = file.as_raw_fd();
-    // SAFETY: both commands take an integer and touch no memory of this process.
-    #[expect(unsafe_code, reason = "nix knows neither command")]
-    let outcome = unsafe {
-        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
-        libc::fcntl(fd, libc::F_SETLEASE, kind)
+    let control = |command, argument: c_int| {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
+        // commands below takes a pointer.
+        #[expect(unsafe_code, reason = "nix has no leases")]
+        let outcome = unsafe { libc::fcntl(fd, command, argument) };
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
+    // ignored unless asked for, in place of SIGIO, which would end the process.
+    control(F_SETSIG, libc::SIGURG)?;
+    control(libc::F_SETLEASE, kind)
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.

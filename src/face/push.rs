@@ -19,8 +19,6 @@ use crate::wire::memory::reveal;
 /// How long the agent may take to read, exchange nothing, and publish.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const EMPTY: Variables = Variables::new();
-
 /// `registry-agent sync`
 pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
@@ -28,7 +26,8 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let variables = matching_environment();
     // What is pushed need not be in the agent's own environment too, unless the push does not count.
     let counts = layers::push_counts(None, &variables);
-    ensure(&paths, if counts { &EMPTY } else { &variables })?;
+    let nothing = Variables::new();
+    ensure(&paths, if counts { &nothing } else { &variables })?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;

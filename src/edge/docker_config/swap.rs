@@ -15,7 +15,7 @@ use nix::poll::{PollTimeout, poll};
 use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
 
-use crate::edge::sys::{has_writer, keep_closed, stop_waiting};
+use crate::edge::sys::{has_writer, keep_closed_to_others, stop_waiting};
 
 /// How often something is tried again because another writer came first.
 pub(super) const ATTEMPTS: u32 = 40;
@@ -183,7 +183,7 @@ fn appear(temporary: &TempPath, path: &Path) -> io::Result<Swapped> {
 /// The new file takes the place of `old`, and of nothing else.
 fn exchange(temporary: &TempPath, new: &File, path: &Path, old: &Snapshot) -> io::Result<Swapped> {
     // Nobody reads the new file until it is certain that nothing is missing in it.
-    keep_closed(new);
+    keep_closed_to_others(new);
     if !old.is_still_at(path).or_else(absent)? {
         return Ok(Swapped::Overtaken);
     }

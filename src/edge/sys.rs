@@ -131,6 +131,12 @@ pub fn keep_closed_to_others(file: &File) {
     let _ = lease(file, libc::F_WRLCK);
 }
 
+/// Lets those go on who wait because of [`has_writer`].
+pub fn stop_waiting(file: &File) {
+    // Where there was no lease there is none to give back.
+    let _ = lease(file, libc::F_UNLCK);
+}
+
 fn lease(file: &File, kind: c_int) -> io::Result<()> {
     /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
     const F_SETSIG: c_int = 10;

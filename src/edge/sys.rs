@@ -68,6 +68,10 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
 /// Call it before any thread exists.
 pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     for (name, value) in variables {
+        // The C library could not hold these, nor could any program have been started with them.
+        if name.contains(['=', '\0']) || value.reveal().contains('\0') {
+            continue;
+        }
         // SAFETY: called from `main` before the runtime or any other thread is started.
         #[expect(
             unsafe_code,
@@ -125,6 +129,12 @@ pub fn keep_closed_to_others(file: &File) {
     // Without it, others may see the file a moment too early, as they may on any file system that
     // knows no leases.
     let _ = lease(file, libc::F_WRLCK);
+}
+
+/// Lets those go on who wait because of [`has_writer`].
+pub fn stop_waiting(file: &File) {
+    // Where there was no lease there is none to give back.
+    let _ = lease(file, libc::F_UNLCK);
 }
 
 fn lease(file: &File, kind: c_int) -> io::Result<()> {

@@ -15,7 +15,7 @@ use nix::poll::{PollTimeout, poll};
 use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
 
-use crate::edge::sys::{has_writer, keep_closed_to_others};
+use crate::edge::sys::{has_writer, keep_closed_to_others, stop_waiting};
 
 /// How often something is tried again because another writer came first.
 pub(super) const ATTEMPTS: u32 = 40;
@@ -86,7 +86,10 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
 impl Snapshot {
     /// Whether somebody is writing the file in place, so that it may be half of what it will be.
     pub(super) fn is_being_written(&self) -> bool {
-        has_writer(&self.file).unwrap_or_default()
+        let seen = has_writer(&self.file);
+        // Not held: who waited to write this file would go on with it after it was replaced.
+        stop_waiting(&self.file);
+        seen.unwrap_or_default()
     }
 
     /// Whether `path` is this very file, as it was, and nobody is at it.

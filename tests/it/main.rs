@@ -8,6 +8,8 @@ mod docker_config_edit;
 mod docker_config_file;
 mod docker_config_race;
 mod ecr_agent;
+mod helper_protocol;
+mod logins;
 mod registry_real;
 mod registry_rules;
 mod server_names;

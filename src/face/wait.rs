@@ -29,7 +29,7 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
         tell(&status, names, &mut told);
         let missing = missing(&status, names);
         if missing.is_empty() && settled(&status, names) {
-            return Ok(ExitCode::from(verdict(&only(status, names))));
+            return Ok(ExitCode::from(u8::from(verdict(&only(status, names)) != 0)));
         }
         if left.is_zero() {
             complain(&unsettled(&status, names, &missing));

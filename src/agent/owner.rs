@@ -113,10 +113,14 @@ impl Owner {
         self.start_due_work();
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.show();
-        self.publish();
+        let restart = self.gatherer.environment_differs();
+        if !restart {
+            // The next agent publishes where its environment says.
+            self.publish();
+        }
         self.keeper.keep(&self.gatherer, &self.ledger);
         self.show();
-        self.gatherer.environment_differs()
+        restart
     }
 
     fn obey(&mut self, command: Command) -> bool {
@@ -145,7 +149,10 @@ impl Owner {
             Command::Store(server, login, answer) => {
                 let kept = self.gatherer.store(&server, login);
                 let restart = self.take_stock();
-                self.events.note(now, "stored", &server, "a login of the user's own".to_owned());
+                if kept.is_ok() {
+                    let detail = "a login of the user's own".to_owned();
+                    self.events.note(now, "stored", &server, detail);
+                }
                 let _ = answer.send(kept);
                 return restart;
             }

@@ -1,5 +1,7 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod aws;
 mod clients;
 mod devcontainer;

@@ -15,19 +15,11 @@ use crate::domain::problem::Problem;
 use crate::domain::reason::LoginReason;
 use crate::domain::source::{Source, SourceKind, Variables};
 use crate::domain::token_life;
+use crate::domain::variable;
 use crate::edge::sources::FileSources;
 use crate::edge::stored::{StoredLogin, StoredLogins};
 use crate::wire::api::SourceDocument;
 use crate::wire::memory::{Memory, conceal, reveal};
-
-/// What all sources together say.
-#[derive(Default)]
-pub struct Gathered {
-    /// The logins that are wanted, at most one for a server.
-    pub declarations: Vec<Declaration>,
-    /// Every declared name, of incomplete sets too.
-    pub names: Vec<String>,
-}
 
 /// Reads the sources.
 pub struct Gatherer {
@@ -96,8 +88,9 @@ impl Gatherer {
         }
     }
 
-    /// Reads the files anew and puts everything together.
-    pub fn gather(&mut self, now: Timestamp) -> Gathered {
+    /// Reads the files anew, puts everything together, and says which logins are wanted: at most one
+    /// for a server.
+    pub fn gather(&mut self, now: Timestamp) -> Vec<Declaration> {
         let (file_sources, file_problems) = self.files.read();
         self.file_problems = file_problems;
         self.sources = self.layered(file_sources);
@@ -122,10 +115,7 @@ impl Gatherer {
             let stored = Declaration { name: name.clone(), server, identity, ca_file, source };
             wanted.insert(name, stored);
         }
-        Gathered {
-            declarations: wanted.into_values().collect(),
-            names: found.names.into_iter().collect(),
-        }
+        wanted.into_values().collect()
     }
 
     /// Whether the variables that libraries read from the process are other ones now.
@@ -134,7 +124,8 @@ impl Gatherer {
     }
 
     /// Replaces the pushed environment, unless the new one declares nothing.
-    pub fn push(&mut self, variables: Variables, now: Timestamp) {
+    pub fn push(&mut self, mut variables: Variables, now: Timestamp) {
+        variables.retain(|name, _| variable::is_pushed(name));
         if layers::push_counts(self.pushed.as_ref(), &variables) {
             self.pushed = Some(variables);
             self.pushed_at = Some(now);

@@ -36,8 +36,6 @@ pub struct View {
     pub sources: Vec<SourceDocument>,
     /// The logins, by canonical server.
     pub entries: BTreeMap<String, Arc<Entry>>,
-    /// Names that are declared but make no login, complete or not.
-    pub names: Vec<String>,
     /// What a user should put right.
     pub problems: Vec<Problem>,
 }
@@ -50,7 +48,6 @@ impl View {
             complete: false,
             sources: Vec::new(),
             entries: BTreeMap::new(),
-            names: Vec::new(),
             problems: Vec::new(),
         }
     }

@@ -68,6 +68,10 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
 /// Call it before any thread exists.
 pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     for (name, value) in variables {
+        // The C library could not hold these, nor could any program have been started with them.
+        if name.contains(['=', '\0']) || value.reveal().contains('\0') {
+            continue;
+        }
         // SAFETY: called from `main` before the runtime or any other thread is started.
         #[expect(
             unsafe_code,

@@ -50,7 +50,7 @@ pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         match client::ask(paths, "GET", "/healthz", b"", left) {
             Ok(_) => return Ok(()),
-            Err(ClientError::NoAgent) => {}
+            Err(ClientError::NoAgent | ClientError::NotOurs { .. }) => {}
             Err(ClientError::Broken(_)) if !left.is_zero() => continue,
             Err(error) => return Err(error.into()),
         }
@@ -90,7 +90,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
 }
 
 /// Becomes the configured user, when started by root for one.
-fn settle() -> anyhow::Result<(Paths, Config)> {
+pub(super) fn settle() -> anyhow::Result<(Paths, Config)> {
     let paths = Paths::of_this_process();
     let config = config::load(&paths.config_files())?;
     let Some(name) = config.user.as_deref().filter(|_| Uid::effective().is_root()) else {

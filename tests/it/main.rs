@@ -4,6 +4,7 @@ mod clients;
 mod devcontainer;
 mod docker_config_edit;
 mod docker_config_file;
+mod registry_hosts;
 mod registry_real;
 mod registry_rules;
 mod server_names;

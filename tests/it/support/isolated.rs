@@ -41,7 +41,10 @@ fn enter(etc: &Etc<'_>) {
         .expect("namespaces, for which these tests need root");
     // From iproute2; a child has the namespaces of the thread that makes it.
     for command in ["link set lo up", "addr add 169.254.169.254/32 dev lo"] {
-        assert!(Command::new("ip").args(command.split(' ')).status().unwrap().success(), "{command}");
+        assert!(
+            Command::new("ip").args(command.split(' ')).status().unwrap().success(),
+            "{command}"
+        );
     }
     let none = None::<&str>;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;

@@ -46,7 +46,8 @@ impl Scripted {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, bytes) = (Arc::default(), Arc::default());
-        let host = Host { script: Arc::new(script), heard: Arc::clone(&heard), bytes: Arc::clone(&bytes) };
+        let host =
+            Host { script: Arc::new(script), heard: Arc::clone(&heard), bytes: Arc::clone(&bytes) };
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

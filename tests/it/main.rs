@@ -11,6 +11,7 @@ mod docker_config_file;
 mod docker_config_race;
 mod docker_config_reading;
 mod ecr_agent;
+mod registry_hosts;
 mod registry_real;
 mod registry_rules;
 mod server_names;

@@ -1,10 +1,13 @@
 //! The Feature in real devcontainers: one line in `devcontainer.json`, three variables, and a private
 //! image is read with nothing typed.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::desk::{said, succeed};
-use crate::support::engine::{BUSYBOX, DEBIAN, docker, push};
+use crate::support::engine::{BUSYBOX, DEBIAN, Engine, devcontainer_cli, docker, push};
 use crate::support::registry::{Auth, Registry};
 use crate::support::workspace::Workspace;
 
@@ -109,6 +112,24 @@ fn what_the_options_say_is_in_the_configuration() {
          log_level = \"debug\""
     );
     assert_eq!(inspect(&workspace, &registry), "linux");
+}
+
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn the_feature_passes_the_test_it_is_packed_with() {
+    let _engine = Engine::take();
+    let directory = tempfile::tempdir().unwrap();
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");
+    succeed(
+        Command::new("timeout")
+            .args(["--kill-after=5", "300"])
+            .arg(devcontainer_cli())
+            .args(["features", "test", "--features", "registry-agent", "--remote-user", "dev"])
+            .args(["--base-image", DEBIAN, "--project-folder"])
+            .arg(project)
+            .env("TMPDIR", directory.path())
+            .env("HOME", directory.path()),
+    );
 }
 
 /// Server and user are no secrets and stand in the file; the password comes at `up`.

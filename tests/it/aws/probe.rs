@@ -110,7 +110,7 @@ impl Probe {
                 let cause = cause.unwrap_or("none".to_owned());
                 (code, sentence, format!("{outcome} {cause}"), retry_after)
             }
-            token => panic!("{token:?}"),
+            token @ Outcome::Token { .. } => panic!("{token:?}"),
         }
     }
 }

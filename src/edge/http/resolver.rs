@@ -118,6 +118,8 @@ fn build() -> Result<TokioResolver, NetError> {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     // As the C library: what changes in DNS is seen at the next lookup, and lookups are rare here.
     options.cache_size = 0;
-    options.timeout = options.timeout.min(Duration::from_secs(2));
+    // Twice, and so that "no name server answers" is known before the time to connect is over.
+    options.timeout = options.timeout.min(Duration::from_millis(2500));
+    options.attempts = options.attempts.min(1);
     builder.build()
 }

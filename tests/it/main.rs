@@ -14,6 +14,8 @@ mod ecr_agent;
 mod registry_hostile;
 mod registry_hosts;
 mod registry_reach;
+mod helper_protocol;
+mod logins;
 mod registry_real;
 mod registry_rules;
 mod server_names;

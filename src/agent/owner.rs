@@ -110,12 +110,12 @@ impl Owner {
         let now = self.clock.now();
         let gathered = self.gatherer.gather(now);
         self.ledger.reconcile(gathered, now, &self.events);
-        self.start_due_work();
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.show();
         let restart = self.gatherer.environment_differs();
         if !restart {
-            // The next agent publishes where its environment says.
+            // Else the next agent does both, as its environment says.
+            self.start_due_work();
             self.publish();
         }
         self.keeper.keep(&self.gatherer, &self.ledger);
@@ -196,6 +196,10 @@ impl Owner {
         let now = self.clock.now();
         self.ledger.note_ends(now, &self.events);
         self.publisher.wake(now, &self.events);
+        if self.publisher.mode() == Mode::Auths {
+            // A dead token must not stay where clients read it.
+            self.publish();
+        }
         // A stored login that told its end has met it, so the declared one serves again.
         self.gatherer.drop_ended(now) && self.take_stock()
     }

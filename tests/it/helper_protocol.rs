@@ -83,9 +83,8 @@ fn a_hanging_agent_is_as_good_as_none() {
     let listener = UnixListener::bind(desk.path("agent.sock")).unwrap();
     std::thread::scope(|scope| {
         // Accepted and held, never answered.
-        let held = scope.spawn(move || {
-            (0..3).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>()
-        });
+        let held =
+            scope.spawn(move || (0..3).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>());
         let ask = |verb: &'static str, input: &'static str| {
             let mut helper = desk.command("timeout");
             helper.args(["12", HELPER, verb]);

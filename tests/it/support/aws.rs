@@ -164,7 +164,7 @@ async fn serve(
         }
     };
     if hang {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     }
     let date = httpdate::fmt_http_date(state.lock().unwrap().now().try_into().unwrap());
     response.headers_mut().insert("date", date.parse().unwrap());

@@ -53,7 +53,7 @@ fn sign(signer: &Identity, user: &str, scope: Option<&str>, actions: &[&str]) ->
         "jti": "1", "access": access,
     });
     let encode = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
-    let signed = format!("{}.{}", encode(&header), encode(&claims));
-    let signature = signer.key.sign(signed.as_bytes()).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    let text = format!("{}.{}", encode(&header), encode(&claims));
+    let signature = signer.key.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

@@ -15,19 +15,11 @@ use crate::domain::problem::Problem;
 use crate::domain::reason::LoginReason;
 use crate::domain::source::{Source, SourceKind, Variables};
 use crate::domain::token_life;
+use crate::domain::variable;
 use crate::edge::sources::FileSources;
-use crate::edge::stored::{StoredLogin, StoredLogins};
+use crate::edge::stored::{self, StoredLogin, StoredLogins};
 use crate::wire::api::SourceDocument;
 use crate::wire::memory::{Memory, conceal, reveal};
-
-/// What all sources together say.
-#[derive(Default)]
-pub struct Gathered {
-    /// The logins that are wanted, at most one for a server.
-    pub declarations: Vec<Declaration>,
-    /// Every declared name, of incomplete sets too.
-    pub names: Vec<String>,
-}
 
 /// Reads the sources.
 pub struct Gatherer {
@@ -81,6 +73,7 @@ impl Gatherer {
     /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
     pub fn open_stored(&mut self, state_dir: &Path) {
         let codespace = layers::codespace_name(&self.sources);
+        stored::sweep(state_dir);
         match StoredLogins::open(state_dir, codespace.as_deref()) {
             Ok(stored) => self.stored = stored,
             Err(error) => {
@@ -96,8 +89,9 @@ impl Gatherer {
         }
     }
 
-    /// Reads the files anew and puts everything together.
-    pub fn gather(&mut self, now: Timestamp) -> Gathered {
+    /// Reads the files anew, puts everything together, and says which logins are wanted: at most one
+    /// for a server.
+    pub fn gather(&mut self, now: Timestamp) -> Vec<Declaration> {
         let (file_sources, file_problems) = self.files.read();
         self.file_problems = file_problems;
         self.sources = self.layered(file_sources);
@@ -107,7 +101,6 @@ impl Gatherer {
         let mut wanted: BTreeMap<String, Declaration> = found
             .declarations
             .into_iter()
-            .filter(|declared| self.github_token || declared.name != discovery::AMBIENT_NAME)
             .map(|declared| (declared.server.name().to_owned(), declared))
             .collect();
         for (server, login) in self.stored.iter() {
@@ -115,17 +108,16 @@ impl Gatherer {
                 user: login.username.clone(),
                 password: login.secret.0.clone(),
             };
-            // The certificates that were declared for the server are needed all the same.
-            let ca_file = wanted.get(server.name()).and_then(|declared| declared.ca_file.clone());
+            // The transport and the certificates that were declared for the server count all the same.
+            let declared = wanted.get(server.name());
+            let ca_file = declared.and_then(|declared| declared.ca_file.clone());
+            let server = declared.map_or(server, |declared| declared.server.clone());
             let name = server.name().to_owned();
             let source = STORED.to_owned();
             let stored = Declaration { name: name.clone(), server, identity, ca_file, source };
             wanted.insert(name, stored);
         }
-        Gathered {
-            declarations: wanted.into_values().collect(),
-            names: found.names.into_iter().collect(),
-        }
+        wanted.into_values().collect()
     }
 
     /// Whether the variables that libraries read from the process are other ones now.
@@ -134,7 +126,8 @@ impl Gatherer {
     }
 
     /// Replaces the pushed environment, unless the new one declares nothing.
-    pub fn push(&mut self, variables: Variables, now: Timestamp) {
+    pub fn push(&mut self, mut variables: Variables, now: Timestamp) {
+        variables.retain(|name, _| variable::is_pushed(name));
         if layers::push_counts(self.pushed.as_ref(), &variables) {
             self.pushed = Some(variables);
             self.pushed_at = Some(now);
@@ -243,6 +236,11 @@ impl Gatherer {
             self.pushed.as_ref().map(|pushed| environment(SourceKind::Pushed, "sync", pushed)),
         );
         files.push(environment(SourceKind::Environment, "start", &self.environment));
+        if !self.github_token {
+            for source in &mut files {
+                source.variables.remove(discovery::AMBIENT_NAME);
+            }
+        }
         // Stable, so that files of one kind keep the order they were named in.
         files.sort_by_key(|source| source.kind);
         files

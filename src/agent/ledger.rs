@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::events::Events;
 use super::exchanges::{self, Exchange, Exchanges};
-use super::gather::Gathered;
 use super::view::Entry;
 use super::work::Verification;
 use crate::domain::declaration::{Declaration, Identity};
@@ -38,7 +37,6 @@ struct Record {
 pub struct Ledger {
     records: BTreeMap<String, Record>,
     exchanges: Exchanges,
-    names: Vec<String>,
     verify: bool,
     left_logins: BTreeMap<String, RememberedLogin>,
     left_tokens: BTreeMap<u64, RememberedToken>,
@@ -50,18 +48,16 @@ impl Ledger {
         Self {
             records: BTreeMap::new(),
             exchanges: HashMap::new(),
-            names: Vec::new(),
             verify,
             left_logins: std::mem::take(&mut memory.logins),
             left_tokens: std::mem::take(&mut memory.tokens),
         }
     }
 
-    /// Makes the logins those that `gathered` declares. What did not change is left alone.
-    pub fn reconcile(&mut self, gathered: Gathered, now: Timestamp, events: &Events) {
-        self.names = gathered.names;
+    /// Makes the logins those that `declarations` say. What did not change is left alone.
+    pub fn reconcile(&mut self, declarations: Vec<Declaration>, now: Timestamp, events: &Events) {
         let mut kept = BTreeMap::new();
-        for declaration in gathered.declarations {
+        for declaration in declarations {
             let server = declaration.server.name().to_owned();
             let record = match self.records.remove(&server) {
                 Some(mut record) if record.login.declaration.is_same_login(&declaration) => {
@@ -254,7 +250,11 @@ impl Ledger {
     /// When something is due next, or a state changes by itself after `now`.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let exchanges = self.exchanges.values().filter(|e| !e.busy).map(|e| e.due);
-        let logins = self.records.values().filter(|r| !r.verifying).filter_map(|r| r.login.due);
+        let logins = self
+            .records
+            .values()
+            .filter(|r| !r.verifying && r.login.credential.is_some())
+            .filter_map(|r| r.login.due);
         let ends = self.records.values().flat_map(|r| r.login.turns_at()).filter(|at| *at > now);
         exchanges.chain(logins).chain(ends).min()
     }
@@ -274,11 +274,6 @@ impl Ledger {
     /// What differs from what was declared before.
     pub fn difference_to(&self, before: &BTreeMap<String, u64>) -> Difference {
         difference::between(before, &self.declared())
-    }
-
-    /// Every declared name, of incomplete sets too.
-    pub fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// The logins.

@@ -96,7 +96,7 @@ impl Owner {
                 Some(command) = commands.recv() => self.obey(command),
                 () = self.gatherer.changed() => self.take_stock(),
                 () = self.publisher.disturbed() => { self.publisher.repair(self.clock.now(), &self.events); false }
-                () = wait_until(&self.clock, due) => { self.wake(); false }
+                () = wait_until(&self.clock, due) => self.wake(),
             };
             if restart {
                 return End::Restart;
@@ -110,13 +110,17 @@ impl Owner {
         let now = self.clock.now();
         let gathered = self.gatherer.gather(now);
         self.ledger.reconcile(gathered, now, &self.events);
-        self.start_due_work();
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.show();
-        self.publish();
+        let restart = self.gatherer.environment_differs();
+        if !restart {
+            // Else the next agent does both, as its environment says.
+            self.start_due_work();
+            self.publish();
+        }
         self.keeper.keep(&self.gatherer, &self.ledger);
         self.show();
-        self.gatherer.environment_differs()
+        restart
     }
 
     fn obey(&mut self, command: Command) -> bool {
@@ -145,7 +149,10 @@ impl Owner {
             Command::Store(server, login, answer) => {
                 let kept = self.gatherer.store(&server, login);
                 let restart = self.take_stock();
-                self.events.note(now, "stored", &server, "a login of the user's own".to_owned());
+                if kept.is_ok() {
+                    let detail = "a login of the user's own".to_owned();
+                    self.events.note(now, "stored", &server, detail);
+                }
                 let _ = answer.send(kept);
                 return restart;
             }
@@ -155,7 +162,7 @@ impl Owner {
                 let _ = answer.send(erased);
                 return restart;
             }
-            Command::Nudge => self.wake(),
+            Command::Nudge => return self.wake(),
         }
         false
     }
@@ -181,19 +188,20 @@ impl Owner {
         self.keeper.keep(&self.gatherer, &self.ledger);
     }
 
-    /// An instant has come, or the clock was set.
-    fn wake(&mut self) {
+    /// An instant has come, or the clock was set. Whether the process needs another environment.
+    fn wake(&mut self) -> bool {
         if let Some(by) = self.clock.take_set_back() {
             self.ledger.set_back(by);
         }
         let now = self.clock.now();
         self.ledger.note_ends(now, &self.events);
         self.publisher.wake(now, &self.events);
-        if self.gatherer.drop_ended(now) {
-            // A stored login that told its end has met it; the declared one serves again.
-            let gathered = self.gatherer.gather(now);
-            self.ledger.reconcile(gathered, now, &self.events);
+        if self.publisher.mode() == Mode::Auths {
+            // A dead token must not stay where clients read it.
+            self.publish();
         }
+        // A stored login that told its end has met it, so the declared one serves again.
+        self.gatherer.drop_ended(now) && self.take_stock()
     }
 
     fn start_due_work(&mut self) {
@@ -229,7 +237,6 @@ impl Owner {
         view.complete = true;
         view.sources = self.gatherer.sources(&self.ledger);
         view.entries = self.ledger.entries();
-        view.names = self.ledger.names().to_vec();
         view.problems = problems;
         self.view.send_replace(Arc::new(view));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::declaration::Identity;
+use crate::domain::exchange;
 use crate::domain::login::{Login, State};
 use crate::domain::problem::Problem;
 use crate::domain::reason::Reason;
@@ -36,8 +37,6 @@ pub struct View {
     pub sources: Vec<SourceDocument>,
     /// The logins, by canonical server.
     pub entries: BTreeMap<String, Arc<Entry>>,
-    /// Names that are declared but make no login, complete or not.
-    pub names: Vec<String>,
     /// What a user should put right.
     pub problems: Vec<Problem>,
 }
@@ -50,7 +49,6 @@ impl View {
             complete: false,
             sources: Vec::new(),
             entries: BTreeMap::new(),
-            names: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -144,7 +142,7 @@ fn shown_user(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Password { user, .. } => Some(user.clone()),
         Identity::Aws(identity) => match (&identity.keys, &identity.profile) {
-            (Some(keys), _) => Some(keys.shown_id()),
+            (Some(keys), _) => Some(exchange::shortened(&keys.access_key_id)),
             (None, Some(profile)) => Some(format!("profile {profile}")),
             (None, None) => None,
         },

@@ -13,9 +13,12 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::clock;
 use super::paths::Paths;
 use crate::wire::api::ProblemDocument;
 
+/// The status of an agent that ends before it could answer.
+const ENDING: u16 = 503;
 /// An answer is never longer; a status of a thousand logins is a tenth of it.
 const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
@@ -153,11 +156,6 @@ impl Answer {
             _ => Ok(Some(line)),
         }
     }
-
-    /// The status code.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
 }
 
 /// Asks one question, again when the agent was just being replaced: every request of the API may be
@@ -178,6 +176,10 @@ pub fn ask(
             Client::connect(paths, left)?.send(method, target, body).and_then(Answer::bytes);
         match answer {
             Err(ClientError::Broken(_)) if tries > 0 => {}
+            Err(ClientError::Refused(problem)) if tries > 0 && problem.status == ENDING => {
+                // Its successor listens on the same socket in a moment.
+                clock::pause(Duration::from_millis(20));
+            }
             other => return other,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::watch::{LOOK_INTERVAL, Watcher};
+use super::watch::{LOOK_INTERVAL, REST, Watcher};
 use crate::domain::discovery::PasswordFiles;
 use crate::domain::problem::Problem;
 use crate::domain::reason::SourceReason;
@@ -18,7 +18,7 @@ mod content;
 mod read;
 
 use content::{Content, Form};
-use read::Reading;
+use read::{Links, Reading, Unsure, VALUE_LIMIT};
 
 /// The directory of the Codespaces platform.
 pub const CODESPACES_DIR: &str = "/workspaces/.codespaces/shared";
@@ -32,9 +32,9 @@ const CODESPACES_FILES: [(&str, Format); 5] = [
     ("environment-variables.json", Format::JsonObject),
 ];
 
-/// How long a file must stay empty to be taken for empty, where the kernel does not say whether
-/// somebody is about to write it.
-const DOUBT: Duration = Duration::from_millis(50);
+/// How long a file must stay as it is to be believed, where the kernel does not say whether somebody
+/// writes it.
+const DOUBT: Duration = Duration::from_millis(25);
 
 /// All sources that are files. Nothing runs and nothing is watched until [`FileSources::changed`] is
 /// awaited, so that they can be read before any thread exists.
@@ -45,8 +45,13 @@ pub struct FileSources {
     watcher: Watcher,
     /// What is to be read.
     stale: BTreeSet<PathBuf>,
-    /// Files that are not believed to be empty before that instant.
-    doubted: BTreeMap<PathBuf, Instant>,
+    /// Files that are read again at an instant, because no message may tell that they are at rest, with
+    /// the state they were in.
+    doubted: BTreeMap<PathBuf, (Instant, Unsure)>,
+    /// Whether changes are waited for. Before, there is no second look, and what is there is believed.
+    awaited: bool,
+    /// What was wrong with watching when it was last reported.
+    faults: BTreeMap<PathBuf, String>,
 }
 
 /// A file or directory, and what it said when it was last whole.
@@ -83,6 +88,8 @@ impl FileSources {
             watcher: Watcher::default(),
             stale,
             doubted: BTreeMap::new(),
+            awaited: false,
+            faults: BTreeMap::new(),
         };
         sources.follow();
         sources
@@ -91,11 +98,7 @@ impl FileSources {
     /// What the files say, the highest first, and what is wrong with them. Only what has changed since
     /// the last call is read. What is being written, or is not whole, still says what it said before.
     pub fn read(&mut self) -> (Vec<Source>, Vec<Problem>) {
-        for index in 0..self.places.len() {
-            if self.stale.remove(&self.places[index].path) {
-                self.read_place(index);
-            }
-        }
+        self.read_stale();
         let sources = self.places.iter().filter_map(|place| {
             Some(Source {
                 kind: place.kind,
@@ -129,64 +132,115 @@ impl FileSources {
         held.filter_map(|(path, result)| Some((path.clone(), result.clone()?))).collect()
     }
 
-    /// Resolves when something has changed: read again. Nothing is lost when the future is dropped.
+    /// Resolves when the files say something else than before, or something else is wrong with them.
+    /// Nothing is lost when the future is dropped.
     pub async fn changed(&mut self) {
-        if self.doubted.is_empty() {
-            let changed = self.watcher.changed().await;
-            self.stale.extend(changed);
-            return;
-        }
-        let first = self.doubted.values().min().copied().unwrap_or_else(Instant::now);
-        tokio::select! {
-            changed = self.watcher.changed() => self.stale.extend(changed),
-            () = sleep_until(first) => {
-                let now = Instant::now();
-                let due = self.doubted.iter().filter(|(_, at)| **at <= now);
-                self.stale.extend(due.map(|(path, _)| path.clone()));
+        self.awaited = true;
+        loop {
+            let first = self.doubted.values().map(|(at, _)| *at).min();
+            tokio::select! {
+                changed = self.watcher.changed() => self.stale.extend(changed),
+                () = instant(first) => {
+                    let now = Instant::now();
+                    let due = self.doubted.iter().filter(|(_, (at, _))| *at <= now);
+                    self.stale.extend(due.map(|(path, _)| path.clone()));
+                }
+            }
+            if self.read_stale() {
+                return;
             }
         }
     }
 
-    fn read_place(&mut self, index: usize) {
+    /// Reads what has changed; whether it says something else.
+    fn read_stale(&mut self) -> bool {
+        let mut news = self.faults != *self.watcher.faults();
+        if news {
+            self.faults.clone_from(self.watcher.faults());
+        }
+        for index in 0..self.places.len() {
+            if self.stale.remove(&self.places[index].path) {
+                news |= self.read_place(index);
+            }
+        }
+        for path in std::mem::take(&mut self.stale) {
+            if self.passwords.contains_key(&path) {
+                news |= self.read_password(&path);
+            }
+        }
+        news
+    }
+
+    fn read_place(&mut self, index: usize) -> bool {
         let place = &mut self.places[index];
         let watcher = &self.watcher;
         let is_written = |path: &Path| watcher.is_written(path);
         let content = place.form.read(&place.path, place.kind, place.known.as_ref(), &is_written);
         let path = place.path.clone();
-        match content {
-            Content::Busy => {}
-            Content::Nothing => (place.known, place.problems) = (None, Vec::new()),
-            Content::Bad(reason) => place.problems = vec![reason],
-            Content::Says { variables, problems, sure } => {
-                let emptied = variables.is_empty()
-                    && place.known.as_ref().is_some_and(|before| !before.is_empty());
-                if emptied && !sure && doubt(&mut self.doubted, &path) {
-                    return;
-                }
-                (place.known, place.problems) = (Some(variables), problems);
+        let (known, problems, unsure) = match content {
+            Content::Busy => {
+                self.wait_for_rest(path);
+                return false;
             }
+            Content::Nothing => (None, Vec::new(), None),
+            Content::Bad(reason) => (place.known.clone(), vec![reason], None),
+            Content::Malformed { reason, unsure } => (place.known.clone(), vec![reason], unsure),
+            Content::Says { variables, problems, unsure } => (Some(variables), problems, unsure),
+        };
+        let news = (&place.known, &place.problems) != (&known, &problems);
+        if news && self.is_doubtful(&path, unsure) {
+            return false;
         }
         self.doubted.remove(&path);
+        let place = &mut self.places[index];
+        (place.known, place.problems) = (known, problems);
+        news
     }
 
-    fn read_password(&mut self, path: &Path) {
+    fn read_password(&mut self, path: &Path) -> bool {
         let must_be_free = self.watcher.is_written(path);
         let before = self.passwords.get(path).cloned().flatten();
-        let result = match read::read(path, read::Links::Followed, read::VALUE_LIMIT, must_be_free)
-        {
-            Reading::Busy => before,
-            Reading::Absent => Some(Err(SourceReason::Missing { path: shown(path) })),
-            Reading::Failed(reason) => Some(Err(reason)),
-            Reading::Whole { bytes, sure } => {
-                let emptied = bytes.is_empty() && matches!(&before, Some(Ok(it)) if !it.is_empty());
-                if emptied && !sure && doubt(&mut self.doubted, path) {
-                    return;
-                }
-                Some(content::value(&bytes, path))
+        let (result, unsure) = match read::read(path, Links::Followed, VALUE_LIMIT, must_be_free) {
+            Reading::Busy => {
+                self.wait_for_rest(path.to_owned());
+                self.passwords.insert(path.to_owned(), before);
+                return false;
             }
+            Reading::Absent => (Err(SourceReason::Missing { path: shown(path) }), None),
+            Reading::Failed(reason) => (Err(reason), None),
+            Reading::Whole { bytes, unsure } => (content::value(&bytes, path), unsure),
         };
+        let news = before.as_ref() != Some(&result);
+        if news && before.is_some() && self.is_doubtful(path, unsure) {
+            return false;
+        }
         self.doubted.remove(path);
-        self.passwords.insert(path.to_owned(), result);
+        self.passwords.insert(path.to_owned(), Some(result));
+        news
+    }
+
+    /// Whether to wait and see whether the file stays as it is. One that is empty waits longer: the
+    /// kernel may take its time between emptying a file for its new writer and the message of that.
+    fn is_doubtful(&mut self, path: &Path, unsure: Unsure) -> bool {
+        let Some(state) = unsure.filter(|_| self.awaited) else { return false };
+        let now = Instant::now();
+        let doubt = if read::is_empty(state) { REST } else { DOUBT };
+        match self.doubted.get(path) {
+            Some((at, state)) if *state == unsure => *at > now,
+            _ => {
+                self.doubted.insert(path.to_owned(), (now + doubt, unsure));
+                true
+            }
+        }
+    }
+
+    /// Has a file that is being written read again, where no message comes when it is closed.
+    fn wait_for_rest(&mut self, path: PathBuf) {
+        if self.watcher.is_looked_at(&path) {
+            self.doubted.insert(path, (Instant::now() + REST, None));
+        } else {
+            self.doubted.remove(&path);
+        }
     }
 
     fn follow(&mut self) {
@@ -195,10 +249,11 @@ impl FileSources {
     }
 }
 
-/// Whether to wait and see whether the file stays empty.
-fn doubt(doubted: &mut BTreeMap<PathBuf, Instant>, path: &Path) -> bool {
-    let now = Instant::now();
-    *doubted.entry(path.to_owned()).or_insert(now + DOUBT) > now
+async fn instant(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn problem(reason: &SourceReason, source: Option<&Path>) -> Problem {

@@ -67,11 +67,6 @@ impl StoredLogins {
         self.logins.iter().filter_map(|(name, login)| Some((Server::parse(name).ok()?.0, login)))
     }
 
-    /// The login for `server`.
-    pub fn get(&self, server: &str) -> Option<&StoredLogin> {
-        self.logins.get(server)
-    }
-
     /// Keeps `login` for `server`; when it cannot be written it is not kept.
     pub fn put(&mut self, server: &str, login: StoredLogin) -> io::Result<()> {
         let previous = self.logins.insert(server.to_owned(), login);

@@ -68,6 +68,10 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
 /// Call it before any thread exists.
 pub fn set_environment(variables: &BTreeMap<String, Secret>) {
     for (name, value) in variables {
+        // The C library could not hold these, nor could any program have been started with them.
+        if name.contains(['=', '\0']) || value.reveal().contains('\0') {
+            continue;
+        }
         // SAFETY: called from `main` before the runtime or any other thread is started.
         #[expect(
             unsafe_code,
@@ -110,24 +114,44 @@ pub fn harden() -> io::Result<()> {
 /// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
 ///
 /// `None` where the kernel does not say: the file is another user's, or its file system has no leases
-/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone. The kernel tells the holder
-/// of a lease that it is in somebody's way by a signal; SIGURG is one that does nothing.
-pub(super) fn has_writer(file: &File) -> Option<bool> {
-    /// `F_SETSIG` of `<fcntl.h>`, the same on every architecture.
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone.
+pub fn has_writer(file: &File) -> Option<bool> {
+    match lease(file, libc::F_RDLCK) {
+        Ok(()) => Some(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
+/// (a write lease, `fcntl(2)`).
+pub fn keep_closed_to_others(file: &File) {
+    // Without it, others may see the file a moment too early, as they may on any file system that
+    // knows no leases.
+    let _ = lease(file, libc::F_WRLCK);
+}
+
+/// Lets those go on who wait because of [`has_writer`].
+pub fn stop_waiting(file: &File) {
+    // Where there was no lease there is none to give back.
+    let _ = lease(file, libc::F_UNLCK);
+}
+
+fn lease(file: &File, kind: c_int) -> io::Result<()> {
+    /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
     const F_SETSIG: c_int = 10;
     let fd = file.as_raw_fd();
-    // SAFETY: both commands take an integer and touch no memory of this process.
-    #[expect(unsafe_code, reason = "nix knows neither command")]
-    let (set, error) = unsafe {
-        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
-        let set = libc::fcntl(fd, libc::F_SETLEASE, c_int::from(libc::F_RDLCK));
-        (set, io::Error::last_os_error())
+    let control = |command, argument: c_int| {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
+        // commands below takes a pointer.
+        #[expect(unsafe_code, reason = "nix has no leases")]
+        let outcome = unsafe { libc::fcntl(fd, command, argument) };
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    match (set, error.kind()) {
-        (0, _) => Some(false),
-        (_, io::ErrorKind::WouldBlock) => Some(true),
-        _ => None,
-    }
+    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
+    // ignored unless asked for, in place of SIGIO, which would end the process.
+    control(F_SETSIG, libc::SIGURG)?;
+    control(libc::F_SETLEASE, kind)
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.

@@ -19,7 +19,7 @@ use trail::Trail;
 /// The time between two looks at a path whose changes the kernel does not report.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How soon a path that was seen to change is looked at again, to see whether it has come to rest.
-const REST: Duration = Duration::from_secs(1);
+pub const REST: Duration = Duration::from_secs(1);
 /// Changes this close together are one: a user name and its password in two files, say.
 const SETTLE: Duration = Duration::from_millis(10);
 
@@ -82,6 +82,11 @@ impl Watcher {
         let real = self.trails.get(path).and_then(|trail| trail.end.as_deref());
         let real = real.map(Path::to_owned).or_else(|| path.canonicalize().ok());
         real.is_some_and(|real| self.board.notes().is_written(&real))
+    }
+
+    /// Whether the path is only looked at from time to time, because no messages come of it.
+    pub fn is_looked_at(&self, path: &Path) -> bool {
+        self.looked_at.contains_key(path)
     }
 
     /// Why paths are looked at from time to time, where that is a fault and not their file system's

@@ -50,7 +50,7 @@ pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         match client::ask(paths, "GET", "/healthz", b"", left) {
             Ok(_) => return Ok(()),
-            Err(ClientError::NoAgent) => {}
+            Err(ClientError::NoAgent | ClientError::NotOurs { .. }) => {}
             Err(ClientError::Broken(_)) if !left.is_zero() => continue,
             Err(error) => return Err(error.into()),
         }
@@ -70,7 +70,8 @@ pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
 
 /// `registry-agent run`
 pub fn run() -> anyhow::Result<ExitCode> {
-    let (paths, _config) = settle()?;
+    let (paths, config) = settle()?;
+    super::process::log(&config.log_level);
     let left_by_last = state_kept_by_systemd()?;
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
@@ -82,15 +83,15 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut herald = Systemd { notify, kept: 0 };
     become_plain(&paths)?;
-    let estate = Estate { lock, listener, memory };
-    let done = supervisor::supervise(estate, true, &mut herald);
+    let mut estate = Estate { lock, listener, memory };
+    let done = supervisor::supervise(&mut estate, true, &mut herald);
     lock::remove_if_there(&path)?;
     done?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Becomes the configured user, when started by root for one.
-fn settle() -> anyhow::Result<(Paths, Config)> {
+pub(super) fn settle() -> anyhow::Result<(Paths, Config)> {
     let paths = Paths::of_this_process();
     let config = config::load(&paths.config_files())?;
     let Some(name) = config.user.as_deref().filter(|_| Uid::effective().is_root()) else {

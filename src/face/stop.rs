@@ -5,21 +5,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use super::start::settle;
 use crate::edge::client::{self, ClientError};
 use crate::edge::clock;
 use crate::edge::lock::{self, LockError};
-use crate::edge::paths::Paths;
 
 /// An agent drains within two seconds; its supervisor ends right after.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `registry-agent stop`
 pub fn stop() -> anyhow::Result<ExitCode> {
-    let paths = Paths::of_this_process();
+    let (paths, _config) = settle()?;
     lock::set_stopped(&paths, true)?;
     let deadline = Instant::now() + PATIENCE;
     match client::ask(&paths, "POST", "/v1/shutdown", b"", PATIENCE) {
-        Ok(_) | Err(ClientError::NoAgent | ClientError::Broken(_)) => {}
+        Ok(_)
+        | Err(ClientError::NoAgent | ClientError::NotOurs { .. } | ClientError::Broken(_)) => {}
         Err(error) => return Err(error.into()),
     }
     loop {

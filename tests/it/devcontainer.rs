@@ -1,10 +1,13 @@
 //! The Feature in real devcontainers: one line in `devcontainer.json`, three variables, and a private
 //! image is read with nothing typed.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::desk::{said, succeed};
-use crate::support::engine::{BUSYBOX, DEBIAN, docker, push};
+use crate::support::engine::{BUSYBOX, DEBIAN, Engine, devcontainer_cli, docker, push};
 use crate::support::registry::{Auth, Registry};
 use crate::support::workspace::Workspace;
 
@@ -25,8 +28,7 @@ fn a_private_image_is_read_at_create_after_a_restart_and_after_a_changed_passwor
     nothing_secret_is_kept(&workspace, &log);
 
     workspace.stop_and_start();
-    let waits_for = format!("registry-agent status --json | grep -q {PASSWORD}");
-    workspace.eventually("dev", &waits_for);
+    says_that_the_password_is_missing(&workspace);
     assert_eq!(owner_of_the_agent(&workspace), "dev");
 
     registry.set_users(&[(USER, CHANGED)]);
@@ -67,7 +69,7 @@ fn a_container_user_without_sudo_is_enough() {
     assert_eq!(inspect(&workspace, &registry), "linux");
     assert_eq!(owner_of_the_agent(&workspace), "dev");
     workspace.stop_and_start();
-    workspace.eventually("dev", "registry-agent status --json > /dev/null");
+    says_that_the_password_is_missing(&workspace);
 }
 
 #[test]
@@ -111,6 +113,24 @@ fn what_the_options_say_is_in_the_configuration() {
     assert_eq!(inspect(&workspace, &registry), "linux");
 }
 
+#[test]
+#[ignore = "needs the docker engine that `make test` provides"]
+fn the_feature_passes_the_test_it_is_packed_with() {
+    let _engine = Engine::take();
+    let directory = tempfile::tempdir().unwrap();
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");
+    succeed(
+        Command::new("timeout")
+            .args(["--kill-after=5", "300"])
+            .arg(devcontainer_cli())
+            .args(["features", "test", "--features", "registry-agent", "--remote-user", "dev"])
+            .args(["--base-image", DEBIAN, "--project-folder"])
+            .arg(project)
+            .env("TMPDIR", directory.path())
+            .env("HOME", directory.path()),
+    );
+}
+
 /// Server and user are no secrets and stand in the file; the password comes at `up`.
 fn config(registry: &Registry, mut config: Value) -> Value {
     config["remoteUser"] = json!("dev");
@@ -143,6 +163,11 @@ fn owner_of_the_agent(workspace: &Workspace) -> String {
     let status = workspace.run("dev", "registry-agent status --json").stdout;
     let status: Value = serde_json::from_slice(&status).unwrap();
     workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
+}
+
+/// Hooks do not run at `docker start`, so the agent has what the container was made with and no more.
+fn says_that_the_password_is_missing(workspace: &Workspace) {
+    workspace.eventually("dev", &format!("registry-agent status --json | grep -q {PASSWORD}"));
 }
 
 /// Looks for the password wherever it could have been left, and first that the search finds things.

@@ -25,7 +25,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
         let encoded: Vec<u8> =
             encoded.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         // A writer that was interrupted leaves no line end, and seldom a multiple of four.
-        if index + 1 == lines.len() && !whole && encoded.len() % 4 != 0 {
+        if index + 1 == lines.len() && !whole && !encoded.len().is_multiple_of(4) {
             return Err(Malformed::Line(index + 1));
         }
         match decode(&encoded) {

@@ -40,7 +40,7 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
                     continue;
                 };
                 let (tail, next) = split_line(&opened[used..]);
-                line_number += opened[..used].iter().filter(|&&byte| byte == b'\n').count();
+                line_number += opened[..used].split(|&byte| byte == b'\n').count() - 1;
                 rest = next;
                 let tail = tail.trim_ascii();
                 (tail.is_empty() || tail.starts_with(b"#")).then_some(value)

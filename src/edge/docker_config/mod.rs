@@ -7,28 +7,20 @@ mod swap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
-use nix::poll::{PollTimeout, poll};
 use zeroize::Zeroizing;
 
 use self::place::Mount;
 use self::published::Published;
-use self::swap::{ReadFault, Snapshot, Swapped};
+use self::swap::{ATTEMPTS, ReadFault, Snapshot, Swapped, pause};
 use crate::domain::docker_config::{Edit, Wanted, edit};
 use crate::domain::reason::PublishReason;
 
 /// The largest file that is read: a configuration has kilobytes.
 const LIMIT_MEBIBYTES: u64 = 64;
-
-/// How often a write starts over because another writer came first.
-const ATTEMPTS: u32 = 40;
-
-/// The pause before a write starts over. An editor's save takes less.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A user's docker configuration, which need not exist yet, and what is ours in it.
 #[derive(Debug)]
@@ -211,11 +203,4 @@ impl Place<'_> {
     fn shown(&self) -> String {
         self.0.display().to_string()
     }
-}
-
-/// A pause of the calling thread: nothing tells when a stranger's save has ended for good.
-fn pause() {
-    let timeout = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
-    // Cut short by a signal, it is a shorter pause.
-    let _ = poll(&mut [], timeout);
 }

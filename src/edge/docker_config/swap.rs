@@ -2,16 +2,26 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{
+    DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
+};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, posix_fallocate, renameat2};
 use nix::libc;
+use nix::poll::{PollTimeout, poll};
 use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
 
-use crate::edge::sys::has_writer;
+use crate::edge::sys::{has_writer, keep_closed_to_others, stop_waiting};
+
+/// How often something is tried again because another writer came first.
+pub(super) const ATTEMPTS: u32 = 40;
+
+/// The pause before that. An editor's save takes less.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A file as it was when it was read.
 pub(super) struct Snapshot {
@@ -53,7 +63,16 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
     }
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = match options.open(path) {
+    let mut opened = options.open(path);
+    for _ in 0..ATTEMPTS {
+        // Another process of ours keeps it closed until it is sure of it.
+        if !opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            break;
+        }
+        pause();
+        opened = options.open(path);
+    }
+    let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -67,7 +86,10 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
 impl Snapshot {
     /// Whether somebody is writing the file in place, so that it may be half of what it will be.
     pub(super) fn is_being_written(&self) -> bool {
-        has_writer(&self.file).unwrap_or_default()
+        let seen = has_writer(&self.file);
+        // Not held: who waited to write this file would go on with it after it was replaced.
+        stop_waiting(&self.file);
+        seen.unwrap_or_default()
     }
 
     /// Whether `path` is this very file, as it was, and nobody is at it.
@@ -87,7 +109,7 @@ impl Snapshot {
 /// file. Missing directories are made with mode 0700.
 ///
 /// Both files change places in one step, so what had been there is at hand afterwards: if it is not
-/// what was read, the step is taken back.
+/// what was read, the step is taken back, and nobody has seen the new file meanwhile.
 pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Result<Swapped> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -160,6 +182,8 @@ fn appear(temporary: &TempPath, path: &Path) -> io::Result<Swapped> {
 
 /// The new file takes the place of `old`, and of nothing else.
 fn exchange(temporary: &TempPath, new: &File, path: &Path, old: &Snapshot) -> io::Result<Swapped> {
+    // Nobody reads the new file until it is certain that nothing is missing in it.
+    keep_closed_to_others(new);
     if !old.is_still_at(path).or_else(absent)? {
         return Ok(Swapped::Overtaken);
     }
@@ -180,12 +204,20 @@ fn exchange(temporary: &TempPath, new: &File, path: &Path, old: &Snapshot) -> io
     if old.is_still_at(temporary)? {
         return Ok(Swapped::Done);
     }
-    swap()?;
-    if identity(&fs::symlink_metadata(temporary)?) != identity(&new.metadata()?) {
-        // A third writer replaced ours before the step was taken back: the last one wins, as it
-        // would have without us.
+    let theirs = content(&File::open(temporary)?, u64::MAX - 1)?;
+    let is_ours = |path: &Path| {
+        Ok::<_, io::Error>(identity(&fs::symlink_metadata(path)?) == identity(&new.metadata()?))
+    };
+    if is_ours(path)? {
         swap()?;
+        if !is_ours(temporary)? {
+            // A third writer replaced ours just then: the last one wins, as without us.
+            swap()?;
+        }
     }
+    // Who waits to open our file found it in the place of theirs: it becomes theirs.
+    new.set_len(0)?;
+    new.write_all_at(&theirs, 0)?;
     Ok(Swapped::Overtaken)
 }
 
@@ -223,4 +255,11 @@ fn absent(error: io::Error) -> io::Result<bool> {
 
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS))
+}
+
+/// A pause of the calling thread: nothing tells when a stranger's save has ended for good.
+pub(super) fn pause() {
+    let timeout = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
+    // Cut short by a signal, it is a shorter pause.
+    let _ = poll(&mut [], timeout);
 }

@@ -57,7 +57,9 @@ impl<'a> Session<'a> {
         })?;
         let mut session = Self { client, server, credential, base, basic };
         let mut reply = session.get("/v2/", None).await;
-        let may_be_plain = server.scheme() == Scheme::Unstated && server.is_loopback();
+        let may_be_plain = server.scheme() == Scheme::Unstated
+            && server.is_loopback()
+            && !http.has_spoken_tls(server);
         if may_be_plain && reply.as_ref().is_err_and(speaks_no_tls) {
             // Nothing secret was said yet. From here on the transport is settled.
             if let Some(base) = self::base(server, true) {
@@ -66,6 +68,9 @@ impl<'a> Session<'a> {
             }
         }
         let reply = reply.map_err(|fault| unreached(host(), fault))?;
+        if session.base.scheme() == "https" {
+            http.note_tls(server);
+        }
         let answer = session.read(Step::Ping, &reply, &[]);
         if let Some(verdict) = session.led_away(&answer, &reply) {
             return Err(verdict);

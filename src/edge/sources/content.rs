@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::read::{FILE_LIMIT, Links, Reading, VALUE_LIMIT, read};
+use super::read::{FILE_LIMIT, Links, Reading, Unsure, VALUE_LIMIT, read};
 use crate::domain::reason::SourceReason;
 use crate::domain::secret::Secret;
 use crate::domain::source::{SourceKind, Variables};
@@ -29,16 +29,23 @@ pub(super) enum Content {
     Nothing,
     /// It is being written.
     Busy,
-    /// It cannot be read, or is not whole.
+    /// It cannot be read.
     Bad(SourceReason),
+    /// It is not in its format, perhaps because it is being written.
+    Malformed {
+        /// What is wrong.
+        reason: SourceReason,
+        /// Whether it may be the middle of something.
+        unsure: Unsure,
+    },
     /// It says this.
     Says {
         /// The variables that matter.
         variables: Variables,
         /// What is wrong with single ones.
         problems: Vec<SourceReason>,
-        /// Whether the kernel said that nobody was writing.
-        sure: bool,
+        /// Whether it may be the middle of something.
+        unsure: Unsure,
     },
 }
 
@@ -75,8 +82,8 @@ fn file(
     before: Option<&Variables>,
     is_written: IsWritten<'_>,
 ) -> Content {
-    let (bytes, sure) = match read(path, links, FILE_LIMIT, is_written(path)) {
-        Reading::Whole { bytes, sure } => (bytes, sure),
+    let (bytes, unsure) = match read(path, links, FILE_LIMIT, is_written(path)) {
+        Reading::Whole { bytes, unsure } => (bytes, unsure),
         Reading::Absent => return Content::Nothing,
         Reading::Busy => return Content::Busy,
         Reading::Failed(reason) => return Content::Bad(reason),
@@ -85,7 +92,7 @@ fn file(
         Ok(parsed) => parsed,
         Err(fault) => {
             let (path, fault) = (path.display().to_string(), fault.to_string());
-            return Content::Bad(SourceReason::Malformed { path, fault });
+            return Content::Malformed { reason: SourceReason::Malformed { path, fault }, unsure };
         }
     };
     let mut variables = parsed.variables;
@@ -96,7 +103,7 @@ fn file(
     }
     // Nobody needs the other secrets of the user here.
     variables.retain(|name, _| matters(name));
-    Content::Says { variables, problems, sure }
+    Content::Says { variables, problems, unsure }
 }
 
 fn directory(dir: &Path, before: Option<&Variables>, is_written: IsWritten<'_>) -> Content {
@@ -127,7 +134,7 @@ fn directory(dir: &Path, before: Option<&Variables>, is_written: IsWritten<'_>) 
         keep(&name, before, &mut variables);
         problems.extend(reason);
     }
-    Content::Says { variables, problems, sure: true }
+    Content::Says { variables, problems, unsure: None }
 }
 
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -26,14 +26,25 @@ pub(super) enum Links {
     Refused,
 }
 
+/// What tells one state of a file from another: inode, size, and the time of the last change (s, ns).
+pub(super) type Stamp = (u64, u64, i64, i64);
+
+/// Whether there is nothing in the file.
+pub(super) fn is_empty((_, size, _, _): Stamp) -> bool {
+    size == 0
+}
+
+/// A state that may be in the middle of something; nothing where it is known not to be.
+pub(super) type Unsure = Option<Stamp>;
+
 /// What came of it.
 pub(super) enum Reading {
     /// Everything that is in it.
     Whole {
         /// The bytes.
         bytes: Zeroizing<Vec<u8>>,
-        /// Whether the kernel said that nobody was writing.
-        sure: bool,
+        /// Which state of the file it is, where the kernel does not say that nobody is writing.
+        unsure: Unsure,
     },
     /// There is no such file.
     Absent,
@@ -84,14 +95,16 @@ fn try_read(path: &Path, links: Links, limit: u64, must_be_free: bool) -> io::Re
     if !file.metadata()?.is_file() {
         return Ok(Reading::Failed(SourceReason::NotAFile { path: shown() }));
     }
-    let sure = match sys::has_writer(&file) {
-        Some(true) => return Ok(Reading::Busy),
-        None if must_be_free => return Ok(Reading::Busy),
-        Some(false) => true,
-        None => false,
-    };
-    Ok(match read_at_most(&mut file, limit)? {
-        Some(bytes) => Reading::Whole { bytes, sure },
+    let has_writer = sys::has_writer(&file);
+    if has_writer.unwrap_or(must_be_free) {
+        return Ok(Reading::Busy);
+    }
+    let bytes = read_at_most(&mut file, limit)?;
+    let state = file.metadata()?;
+    let stamp = (state.ino(), state.size(), state.mtime(), state.mtime_nsec());
+    let unsure = has_writer.is_none().then_some(stamp);
+    Ok(match bytes {
+        Some(bytes) => Reading::Whole { bytes, unsure },
         None => Reading::Failed(SourceReason::TooLarge { path: shown(), limit }),
     })
 }
@@ -155,9 +168,9 @@ mod tests {
         assert_eq!(code(read(&path, Links::Followed, 99, false)), "busy");
         writer.write_all(b"lf").unwrap();
         drop(writer);
-        let Reading::Whole { bytes, sure } = read(&path, Links::Followed, 99, true) else {
+        let Reading::Whole { bytes, unsure } = read(&path, Links::Followed, 99, true) else {
             panic!()
         };
-        assert_eq!((bytes.as_slice(), sure), (&b"half"[..], true));
+        assert_eq!((bytes.as_slice(), unsure), (&b"half"[..], None));
     }
 }

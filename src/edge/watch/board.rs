@@ -55,10 +55,11 @@ impl Board {
         let mut notes = self.notes();
         let rings = match message {
             Ok(event) if event.need_rescan() => notes.lose(),
-            Ok(event) => event.paths.iter().fold(false, |any, path| {
+            Ok(event) => {
                 // Every path counts, whether or not an earlier one did.
-                notes.take(event.kind, path) || any
-            }),
+                let news = event.paths.iter().filter(|path| notes.take(event.kind, path));
+                news.count() > 0
+            }
             Err(_) => notes.lose(),
         };
         drop(notes);

@@ -13,7 +13,7 @@ fn token(probe: &Probe) -> (String, Option<i64>, Option<String>) {
             assert_eq!(user, "AWS");
             (password, life, remark)
         }
-        refusal => panic!("{refusal:?}"),
+        refusal @ Outcome::Refusal { .. } => panic!("{refusal:?}"),
     }
 }
 

@@ -45,8 +45,8 @@ pub(crate) enum Answer {
 pub(crate) struct Inner {
     /// Secret key and session token by access key ID.
     pub(crate) keys: HashMap<String, (String, Option<String>)>,
-    /// Answers by the service of the signature: `ecr`, `ecr-public`, `sts`.
-    pub(crate) answers: HashMap<&'static str, Answer>,
+    /// Answers by access key ID, else by the service of the signature: `ecr`, `ecr-public`, `sts`.
+    pub(crate) answers: HashMap<String, Answer>,
     /// How long a token lives.
     pub(crate) token_life: SignedDuration,
     /// How long the session of an assumed role lives.
@@ -116,8 +116,9 @@ impl StandIn {
             .insert(id.to_owned(), (secret.to_owned(), session_token.map(str::to_owned)));
     }
 
-    pub(crate) fn answer(&self, service: &'static str, answer: Answer) {
-        self.state().answers.insert(service, answer);
+    /// Sets the answer of a service, or to an access key.
+    pub(crate) fn answer(&self, of: &str, answer: Answer) {
+        self.state().answers.insert(of.to_owned(), answer);
     }
 
     /// How many calls `service` got.
@@ -163,7 +164,7 @@ async fn serve(
         }
     };
     if hang {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     }
     let date = httpdate::fmt_http_date(state.lock().unwrap().now().try_into().unwrap());
     response.headers_mut().insert("date", date.parse().unwrap());
@@ -202,7 +203,9 @@ fn aws(
     if let Some((status, code, message)) = check(inner, &signed, method, uri, headers, body) {
         return (error(service, status, code, &message), false);
     }
-    let answer = inner.answers.get(service).cloned().unwrap_or_default();
+    let answers = &inner.answers;
+    let answer = answers.get(signed.access_key_id.as_str()).or_else(|| answers.get(service));
+    let answer = answer.cloned().unwrap_or_default();
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let response = match (answer, service, target) {
         (Answer::Hang, ..) => return (Response::default(), true),

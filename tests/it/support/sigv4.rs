@@ -46,8 +46,14 @@ impl Signed {
     ) -> bool {
         let value =
             |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let lines: String =
-            self.headers.iter().map(|name| format!("{name}:{}\n", value(name).trim())).collect();
+        let line = |name: &String| {
+            format!(
+                "{name}:{}
+",
+                value(name).trim()
+            )
+        };
+        let lines = self.headers.iter().map(line).collect::<Vec<_>>().concat();
         let request = format!(
             "{method}\n{}\n{}\n{lines}\n{}\n{}",
             uri.path(),

@@ -7,11 +7,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::output;
-use super::start::{ensure, matching_environment};
+use super::start::{ensure, matching_environment, settle};
 use crate::domain::difference::Difference;
 use crate::domain::layers;
 use crate::domain::source::Variables;
-use crate::edge::paths::Paths;
 use crate::edge::{client, lock};
 use crate::wire::api::EnvironmentAnswer;
 use crate::wire::memory::reveal;
@@ -21,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `registry-agent sync`
 pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
-    let paths = Paths::of_this_process();
+    let (paths, _config) = settle()?;
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
     // What is pushed need not be in the agent's own environment too, unless the push does not count.

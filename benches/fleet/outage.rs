@@ -1,0 +1,190 @@
+//! Twenty thousand agents on one account and region: a start within a minute, and an outage of half
+//! an hour two days later, both against AWS's throttle.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use registry_agent::domain::life::Life;
+use registry_agent::domain::schedule::{Cause, Turn, refresh_at, retry_at};
+
+use crate::plot::{Plot, Series};
+use crate::{START, TOKEN_LIFE};
+
+const AGENTS: usize = 20_000;
+/// Calls a second that AWS grants in the long run, and how many it lets pass at once.
+const RATE: f64 = 20.0;
+const BURST: f64 = 200.0;
+
+const OUTAGE_AT: i64 = 48 * 3600;
+const OUTAGE_LENGTH: i64 = 1800;
+const END: i64 = 54 * 3600;
+/// What is drawn: from a quarter of an hour before the outage to as long after it.
+const DRAWN: std::ops::Range<i64> = OUTAGE_AT - 900..OUTAGE_AT + OUTAGE_LENGTH + 900;
+const BUCKET: i64 = 10;
+
+/// What happened.
+pub(crate) struct Outage {
+    /// Agents whose token went past what it serves, at any time of the simulation.
+    pub(crate) died: usize,
+    /// Seconds until the last agent had its first token.
+    started: i64,
+    /// How many had not been renewed when they were due, at the end of the outage.
+    overdue: usize,
+    /// Seconds from the end of the outage until none of them was left.
+    recovered: i64,
+    /// The most calls in one second of the recovery.
+    busiest_second: u32,
+    /// Calls that the throttle refused during the recovery.
+    throttled: u32,
+    asked: Vec<u32>,
+    granted: Vec<u32>,
+}
+
+#[derive(Clone)]
+struct Agent {
+    life: Option<Life>,
+    failures: u32,
+    /// When the renewal fell due that has not succeeded yet.
+    due: Timestamp,
+}
+
+pub(crate) fn simulate(random: &mut Rng) -> Outage {
+    let mut agents = vec![Agent { life: None, failures: 0, due: START }; AGENTS];
+    let mut events: BinaryHeap<Reverse<(Timestamp, usize)>> = (0..AGENTS)
+        .map(|agent| Reverse((START + SignedDuration::from_secs_f64(60.0 * random.f64()), agent)))
+        .collect();
+    let (from, to) = (at(OUTAGE_AT), at(OUTAGE_AT + OUTAGE_LENGTH));
+    let buckets = usize::try_from((DRAWN.end - DRAWN.start) / BUCKET).unwrap_or(0);
+    let mut seen = Outage {
+        died: 0,
+        started: 0,
+        overdue: 0,
+        recovered: 0,
+        busiest_second: 0,
+        throttled: 0,
+        asked: vec![0; buckets],
+        granted: vec![0; buckets],
+    };
+    let mut throttle = Throttle { tokens: BURST, at: START };
+    let mut second = (0, 0);
+    while let Some(Reverse((now, number))) = events.pop() {
+        if now >= at(END) {
+            break;
+        }
+        let agent = &mut agents[number];
+        if agent.life.is_some_and(|life| !life.serves(now)) {
+            seen.died += 1;
+        }
+        let out = (from..to).contains(&now);
+        let granted = !out && throttle.grants(now);
+        let elapsed = now.duration_since(START).as_secs();
+        let recovering = now >= to && elapsed < DRAWN.end;
+        if recovering {
+            second = if second.0 == elapsed { (elapsed, second.1 + 1) } else { (elapsed, 1) };
+            seen.busiest_second = seen.busiest_second.max(second.1);
+            seen.throttled += u32::from(!granted);
+        }
+        if DRAWN.contains(&elapsed) {
+            let bucket = usize::try_from((elapsed - DRAWN.start) / BUCKET).unwrap_or(0);
+            seen.asked[bucket] += 1;
+            seen.granted[bucket] += u32::from(granted);
+        }
+        let next = if granted {
+            let turn = match agent.life {
+                None => Turn::First { point: random.f64() },
+                Some(_) => Turn::Later,
+            };
+            if agent.life.is_none() {
+                seen.started = elapsed;
+            } else if now >= to && agent.due < to {
+                seen.overdue += 1;
+                seen.recovered = elapsed - OUTAGE_AT - OUTAGE_LENGTH;
+            }
+            let life = Life { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
+            let next = refresh_at(&life, now, random.f64(), turn);
+            *agent = Agent { life: Some(life), failures: 0, due: next };
+            next
+        } else {
+            agent.failures += 1;
+            retry_at(now, agent.failures, Cause::Passing, None, random.f64())
+        };
+        events.push(Reverse((next, number)));
+    }
+    seen
+}
+
+impl Outage {
+    pub(crate) fn print(&self) {
+        println!(
+            "{AGENTS} agents on one account and region, throttled at {RATE} calls/s, bursts of {BURST}:"
+        );
+        println!("  all had a first token {} s after they started within a minute", self.started);
+        println!(
+            "  an outage of {OUTAGE_LENGTH} s leaves {} overdue; all renewed {} s after its end",
+            self.overdue, self.recovered
+        );
+        println!(
+            "  busiest second of the recovery: {} calls; throttled calls: {}",
+            self.busiest_second, self.throttled
+        );
+        println!("  tokens that died: {}", self.died);
+    }
+
+    pub(crate) fn plot(&self) -> Plot {
+        let per_second = |counts: &[u32]| {
+            let begin = (DRAWN.start - OUTAGE_AT) as f64 / 60.0;
+            let step = BUCKET as f64 / 60.0;
+            let rate = |count: &u32| f64::from(*count) / BUCKET as f64;
+            counts
+                .iter()
+                .enumerate()
+                .map(|(i, n)| (begin + 15.0 + i as f64 * step, rate(n)))
+                .collect()
+        };
+        Plot {
+            title: "20,000 agents of one account, AWS away from minute 15 to 45".to_owned(),
+            x: ("minutes".to_owned(), 60.0, 15.0),
+            y: ("calls a second".to_owned(), 25.0, 5.0),
+            series: vec![
+                Series {
+                    name: "asked".to_owned(),
+                    color: "#d1242f",
+                    points: per_second(&self.asked),
+                },
+                Series {
+                    name: "granted".to_owned(),
+                    color: "#1f6feb",
+                    points: per_second(&self.granted),
+                },
+                Series {
+                    name: "throttle".to_owned(),
+                    color: "#8c959f",
+                    points: vec![(0.0, RATE), (60.0, RATE)],
+                },
+            ],
+        }
+    }
+}
+
+/// A token bucket, as AWS describes its API throttling.
+struct Throttle {
+    tokens: f64,
+    at: Timestamp,
+}
+
+impl Throttle {
+    fn grants(&mut self, now: Timestamp) -> bool {
+        let passed = now.duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed * RATE).min(BURST);
+        self.at = now;
+        let grants = self.tokens >= 1.0;
+        self.tokens -= f64::from(u8::from(grants));
+        grants
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    START + SignedDuration::from_secs(second)
+}

@@ -17,6 +17,7 @@ mod registry_hostile;
 mod registry_hosts;
 mod registry_reach;
 mod registry_real;
+mod registry_rights;
 mod registry_rules;
 mod server_names;
 mod sources;

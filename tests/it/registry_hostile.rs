@@ -116,6 +116,15 @@ fn challenge(lines: &[&str]) -> Vec<u8> {
     json(401, &headers.iter().map(String::as_str).collect::<Vec<_>>(), "{}")
 }
 
+/// Asks for a token of the registry's own realm, where it answers with `play`.
+fn at_the_realm(heard: &Heard, play: impl Into<Play>) -> Play {
+    if heard.line.contains("/token") {
+        play.into()
+    } else {
+        challenge(&[r#"Bearer realm="https://r.test/token""#]).into()
+    }
+}
+
 #[test]
 fn a_realm_elsewhere_is_not_given_the_password() {
     in_world(async |world| {
@@ -191,10 +200,7 @@ fn a_redirect_to_another_origin_is_not_followed() {
 
                 let line = location.clone();
                 let verdict = world
-                    .login(&[], move |heard| match heard.line.contains("/token") {
-                        true => reply(status, &[&line], ""),
-                        false => challenge(&[r#"Bearer realm="https://r.test/token""#]),
-                    })
+                    .login(&[], move |heard| at_the_realm(heard, reply(status, &[&line], "")))
                     .await;
                 assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"));
 
@@ -240,10 +246,7 @@ fn a_body_without_end_is_not_read_to_its_end() {
         assert_eq!(verdict_of(&verdict), (Outcome::Unverified, "not-asked"));
         let endless = head.clone();
         let verdict = world
-            .login(&[], move |heard| match heard.line.contains("/token") {
-                true => Play::Endless(endless.clone()),
-                false => challenge(&[r#"Bearer realm="https://r.test/token""#]).into(),
-            })
+            .login(&[], move |heard| at_the_realm(heard, Play::Endless(endless.clone())))
             .await;
         assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"));
         let taken = world.registry.sent();
@@ -341,10 +344,7 @@ fn a_token_that_cannot_be_one_is_no_token() {
             "token",
         ] {
             let verdict = world
-                .login(&[], move |heard| match heard.line.contains("/token") {
-                    true => json(200, &[], body),
-                    false => challenge(&[r#"Bearer realm="https://r.test/token""#]),
-                })
+                .login(&[], move |heard| at_the_realm(heard, json(200, &[], body)))
                 .await;
             assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"), "{body}");
         }

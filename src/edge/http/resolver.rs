@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
@@ -64,7 +65,7 @@ impl Names {
         if let Ok(host) = hickory_resolver::proto::rr::Name::from_utf8(name) {
             for family in [RecordType::A, RecordType::AAAA] {
                 let found = self.hosts.lookup_static_host(&Query::query(host.clone(), family));
-                let records = found.iter().flat_map(|found| found.answers());
+                let records = found.iter().flat_map(Lookup::answers);
                 known.extend(records.filter_map(|record| record.data.ip_addr()));
             }
         }

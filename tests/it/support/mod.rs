@@ -9,4 +9,5 @@ pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted;
 pub(crate) mod sigv4;
+pub(crate) mod token_server;
 pub(crate) mod workspace;

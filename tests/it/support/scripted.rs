@@ -155,15 +155,15 @@ impl Host {
         self.heard.lock().unwrap().push(heard.clone());
         match (self.script)(&heard) {
             Play::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
-            Play::Endless(head) => {
-                stream.write_all(&head).await.ok()?;
+            Play::Endless(start) => {
+                stream.write_all(&start).await.ok()?;
                 for _ in 0..ENDLESS / ZEROS.len() {
                     stream.write_all(&ZEROS).await.ok()?;
                     self.sent.fetch_add(ZEROS.len(), Ordering::Relaxed);
                 }
             }
-            Play::Drip(head) => {
-                stream.write_all(&head).await.ok()?;
+            Play::Drip(start) => {
+                stream.write_all(&start).await.ok()?;
                 loop {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     stream.write_all(&ZEROS[..1]).await.ok()?;

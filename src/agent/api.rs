@@ -80,7 +80,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/readyz", get(observe::get_readiness))
         .route("/metrics", get(observe::get_metrics))
         .merge(owners)
-        .fallback(async || Refusal::not_found("no such resource", "see the API in the README"))
+        .fallback(async || Refusal::not_found("no such resource", "see docs/api.md"))
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(shared)
 }

@@ -26,13 +26,23 @@ pub struct Exchange {
     /// Whether a try is under way.
     pub busy: bool,
     failures: u32,
+    /// What the failures so far had in common.
+    cause: Option<Cause>,
     renewed: bool,
 }
 
 impl Exchange {
     /// An exchange that is due at once.
     pub fn new(now: Timestamp) -> Self {
-        Self { token: None, failure: None, due: now, busy: false, failures: 0, renewed: false }
+        Self {
+            token: None,
+            failure: None,
+            due: now,
+            busy: false,
+            failures: 0,
+            cause: None,
+            renewed: false,
+        }
     }
 
     /// One that the last agent left behind.
@@ -55,13 +65,17 @@ impl Exchange {
         self.token = Some((credential, token.remark.map(Reason::from)));
         self.failure = None;
         self.failures = 0;
+        self.cause = None;
         self.renewed = true;
         self.busy = false;
     }
 
     /// No token has come.
     pub fn failed(&mut self, refusal: Refusal, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
+        // A refusal after an outage is the first refusal.
+        let same = self.cause == refusal.cause;
+        self.failures = if same { self.failures.saturating_add(1) } else { 1 };
+        self.cause = refusal.cause;
         let jitter = fastrand::f64();
         let retry_after = refusal.retry_after;
         self.due = match refusal.cause {

@@ -17,7 +17,7 @@ use crate::domain::source::{Source, SourceKind, Variables};
 use crate::domain::token_life;
 use crate::domain::variable;
 use crate::edge::sources::FileSources;
-use crate::edge::stored::{StoredLogin, StoredLogins};
+use crate::edge::stored::{self, StoredLogin, StoredLogins};
 use crate::wire::api::SourceDocument;
 use crate::wire::memory::{Memory, conceal, reveal};
 
@@ -73,6 +73,7 @@ impl Gatherer {
     /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
     pub fn open_stored(&mut self, state_dir: &Path) {
         let codespace = layers::codespace_name(&self.sources);
+        stored::sweep(state_dir);
         match StoredLogins::open(state_dir, codespace.as_deref()) {
             Ok(stored) => self.stored = stored,
             Err(error) => {
@@ -100,7 +101,6 @@ impl Gatherer {
         let mut wanted: BTreeMap<String, Declaration> = found
             .declarations
             .into_iter()
-            .filter(|declared| self.github_token || declared.name != discovery::AMBIENT_NAME)
             .map(|declared| (declared.server.name().to_owned(), declared))
             .collect();
         for (server, login) in self.stored.iter() {
@@ -108,8 +108,10 @@ impl Gatherer {
                 user: login.username.clone(),
                 password: login.secret.0.clone(),
             };
-            // The certificates that were declared for the server are needed all the same.
-            let ca_file = wanted.get(server.name()).and_then(|declared| declared.ca_file.clone());
+            // The transport and the certificates that were declared for the server count all the same.
+            let declared = wanted.get(server.name());
+            let ca_file = declared.and_then(|declared| declared.ca_file.clone());
+            let server = declared.map_or(server, |declared| declared.server.clone());
             let name = server.name().to_owned();
             let source = STORED.to_owned();
             let stored = Declaration { name: name.clone(), server, identity, ca_file, source };
@@ -234,6 +236,11 @@ impl Gatherer {
             self.pushed.as_ref().map(|pushed| environment(SourceKind::Pushed, "sync", pushed)),
         );
         files.push(environment(SourceKind::Environment, "start", &self.environment));
+        if !self.github_token {
+            for source in &mut files {
+                source.variables.remove(discovery::AMBIENT_NAME);
+            }
+        }
         // Stable, so that files of one kind keep the order they were named in.
         files.sort_by_key(|source| source.kind);
         files

@@ -110,13 +110,17 @@ impl Owner {
         let now = self.clock.now();
         let gathered = self.gatherer.gather(now);
         self.ledger.reconcile(gathered, now, &self.events);
-        self.start_due_work();
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.show();
-        self.publish();
+        let restart = self.gatherer.environment_differs();
+        if !restart {
+            // Else the next agent does both, as its environment says.
+            self.start_due_work();
+            self.publish();
+        }
         self.keeper.keep(&self.gatherer, &self.ledger);
         self.show();
-        self.gatherer.environment_differs()
+        restart
     }
 
     fn obey(&mut self, command: Command) -> bool {
@@ -145,7 +149,10 @@ impl Owner {
             Command::Store(server, login, answer) => {
                 let kept = self.gatherer.store(&server, login);
                 let restart = self.take_stock();
-                self.events.note(now, "stored", &server, "a login of the user's own".to_owned());
+                if kept.is_ok() {
+                    let detail = "a login of the user's own".to_owned();
+                    self.events.note(now, "stored", &server, detail);
+                }
                 let _ = answer.send(kept);
                 return restart;
             }
@@ -189,6 +196,10 @@ impl Owner {
         let now = self.clock.now();
         self.ledger.note_ends(now, &self.events);
         self.publisher.wake(now, &self.events);
+        if self.publisher.mode() == Mode::Auths {
+            // A dead token must not stay where clients read it.
+            self.publish();
+        }
         // A stored login that told its end has met it, so the declared one serves again.
         self.gatherer.drop_ended(now) && self.take_stock()
     }

@@ -56,14 +56,21 @@ pub trait Herald {
 
 /// Runs agents until one ends by itself with success, or this process is asked to end.
 ///
+/// The socket is the caller's to remove, before the estate and with it the lock is dropped: from then
+/// on it may be a successor's.
+///
 /// `foreground` tells agents that an init system watches over the supervisor.
-pub fn supervise(mut estate: Estate, foreground: bool, herald: &mut impl Herald) -> io::Result<()> {
+pub fn supervise(
+    estate: &mut Estate,
+    foreground: bool,
+    herald: &mut impl Herald,
+) -> io::Result<()> {
     let signals = catch_signals()?;
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        let (mut child, control) = spawn(&estate, foreground)?;
-        let ending = attend(&mut child, &control, &signals, &mut estate, herald)?;
+        let (mut child, control) = spawn(estate, foreground)?;
+        let ending = attend(&mut child, &control, &signals, estate, herald)?;
         match ending {
             Ending::Asked => return Ok(()),
             Ending::Died(status) if status.success() => return Ok(()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::declaration::Identity;
+use crate::domain::exchange;
 use crate::domain::login::{Login, State};
 use crate::domain::problem::Problem;
 use crate::domain::reason::Reason;
@@ -141,7 +142,7 @@ fn shown_user(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Password { user, .. } => Some(user.clone()),
         Identity::Aws(identity) => match (&identity.keys, &identity.profile) {
-            (Some(keys), _) => Some(keys.shown_id()),
+            (Some(keys), _) => Some(exchange::shortened(&keys.access_key_id)),
             (None, Some(profile)) => Some(format!("profile {profile}")),
             (None, None) => None,
         },

@@ -81,16 +81,3 @@ pub struct AwsKeys {
     /// The session token of temporary keys.
     pub session_token: Option<Secret>,
 }
-
-impl AwsKeys {
-    /// The access key ID as it may be shown: enough to recognise, too little to use.
-    pub fn shown_id(&self) -> String {
-        let characters: Vec<char> = self.access_key_id.chars().collect();
-        match characters.as_slice() {
-            [start @ .., a, b, c, d] if start.len() >= 8 => {
-                start[..4].iter().chain(&['…', *a, *b, *c, *d]).collect()
-            }
-            _ => "…".to_owned(),
-        }
-    }
-}

@@ -103,11 +103,6 @@ impl Login {
         login
     }
 
-    /// Whether the registry should be asked about the credential in hand.
-    pub fn can_be_verified(&self) -> bool {
-        self.credential.is_some() && self.standing == Standing::Pending
-    }
-
     /// A new token is in hand. What the registry said of the last one still counts until it has said
     /// something of this one, unless it was no.
     pub fn exchanged(&mut self, credential: Credential, remark: Option<Reason>) {

@@ -1,7 +1,7 @@
 //! When to refresh and when to try again: functions of life, now, jitter and failures.
 //!
 //! A jitter is a number drawn evenly from `0.0..1.0`, so that every rule can be tested at both ends
-//! of it. `examples/fleet.rs` shows what these rules do to a fleet and to AWS.
+//! of it. `benches/fleet` shows what these rules do to a fleet and to AWS.
 
 use std::time::Duration;
 

@@ -156,11 +156,6 @@ impl Answer {
             _ => Ok(Some(line)),
         }
     }
-
-    /// The status code.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
 }
 
 /// Asks one question, again when the agent was just being replaced: every request of the API may be

@@ -9,8 +9,9 @@ mod pinned;
 mod resolver;
 mod trust;
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -30,6 +31,8 @@ pub struct Http {
     resolver: Arc<SystemResolver>,
     proxies: Matcher,
     limits: Limits,
+    /// The servers that answered over TLS, by name: what they were shown there is never said plainly.
+    tls: Mutex<HashSet<String>>,
 }
 
 /// How long is waited, and for how much.
@@ -71,12 +74,24 @@ impl Http {
             resolver: Arc::new(SystemResolver::default()),
             proxies: Matcher::from_env(),
             limits,
+            tls: Mutex::default(),
         }
     }
 
     /// How long is waited.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Whether `server` has ever answered over TLS.
+    pub(crate) fn has_spoken_tls(&self, server: &Server) -> bool {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).contains(server.name())
+    }
+
+    /// Notes that `server` has answered over TLS.
+    pub(crate) fn note_tls(&self, server: &Server) {
+        let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        tls.insert(server.name().to_owned());
     }
 
     /// A client for AWS: trusts what the system trusts, takes the proxies of the environment, follows

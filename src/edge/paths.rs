@@ -35,7 +35,7 @@ impl Paths {
         Self {
             uid,
             home,
-            socket: variable("REGISTRY_AGENT_SOCKET").map(PathBuf::from),
+            socket: own_socket(),
             xdg_runtime: absolute("XDG_RUNTIME_DIR"),
             xdg_state: absolute("XDG_STATE_HOME"),
             xdg_config: absolute("XDG_CONFIG_HOME"),
@@ -48,7 +48,7 @@ impl Paths {
         Self {
             uid: user.uid,
             home: user.home.clone(),
-            socket: variable("REGISTRY_AGENT_SOCKET").map(PathBuf::from),
+            socket: own_socket(),
             xdg_runtime: None,
             xdg_state: None,
             xdg_config: None,
@@ -121,6 +121,12 @@ impl Paths {
         }
         variables
     }
+}
+
+/// The socket that `$REGISTRY_AGENT_SOCKET` names, from the working directory where it is relative.
+fn own_socket() -> Option<PathBuf> {
+    let path = PathBuf::from(variable("REGISTRY_AGENT_SOCKET")?);
+    Some(std::path::absolute(&path).unwrap_or(path))
 }
 
 /// A variable of the environment; set to nothing counts as unset.

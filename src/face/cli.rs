@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::output::{self, Failed};
-use super::{checkup, process, push, start, status, stop, wait};
+use super::{check, events, export, process, start, status, stop, sync, wait};
 
 /// Logs in to every declared container registry and keeps the logins alive.
 #[derive(Debug, Parser)]
@@ -78,7 +78,7 @@ enum Command {
     /// Print plain logins, for clients that cannot run a helper
     Export {
         /// What to print
-        format: output::ExportFormat,
+        format: export::ExportFormat,
         /// Names or servers; all without any
         names: Vec<String>,
     },
@@ -126,22 +126,14 @@ pub fn run() -> ExitCode {
         Command::Start => start::start(),
         Command::Run => start::run(),
         Command::Stop => stop::stop(),
-        Command::Sync { json } => push::sync(json),
+        Command::Sync { json } => sync::sync(json),
         Command::Status { json, watch } => status::status(json, watch),
         Command::Wait { names, timeout } => wait::wait(&names, timeout),
         Command::Refresh { names, json } => wait::refresh(&names, json),
-        Command::Check { what, json } => checkup::check(what.as_deref(), json),
-        Command::Events { follow, json } => output::events(follow, json),
-        Command::Export { format, names } => output::export(format, &names),
-        Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "registry-agent",
-                &mut io::stdout(),
-            );
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Check { what, json } => check::check(what.as_deref(), json),
+        Command::Events { follow, json } => events::events(follow, json),
+        Command::Export { format, names } => export::export(format, &names),
+        Command::Completions { shell } => output::completions(shell, &mut Cli::command()),
         Command::Supervise { fds, report } => process::supervise(fds, report),
         Command::Agent { fds, control, foreground } => process::agent(fds, control, foreground),
     };

@@ -1,12 +1,14 @@
 //! What people and docker type.
 
-pub mod checkup;
+pub mod check;
 pub mod cli;
+pub mod events;
+pub mod export;
 pub mod helper;
 pub mod output;
 pub mod process;
-pub mod push;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod sync;
 pub mod wait;

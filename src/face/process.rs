@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::task::LocalSet;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use super::cli::Fds;
 use super::start::{Starter, inherit};
@@ -15,7 +18,7 @@ use crate::agent::{self, Ending, Setup, gather::Gatherer};
 use crate::edge::clock::Clock;
 use crate::edge::paths::Paths;
 use crate::edge::sources::{CODESPACES_DIR, FileSources};
-use crate::edge::{config, lock, memory, sys};
+use crate::edge::{config, lock, memory, stored, sys};
 use crate::wire::memory::Memory;
 
 /// The supervisor, in a session of its own.
@@ -28,12 +31,13 @@ pub fn supervise(fds: Fds, report: Option<RawFd>) -> anyhow::Result<ExitCode> {
     let config = config::load(&paths.config_files())?;
     log(&config.log_level);
     let report = report.map(sys::take_inherited).transpose()?.map(Into::into);
-    let estate = inherit(fds)?;
+    let mut estate = inherit(fds)?;
     let socket = estate.listener.local_addr()?.as_pathname().map(ToOwned::to_owned);
-    supervisor::supervise(estate, false, &mut Starter(report))?;
+    let done = supervisor::supervise(&mut estate, false, &mut Starter(report));
     if let Some(socket) = socket {
         lock::remove_if_there(&socket)?;
     }
+    done?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,6 +54,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
+    stored::sweep(&paths.state_dir());
     gatherer.open_stored(&paths.state_dir());
     // Before any thread exists, for the libraries that look there.
     sys::set_environment(gatherer.process_environment());
@@ -90,14 +95,12 @@ fn read(memory: &impl AsFd) -> io::Result<Memory> {
     Ok(serde_json::from_slice(&content).unwrap_or_default())
 }
 
-fn log(level: &str) {
-    let level = std::env::var("REGISTRY_AGENT_LOG").unwrap_or_else(|_| level.to_owned());
+/// Logs to standard error, at `level` unless `REGISTRY_AGENT_LOG` says another one.
+pub(super) fn log(level: &str) {
+    let asked = std::env::var("REGISTRY_AGENT_LOG").ok();
+    let level = asked.as_deref().unwrap_or(level).parse().unwrap_or(LevelFilter::INFO);
     // What the libraries have to say about their connections may hold what nobody should read.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("off,registry_agent={level}"))
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,registry_agent=info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(io::stderr)
-        .init();
+    let ours = Targets::new().with_target("registry_agent", level);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }

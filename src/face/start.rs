@@ -70,7 +70,8 @@ pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
 
 /// `registry-agent run`
 pub fn run() -> anyhow::Result<ExitCode> {
-    let (paths, _config) = settle()?;
+    let (paths, config) = settle()?;
+    super::process::log(&config.log_level);
     let left_by_last = state_kept_by_systemd()?;
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
@@ -82,8 +83,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut herald = Systemd { notify, kept: 0 };
     become_plain(&paths)?;
-    let estate = Estate { lock, listener, memory };
-    let done = supervisor::supervise(estate, true, &mut herald);
+    let mut estate = Estate { lock, listener, memory };
+    let done = supervisor::supervise(&mut estate, true, &mut herald);
     lock::remove_if_there(&path)?;
     done?;
     Ok(ExitCode::SUCCESS)

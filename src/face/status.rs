@@ -2,15 +2,19 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::output::{self, FOREVER, ask_status, colours, stdout};
+use crate::domain::discovery::AMBIENT_NAME;
 use crate::edge::client::{Client, ClientError};
-use crate::edge::clock::Clock;
+use crate::edge::clock::{self, Clock};
 use crate::edge::paths::Paths;
-use crate::wire::api::{RegistryDocument, StatusDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
+/// The pause before an agent that went away is asked again.
+const RECONNECT: Duration = Duration::from_millis(200);
 /// No agent answers.
 const NO_AGENT: u8 = 4;
 /// Something is not as it should be.
@@ -20,47 +24,75 @@ const NOT_WELL: u8 = 3;
 pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     loop {
-        // The feed is opened first, so that no change after the status is missed.
-        let mut feed = match Client::connect_to_any(&paths, FOREVER) {
-            Ok(client) if watch => Some(client.send("GET", "/v1/events?follow=true", b"")?),
-            _ => None,
-        };
-        let status = match ask_status(&paths) {
-            Err(error @ (ClientError::NoAgent | ClientError::Broken(_))) => {
-                output::complain(&format!("{error}; start it with: registry-agent start"));
-                return Ok(ExitCode::from(NO_AGENT));
+        let status = match follow(&paths, json, watch) {
+            // The agent is being replaced, or another one is about to start.
+            Ok(None) => {
+                clock::pause(RECONNECT);
+                continue;
             }
-            other => other?,
+            Ok(Some(status)) => status,
+            Err(error) => match error.downcast_ref() {
+                Some(ClientError::NoAgent | ClientError::Broken(_)) => {
+                    output::complain(&format!("{error}; start it with: registry-agent start"));
+                    return Ok(ExitCode::from(NO_AGENT));
+                }
+                _ => return Err(error),
+            },
         };
+        return Ok(ExitCode::from(verdict(&status)));
+    }
+}
+
+/// Prints the status, and with `watch` again at each change until the agent goes away: then there is
+/// no last word.
+fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<StatusDocument>> {
+    // The feed is opened before the status is read, so that no change in between is missed.
+    let mut feed = if watch {
+        let client = Client::connect_to_any(paths, FOREVER)?;
+        Some(client.send("GET", "/v1/events?follow=true", b"")?)
+    } else {
+        None
+    };
+    loop {
+        let status = ask_status(paths)?;
         if json {
             writeln!(stdout(), "{}", serde_json::to_string_pretty(&status)?)?;
         } else {
             print(&status)?;
         }
-        let Some(feed) = &mut feed else { return Ok(ExitCode::from(verdict(&status))) };
-        // The first lines are the past.
-        let mut line = feed.line()?;
-        while line.as_ref().is_some_and(|line| !output::is_news(line, &status)) {
-            line = feed.line()?;
-        }
-        if line.is_none() {
-            return Ok(ExitCode::from(NO_AGENT));
+        let Some(feed) = &mut feed else { return Ok(Some(status)) };
+        loop {
+            match feed.line() {
+                Ok(Some(line)) if output::is_news(&line, &status) => break,
+                // The first lines are the past.
+                Ok(Some(_)) => {}
+                Ok(None) | Err(ClientError::Broken(_)) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
         writeln!(stdout())?;
     }
 }
 
-/// The exit status that goes with a status document.
+/// The exit status that goes with a status document. The login that `GITHUB_TOKEN` makes by itself does
+/// not count: nobody asked for it.
 pub fn verdict(status: &StatusDocument) -> u8 {
-    let logins_well = status
+    let well = status
         .registries
         .iter()
+        .filter(|registry| registry.name.as_deref() != Some(AMBIENT_NAME))
         .all(|registry| matches!(registry.state.as_str(), "ready" | "unverified"));
-    let complete = !status
-        .problems
-        .iter()
-        .any(|problem| matches!(problem.code.as_str(), "variable-missing" | "server-empty"));
-    if logins_well && complete { 0 } else { NOT_WELL }
+    let complete = !status.problems.iter().any(|problem| keeps_a_login_away(problem, status));
+    if well && complete { 0 } else { NOT_WELL }
+}
+
+/// Whether a problem is why a declared set is no login.
+pub fn keeps_a_login_away(problem: &ProblemEntry, status: &StatusDocument) -> bool {
+    let is_file = problem.name.contains('/');
+    let is_login =
+        status.registries.iter().any(|r| r.name.as_deref() == Some(problem.name.as_str()));
+    // The other declaration of the same server serves.
+    !is_file && !is_login && problem.code != "server-declared-twice"
 }
 
 fn print(status: &StatusDocument) -> anyhow::Result<()> {

@@ -9,8 +9,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::output::{ask_status, complain, is_called, is_news};
 use super::status::{label, verdict};
 use crate::edge::client::{self, Client, ClientError};
+use crate::edge::clock;
 use crate::edge::paths::Paths;
 use crate::wire::api::{RegistryDocument, StatusDocument};
+
+/// The pause before an agent that is not there is looked for again.
+const RECONNECT: Duration = Duration::from_millis(100);
 
 /// `registry-agent wait`
 pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
@@ -19,30 +23,48 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
     let mut told = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        // The feed is opened before the status is read, so that no change in between is missed.
-        let mut feed = Client::connect_to_any(&paths, left.max(Duration::from_millis(1)))?.send(
-            "GET",
-            "/v1/events?follow=true",
-            b"",
-        )?;
-        let status = ask_status(&paths)?;
-        tell(&status, names, &mut told);
-        let missing = missing(&status, names);
-        if missing.is_empty() && settled(&status, names) {
-            return Ok(ExitCode::from(verdict(&only(status, names))));
-        }
-        if left.is_zero() {
-            complain(&unsettled(&status, names, &missing));
-            return Ok(ExitCode::FAILURE);
-        }
-        loop {
-            match feed.line() {
-                Ok(Some(line)) if is_news(&line, &status) => break,
-                Ok(Some(_)) => {}
-                // The agent was replaced and its successor is asked, or time is up.
-                Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => break,
-                Err(error) => return Err(error.into()),
+        match look(&paths, names, left, &mut told) {
+            Ok(Some(code)) => return Ok(code),
+            Ok(None) => {}
+            // Whatever starts the agent may come a moment later, and one that is replaced is back soon.
+            Err(ClientError::NoAgent | ClientError::Broken(_)) if !left.is_zero() => {
+                clock::pause(RECONNECT.min(left));
             }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Looks how things are, and when they are not settled waits until something changes.
+fn look(
+    paths: &Paths,
+    names: &[String],
+    left: Duration,
+    told: &mut Vec<(String, String)>,
+) -> Result<Option<ExitCode>, ClientError> {
+    // The feed is opened before the status is read, so that no change in between is missed.
+    let mut feed = Client::connect_to_any(paths, left.max(Duration::from_millis(1)))?.send(
+        "GET",
+        "/v1/events?follow=true",
+        b"",
+    )?;
+    let status = ask_status(paths)?;
+    tell(&status, names, told);
+    let missing = missing(&status, names);
+    if missing.is_empty() && settled(&status, names) {
+        return Ok(Some(ExitCode::from(u8::from(verdict(&only(status, names)) != 0))));
+    }
+    if left.is_zero() {
+        complain(&unsettled(&status, names, &missing));
+        return Ok(Some(ExitCode::FAILURE));
+    }
+    loop {
+        match feed.line() {
+            Ok(Some(line)) if is_news(&line, &status) => return Ok(None),
+            Ok(Some(_)) => {}
+            // The agent was replaced and its successor is asked, or time is up.
+            Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => return Ok(None),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -96,7 +118,7 @@ fn unsettled(status: &StatusDocument, names: &[String], missing: &[&str]) -> Str
         meant(status, names).filter(|r| r.state == "pending").map(label).collect();
     let mut parts = Vec::new();
     if !missing.is_empty() {
-        parts.push(format!("not declared: {}", missing.join(", ")));
+        parts.push(format!("not declared, or not completely: {}", missing.join(", ")));
     }
     if !pending.is_empty() {
         parts.push(format!("still pending: {}", pending.join(", ")));

@@ -28,7 +28,7 @@ pub struct StatusDocument {
 /// A place variables come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceDocument {
-    /// `codespaces`, `pushed`, `configured`, `environment`, `stored` or `ambient`.
+    /// `stored`, `codespaces`, `pushed`, `configured` or `environment`.
     pub kind: String,
     /// A path, or the command that brought it.
     pub name: String,

@@ -219,9 +219,9 @@ fn in_mount_namespace(script: &str, args: &[&Path]) -> String {
 }
 
 /// What [`DockerConfig::publish`] says when it is called in a process of its own; see
-/// [`publish_for_another_test`].
+/// [`inner_publish`].
 const PUBLISH: &str = "publish() { REGISTRY_AGENT_TEST_HOME=\"$1\" \"$exe\" --exact \
-                       docker_config_file::publish_for_another_test --nocapture --ignored \
+                       docker_config_file::inner_publish --nocapture --ignored \
                        2>&1 | grep '^said '; }\n";
 
 fn published_in_namespace(home: &Home, script: &str) -> String {
@@ -233,7 +233,7 @@ fn published_in_namespace(home: &Home, script: &str) -> String {
 #[test]
 #[ignore = "the part of other tests that runs in a namespace"]
 #[expect(clippy::print_stdout, reason = "its parent reads it")]
-fn publish_for_another_test() {
+fn inner_publish() {
     let home = PathBuf::from(std::env::var_os("REGISTRY_AGENT_TEST_HOME").unwrap());
     let to_mounts = home.join("to-mounts").exists();
     let file = home.join(".docker/config.json");

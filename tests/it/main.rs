@@ -1,5 +1,7 @@
 //! The product's tests on real parts. One crate, so that it links once; one module per subject.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod aws;
 mod clients;
 mod devcontainer;
@@ -7,9 +9,17 @@ mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;
 mod docker_config_race;
+mod docker_config_reading;
 mod ecr_agent;
+mod helper_protocol;
+mod logins;
+mod registry_hostile;
+mod registry_hosts;
+mod registry_reach;
 mod registry_real;
+mod registry_rights;
 mod registry_rules;
 mod server_names;
 mod sources;
 mod support;
+mod survival;

@@ -86,6 +86,10 @@ pub async fn post_login(
     })?;
     let (server, _) = Server::parse(&login.server_url)
         .map_err(|fault| Refusal::malformed(&format!("the server is not understood: {fault}")))?;
+    if !server.answers_to(&login.server_url) || login.username.is_empty() {
+        // Docker Hub's own client also stores tokens of other uses, under keys of their own.
+        return Err(Refusal::malformed("this is no login of a registry"));
+    }
     let handed_out = shared.now().by_server(&login.server_url).is_some_and(|entry| {
         entry.login.credential.as_ref().is_some_and(|credential| {
             credential.user == login.username && credential.secret == login.secret.0

@@ -10,14 +10,23 @@ use crate::domain::reason::reach::ReachFault;
 
 /// Why a request was not answered. The host, and the proxy's name, are for the caller to add.
 pub(super) fn of(error: &reqwest::Error) -> ReachFault {
+    let connecting = error.is_connect();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut deepest = String::new();
+    let mut by_kind = None;
     while let Some(current) = cause {
-        if let Some(fault) = known(current, error.is_connect()) {
+        if let Some(fault) = known(current) {
             return fault;
+        }
+        // What an I/O error wraps says more than its kind does, where it says anything known.
+        if let Some(error) = current.downcast_ref::<io::Error>() {
+            by_kind = io_fault(error.kind(), connecting).or(by_kind);
         }
         deepest = current.to_string();
         cause = inside(current);
+    }
+    if let Some(fault) = by_kind {
+        return fault;
     }
     if error.is_timeout() {
         return ReachFault::TimedOut;
@@ -34,7 +43,7 @@ fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stat
     }
 }
 
-fn known(error: &(dyn Error + 'static), connecting: bool) -> Option<ReachFault> {
+fn known(error: &(dyn Error + 'static)) -> Option<ReachFault> {
     if let Some(fault) = error.downcast_ref::<ResolveFault>() {
         return Some(match fault {
             ResolveFault::NoSuchHost => ReachFault::NoSuchHost,
@@ -53,9 +62,6 @@ fn known(error: &(dyn Error + 'static), connecting: bool) -> Option<ReachFault> 
             None
         };
     }
-    if let Some(error) = error.downcast_ref::<io::Error>().filter(|it| it.get_ref().is_none()) {
-        return io_fault(error, connecting);
-    }
     // hyper-util keeps the type of its tunnel's errors to itself.
     match error.to_string().as_str() {
         "tunnel error: proxy authorization required" => {
@@ -69,16 +75,16 @@ fn known(error: &(dyn Error + 'static), connecting: bool) -> Option<ReachFault> 
     }
 }
 
-fn io_fault(error: &io::Error, connecting: bool) -> Option<ReachFault> {
+fn io_fault(kind: io::ErrorKind, connecting: bool) -> Option<ReachFault> {
     use io::ErrorKind as Kind;
-    match error.kind() {
+    match kind {
         Kind::ConnectionRefused => Some(ReachFault::Refused),
         Kind::TimedOut => Some(ReachFault::TimedOut),
         Kind::HostUnreachable
         | Kind::NetworkUnreachable
         | Kind::NetworkDown
         | Kind::AddrNotAvailable
-        | Kind::PermissionDenied => Some(ReachFault::NoRoute { error: error.kind().to_string() }),
+        | Kind::PermissionDenied => Some(ReachFault::NoRoute { error: kind.to_string() }),
         Kind::ConnectionReset | Kind::UnexpectedEof | Kind::BrokenPipe if connecting => {
             Some(ReachFault::HandshakeEnded)
         }

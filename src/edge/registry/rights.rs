@@ -1,6 +1,5 @@
 //! What a credential may do with one image, found out without writing anything.
 
-use reqwest::Method;
 use reqwest::header::HeaderValue;
 
 use super::session::{Session, bearer};
@@ -14,6 +13,7 @@ use crate::domain::reason::right::Action;
 use crate::domain::rights::{
     Right, Rights, by_grant, by_manifest, granted, never_pushes, not_granted, push_untold,
 };
+use crate::domain::secret::Secret;
 use crate::domain::verdict::{Outcome, Verdict, Way};
 use crate::edge::http::Http;
 
@@ -48,44 +48,66 @@ async fn ask(http: &Http, question: &Question<'_>, image: &Image) -> Rights {
             Rights { pull, push: push.unwrap_or_else(|| push_untold(image)) }
         }
         Way::Bearer { realm, service } => {
-            let scope = |actions| format!("repository:{}:{actions}", image.repository);
-            let token = |scope: String| {
-                let (session, realm, service) = (&session, &realm, service.as_deref());
-                async move { session.token(realm, service, Some(&scope)).await }
+            let token = async |actions: Option<&str>| {
+                let scope = actions.map(|it| format!("repository:{}:{it}", image.repository));
+                session.token(&realm, service.as_deref(), scope.as_deref()).await
             };
-            let (token, push) = match push {
-                Some(push) => (token(scope("pull")).await, Some(push)),
-                None => match token(scope("pull,push")).await {
+            // Without a scope first: a refusal is one of the login then, and is not provoked again.
+            if let Err(verdict) = token(None).await {
+                return of_verdict(verdict);
+            }
+            let (grant, push) = match push {
+                Some(push) => (token(Some("pull")).await, Some(push)),
+                None => match token(Some("pull,push")).await {
                     // Some refuse the whole when they refuse a part.
                     Err(verdict) if verdict.outcome == Outcome::Rejected => {
                         let push = Right::No(not_granted(image, Action::Push));
-                        (token(scope("pull")).await, Some(push))
+                        (token(Some("pull")).await, Some(push))
                     }
                     token => (token, None),
                 },
             };
-            let token = match token {
-                Ok(token) => token,
-                Err(verdict) => return of_verdict(verdict),
-            };
-            let grant = granted(image, &token);
-            let pull = match (&grant, bearer(&token)) {
-                (Some(grant), _) => by_grant(image, grant, Action::Pull),
-                (None, Some(bearer)) => manifest(&session, image, &bearer).await,
-                (None, None) => return of_verdict(session.no_token("an unusable token")),
-            };
-            let push = push.unwrap_or_else(|| match &grant {
-                Some(grant) => by_grant(image, grant, Action::Push),
-                None => push_untold(image),
-            });
-            Rights { pull, push }
+            match grant {
+                Ok(token) => by_token(&session, image, &token, push).await,
+                Err(verdict) if verdict.outcome == Outcome::Rejected => Rights {
+                    pull: Right::No(not_granted(image, Action::Pull)),
+                    push: push.unwrap_or_else(|| Right::No(not_granted(image, Action::Push))),
+                },
+                Err(verdict) => of_verdict(verdict),
+            }
         }
     }
 }
 
+/// What a token says it grants, or where it says nothing, what the registry does with it.
+async fn by_token(
+    session: &Session<'_>,
+    image: &Image,
+    token: &Secret,
+    push: Option<Right>,
+) -> Rights {
+    if let Some(grant) = granted(image, token) {
+        let push = push.unwrap_or_else(|| by_grant(image, &grant, Action::Push));
+        return Rights { pull: by_grant(image, &grant, Action::Pull), push };
+    }
+    let Some(bearer) = bearer(token) else {
+        return of_verdict(session.no_token("an unusable token"));
+    };
+    let pull = manifest(session, image, &bearer).await;
+    Rights { pull, push: push.unwrap_or_else(|| push_untold(image)) }
+}
+
+/// Every form of a manifest: a registry has none of an image for who does not take its form.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
 async fn manifest(session: &Session<'_>, image: &Image, authorization: &HeaderValue) -> Right {
     let path = format!("/v2/{}/manifests/{}", image.repository, image.reference);
-    match session.ask(Method::HEAD, &path, Some(authorization)).await {
+    match session.head(&path, &MANIFESTS, authorization).await {
         Ok(reply) => by_manifest(image, &session.read(Step::Image, &reply, &[])),
         Err(fault) => {
             let host = image.server.authority().to_owned();

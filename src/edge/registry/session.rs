@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use reqwest::{Method, Url};
+use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -57,7 +57,9 @@ impl<'a> Session<'a> {
         })?;
         let mut session = Self { client, server, credential, base, basic };
         let mut reply = session.get("/v2/", None).await;
-        let may_be_plain = server.scheme() == Scheme::Unstated && server.is_loopback();
+        let may_be_plain = server.scheme() == Scheme::Unstated
+            && server.is_loopback()
+            && !http.has_spoken_tls(server);
         if may_be_plain && reply.as_ref().is_err_and(speaks_no_tls) {
             // Nothing secret was said yet. From here on the transport is settled.
             if let Some(base) = self::base(server, true) {
@@ -66,6 +68,9 @@ impl<'a> Session<'a> {
             }
         }
         let reply = reply.map_err(|fault| unreached(host(), fault))?;
+        if session.base.scheme() == "https" {
+            http.note_tls(server);
+        }
         let answer = session.read(Step::Ping, &reply, &[]);
         if let Some(verdict) = session.led_away(&answer, &reply) {
             return Err(verdict);
@@ -157,30 +162,46 @@ impl<'a> Session<'a> {
         Err(after_token(self.server, self.credential, &answer))
     }
 
-    /// Asks the registry itself, following it within its own origin only.
-    pub(super) async fn get(
+    async fn get(
         &self,
         path: &str,
         authorization: Option<&HeaderValue>,
     ) -> Result<Reply, ReachFault> {
-        self.ask(Method::GET, path, authorization).await
+        self.ask(path, |url| {
+            let request = self.client.request().get(url);
+            match authorization {
+                Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+                None => request,
+            }
+        })
+        .await
     }
 
-    pub(super) async fn ask(
+    /// Asks for what is at `path` in one of the media types `accept`, but not for its content.
+    pub(super) async fn head(
         &self,
-        method: Method,
         path: &str,
-        authorization: Option<&HeaderValue>,
+        accept: &[&str],
+        authorization: &HeaderValue,
+    ) -> Result<Reply, ReachFault> {
+        self.ask(path, |url| {
+            let request = self.client.request().head(url).header(ACCEPT, accept.join(", "));
+            request.header(AUTHORIZATION, authorization.clone())
+        })
+        .await
+    }
+
+    /// Asks the registry itself, following it within its own origin only.
+    async fn ask(
+        &self,
+        path: &str,
+        request: impl Fn(Url) -> RequestBuilder,
     ) -> Result<Reply, ReachFault> {
         let mut url = self.base.clone();
         url.set_path(path);
         let mut followed = 0;
         loop {
-            let mut request = self.client.request().request(method.clone(), url.clone());
-            if let Some(authorization) = authorization {
-                request = request.header(AUTHORIZATION, authorization.clone());
-            }
-            let reply = self.client.send(request).await?;
+            let reply = self.client.send(request(url.clone())).await?;
             match redirect(&url, &reply) {
                 Some(target) if target.origin() == self.base.origin() && followed < REDIRECTS => {
                     url = target;

@@ -100,13 +100,9 @@ fn try_read(path: &Path, links: Links, limit: u64, must_be_free: bool) -> io::Re
         return Ok(Reading::Busy);
     }
     let bytes = read_at_most(&mut file, limit)?;
-    let unsure = match has_writer {
-        Some(_) => None,
-        None => {
-            let state = file.metadata()?;
-            Some((state.ino(), state.size(), state.mtime(), state.mtime_nsec()))
-        }
-    };
+    let state = file.metadata()?;
+    let stamp = (state.ino(), state.size(), state.mtime(), state.mtime_nsec());
+    let unsure = has_writer.is_none().then_some(stamp);
     Ok(match bytes {
         Some(bytes) => Reading::Whole { bytes, unsure },
         None => Reading::Failed(SourceReason::TooLarge { path: shown(), limit }),

@@ -76,7 +76,7 @@ impl Probe {
     pub(super) fn run(&self) -> Outcome {
         let home = tempfile::tempdir().unwrap();
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "aws::probe::runs_one_exchange", "--ignored", "--nocapture"])
+            .args(["--exact", "aws::probe::inner_exchange", "--ignored", "--nocapture"])
             .env_clear()
             .env("HOME", home.path())
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -118,7 +118,7 @@ impl Probe {
 #[tokio::test]
 #[ignore = "a part of other tests, which run it in a process of its own"]
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
-async fn runs_one_exchange() {
+async fn inner_exchange() {
     let Ok(probe) = std::env::var(VARIABLE) else { return };
     let probe: Probe = serde_json::from_str(&probe).unwrap();
     let (server, _) = Server::parse(&probe.server).unwrap();

@@ -2,5 +2,7 @@
 
 mod discovery;
 mod files;
+mod followed;
 mod formats;
+mod places;
 mod watching;

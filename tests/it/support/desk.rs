@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest that any command may take.
@@ -40,12 +42,94 @@ impl Desk {
         }
     }
 
+    /// The same, in place of what was declared under this name.
+    pub(crate) fn declare_anew(&mut self, name: &str, server: &str, login: (&str, &str)) {
+        self.declared.retain(|(variable, _)| !variable.starts_with(&format!("{name}_CONTAINER_")));
+        self.declare(name, server, login);
+    }
+
+    /// Sets one variable, for the agent and nobody else.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.unset(variable);
+        self.declared.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Takes one variable back.
+    pub(crate) fn unset(&mut self, variable: &str) {
+        self.declared.retain(|(name, _)| name != variable);
+    }
+
     /// Starts the agent with what was declared, and waits until every login is ready.
     pub(crate) fn start_agent(&self) {
-        let mut start = self.command(env!("CARGO_BIN_EXE_registry-agent"));
-        start.arg("start").envs(self.declared.iter().map(|(name, value)| (name, value)));
-        succeed(&mut start);
-        succeed(self.command(env!("CARGO_BIN_EXE_registry-agent")).arg("wait"));
+        self.start();
+        succeed(&mut self.agent(&["wait"]));
+    }
+
+    /// Starts the agent with what was declared, whatever comes of the logins.
+    pub(crate) fn start(&self) {
+        succeed(&mut self.with_declared(self.agent(&["start"])));
+    }
+
+    /// A command of the agent's, in an environment that declares nothing.
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_registry-agent"));
+        command.args(arguments);
+        command
+    }
+
+    /// The same command, in an environment with everything that was declared.
+    pub(crate) fn with_declared(&self, mut command: Command) -> Command {
+        command.envs(self.declared.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Pushes what was declared, and gives what was said of it.
+    pub(crate) fn sync(&self) -> String {
+        let sync = self.with_declared(self.agent(&["sync"])).output().unwrap();
+        assert!(sync.status.success(), "{}", said(&sync));
+        String::from_utf8(sync.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The exit status of a command of the agent's.
+    pub(crate) fn exit_of(&self, arguments: &[&str]) -> i32 {
+        self.agent(arguments).output().unwrap().status.code().unwrap()
+    }
+
+    /// What `status --json` prints.
+    pub(crate) fn status(&self) -> Value {
+        let output = self.agent(&["status", "--json"]).output().unwrap();
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+    }
+
+    /// What the status says of one login, once none is pending.
+    pub(crate) fn login(&self, name: &str) -> Value {
+        self.exit_of(&["wait"]);
+        let status = self.status();
+        let named = |entry: &&Value| entry["name"] == name || entry["server"] == name;
+        let found = status["registries"].as_array().unwrap().iter().find(named);
+        found.unwrap_or_else(|| panic!("{name} is not in {status:#}")).clone()
+    }
+
+    /// The problems of one name: each with its sentence and its fix.
+    pub(crate) fn problems(&self, name: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let status = self.status();
+        let problems = status["problems"].as_array().unwrap().iter();
+        problems
+            .filter(|problem| problem["name"] == name)
+            .map(|problem| (text(&problem["problem"]), text(&problem["hint"])))
+            .collect()
+    }
+
+    /// Asks our helper, in an environment that declares nothing.
+    pub(crate) fn helper(&self, verb: &str, input: &str) -> Output {
+        feed(self.command(env!("CARGO_BIN_EXE_docker-credential-registry-agent")).arg(verb), input)
+    }
+
+    /// The user and the secret that our helper gives for a server.
+    pub(crate) fn credential(&self, server: &str) -> Option<(String, String)> {
+        credential(&self.helper("get", server))
     }
 
     /// A command in this home. It knows of no registry but what the docker configuration says.
@@ -107,6 +191,22 @@ pub(crate) fn said(output: &Output) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )
+}
+
+/// Runs a command to its end with this on its standard input.
+pub(crate) fn feed(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that does not read its input may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The user and the secret that a helper gave, if it gave any.
+pub(crate) fn credential(output: &Output) -> Option<(String, String)> {
+    let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+    Some((text("Username")?, text("Secret")?))
 }
 
 fn recording_helper(record: &Path) -> String {

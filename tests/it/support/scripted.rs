@@ -3,7 +3,9 @@
 //! It plays what real registries cannot: other people's registries, faults and attacks.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -30,24 +32,45 @@ pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
     bytes: Arc<Mutex<Vec<u8>>>,
+    sent: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// The answer to a request: bytes that are sent before the connection is closed.
-pub(crate) type Script = dyn Fn(&Heard) -> Vec<u8> + Send + Sync;
+/// The answer to a request; the connection is closed after it.
+pub(crate) enum Play {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// These bytes, and then zeros without end.
+    Endless(Vec<u8>),
+    /// These bytes, and then one zero now and then.
+    Drip(Vec<u8>),
+}
+
+impl From<Vec<u8>> for Play {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+type Script = dyn Fn(&Heard) -> Play + Send + Sync;
 
 impl Scripted {
     /// Listens on `address` and answers by `script`, over TLS where there is an acceptor.
-    pub(crate) async fn start(
+    pub(crate) async fn start<P: Into<Play>>(
         address: &str,
         tls: Option<TlsAcceptor>,
-        script: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static,
+        script: impl Fn(&Heard) -> P + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, bytes) = (Arc::default(), Arc::default());
-        let host =
-            Host { script: Arc::new(script), heard: Arc::clone(&heard), bytes: Arc::clone(&bytes) };
+        let (heard, bytes, sent) = (Arc::default(), Arc::default(), Arc::default());
+        let script = move |heard: &Heard| script(heard).into();
+        let host = Host {
+            script: Arc::new(script),
+            heard: Arc::clone(&heard),
+            bytes: Arc::clone(&bytes),
+            sent: Arc::clone(&sent),
+        };
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -63,7 +86,7 @@ impl Scripted {
                 });
             }
         });
-        Self { address, heard, bytes, task }
+        Self { address, heard, bytes, sent, task }
     }
 
     /// What was asked so far.
@@ -74,6 +97,11 @@ impl Scripted {
     /// The lines of what was asked so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.heard().into_iter().map(|heard| heard.line).collect()
+    }
+
+    /// How many of endless zeros the other side took.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Every byte that came, behind TLS where there is any.
@@ -88,8 +116,14 @@ impl Drop for Scripted {
     }
 }
 
+/// As good as endless: a gigabyte.
+const ENDLESS: usize = 1 << 30;
+
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
 #[derive(Clone)]
 struct Host {
+    sent: Arc<AtomicUsize>,
     script: Arc<Script>,
     heard: Arc<Mutex<Vec<Heard>>>,
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -108,22 +142,44 @@ impl Host {
             come.extend_from_slice(&buffer[..length]);
             self.bytes.lock().unwrap().extend_from_slice(&buffer[..length]);
             match parse(scheme, &come) {
-                Some(heard) => break heard,
-                None if length == 0 => return None,
-                None => {}
+                Ok(Some(heard)) => break heard,
+                Ok(None) if length == 0 => return None,
+                Ok(None) => {}
+                // What is no HTTP, TLS for example, is answered as servers do.
+                Err(_) => {
+                    stream.write_all(&reply(400, &[], "")).await.ok()?;
+                    return stream.shutdown().await.ok();
+                }
             }
         };
         self.heard.lock().unwrap().push(heard.clone());
-        stream.write_all(&(self.script)(&heard)).await.ok()?;
+        match (self.script)(&heard) {
+            Play::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+            Play::Endless(start) => {
+                stream.write_all(&start).await.ok()?;
+                for _ in 0..ENDLESS / ZEROS.len() {
+                    stream.write_all(&ZEROS).await.ok()?;
+                    self.sent.fetch_add(ZEROS.len(), Ordering::Relaxed);
+                }
+            }
+            Play::Drip(start) => {
+                stream.write_all(&start).await.ok()?;
+                loop {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    stream.write_all(&ZEROS[..1]).await.ok()?;
+                    stream.flush().await.ok()?;
+                }
+            }
+        }
         stream.shutdown().await.ok()
     }
 }
 
 /// A whole request, or nothing yet.
-fn parse(scheme: &str, come: &[u8]) -> Option<Heard> {
+fn parse(scheme: &str, come: &[u8]) -> Result<Option<Heard>, httparse::Error> {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut slots);
-    let httparse::Status::Complete(length) = request.parse(come).ok()? else { return None };
+    let httparse::Status::Complete(length) = request.parse(come)? else { return Ok(None) };
     let headers: Vec<(String, String)> = request
         .headers
         .iter()
@@ -133,12 +189,13 @@ fn parse(scheme: &str, come: &[u8]) -> Option<Heard> {
     let wanted = heard.header("content-length").map_or(0, |it| it.parse().unwrap());
     let body = &come[length..];
     if body.len() < wanted {
-        return None;
+        return Ok(None);
     }
     heard.body = String::from_utf8_lossy(body).into_owned();
     let host = heard.header("host").unwrap_or_default();
-    heard.line = format!("{} {scheme}://{host}{}", request.method?, request.path?);
-    Some(heard)
+    let (method, path) = (request.method.unwrap(), request.path.unwrap());
+    heard.line = format!("{method} {scheme}://{host}{path}");
+    Ok(Some(heard))
 }
 
 /// A response with a body.

@@ -1,0 +1,25 @@
+//! No text makes a server's name panic; a canonical name is its own; and what travels over TLS only is
+//! never handed to who asks with `http://`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use registry_agent::domain::server::{Scheme, Server};
+
+fuzz_target!(|texts: (&str, &str)| {
+    let (declared, asked) = texts;
+    let Ok((server, _)) = Server::parse(declared) else { return };
+    let name = server.name();
+    let again = match server.scheme() {
+        Scheme::Http => format!("http://{name}"),
+        Scheme::Https | Scheme::Unstated => name.to_owned(),
+    };
+    let (again, dropped) = Server::parse(&again).expect("a canonical name is a name");
+    assert_eq!(again.name(), name);
+    assert_eq!(again.kind(), server.kind());
+    assert_eq!(dropped, None);
+    assert!(server.keys().iter().all(|key| server.answers_to(key)));
+    if server.answers_to(asked) && asked.trim().to_ascii_lowercase().starts_with("http://") {
+        let plain = server.scheme() == Scheme::Http;
+        assert!(plain || (server.scheme() == Scheme::Unstated && server.is_loopback()));
+    }
+});

@@ -1,0 +1,135 @@
+//! What a docker configuration says of a registry, and what keeps clients from asking the helper.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use registry_agent::domain::docker_config::{credentials_store, holds_login, plain_auth};
+use registry_agent::domain::reason::PublishReason;
+use registry_agent::domain::server::Server;
+use registry_agent::edge::clients::{Surroundings, obstacles};
+
+fn server(name: &str) -> Server {
+    Server::parse(name).unwrap().0
+}
+
+/// The user and the secret that an `auths` of these members holds for a registry.
+fn login(members: &str, name: &str) -> Option<(String, String)> {
+    let found = plain_auth(&format!("{{\"auths\": {{{members}}}}}"), &server(name))?;
+    Some((found.user, found.secret.reveal().to_owned()))
+}
+
+#[test]
+fn a_plain_login_is_found_in_every_form_that_clients_write() {
+    let cases = [
+        (r#""ghcr.io": {"auth": "dTpwOnc="}"#, "ghcr.io", Some(("u", "p:w"))),
+        (r#""ghcr.io": {"auth": "dTpwOnc"}"#, "ghcr.io", Some(("u", "p:w"))),
+        (r#""ghcr.io": {"auth": "dTpwAAA="}"#, "ghcr.io", Some(("u", "p"))),
+        (r#""ghcr.io": {"username": "u", "password": "p"}"#, "ghcr.io", Some(("u", "p"))),
+        (r#""ghcr.io": {"auth": "dTo=", "identitytoken": "t"}"#, "ghcr.io", Some(("<token>", "t"))),
+        (r#""https:\/\/GHCR.io\/v1\/": {"auth": "dTpw"}"#, "ghcr.io", Some(("u", "p"))),
+        (r#""docker.io": {"auth": "dTpw"}"#, "docker.io", Some(("u", "p"))),
+        (r#""https://index.docker.io/v1/": {"auth": "dTpw"}"#, "docker.io", Some(("u", "p"))),
+        (r#""ghcr.io": {}"#, "ghcr.io", None),
+        (r#""ghcr.io": {"auth": ""}"#, "ghcr.io", None),
+        (r#""ghcr.io": {"auth": "dTo="}"#, "ghcr.io", None),
+        (r#""ghcr.io": {"auth": "!"}"#, "ghcr.io", None),
+        (r#""ghcr.io": "dTpw""#, "ghcr.io", None),
+        (r#""ghcr.io/team": {"auth": "dTpw"}"#, "ghcr.io", None),
+        (r#""xghcr.io": {"auth": "dTpw"}"#, "ghcr.io", None),
+        (r#""https://index.docker.io/v1/access-token": {"auth": "dTpw"}"#, "docker.io", None),
+    ];
+    for (members, name, expected) in cases {
+        let expected = expected.map(|(user, secret)| (user.to_owned(), secret.to_owned()));
+        assert_eq!(login(members, name), expected, "{members}");
+    }
+}
+
+#[test]
+fn the_exact_key_goes_before_others_and_a_marker_before_none() {
+    let both = r#""https://ghcr.io": {"auth": "dTpw"}, "ghcr.io": {"auth": "dTpx"}"#;
+    assert_eq!(login(both, "ghcr.io").unwrap().1, "q");
+    let marker = r#""https://ghcr.io": {"auth": "dTpw"}, "ghcr.io": {}"#;
+    assert_eq!(login(marker, "ghcr.io").unwrap().1, "p");
+}
+
+#[test]
+fn what_is_no_configuration_says_nothing() {
+    for text in ["", "[]", "{\"auths\": []}", "{\"auths\": {\"ghcr.io\": {\"auth\": \"dTpw\"}}"] {
+        assert_eq!(plain_auth(text, &server("ghcr.io")), None, "{text}");
+        assert!(!holds_login(text, &server("ghcr.io")));
+        assert_eq!(credentials_store(text), None);
+    }
+}
+
+#[test]
+fn another_helper_is_an_answer_of_its_own_and_ours_is_not() {
+    let text = r#"{"credHelpers": {"ghcr.io": "registry-agent", "docker.io": "pass"}}"#;
+    assert!(!holds_login(text, &server("ghcr.io")));
+    assert!(holds_login(text, &server("docker.io")));
+}
+
+/// Asks for what is in the way of two registries in a home of its own.
+fn found(home: &Path, variables: &[(&str, &str)], names: &[&str]) -> Vec<PublishReason> {
+    let variable = |name: &str| {
+        let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+        Some(value.replace('~', home.to_str().unwrap()))
+    };
+    let around = Surroundings {
+        variable: &variable,
+        home,
+        uid: 4_000_000,
+        docker_config: &home.join(".docker/config.json"),
+    };
+    let servers: Vec<_> = names.iter().map(|name| server(name)).collect();
+    obstacles(&around, &servers)
+}
+
+#[test]
+fn each_thing_in_the_way_of_clients_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for directory in ["bin", ".docker", "run/containers", ".config/containers"] {
+        fs::create_dir_all(at(directory)).unwrap();
+    }
+    let login = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}, "quay.io": {"auth": "dTpw"}}}"#;
+    let missing = found(home.path(), &[("PATH", "~/bin")], &["ghcr.io"]);
+    assert_eq!(missing, [PublishReason::HelperMissing]);
+
+    let program = at("bin/docker-credential-registry-agent");
+    fs::write(&program, "").unwrap();
+    assert_eq!(missing, found(home.path(), &[("PATH", "~/bin")], &["ghcr.io"]), "no program yet");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(found(home.path(), &[("PATH", "/none:~/bin")], &["ghcr.io"]), []);
+
+    fs::write(at(".docker/config.json"), r#"{"credsStore": "dev-containers-1"}"#).unwrap();
+    fs::write(at("run/containers/auth.json"), login).unwrap();
+    fs::write(at(".config/containers/auth.json"), login).unwrap();
+    let variables =
+        [("PATH", "~/bin"), ("XDG_RUNTIME_DIR", "~/run"), ("DOCKER_AUTH_CONFIG", login)];
+    let reasons = found(home.path(), &variables, &["ghcr.io", "registry.example.com"]);
+    let path = |name: &str| at(name).display().to_string();
+    let key = "ghcr.io".to_owned();
+    assert_eq!(
+        reasons,
+        [
+            PublishReason::StoreMissing {
+                path: path(".docker/config.json"),
+                store: "dev-containers-1".to_owned()
+            },
+            PublishReason::ShadowedByEnvironment { key: key.clone() },
+            PublishReason::Shadowed { path: path("run/containers/auth.json"), key: key.clone() },
+            PublishReason::Shadowed { path: path(".config/containers/auth.json"), key },
+        ]
+    );
+}
+
+#[test]
+fn the_docker_configuration_shadows_itself_under_no_other_name() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join(".docker")).unwrap();
+    let login = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}}}"#;
+    fs::write(home.path().join(".docker/config.json"), login).unwrap();
+    let variables = [("REGISTRY_AUTH_FILE", "~/.docker/config.json")];
+    assert_eq!(found(home.path(), &variables, &["ghcr.io"]), [PublishReason::HelperMissing]);
+}

@@ -1,0 +1,152 @@
+//! The docker credential helper protocol, as transcripts against the built helper.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Desk, credential, feed, said, succeed};
+use crate::support::registry::{Auth, Registry};
+
+const LOGIN: (&str, &str) = ("puller", "p:ass");
+const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
+
+#[test]
+fn the_helper_answers_as_the_protocol_has_it() {
+    let table: Vec<Value> =
+        serde_json::from_str(include_str!("fixtures/helper_protocol.json")).unwrap();
+    let (registry, desk) = desk_with_a_login();
+    for row in table {
+        let fill = |text: &str| text.replace("{server}", &registry.server());
+        let text = |value: &Value| fill(value.as_str().unwrap());
+        let output = desk.helper(&text(&row["verb"]), &text(&row["stdin"]));
+        let told = format!("{row}: {}: {}", output.status, said(&output));
+        assert!(output.stderr.is_empty(), "{told}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        if let Some(answer) = row["answer"].as_array() {
+            let [server, user, secret] = [0, 1, 2].map(|index| text(&answer[index]));
+            let expected = json!({ "ServerURL": server, "Username": user, "Secret": secret });
+            assert_eq!(output.status.code(), Some(0), "{told}");
+            assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected, "{told}");
+            assert_eq!(stdout.find('\n'), Some(stdout.len() - 1), "one line: {told}");
+        } else {
+            assert_eq!(output.status.code().map(i64::from), row["exit"].as_i64(), "{told}");
+            assert_eq!(stdout, text(&row["stdout"]), "{told}");
+        }
+    }
+}
+
+#[test]
+fn list_and_version_do_not_read_their_input() {
+    let (registry, desk) = desk_with_a_login();
+    for verb in ["list", "version"] {
+        let mut child = Command::new(HELPER);
+        let environment = desk.command("true");
+        let set = environment.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut child = child
+            .arg(verb)
+            .env_clear()
+            .envs(set)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its input stays open until after it has ended.
+        let mut told = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+        assert!(child.wait().unwrap().success());
+        if verb == "list" {
+            let listed: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(listed[registry.server()], LOGIN.0, "{listed}");
+        }
+    }
+}
+
+#[test]
+fn many_at_once_all_get_the_login() {
+    let (registry, desk) = desk_with_a_login();
+    std::thread::scope(|scope| {
+        let askers: Vec<_> =
+            (0..40).map(|_| scope.spawn(|| desk.credential(&registry.server()))).collect();
+        for asker in askers {
+            assert_eq!(asker.join().unwrap(), login());
+        }
+    });
+}
+
+#[test]
+fn a_hanging_agent_is_as_good_as_none() {
+    let desk = Desk::new();
+    write_plain_entry(&desk);
+    let listener = UnixListener::bind(desk.path("agent.sock")).unwrap();
+    std::thread::scope(|scope| {
+        // Accepted and held, never answered.
+        let held =
+            scope.spawn(move || (0..3).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>());
+        let ask = |verb: &'static str, input: &'static str| {
+            let mut helper = desk.command("timeout");
+            helper.args(["12", HELPER, verb]);
+            scope.spawn(move || feed(&mut helper, input))
+        };
+        let (plain, unknown, list) =
+            (ask("get", "plain.test"), ask("get", "unreal.invalid"), ask("list", ""));
+        let plain = plain.join().unwrap();
+        assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
+        let unknown = unknown.join().unwrap();
+        assert_eq!(unknown.stdout, b"credentials not found in native keychain\n");
+        let list = list.join().unwrap();
+        assert_eq!((list.status.code(), list.stdout.as_slice()), (Some(0), b"{}\n".as_slice()));
+        drop(held.join().unwrap());
+    });
+    fs::remove_file(desk.path("agent.sock")).unwrap();
+}
+
+#[test]
+fn the_helper_starts_an_agent_with_its_environment_but_not_after_a_stop() {
+    let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
+    let mut desk = Desk::new();
+    desk.declare("ACME", &registry.server(), LOGIN);
+    assert_eq!(credential(&ask_with_declared(&desk, &registry.server())), login());
+    // It is there for those who know nothing, too.
+    assert_eq!(desk.credential(&registry.server()), login());
+    assert_eq!(desk.login("ACME")["state"], "ready");
+
+    succeed(&mut desk.agent(&["stop"]));
+    let refused = ask_with_declared(&desk, &registry.server());
+    assert_eq!(refused.stdout, b"credentials not found in native keychain\n");
+    assert_eq!(desk.exit_of(&["status"]), 4, "the helper started what was stopped");
+    desk.start_agent();
+    assert_eq!(desk.credential(&registry.server()), login());
+}
+
+fn desk_with_a_login() -> (Registry, Desk) {
+    let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
+    let mut desk = Desk::new();
+    desk.declare("ACME", &registry.server(), LOGIN);
+    desk.declare("HUB", "docker.io", ("hubber", "hub-pass"));
+    // Docker Hub itself is not asked: a proxy that is not there makes it unreachable, and so served.
+    desk.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    write_plain_entry(&desk);
+    desk.start();
+    desk.exit_of(&["wait"]);
+    (registry, desk)
+}
+
+fn write_plain_entry(desk: &Desk) {
+    fs::create_dir_all(desk.path(".docker")).unwrap();
+    // `plain-user:plain-pass`
+    let config = r#"{"auths": {"plain.test": {"auth": "cGxhaW4tdXNlcjpwbGFpbi1wYXNz"}}}"#;
+    fs::write(desk.path(".docker/config.json"), config).unwrap();
+}
+
+fn ask_with_declared(desk: &Desk, server: &str) -> Output {
+    let mut helper = desk.command(HELPER);
+    helper.arg("get");
+    feed(&mut desk.with_declared(helper), server)
+}
+
+fn login() -> Option<(String, String)> {
+    Some((LOGIN.0.to_owned(), LOGIN.1.to_owned()))
+}

@@ -1,0 +1,327 @@
+//! How a registry is reached: names, trust, proxies; and what is said when it is not.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use registry_agent::domain::credential::Credential;
+use registry_agent::domain::secret::Secret;
+use registry_agent::domain::server::Server;
+use registry_agent::domain::verdict::{Outcome, Verdict};
+use registry_agent::edge::http::Http;
+use registry_agent::edge::registry::{Question, verify};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use crate::support::authority::{Authority, Identity};
+use crate::support::isolated::{self, Etc};
+use crate::support::scripted::{Heard, Scripted, json, reply};
+
+/// A registry that takes any login.
+fn friendly(heard: &Heard) -> Vec<u8> {
+    match heard.header("authorization") {
+        Some(_) => json(200, &["Docker-Distribution-Api-Version: registry/2.0"], "{}"),
+        None => json(401, &["WWW-Authenticate: Basic realm=\"x\""], "{}"),
+    }
+}
+
+async fn login(http: &Http, name: &str, ca_file: Option<&Path>) -> Verdict {
+    let (server, _) = Server::parse(name).unwrap();
+    let credential = Credential::plain("user", Secret::new("password"));
+    verify(http, &Question { server: &server, credential: &credential, ca_file, realms: &[] }).await
+}
+
+fn code(verdict: &Verdict) -> &'static str {
+    let reached = verdict.outcome != Outcome::Unreachable;
+    if reached { "" } else { verdict.reason.as_ref().unwrap().code() }
+}
+
+const HOSTS: [(&str, &str); 3] =
+    [("r.test", "127.0.0.1"), ("other.test", "127.0.0.1"), ("v6.test", "::1")];
+
+#[test]
+fn a_private_authority_is_trusted_where_the_user_puts_it() {
+    let authority = Authority::new("A company's authority");
+    let acceptor = authority.sign(&["r.test"]).acceptor();
+    isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
+        let other = Scripted::start("127.0.0.1:0", Some(acceptor), friendly).await;
+        let with_port = format!("r.test:{}", other.address.port());
+        let http = Http::new();
+
+        // No authority at all is in this system: the built-in ones are, and this is none of them.
+        let verdict = login(&http, "r.test", None).await;
+        assert_eq!(code(&verdict), "unknown-authority");
+        let fix = verdict.reason.unwrap().fix();
+        assert!(fix.contains("/etc/docker/certs.d/r.test/ca.crt"), "{fix}");
+        assert!(fix.contains("_CA_FILE"), "{fix}");
+        let fix = login(&http, &with_port, None).await.reason.unwrap().fix();
+        assert!(fix.contains(&format!("/etc/docker/certs.d/{with_port}/ca.crt")), "{fix}");
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        assert_eq!(code(&login(&http, "r.test", Some(&file)).await), "ca-file");
+        std::fs::write(&file, "no certificate").unwrap();
+        assert_eq!(code(&login(&http, "r.test", Some(&file)).await), "ca-file");
+        std::fs::write(&file, authority.pem()).unwrap();
+        assert_eq!(login(&http, "r.test", Some(&file)).await, Verdict::ready());
+
+        // Each directory is for its own host and port alone.
+        isolated::write("docker/certs.d/r.test/ca.crt", &authority.pem());
+        assert_eq!(login(&http, "r.test", None).await, Verdict::ready());
+        assert_eq!(code(&login(&http, &with_port, None).await), "unknown-authority");
+        isolated::write(&format!("containers/certs.d/{with_port}/my.crt"), &authority.pem());
+        assert_eq!(login(&http, &with_port, None).await, Verdict::ready());
+    });
+}
+
+#[test]
+fn an_authority_that_the_system_learns_later_is_noticed() {
+    let authority = Authority::new("A company's authority");
+    let acceptor = authority.sign(&["r.test"]).acceptor();
+    let others = Authority::new("Somebody else");
+    let etc = Etc { hosts: &HOSTS, roots: &others.pem(), files: &[] };
+    isolated::run(&etc, async || {
+        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let http = Http::new();
+        assert_eq!(code(&login(&http, "r.test", None).await), "unknown-authority");
+        let both = authority.pem() + &others.pem();
+        isolated::write("ssl/certs/ca-certificates.crt", &both);
+        assert_eq!(login(&http, "r.test", None).await, Verdict::ready());
+    });
+}
+
+#[test]
+fn a_certificate_that_signs_itself_is_believed_where_the_user_put_it_down() {
+    let own = Identity::self_signed(&["r.test"]);
+    let acceptor = own.acceptor();
+    isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let http = Http::new();
+        assert_eq!(code(&login(&http, "r.test", None).await), "unknown-authority");
+        isolated::write("docker/certs.d/r.test/ca.crt", &own.certificate.pem());
+        assert_eq!(login(&http, "r.test", None).await, Verdict::ready());
+        isolated::write("docker/certs.d/other.test/ca.crt", &own.certificate.pem());
+        assert_eq!(code(&login(&http, "other.test", None).await), "certificate-name");
+    });
+}
+
+#[test]
+fn a_certificate_of_another_name_or_time_is_told_apart() {
+    let authority = Authority::new("The authority");
+    let right = authority.sign(&["r.test"]).acceptor();
+    let old = authority.sign_until(&["r.test"], 2001).acceptor();
+    isolated::run(&Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] }, async || {
+        let _right = Scripted::start("127.0.0.1:443", Some(right), friendly).await;
+        let old = Scripted::start("127.0.0.1:0", Some(old), friendly).await;
+        let http = Http::new();
+        assert_eq!(code(&login(&http, "other.test", None).await), "certificate-name");
+        let old = format!("r.test:{}", old.address.port());
+        assert_eq!(code(&login(&http, &old, None).await), "certificate-time");
+    });
+}
+
+#[test]
+fn a_loopback_registry_without_tls_is_spoken_to_plainly_unless_https_was_declared() {
+    isolated::run(&Etc::default(), async || {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let plain = Scripted::start(address, None, friendly).await;
+            let name = plain.address.to_string();
+            let http = Http::new();
+            assert_eq!(login(&http, &name, None).await, Verdict::ready(), "{name}");
+            assert_eq!(login(&http, &format!("http://{name}"), None).await, Verdict::ready());
+            assert_eq!(code(&login(&http, &format!("https://{name}"), None).await), "not-tls");
+        }
+        let _plain = Scripted::start("127.0.0.1:80", None, friendly).await;
+        assert_eq!(login(&Http::new(), "localhost", None).await, Verdict::ready());
+    });
+}
+
+#[test]
+fn a_loopback_registry_may_keep_its_token_server_on_another_port() {
+    isolated::run(&Etc::default(), async || {
+        for (address, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")] {
+            let take = |_: &Heard| json(200, &[], r#"{"token":"t"}"#);
+            let realm = Scripted::start(address, None, take).await;
+            let line = format!(
+                r#"WWW-Authenticate: Bearer realm="http://{host}:{}/token""#,
+                realm.address.port()
+            );
+            let registry = Scripted::start(address, None, move |heard: &Heard| {
+                match heard.header("authorization") {
+                    Some("Bearer t") => json(200, &[], "{}"),
+                    _ => json(401, &[&line], "{}"),
+                }
+            })
+            .await;
+            let name = format!("{host}:{}", registry.address.port());
+            assert_eq!(login(&Http::new(), &name, None).await, Verdict::ready(), "{name}");
+        }
+    });
+}
+
+/// A name server that knows `dns.test`, at 127.0.0.1, and says of all other names that there are none.
+async fn name_server(address: &str) -> tokio::task::JoinHandle<()> {
+    let socket = UdpSocket::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        loop {
+            let (length, from) = socket.recv_from(&mut question).await.unwrap();
+            let question = &question[..length];
+            // RFC 1035, section 4: header, name, type and class.
+            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let known = question[12..].starts_with(b"\x03dns\x04test\0");
+            let is_a = question[end - 3] == 1;
+            let mut answer = question[..2].to_vec();
+            answer.extend(if known { [0x81, 0x80] } else { [0x81, 0x83] });
+            answer.extend([0, 1, 0, u8::from(known && is_a), 0, 0, 0, 0]);
+            answer.extend(&question[12..end]);
+            if known && is_a {
+                answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x7f\0\0\x01");
+            }
+            socket.send_to(&answer, from).await.unwrap();
+        }
+    })
+}
+
+#[test]
+fn names_come_from_the_files_as_they_are_now() {
+    let authority = Authority::new("The authority");
+    let names = ["r.test", "dns.test", "new.test", "v6.test"];
+    let acceptor = authority.sign(&names).acceptor();
+    isolated::run(&Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] }, async || {
+        let _v4 = Scripted::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
+        let _v6 = Scripted::start("[::1]:443", Some(acceptor), friendly).await;
+        let http = Http::new();
+        assert_eq!(login(&http, "v6.test", None).await, Verdict::ready());
+        // resolv.conf names nobody, and nobody is on this machine.
+        assert_eq!(code(&login(&http, "dns.test", None).await), "no-name-server");
+        let server = name_server("127.0.0.1:53").await;
+        assert_eq!(login(&http, "dns.test", None).await, Verdict::ready());
+        assert_eq!(code(&login(&http, "missing.test", None).await), "no-such-host");
+        server.abort();
+
+        // Another network: the name server moves, a host is added.
+        let _server = name_server("127.0.0.53:53").await;
+        isolated::write("resolv.conf", "nameserver 127.0.0.53\n");
+        assert_eq!(login(&http, "dns.test", None).await, Verdict::ready());
+        assert_eq!(code(&login(&http, "new.test", None).await), "no-such-host");
+        isolated::write("hosts", "127.0.0.1 new.test\n");
+        assert_eq!(login(&http, "new.test", None).await, Verdict::ready());
+    });
+}
+
+#[test]
+fn a_closed_port_refuses() {
+    isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let http = Http::new();
+        for name in ["r.test", "r.test:5000", "127.0.0.1:5000", "[::1]:5000", "localhost"] {
+            let verdict = login(&http, name, None).await;
+            assert_eq!(code(&verdict), "connection-refused", "{name}: {verdict:?}");
+        }
+    });
+}
+
+/// A proxy that wants `user:p@ss`, and connects to 127.0.0.1 whatever the name.
+async fn proxy() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await?);
+                }
+                let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+                let answer = if !head.contains("proxy-authorization: basic dxnlcjpwqhnz\r\n") {
+                    "407 Who?"
+                } else if !head.starts_with("connect r.test:443 ") {
+                    "403 Not there"
+                } else {
+                    "200 OK"
+                };
+                client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).await?;
+                if answer == "200 OK" {
+                    let mut server = TcpStream::connect("127.0.0.1:443").await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_and_blamed() {
+    // The environment belongs to a process, so each is another process of this very test.
+    if let Ok(asked) = std::env::var("LOGIN_BY_PROXY") {
+        let (name, expected) = asked.split_once('=').unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let verdict = runtime.block_on(login(&Http::new(), name, None));
+        let shown = format!("{verdict:?}");
+        assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
+        assert_eq!(code(&verdict), expected, "{shown}");
+        return;
+    }
+    let authority = Authority::new("The authority");
+    let acceptor = authority.sign(&["r.test", "other.test"]).acceptor();
+    // Only other.test has an address here: r.test is for the proxy to know.
+    let etc = Etc { hosts: &HOSTS[1..2], roots: &authority.pem(), files: &[] };
+    isolated::run(&etc, async || {
+        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let plain = Scripted::start("127.0.0.1:0", None, friendly).await;
+        let proxy = proxy().await;
+        let right = format!("http://user:p%40ss@{proxy}");
+        for (proxy, name, expected) in [
+            (right.as_str(), "r.test".to_owned(), ""),
+            (&right, "other.test:443".to_owned(), "proxy-refused"),
+            (&format!("http://user:wrong@{proxy}"), "r.test".to_owned(), "proxy-login"),
+            (&format!("http://{proxy}"), "r.test".to_owned(), "proxy-login"),
+            ("http://127.0.0.1:1", "r.test".to_owned(), "proxy-unreachable"),
+            // What is on loopback, and what NO_PROXY names, goes without.
+            ("http://127.0.0.1:1", plain.address.to_string(), ""),
+            ("http://127.0.0.1:1", "quiet.other.test".to_owned(), "no-name-server"),
+        ] {
+            let output = tokio::task::spawn_blocking({
+                let (proxy, name) = (proxy.to_owned(), name.clone());
+                move || {
+                    Command::new(std::env::current_exe().unwrap())
+                        .args([
+                            "--exact",
+                            "registry_reach::a_proxy_of_the_environment_is_used_and_blamed",
+                        ])
+                        .env("LOGIN_BY_PROXY", format!("{name}={expected}"))
+                        .env("HTTPS_PROXY", proxy)
+                        .env("NO_PROXY", "quiet.other.test")
+                        .output()
+                        .unwrap()
+                }
+            })
+            .await
+            .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name} by {proxy}: {said}");
+        }
+    });
+}
+
+#[test]
+fn a_registry_that_says_come_back_later_says_when() {
+    isolated::run(&Etc::default(), async || {
+        let later = |_: &Heard| {
+            let headers = [
+                "Retry-After: Tue, 24 Nov 2026 04:01:30 GMT",
+                "Date: Tue, 24 Nov 2026 04:00:00 GMT",
+            ];
+            reply(429, &headers, "")
+        };
+        let registry = Scripted::start("127.0.0.1:0", None, later).await;
+        let verdict = login(&Http::new(), &registry.address.to_string(), None).await;
+        assert_eq!(verdict.outcome, Outcome::RateLimited);
+        assert_eq!(verdict.retry_after.unwrap().as_secs(), 90);
+    });
+}

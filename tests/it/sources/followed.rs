@@ -1,0 +1,96 @@
+//! Sources that are followed, as a test sees them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use registry_agent::domain::reason::Reason;
+use registry_agent::edge::sources::FileSources;
+use tokio::runtime::Runtime;
+
+pub(super) const USER: &str = "A_CONTAINER_REGISTRY_USER";
+pub(super) const PASSWORD: &str = "A_CONTAINER_REGISTRY_PASSWORD";
+/// The five files of the platform.
+pub(super) const FILES: [&str; 5] = [
+    "user-secrets-envs.json",
+    ".env-secrets",
+    ".user-secrets.json",
+    ".env",
+    "environment-variables.json",
+];
+
+/// Longer than anything takes.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(super) struct Followed {
+    runtime: Runtime,
+    pub(super) sources: FileSources,
+}
+
+impl Followed {
+    pub(super) fn new(codespaces: &Path, configured: &[PathBuf]) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { runtime, sources: FileSources::new(codespaces, configured) }
+    }
+
+    /// The value of a variable, in the highest file that has it.
+    pub(super) fn get(&mut self, variable: &str) -> Option<String> {
+        let (sources, _) = self.sources.read();
+        let value = sources.iter().find_map(|source| source.variables.get(variable))?;
+        Some(value.reveal().to_owned())
+    }
+
+    pub(super) fn codes(&mut self) -> BTreeMap<String, &'static str> {
+        let (_, problems) = self.sources.read();
+        let code = |reason: &Reason| reason.code();
+        problems.iter().map(|problem| (problem.name.clone(), code(&problem.reason))).collect()
+    }
+
+    /// Waits for the next change.
+    pub(super) fn change(&mut self) {
+        let changed = self.sources.changed();
+        self.runtime
+            .block_on(async { tokio::time::timeout(LIMIT, changed).await })
+            .expect("a change is reported");
+    }
+
+    /// Follows changes until the variable has the value; until then it must have one of `before`.
+    pub(super) fn until(&mut self, variable: &str, value: Option<&str>, before: &[Option<&str>]) {
+        let begin = Instant::now();
+        loop {
+            let now = self.get(variable);
+            if now.as_deref() == value {
+                return;
+            }
+            assert!(
+                before.contains(&now.as_deref()),
+                "{variable} is {now:?} on the way to {value:?}"
+            );
+            assert!(begin.elapsed() < LIMIT, "{variable} stays {now:?} and never is {value:?}");
+            self.change();
+        }
+    }
+}
+
+/// Whether a change is reported within a moment.
+pub(super) fn changes_within_a_moment(followed: &mut Followed) -> bool {
+    let changed = followed.sources.changed();
+    followed
+        .runtime
+        .block_on(async { tokio::time::timeout(Duration::from_millis(200), changed).await.is_ok() })
+}
+
+/// Runs one test of this program alone, under a command that gives it another world.
+pub(super) fn inside(test: &str, command: &[&str]) {
+    let this = std::env::current_exe().expect("a program");
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .arg(this)
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .expect("the command runs");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

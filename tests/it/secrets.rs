@@ -1,0 +1,141 @@
+//! Secrets that are easy to recognise, and a search for them wherever they could have been left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::json;
+
+use crate::support::aws::StandIn;
+use crate::support::desk::{Desk, feed, said};
+use crate::support::processes::{self, kill_9, only_pair};
+use crate::support::registry::{Auth, Registry};
+
+const PASSWORD: &str = "canary-of-the-password";
+const STORED: &str = "canary-of-the-stored-login";
+const SECRET_KEY: &str = "canary/of/the/secret/key/canary/of/the/sec";
+const SESSION: &str = "canary-of-the-session-token";
+const WRONG: &str = "canary-of-a-wrong-password";
+const MALFORMED: &str = "canary-of-a-malformed-request";
+const AMBIENT: &str = "canary-of-the-process-environment";
+const CANARIES: &[&str] = &[PASSWORD, STORED, SECRET_KEY, SESSION, WRONG, MALFORMED, AMBIENT];
+const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+
+#[test]
+fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
+    let users = [("puller", PASSWORD), ("own", STORED)];
+    let (registry, other) = (
+        Registry::start(&Auth::Htpasswd(&users), None),
+        Registry::start(&Auth::Htpasswd(&users), None),
+    );
+    let aws = StandIn::start();
+    aws.add_key("ASIACANARY0000000001", SECRET_KEY, Some(SESSION));
+    let mut desk = Desk::new();
+    desk.declare("ACME", &registry.server(), ("puller", PASSWORD));
+    desk.declare("WRONG", &other.server(), ("puller", WRONG));
+    desk.declare("CLOUD", ECR, ("ASIACANARY0000000001", SECRET_KEY));
+    desk.set("CLOUD_CONTAINER_REGISTRY_SESSION_TOKEN", SESSION);
+    desk.set("AWS_SECRET_ACCESS_KEY", AMBIENT);
+    desk.set("REGISTRY_AGENT_LOG", "trace");
+    // Amazon itself is not asked.
+    desk.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    for (variable, value) in aws.variables() {
+        desk.set(&variable, &value);
+    }
+    desk.start();
+    desk.sync();
+    desk.exit_of(&["wait"]);
+    let (user, token) = desk.credential(ECR).expect("a token of the stand-in");
+    assert_eq!(user, "AWS");
+    let stored = json!({ "ServerURL": registry.server(), "Username": "own", "Secret": STORED });
+    assert!(desk.helper("store", &stored.to_string()).status.success());
+    let malformed = [
+        desk.helper("store", &format!("{{\"ServerURL\": \"x.test\", \"Secret\": {MALFORMED}")),
+        ask(&desk, "PUT", "/v1/environment", &format!("{{\"A\": [\"{MALFORMED}\"]}}")),
+        ask(&desk, "POST", "/v1/logins", &format!("{{\"Username\": {MALFORMED}}}")),
+    ];
+    let pair = only_pair(&desk.path("agent.sock.lock"));
+    kill_9(&pair.agent);
+    assert_eq!(desk.credential(ECR), Some(("AWS".to_owned(), token.clone())));
+
+    let mut said_by = malformed.map(|output| said(&output)).to_vec();
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["events"],
+        &["events", "--json"],
+        &["check"],
+        &["check", "WRONG"],
+        &["check", "CLOUD"],
+        &["refresh"],
+    ] {
+        said_by.push(said(&desk.agent(arguments).output().unwrap()));
+    }
+    for target in ["/metrics", "/v1/status", "/v1/registries/ACME", "/v1/events"] {
+        said_by.push(said(&ask(&desk, "GET", target, "")));
+    }
+    said_by.push(said(&desk.helper("list", "")));
+    said_by.push(String::from_utf8(desk.helper("get", &other.server()).stderr).unwrap());
+
+    let pair = only_pair(&desk.path("agent.sock.lock"));
+    for pid in [pair.supervisor.pid, pair.agent.pid] {
+        for file in ["cmdline", "environ"] {
+            let content = fs::read(format!("/proc/{pid}/{file}")).unwrap();
+            said_by.push(format!("{file}: {}", String::from_utf8_lossy(&content)));
+        }
+        assert!(processes::zombies_of(pid).is_empty());
+    }
+    for text in said_by {
+        for canary in CANARIES.iter().copied().chain([token.as_str()]) {
+            assert!(!text.contains(canary), "{canary} in {text}");
+        }
+    }
+
+    let kept = desk.path(".local/state/registry-agent/logins.json");
+    assert!(fs::read_to_string(&kept).unwrap().contains(STORED), "the search finds nothing at all");
+    let mut searched = 0;
+    for file in files(&desk.path("")) {
+        let Ok(content) = fs::read(&file) else { continue };
+        searched += 1;
+        for canary in CANARIES.iter().copied().chain([token.as_str()]) {
+            let expected = file == kept && canary == STORED;
+            let found = content.windows(canary.len()).any(|bytes| bytes == canary.as_bytes());
+            assert!(found == expected, "{canary} in {}", file.display());
+        }
+    }
+    assert!(searched >= 3, "the log, the docker configuration and the stored logins are files");
+    let log = fs::read_to_string(desk.path(".local/state/registry-agent/agent.log")).unwrap();
+    assert!(!log.is_empty(), "the log that was searched says nothing");
+}
+
+/// Every regular file below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => found.extend(files(&entry.path())),
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// One request to the agent, as its user makes it with curl.
+fn ask(desk: &Desk, method: &str, target: &str, body: &str) -> Output {
+    let mut curl = desk.command("curl");
+    curl.args([
+        "--silent",
+        "--include",
+        "--max-time",
+        "20",
+        "--request",
+        method,
+        "--data-binary",
+        "@-",
+    ])
+    .args(["--unix-socket", "agent.sock", &format!("http://agent{target}")]);
+    let output = feed(&mut curl, body);
+    assert!(output.status.success(), "{}", said(&output));
+    output
+}

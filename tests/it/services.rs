@@ -1,0 +1,226 @@
+//! `registry-agent run` under init systems: systemd's protocol, and Debian's supervisord and s6.
+
+use std::fs;
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+use nix::unistd::Pid;
+
+use crate::support::desk::Desk;
+use crate::support::processes::{self, Pair, kill_9, only_pair};
+
+/// Nothing listens there: the login is unreachable at once, and served.
+const SERVER: &str = "127.0.0.1:1";
+const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
+
+#[test]
+fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_it() {
+    let mut desk = Desk::new();
+    let systemd = UnixDatagram::bind(desk.path("notify")).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut service =
+        desk.agent(&["run"]).env("NOTIFY_SOCKET", desk.path("notify")).spawn().unwrap();
+    let mut store = Store::default();
+    store.listen_until(&systemd, |store| store.ready == 1);
+
+    desk.declare("PUSHED", SERVER, ("user", "pushed"));
+    desk.sync();
+    // The state with the push in it is the last one that comes.
+    store.listen_until(&systemd, |store| store.holds("pushed"));
+    assert_eq!(store.kept.len(), 1, "old states are taken out: {:?}", store.kept);
+
+    let pair = only_pair(&desk.path("agent.sock.lock"));
+    kill_9(&pair.supervisor);
+    service.wait().unwrap();
+    wait_until("the orphan is still there", || {
+        processes::holders(&desk.path("agent.sock.lock")).is_empty()
+    });
+
+    let (name, memory) = store.kept.pop().unwrap();
+    let mut service = desk.command("sh");
+    service
+        .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" run", AGENT])
+        .env("LISTEN_FDNAMES", name)
+        .env("NOTIFY_SOCKET", desk.path("notify"))
+        .fd_mappings(vec![FdMapping { parent_fd: memory, child_fd: 3 }])
+        .unwrap();
+    let mut service = service.spawn().unwrap();
+    store.listen_until(&systemd, |store| store.ready == 2);
+    assert_eq!(desk.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
+
+    let pair = only_pair(&desk.path("agent.sock.lock"));
+    kill(Pid::from_raw(pair.supervisor.pid), Signal::SIGTERM).unwrap();
+    assert!(service.wait().unwrap().success(), "a stop is no failure");
+}
+
+#[test]
+fn a_second_run_ends_and_leaves_the_first_alone() {
+    let desk = Desk::new();
+    desk.start();
+    assert_eq!(desk.exit_of(&["run"]), 1);
+    assert_eq!(desk.exit_of(&["status"]), 0);
+}
+
+#[test]
+fn supervisord_brings_back_what_was_killed() {
+    let mut desk = Desk::new();
+    desk.declare("KEPT", SERVER, ("user", "kept"));
+    let home = desk.path("");
+    let config = format!(
+        "[supervisord]\nnodaemon=true\nlogfile={home}/supervisord.log\npidfile={home}/supervisord.pid\n\
+         [program:registry-agent]\ncommand={AGENT} run\nautorestart=true\nstartsecs=0\n\
+         redirect_stderr=true\nstdout_logfile={home}/run.log\n",
+        home = home.display()
+    );
+    fs::write(desk.path("supervisord.conf"), config).unwrap();
+    let mut supervisord = Command::new("/usr/bin/supervisord");
+    supervisord.args(["--configuration", "supervisord.conf"]);
+    let mut service = Service::start(&desk, supervisord);
+    comes_back(&desk);
+    service.end();
+}
+
+#[test]
+fn s6_brings_back_what_was_killed() {
+    let mut desk = Desk::new();
+    desk.declare("KEPT", SERVER, ("user", "kept"));
+    fs::create_dir(desk.path("service")).unwrap();
+    let run = desk.path("service/run");
+    fs::write(&run, format!("#!/bin/sh\nexec '{AGENT}' run 2> ../run.log\n")).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut s6 = Command::new("s6-supervise");
+    s6.arg("service");
+    let mut service = Service::start(&desk, s6);
+    comes_back(&desk);
+    // SIGTERM brings the service down and then ends s6-supervise.
+    service.end();
+}
+
+/// Kills the agent, then the process that the init system started, then both.
+fn comes_back(desk: &Desk) {
+    let lock = desk.path("agent.sock.lock");
+    let kept = Some(("user".to_owned(), "kept".to_owned()));
+    wait_until("it does not start", || desk.credential(SERVER) == kept);
+    for (main, agent) in [(false, true), (true, false), (true, true)] {
+        let Pair { supervisor: first_main, agent: first_agent } = only_pair(&lock);
+        assert_eq!(first_main.role, "run");
+        if main {
+            kill_9(&first_main);
+        }
+        if agent {
+            kill_9(&first_agent);
+        }
+        wait_until("it does not come back", || {
+            let found = processes::holders(&lock);
+            !found.contains(&first_agent) && desk.credential(SERVER) == kept
+        });
+        let now = only_pair(&lock);
+        assert_eq!(now.supervisor.pid != first_main.pid, main);
+        assert_eq!(now.supervisor.role, "run");
+    }
+}
+
+/// An init system that runs the agent at a desk.
+struct Service(Child);
+
+impl Service {
+    fn start(desk: &Desk, mut init: Command) -> Self {
+        let place = desk.with_declared(desk.command("true"));
+        let set = place.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        init.env_clear().envs(set).current_dir(desk.path("")).stdin(Stdio::null());
+        Self(init.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn end(&mut self) {
+        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.end();
+        }
+    }
+}
+
+/// What systemd would keep for the service.
+#[derive(Default)]
+struct Store {
+    ready: usize,
+    kept: Vec<(String, OwnedFd)>,
+}
+
+impl Store {
+    fn listen_until(&mut self, socket: &UnixDatagram, done: impl Fn(&Self) -> bool) {
+        while !done(self) || self.kept.len() > 1 {
+            self.listen(socket);
+        }
+    }
+
+    fn listen(&mut self, socket: &UnixDatagram) {
+        let mut text = [0; 4096];
+        let mut space = nix::cmsg_space!([RawFd; 4]);
+        let (length, mut fds) = {
+            let mut buffer = [IoSliceMut::new(&mut text)];
+            let received = recvmsg::<SockaddrStorage>(
+                socket.as_raw_fd(),
+                &mut buffer,
+                Some(&mut space),
+                MsgFlags::MSG_CMSG_CLOEXEC,
+            )
+            .expect("a message of the service");
+            let mut fds = Vec::new();
+            for message in received.cmsgs().unwrap() {
+                if let ControlMessageOwned::ScmRights(received) = message {
+                    fds.extend(received.into_iter().map(owned));
+                }
+            }
+            (received.bytes, fds)
+        };
+        let text = String::from_utf8(text[..length].to_vec()).unwrap();
+        let value = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        self.ready += usize::from(value("READY").is_some());
+        if value("FDSTOREREMOVE").is_some() {
+            let name = value("FDNAME").unwrap();
+            self.kept.retain(|(kept, _)| *kept != name);
+        } else if value("FDSTORE").is_some() {
+            self.kept.push((value("FDNAME").unwrap(), fds.pop().unwrap()));
+        }
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        self.kept.last().is_some_and(|(_, memory)| {
+            let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+            String::from_utf8_lossy(&fs::read(path).unwrap()).contains(text)
+        })
+    }
+}
+
+/// An owner for a descriptor that came as a bare number.
+fn owned(fd: RawFd) -> OwnedFd {
+    let link = format!("/proc/self/fd/{fd}");
+    let file = fs::OpenOptions::new().read(true).write(true).open(link).unwrap();
+    nix::unistd::close(fd).unwrap();
+    file.into()
+}
+
+fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -18,6 +18,9 @@ use crate::domain::secret::Secret;
 use crate::domain::server::Server;
 use crate::wire::revealed::Revealed;
 
+/// How the names of temporary files begin: of this file, and of the memory of what was published.
+pub(super) const TEMPORARY: [&str; 2] = [".logins-", ".published-"];
+
 /// A login that the user made.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredLogin {
@@ -91,8 +94,7 @@ impl StoredLogins {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let text = Zeroizing::new(serde_json::to_vec(&self.logins)?);
-        // A temporary file is 0600 from the start.
-        let mut file = NamedTempFile::with_prefix_in(".logins-", dir)?;
+        let mut file = temporary(TEMPORARY[0], dir)?;
         file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
@@ -118,11 +120,28 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     Ok(Some(text))
 }
 
-/// Removes temporary files that a killed agent left in `state_dir`. Call with the lock held.
+/// A temporary file in `dir`, 0600 from the start, locked until it has its name or is dropped.
+pub(super) fn temporary(prefix: &str, dir: &Path) -> io::Result<NamedTempFile> {
+    let file = NamedTempFile::with_prefix_in(prefix, dir)?;
+    file.as_file().lock()?;
+    Ok(file)
+}
+
+/// Removes temporary files that a killed agent left in `state_dir`. Those of a living one, in another
+/// container with the same home, are locked and stay.
 pub fn sweep(state_dir: &Path) {
     let Ok(entries) = fs::read_dir(state_dir) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".logins-") {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !TEMPORARY.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(entry.path());
+        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
             // What cannot be removed is found again next time.
             let _ = fs::remove_file(entry.path());
         }
@@ -132,4 +151,23 @@ pub fn sweep(state_dir: &Path) {
 /// A stored login as a client sent it.
 pub fn login(username: String, secret: Secret, codespace: Option<String>) -> StoredLogin {
     StoredLogin { username, secret: Revealed(secret), codespace }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_agent_left_is_swept_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".logins-dead"), "").unwrap();
+        fs::write(dir.path().join(".published-dead"), "").unwrap();
+        fs::write(dir.path().join("agent.log"), "").unwrap();
+        let living = temporary(TEMPORARY[1], dir.path()).unwrap();
+        sweep(dir.path());
+        let mut left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        assert_eq!(left, [living.path().to_owned(), dir.path().join("agent.log")]);
+    }
 }

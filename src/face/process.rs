@@ -18,7 +18,7 @@ use crate::agent::{self, Ending, Setup, gather::Gatherer};
 use crate::edge::clock::Clock;
 use crate::edge::paths::Paths;
 use crate::edge::sources::{CODESPACES_DIR, FileSources};
-use crate::edge::{config, lock, memory, sys};
+use crate::edge::{config, lock, memory, stored, sys};
 use crate::wire::memory::Memory;
 
 /// The supervisor, in a session of its own.
@@ -54,6 +54,7 @@ pub fn agent(fds: Fds, control: RawFd, foreground: bool) -> anyhow::Result<ExitC
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
     let mut gatherer = Gatherer::new(files, &mut memory, config.github_token);
+    stored::sweep(&paths.state_dir());
     gatherer.open_stored(&paths.state_dir());
     // Before any thread exists, for the libraries that look there.
     sys::set_environment(gatherer.process_environment());

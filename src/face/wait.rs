@@ -52,7 +52,7 @@ fn look(
     tell(&status, names, told);
     let missing = missing(&status, names);
     if missing.is_empty() && settled(&status, names) {
-        return Ok(Some(ExitCode::from(verdict(&only(status, names)))));
+        return Ok(Some(ExitCode::from(u8::from(verdict(&only(status, names)) != 0))));
     }
     if left.is_zero() {
         complain(&unsettled(&status, names, &missing));

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::desk::{Desk, said, succeed};
-use crate::support::engine::{BUSYBOX, DEBIAN, Engine, devcontainer_cli, docker, push, target};
+use crate::support::engine::{
+    BUSYBOX, DEBIAN, Engine, FOLDER, devcontainer_cli, docker, push, target,
+};
 use crate::support::registry::{Auth, Registry};
 
 const LOGIN: (&str, &str) = ("puller", "p:ass w$rd 'with' \"ümlaut\"");
@@ -136,7 +138,7 @@ const CLIENTS: &[Client] = &[
         version: |bench| bench.devcontainer(&["--version"]),
         read: |bench| {
             let config = format!("{{\"image\": {:?}}}", bench.image("127.0.0.1"));
-            let folder = bench.workspace("image", &config);
+            let folder = bench.workspace(&format!("image/{FOLDER}"), &config);
             vec![bench.devcontainer(&["up", "--buildkit", "never", "--workspace-folder", &folder])]
         },
     },
@@ -150,7 +152,7 @@ const CLIENTS: &[Client] = &[
             let config = format!(
                 "{{\"image\": {DEBIAN:?}, \"features\": {{\"{registry}/private/hello:1\": {{}}}}}}"
             );
-            let folder = bench.workspace("feature", &config);
+            let folder = bench.workspace(&format!("feature/{FOLDER}"), &config);
             vec![
                 bench.devcontainer(&[
                     "features",

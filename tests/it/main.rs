@@ -22,3 +22,4 @@ mod registry_rules;
 mod server_names;
 mod sources;
 mod support;
+mod survival;

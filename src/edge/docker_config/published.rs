@@ -8,9 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use crate::domain::docker_config::Ours;
+use crate::edge::stored;
 
 /// What is ours in one configuration file.
 #[derive(Debug)]
@@ -59,8 +58,7 @@ impl Published {
         all.retain(|_, ours| *ours != Ours::default());
         let directory = self.memory.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        // A temporary file is 0600 from the start.
-        let mut file = NamedTempFile::with_prefix_in(".published-", directory)?;
+        let mut file = stored::temporary(stored::TEMPORARY[1], directory)?;
         file.write_all(&serde_json::to_vec(&all)?)?;
         file.as_file().sync_all()?;
         file.persist(&self.memory)?;

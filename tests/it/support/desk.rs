@@ -42,6 +42,12 @@ impl Desk {
         }
     }
 
+    /// The same, in place of what was declared under this name.
+    pub(crate) fn declare_anew(&mut self, name: &str, server: &str, login: (&str, &str)) {
+        self.declared.retain(|(variable, _)| !variable.starts_with(&format!("{name}_CONTAINER_")));
+        self.declare(name, server, login);
+    }
+
     /// Sets one variable, for the agent and nobody else.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.unset(variable);

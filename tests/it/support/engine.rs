@@ -11,6 +11,9 @@ pub(crate) const DEBIAN: &str = "registry-agent-test/debian:12";
 /// One static program and its `/bin/sh`.
 pub(crate) const BUSYBOX: &str = "registry-agent-test/busybox:latest";
 
+/// What every folder with a devcontainer is called.
+pub(crate) const FOLDER: &str = "registry-agent-test";
+
 /// The engine, held by one test at a time: the Dev Container CLI does not share it.
 pub(crate) struct Engine(#[expect(dead_code, reason = "the lock is held while it lives")] File);
 
@@ -28,6 +31,19 @@ impl Engine {
             );
         }
         Self(lock)
+    }
+}
+
+impl Drop for Engine {
+    /// Removes what the Dev Container CLI made of the workspaces; it names images after folders.
+    fn drop(&mut self) {
+        let ours = format!("reference=vsc-{FOLDER}-*");
+        let Ok(images) = docker().args(["images", "--quiet", "--filter", &ours]).output() else {
+            return;
+        };
+        for image in String::from_utf8_lossy(&images.stdout).lines() {
+            let _ = docker().args(["rmi", "--force", image]).output();
+        }
     }
 }
 

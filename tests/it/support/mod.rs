@@ -5,6 +5,7 @@ pub(crate) mod aws;
 pub(crate) mod desk;
 pub(crate) mod engine;
 pub(crate) mod isolated;
+pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted;
 pub(crate) mod sigv4;

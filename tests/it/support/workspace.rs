@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::desk::{said, succeed};
-use super::engine::{Engine, devcontainer_cli, docker};
+use super::engine::{Engine, FOLDER, devcontainer_cli, docker};
 
 /// The folder, and the container once it is up.
 pub(crate) struct Workspace {
@@ -22,7 +22,7 @@ impl Workspace {
     pub(crate) fn new(mut config: Value) -> Self {
         let engine = Engine::take();
         let directory = tempfile::tempdir().unwrap();
-        let folder = directory.path().join("workspace/.devcontainer");
+        let folder = directory.path().join(FOLDER).join(".devcontainer");
         fs::create_dir_all(&folder).unwrap();
         if config["features"].is_null() {
             config["features"] = json!({"./registry-agent": {}});
@@ -38,7 +38,7 @@ impl Workspace {
 
     /// Writes a file beside `devcontainer.json`.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        let folder = self.directory.path().join("workspace/.devcontainer");
+        let folder = self.directory.path().join(FOLDER).join(".devcontainer");
         fs::write(folder.join(name), text).unwrap();
     }
 
@@ -52,7 +52,7 @@ impl Workspace {
                 .arg(devcontainer_cli())
                 .args(["up", "--buildkit", "never", "--log-level", "trace"])
                 .arg("--workspace-folder")
-                .arg(self.directory.path().join("workspace"))
+                .arg(self.directory.path().join(FOLDER))
                 .arg("--secrets-file")
                 .arg(&file)
                 .env("TMPDIR", self.directory.path())
@@ -118,8 +118,6 @@ impl Drop for Workspace {
         if self.container.is_empty() {
             return;
         }
-        let image = self.image();
         let _ = docker().args(["rm", "--force", &self.container]).output();
-        let _ = docker().args(["rmi", "--force", &image]).output();
     }
 }

@@ -1,0 +1,93 @@
+//! The processes that an agent at a desk consists of, as `/proc` tells of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process of the product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    /// `supervise`, `agent` or `run`.
+    pub(crate) role: String,
+}
+
+/// A supervisor and its agent.
+pub(crate) struct Pair {
+    pub(crate) supervisor: Process,
+    pub(crate) agent: Process,
+}
+
+/// Every process that holds this lock.
+pub(crate) fn holders(lock: &Path) -> Vec<Process> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| {
+        let role = role(pid)?;
+        let holds = fds(pid).iter().any(|target| target == lock);
+        holds.then(|| Some(Process { pid, parent: parent(pid)?, role })).flatten()
+    })
+    .collect()
+}
+
+/// The supervisor and the agent, once there is exactly one of each and one is the other's child. What
+/// is being started or is ending is waited for.
+pub(crate) fn only_pair(lock: &Path) -> Pair {
+    let begin = Instant::now();
+    loop {
+        let found = holders(lock);
+        if let [one, other] = &found[..] {
+            let (supervisor, agent) = if one.role == "agent" { (other, one) } else { (one, other) };
+            if agent.role == "agent" && agent.parent == supervisor.pid {
+                return Pair { supervisor: supervisor.clone(), agent: agent.clone() };
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "not one pair but {found:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Ends a process as a crash would; it may have ended already.
+pub(crate) fn kill_9(process: &Process) {
+    let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+}
+
+/// What the descriptors of a process lead to.
+pub(crate) fn fds(pid: i32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+}
+
+/// The dead children that a process has not taken notice of.
+pub(crate) fn zombies_of(parent_pid: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| {
+        stat(pid).is_some_and(|(state, parent)| state == "Z" && parent == parent_pid)
+    })
+    .collect()
+}
+
+fn role(pid: i32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line.split(|&byte| byte == 0);
+    let program = String::from_utf8_lossy(words.next()?);
+    let role = String::from_utf8_lossy(words.next()?).into_owned();
+    let ours = program.ends_with("registry-agent");
+    (ours && ["supervise", "agent", "run"].contains(&role.as_str())).then_some(role)
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid).map(|(_, parent)| parent)
+}
+
+/// The state and the parent.
+fn stat(pid: i32) -> Option<(String, i32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = text.rsplit_once(')')?.1.split_whitespace();
+    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+}

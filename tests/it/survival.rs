@@ -1,0 +1,208 @@
+//! Whatever is killed, and whatever starts how often at once: one agent, and nothing lost.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::desk::{Desk, credential, feed, said, succeed};
+use crate::support::processes::{self, Pair, only_pair};
+
+/// Nothing listens there: the login is unreachable at once, and served.
+const SERVER: &str = "127.0.0.1:1";
+const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
+const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
+const ROUNDS: usize = 200;
+
+#[test]
+fn kill_9_at_any_instant_of_a_push_loses_nothing() {
+    // Orphans become children of this process, so that they can be seen and reaped.
+    prctl::set_child_subreaper(true).unwrap();
+    let mut desk = Desk::new();
+    let lock = desk.path("agent.sock.lock");
+    declare(&mut desk, 0);
+    desk.sync();
+    let mut most = (0, 0);
+    for round in 1..=ROUNDS {
+        let before = only_pair(&lock);
+        declare(&mut desk, round);
+        let mut push = desk.with_declared(desk.agent(&["sync"]));
+        let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(fastrand::u64(..60_000)));
+        let victims = ["agent", "supervisor", "both"][round % 3];
+        for (victim, process) in [("supervisor", &before.supervisor), ("agent", &before.agent)] {
+            if victims == victim || victims == "both" {
+                processes::kill_9(process);
+            }
+        }
+        let pushed = push.wait_with_output().unwrap();
+        let told = format!("round {round}, killed {victims}: {}", said(&pushed));
+
+        let got = if victims == "both" {
+            let mut helper = desk.command(HELPER);
+            helper.arg("get");
+            feed(&mut desk.with_declared(helper), SERVER)
+        } else {
+            assert!(pushed.status.success(), "{told}");
+            desk.helper("get", SERVER)
+        };
+        let login = ("user".to_owned(), format!("secret of {round}"));
+        assert_eq!(credential(&got), Some(login), "{told}: {}", said(&got));
+
+        let config = fs::read(desk.path(".docker/config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["credHelpers"][SERVER], "registry-agent", "{told}");
+
+        let after = only_pair(&lock);
+        reap(&before, &after);
+        for process in [&after.supervisor, &after.agent] {
+            assert_eq!(processes::zombies_of(process.pid), [0; 0], "{told}");
+        }
+        let open = (count_fds(after.supervisor.pid), count_fds(after.agent.pid));
+        most = if round <= 10 { (most.0.max(open.0), most.1.max(open.1)) } else { most };
+        // A connection more may just be open.
+        assert!(
+            open.0 <= most.0 + 3 || round <= 10,
+            "{told}: {:?}",
+            processes::fds(after.supervisor.pid)
+        );
+        assert!(
+            open.1 <= most.1 + 8 || round <= 10,
+            "{told}: {:?}",
+            processes::fds(after.agent.pid)
+        );
+    }
+    assert_eq!(names(&desk.path(".docker")), ["config.json"], "left over");
+    assert_eq!(
+        names(&desk.path(".local/state/registry-agent")),
+        ["agent.log", "published.json"],
+        "left over"
+    );
+}
+
+#[test]
+fn fifty_starts_at_once_make_one_agent() {
+    let desk = Desk::new();
+    let starts: Vec<_> =
+        (0..50).map(|_| desk.agent(&["start"]).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    for start in starts {
+        let output = start.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    only_pair(&desk.path("agent.sock.lock"));
+}
+
+#[test]
+fn fifty_starts_of_a_user_without_rights_make_one_agent() {
+    let desk = Desk::new();
+    let lock = desk.path("agent.sock.lock");
+    chown(desk.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
+    let starts: Vec<_> = (0..50)
+        .map(|_| as_nobody(&desk, "start").stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for start in starts {
+        let output = start.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let pair = only_pair(&lock);
+    let status = fs::read_to_string(format!("/proc/{}/status", pair.agent.pid)).unwrap();
+    assert!(
+        status.contains(&format!("\nUid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}\n")),
+        "{status}"
+    );
+    succeed(&mut as_nobody(&desk, "stop"));
+    // What is left is the desk's again.
+    fs::remove_dir_all(lock).unwrap();
+}
+
+#[test]
+fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
+    let desk = Desk::new();
+    let home = desk.path("home");
+    fs::create_dir(&home).unwrap();
+    chown(&home, Some(CONFIGURED), Some(CONFIGURED)).unwrap();
+    fs::set_permissions(desk.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!(
+        "set -eu\n\
+         cp -a /etc '{desk}/etc'\n\
+         mkdir -p '{desk}/etc/registry-agent'\n\
+         echo 'user = \"someone\"' > '{desk}/etc/registry-agent/config.toml'\n\
+         echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{home}:/bin/sh' >> '{desk}/etc/passwd'\n\
+         mount --bind '{desk}/etc' /etc\n\
+         mount -t tmpfs tmpfs /run\n\
+         unset REGISTRY_AGENT_SOCKET\n\
+         as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \\\n\
+             env HOME='{home}' \"$@\"; }}\n\
+         pids=\n\
+         for i in $(seq 25); do\n\
+             '{agent}' start & pids=\"$pids $!\"\n\
+             as_user '{agent}' start & pids=\"$pids $!\"\n\
+         done\n\
+         for pid in $pids; do wait $pid || echo \"start failed\"; done\n\
+         echo socket $(stat -c %u /run/registry-agent/agent.sock)\n\
+         echo processes $(ps -o args= -u {CONFIGURED} | grep -c '^registry-agent')\n\
+         as_user '{agent}' stop\n\
+         rm -rf /tmp/registry-agent-{CONFIGURED}\n",
+        desk = desk.path("").display(),
+        home = home.display(),
+        agent = reachable_agent(&desk).display(),
+    );
+    let output = succeed(desk.command("unshare").args(["--mount", "sh", "-c", &script]));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, format!("socket {CONFIGURED}\nprocesses 2\n"), "{}", said(&output));
+}
+
+const NOBODY: u32 = 65534;
+/// A user that no machine has.
+const CONFIGURED: u32 = 41_042;
+
+fn declare(desk: &mut Desk, round: usize) {
+    desk.declare_anew("KEPT", SERVER, ("user", &format!("secret of {round}")));
+    // Each push has another set of servers, so that the docker configuration is written.
+    desk.declare_anew("OTHER", &format!("127.0.0.1:{}", 2 + round % 5), ("other", "secret"));
+}
+
+/// Takes notice of the end of those that died and were nobody's children any more.
+fn reap(before: &Pair, after: &Pair) {
+    for process in [&before.supervisor, &before.agent] {
+        if process.pid != after.supervisor.pid && process.pid != after.agent.pid {
+            // Another process's child is not ours to reap.
+            let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+fn count_fds(pid: i32) -> usize {
+    processes::fds(pid).len()
+}
+
+fn names(dir: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn as_nobody(desk: &Desk, verb: &str) -> Command {
+    let mut command = desk.command("setpriv");
+    let id = NOBODY.to_string();
+    command.args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);
+    command.arg(reachable_agent(desk)).arg(verb);
+    command
+}
+
+/// The program where any user may run it: the checkout can be in a home that is closed.
+fn reachable_agent(desk: &Desk) -> PathBuf {
+    let copy = desk.path("registry-agent");
+    if !copy.exists() {
+        fs::copy(AGENT, &copy).unwrap();
+    }
+    copy
+}

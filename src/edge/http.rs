@@ -18,6 +18,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, Url};
+use zeroize::Zeroizing;
 
 use self::resolver::SystemResolver;
 use self::trust::Trust;
@@ -145,11 +146,11 @@ pub(crate) struct Client<'h> {
     proxied: bool,
 }
 
-/// An answer, its body cut at the cap.
+/// An answer, its body cut at the cap; it may be a token.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
     /// Whether the body is all there.
     pub(crate) whole: bool,
 }
@@ -176,7 +177,7 @@ impl Client<'_> {
 
     async fn exchange(&self, request: reqwest::Request) -> reqwest::Result<Reply> {
         let mut response = self.inner.execute(request).await?;
-        let mut body = Vec::new();
+        let mut body = Zeroizing::new(Vec::new());
         let mut whole = true;
         while let Some(chunk) = response.chunk().await? {
             let room = BODY_CAP - body.len();

@@ -343,9 +343,8 @@ fn a_token_that_cannot_be_one_is_no_token() {
             r#"{"token":"a\r\nX: y"}"#,
             "token",
         ] {
-            let verdict = world
-                .login(&[], move |heard| at_the_realm(heard, json(200, &[], body)))
-                .await;
+            let verdict =
+                world.login(&[], move |heard| at_the_realm(heard, json(200, &[], body))).await;
             assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"), "{body}");
         }
     });

@@ -210,7 +210,7 @@ fn an_answer_to_a_ping_without_a_challenge_is_judged_by_the_table() {
         assert_eq!(verdict.outcome, outcome, "{status} {kind} {body}");
         assert_eq!(verdict.reason.unwrap().code(), code, "{status} {kind} {body}");
         let busy = matches!(status, 429 | 503) || outcome == Outcome::RateLimited;
-        assert_eq!(verdict.retry_after, busy.then_some(Duration::from_secs(120)), "{status}");
+        assert_eq!(verdict.retry_after, busy.then_some(Duration::from_mins(2)), "{status}");
     }
 }
 

@@ -50,9 +50,9 @@ fn enter(etc: &Etc<'_>) {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(none, "/", none, private, none).expect("a mount namespace of its own");
     mount(Some("etc"), "/etc", Some("tmpfs"), MsFlags::empty(), none).expect("an /etc of its own");
-    let hosts: String =
-        etc.hosts.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
-    write("hosts", &hosts);
+    let hosts: Vec<_> =
+        etc.hosts.iter().map(|(name, address)| [*address, *name].join(" ")).collect();
+    write("hosts", &(hosts.join("\n") + "\n"));
     write("resolv.conf", "");
     write("passwd", "root:x:0:0:root:/root:/bin/sh\n");
     if !etc.roots.is_empty() {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A running registry; it ends with the value.
@@ -74,6 +75,7 @@ impl Registry {
             said += &line;
         }
         let _ = child.kill();
+        let _ = child.wait();
         panic!("docker-registry does not listen: {said}");
     }
 
@@ -110,31 +112,34 @@ impl Drop for Registry {
     }
 }
 
+/// Its configuration, as JSON, which is YAML too.
 fn configuration(directory: &Path, auth: &Auth<'_>, tls: Option<&TlsFiles>) -> String {
-    let storage = directory.join("storage");
-    let mut text = format!(
-        "version: 0.1\nlog: {{level: info}}\n\
-         storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: true}}}}\n\
-         http:\n  addr: 127.0.0.1:0\n  secret: not-a-secret\n"
-    );
+    let mut config = json!({
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {
+            "filesystem": {"rootdirectory": directory.join("storage")},
+            "delete": {"enabled": true},
+        },
+        "http": {"addr": "127.0.0.1:0", "secret": "not-a-secret"},
+    });
     if let Some(tls) = tls {
-        text += &format!("  tls: {{certificate: {:?}, key: {:?}}}\n", tls.certificate, tls.key);
+        config["http"]["tls"] = json!({"certificate": tls.certificate, "key": tls.key});
     }
     match auth {
         Auth::Open => {}
         Auth::Htpasswd(users) => {
             let path = directory.join("htpasswd");
             write_htpasswd(&path, users);
-            text += &format!("auth: {{htpasswd: {{realm: Registry, path: {path:?}}}}}\n");
+            config["auth"] = json!({"htpasswd": {"realm": "Registry", "path": path}});
         }
         Auth::Token { realm, service, issuer, certificate } => {
-            text += &format!(
-                "auth: {{token: {{realm: {realm:?}, service: {service:?}, issuer: {issuer:?}, \
-                 rootcertbundle: {certificate:?}}}}}\n"
-            );
+            config["auth"] = json!({"token": {
+                "realm": realm, "service": service, "issuer": issuer, "rootcertbundle": certificate,
+            }});
         }
     }
-    text
+    config.to_string()
 }
 
 fn write_htpasswd(path: &Path, users: &[(&str, &str)]) {

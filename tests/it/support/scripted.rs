@@ -200,7 +200,7 @@ fn parse(scheme: &str, come: &[u8]) -> Result<Option<Heard>, httparse::Error> {
 
 /// A response with a body.
 pub(crate) fn reply(status: u16, headers: &[&str], body: &str) -> Vec<u8> {
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let headers: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
     let length = body.len();
     format!(
         "HTTP/1.1 {status} Status\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"

@@ -76,12 +76,13 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
     let (path, listener) = socket::listen(&paths)?;
-    let memory = match left_by_last {
-        Some(memory) => memory,
-        None => first_memory(&matching_environment())?,
+    // systemd still has that state under its number, so the numbers go on from there.
+    let (kept, memory) = match left_by_last {
+        Some(left) => left,
+        None => (0, first_memory(&matching_environment())?),
     };
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
-    let mut herald = Systemd { notify, kept: 0 };
+    let mut herald = Systemd { notify, kept };
     become_plain(&paths)?;
     let mut estate = Estate { lock, listener, memory };
     let done = supervisor::supervise(&mut estate, true, &mut herald);
@@ -180,8 +181,8 @@ fn become_plain(paths: &Paths) -> io::Result<()> {
     Ok(())
 }
 
-/// The state that systemd kept of an agent whose whole service died.
-fn state_kept_by_systemd() -> io::Result<Option<OwnedFd>> {
+/// The state that systemd kept of an agent whose whole service died, and its number.
+fn state_kept_by_systemd() -> io::Result<Option<(u64, OwnedFd)>> {
     let mut newest: Option<(u64, i32)> = None;
     for (fd, name) in sd_notify::listen_fds_with_names()? {
         let number = name.strip_prefix(STORED_STATE).and_then(|number| number.parse().ok());
@@ -191,7 +192,7 @@ fn state_kept_by_systemd() -> io::Result<Option<OwnedFd>> {
             newest = Some((number, fd));
         }
     }
-    newest.map(|(_, fd)| sys::take_inherited(fd)).transpose()
+    newest.map(|(number, fd)| Ok((number, sys::take_inherited(fd)?))).transpose()
 }
 
 /// Tells systemd what it asks of a `Type=notify` service, and gives it the state to keep.

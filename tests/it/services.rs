@@ -48,7 +48,6 @@ fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_i
     while store.listen(&systemd) {}
     systemd.set_nonblocking(false).unwrap();
     let (name, memory) = store.kept.pop().unwrap();
-    let (name, memory) = store.kept.pop().unwrap();
     let mut service = desk.command("sh");
     service
         .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" run", AGENT])

@@ -155,7 +155,8 @@ impl Gatherer {
             .collect();
         let mut any = false;
         for server in &ended {
-            any |= self.stored.remove(server).unwrap_or_default();
+            // One that could not be written is out of the memory all the same.
+            any |= self.stored.remove(server).unwrap_or(true);
         }
         any
     }

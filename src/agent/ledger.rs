@@ -291,6 +291,7 @@ impl Ledger {
                 due: [exchange.map(|exchange| exchange.due), record.login.due]
                     .into_iter()
                     .flatten()
+                    .filter(|due| *due < Timestamp::MAX)
                     .min(),
             })
         };

@@ -123,6 +123,7 @@ impl Publisher {
                 if !self.faults.contains(&fault) {
                     events.note(now, "publish-failed", &subject, fault.to_string());
                 }
+                self.repair_at = now.checked_add(retry_after(&fault)).ok();
                 self.faults = vec![fault];
             }
         }
@@ -153,5 +154,13 @@ impl Publisher {
             .map(String::as_str)
             .collect();
         if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
+    }
+}
+
+/// Others save in a moment; room, rights and a broken file take a person.
+fn retry_after(fault: &PublishReason) -> SignedDuration {
+    match fault {
+        PublishReason::Busy { .. } => REPAIR_INTERVAL,
+        _ => SignedDuration::from_mins(5),
     }
 }

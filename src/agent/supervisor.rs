@@ -69,7 +69,19 @@ pub fn supervise(
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        let (mut child, control) = spawn(estate, foreground)?;
+        let (mut child, control) = match spawn(estate, foreground) {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                // A machine out of memory or processes has them again later; what is kept here has
+                // no other place.
+                warn!("the agent cannot be started: {error}");
+                if !pause(delay, Duration::ZERO, &estate.listener, &signals)? {
+                    return Ok(());
+                }
+                delay = (delay * 2).min(LONGEST_DELAY);
+                continue;
+            }
+        };
         let ending = attend(&mut child, &control, &signals, estate, herald)?;
         match ending {
             Ending::Asked => return Ok(()),
@@ -210,8 +222,8 @@ fn terminate(child: &Child) {
 
 /// Waits before the next agent, until a client asks for it at the latest; false when asked to end.
 ///
-/// A client that waits since before the last agent died would cut every pause short, so after one
-/// that hardly `lived` nobody does for the first moment.
+/// A client that waits since before the last agent died, or has given up since, would cut every pause
+/// short, so after an agent that hardly `lived` nobody does.
 fn pause(
     delay: Duration,
     lived: Duration,
@@ -219,7 +231,7 @@ fn pause(
     signals: &SignalFd,
 ) -> io::Result<bool> {
     let begin = Instant::now();
-    let least = if lived < SHORT_LIFE { FIRST_DELAY } else { Duration::ZERO };
+    let least = if lived < SHORT_LIFE { delay } else { Duration::ZERO };
     loop {
         let left = delay.saturating_sub(begin.elapsed());
         let hurried = begin.elapsed() >= least;

@@ -14,6 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::clock;
+use super::lock;
 use super::paths::Paths;
 use crate::wire::api::ProblemDocument;
 
@@ -98,7 +99,9 @@ impl Client {
 
     fn all(paths: &Paths, patience: Duration) -> impl Iterator<Item = Self> {
         let deadline = deadline(patience);
-        paths.sockets().into_iter().filter_map(move |socket| {
+        let mut sockets = paths.sockets();
+        sockets.extend(lock::noted_socket(paths).filter(|noted| !sockets.contains(noted)));
+        sockets.into_iter().filter_map(move |socket| {
             let stream = UnixStream::connect(&socket).ok()?;
             Some(Self { socket, stream, deadline })
         })

@@ -4,8 +4,10 @@
 //! temporary files leaves a locked directory alone. Supervisor and agent share it, so that it
 //! outlives either of them.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,9 @@ use super::paths::Paths;
 
 /// The marker that says a user stopped the agent and the helper shall not start it.
 const STOPPED: &str = "stopped";
+
+/// The note of the socket's path.
+const SOCKET: &str = "socket";
 
 /// Why there is no lock.
 #[derive(Debug, Error)]
@@ -52,6 +57,22 @@ pub fn set_stopped(paths: &Paths, stopped: bool) -> Result<(), LockError> {
     let marker = dir.join(STOPPED);
     let done = if stopped { fs::write(&marker, []) } else { remove_if_there(&marker) };
     done.map_err(|error| LockError::Unusable(format!("{}: {error}", marker.display())))
+}
+
+/// Notes which socket the holder of the lock listens on: a client with another environment would
+/// look for it elsewhere.
+pub fn note_socket(paths: &Paths, socket: &Path) -> Result<(), LockError> {
+    let (dir, _file) = open(paths)?;
+    let note = dir.join(SOCKET);
+    fs::write(&note, socket.as_os_str().as_bytes())
+        .map_err(|error| LockError::Unusable(format!("{}: {error}", note.display())))
+}
+
+/// The socket that was noted last.
+pub fn noted_socket(paths: &Paths) -> Option<PathBuf> {
+    let dir = paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))?;
+    let noted = fs::read(dir.join(SOCKET)).ok()?;
+    Some(PathBuf::from(OsString::from_vec(noted)))
 }
 
 /// Removes a file; that there is none is no error.

@@ -51,6 +51,7 @@ impl StoredLogins {
             })?,
             None => BTreeMap::new(),
         };
+        logins = logins.into_iter().map(|(server, login)| (canonical(&server), login)).collect();
         let before = logins.len();
         logins.retain(|_, login| codespace.is_none() || login.codespace.as_deref() == codespace);
         let stored = Self { path, logins };
@@ -72,18 +73,19 @@ impl StoredLogins {
 
     /// Keeps `login` for `server`; when it cannot be written it is not kept.
     pub fn put(&mut self, server: &str, login: StoredLogin) -> io::Result<()> {
-        let previous = self.logins.insert(server.to_owned(), login);
+        let server = canonical(server);
+        let previous = self.logins.insert(server.clone(), login);
         self.write().inspect_err(|_| {
             match previous {
-                Some(previous) => self.logins.insert(server.to_owned(), previous),
-                None => self.logins.remove(server),
+                Some(previous) => self.logins.insert(server, previous),
+                None => self.logins.remove(&server),
             };
         })
     }
 
     /// Drops the login for `server`; whether there was one.
     pub fn remove(&mut self, server: &str) -> io::Result<bool> {
-        if self.logins.remove(server).is_none() {
+        if self.logins.remove(&canonical(server)).is_none() {
             return Ok(false);
         }
         self.write()?;
@@ -100,6 +102,11 @@ impl StoredLogins {
         file.persist(&self.path)?;
         Ok(())
     }
+}
+
+/// The name under which a login is found again, whatever is written in the file.
+fn canonical(server: &str) -> String {
+    Server::parse(server).map_or_else(|_| server.to_owned(), |(server, _)| server.name().to_owned())
 }
 
 /// Reads the file if it is ours and nobody else's.

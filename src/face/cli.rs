@@ -22,7 +22,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make sure an agent runs in the background
-    Start,
+    Start {
+        /// Not if somebody stopped it: the helper's way to start one
+        #[arg(long, hide = true)]
+        unless_stopped: bool,
+    },
     /// Run in the foreground, for systemd, supervisord, s6 and containers
     Run,
     /// Stop the agent until `start` or `sync`
@@ -123,7 +127,7 @@ pub struct Fds {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Start => start::start(),
+        Command::Start { unless_stopped } => start::start(unless_stopped),
         Command::Run => start::run(),
         Command::Stop => stop::stop(),
         Command::Sync { json } => sync::sync(json),
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn durations_have_units() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         for wrong in ["", "s", "5 weeks", "-1s", "1d"] {

@@ -169,7 +169,7 @@ impl Helper {
     /// Starts an agent, which takes over the environment of this process.
     fn start(&self) {
         let started = Command::new(agent_program())
-            .arg("start")
+            .args(["start", "--unless-stopped"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -178,6 +178,9 @@ impl Helper {
         while matches!(child.try_wait(), Ok(None)) && !self.left().is_zero() {
             clock::pause(Duration::from_millis(5));
         }
+        // Who waits no longer starts none later either.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     fn left(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Uid;
 use sd_notify::NotifyState;
 
@@ -26,6 +27,8 @@ use crate::edge::paths::Paths;
 use crate::edge::{clock, memory, passwd, socket, sys};
 use crate::wire::memory::{Memory, reveal};
 
+/// What the supervisor says to the `start` that waits for it.
+const READY: &[u8; 5] = b"ready";
 /// How long `start` waits for an agent that answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A log that grew beyond this is begun anew.
@@ -34,16 +37,19 @@ const LONGEST_LOG: u64 = 4 * 1024 * 1024;
 const STORED_STATE: &str = "state";
 
 /// `registry-agent start`
-pub fn start() -> anyhow::Result<ExitCode> {
+pub fn start(unless_stopped: bool) -> anyhow::Result<ExitCode> {
     let (paths, _config) = settle()?;
-    lock::set_stopped(&paths, false)?;
-    ensure(&paths, &matching_environment())?;
+    if !unless_stopped {
+        lock::set_stopped(&paths, false)?;
+    }
+    ensure(&paths, &matching_environment(), unless_stopped)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes sure an agent answers, and returns once it has published everything. One that has to be
-/// started first begins with `environment`.
-pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
+/// started first begins with `environment`. With `unless_stopped` none is started that somebody has
+/// stopped meanwhile.
+pub fn ensure(paths: &Paths, environment: &Variables, unless_stopped: bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         // An agent accepts its first connection after it has published, so any answer will do.
@@ -55,7 +61,8 @@ pub fn ensure(paths: &Paths, environment: &Variables) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
         match lock::take(paths) {
-            Ok(lock) => return launch(paths, lock, environment),
+            Ok(_) if unless_stopped && lock::is_stopped(paths) => bail!("the agent was stopped"),
+            Ok(lock) => return launch(paths, lock, environment, left),
             // Somebody else is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
@@ -76,6 +83,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
     let (path, listener) = socket::listen(&paths)?;
+    lock::note_socket(&paths, &path)?;
     // systemd still has that state under its number, so the numbers go on from there.
     let (kept, memory) = match left_by_last {
         Some(left) => left,
@@ -112,8 +120,14 @@ pub(super) fn settle() -> anyhow::Result<(Paths, Config)> {
 }
 
 /// Starts a supervisor in a session of its own, and waits until its agent has published.
-fn launch(paths: &Paths, lock: File, environment: &Variables) -> anyhow::Result<()> {
-    let (_, listener) = socket::listen(paths)?;
+fn launch(
+    paths: &Paths,
+    lock: File,
+    environment: &Variables,
+    patience: Duration,
+) -> anyhow::Result<()> {
+    let (socket, listener) = socket::listen(paths)?;
+    lock::note_socket(paths, &socket)?;
     let estate = Estate { lock, listener, memory: first_memory(environment)? };
     let (mut report, theirs) = io::pipe()?;
     let mut arguments = supervisor::arguments("supervise", &estate, None)?;
@@ -131,9 +145,11 @@ fn launch(paths: &Paths, lock: File, environment: &Variables) -> anyhow::Result<
         .spawn()?;
     drop(theirs);
     drop(estate);
-    let mut said = String::new();
-    report.read_to_string(&mut said)?;
-    if said == "ready" {
+    let mut said = [0; READY.len()];
+    let mut ready = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ready, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX))?;
+    let spoke = ready[0].any().unwrap_or_default();
+    if spoke && report.read(&mut said)? == READY.len() && said == *READY {
         return Ok(());
     }
     let log = paths.state_dir().join("agent.log");
@@ -235,7 +251,7 @@ impl Herald for Starter {
     fn ready(&mut self) {
         if let Some(mut report) = self.0.take() {
             // It may have been interrupted; the agent runs on.
-            let _ = io::Write::write_all(&mut report, b"ready");
+            let _ = io::Write::write_all(&mut report, READY);
         }
     }
 

@@ -9,13 +9,15 @@ use super::start::settle;
 use crate::edge::client::{self, ClientError};
 use crate::edge::clock;
 use crate::edge::lock::{self, LockError};
+use crate::edge::paths::Paths;
 
 /// An agent drains within two seconds; its supervisor ends right after.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `registry-agent stop`
 pub fn stop() -> anyhow::Result<ExitCode> {
-    let (paths, _config) = settle()?;
+    // A configuration that cannot be read must not keep anybody from stopping.
+    let paths = settle().map_or_else(|_| Paths::of_this_process(), |(paths, _)| paths);
     lock::set_stopped(&paths, true)?;
     let deadline = Instant::now() + PATIENCE;
     match client::ask(&paths, "POST", "/v1/shutdown", b"", PATIENCE) {

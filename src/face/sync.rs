@@ -26,9 +26,12 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     // What is pushed need not be in the agent's own environment too, unless the push does not count.
     let counts = layers::push_counts(None, &variables);
     let nothing = Variables::new();
-    ensure(&paths, if counts { &nothing } else { &variables })?;
+    ensure(&paths, if counts { &nothing } else { &variables }, false)?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = client::ask(&paths, "PUT", "/v1/environment", &body, PATIENCE)?;
+    // Where another environment is needed, the agent that answered is replaced by one that publishes
+    // before it answers.
+    client::ask(&paths, "GET", "/healthz", b"", PATIENCE)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
     let mut out = output::stdout();
     if json {

@@ -147,6 +147,7 @@ fn ask_with_declared(desk: &Desk, server: &str) -> Output {
     feed(&mut desk.with_declared(helper), server)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
 fn login() -> Option<(String, String)> {
     Some((LOGIN.0.to_owned(), LOGIN.1.to_owned()))
 }

@@ -73,6 +73,7 @@ fn of_two_names_for_one_server_the_first_serves_and_the_other_is_a_problem() {
 }
 
 /// The set in question, the variable its problem must name, and the word its fix must hold.
+#[expect(clippy::type_complexity, reason = "a table")]
 const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
     (&[("USER", "u"), ("PASSWORD", "p")], "X_CONTAINER_REGISTRY_SERVER", "set "),
     (&[("SERVER", "x.test"), ("PASSWORD", "p")], "X_CONTAINER_REGISTRY_USER", "set "),
@@ -309,6 +310,7 @@ fn registry() -> Registry {
     Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD)]), None)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
 fn pair(user: &str, secret: &str) -> Option<(String, String)> {
     Some((user.to_owned(), secret.to_owned()))
 }

@@ -235,6 +235,6 @@ fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
-        std::thread::sleep(Duration::from_millis(20));
+        registry_agent::edge::clock::pause(Duration::from_millis(20));
     }
 }

@@ -34,7 +34,7 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
         declare(&mut desk, round);
         let mut push = desk.with_declared(desk.agent(&["sync"]));
         let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(fastrand::u64(..60_000)));
+        registry_agent::edge::clock::pause(Duration::from_micros(fastrand::u64(..60_000)));
         let victims = ["agent", "supervisor", "both"][round % 3];
         for (victim, process) in [("supervisor", &before.supervisor), ("agent", &before.agent)] {
             if victims == victim || victims == "both" {

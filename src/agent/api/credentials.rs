@@ -90,13 +90,19 @@ pub async fn post_login(
         // Docker Hub's own client also stores tokens of other uses, under keys of their own.
         return Err(Refusal::malformed("this is no login of a registry"));
     }
-    let handed_out = shared.now().by_server(&login.server_url).is_some_and(|entry| {
+    let view = shared.now();
+    let same = view.by_server(&login.server_url).filter(|entry| {
         entry.login.credential.as_ref().is_some_and(|credential| {
             credential.user == login.username && credential.secret == login.secret.0
         })
     });
     // docker brings back after every login what it was given; that is no login of the user's own.
-    if handed_out {
+    if let Some(entry) = same {
+        if entry.login.served(shared.clock.now()).is_none() {
+            // Withheld, and yet docker has just seen it accepted: worth asking about again.
+            let server = entry.login.declaration.server.name().to_owned();
+            shared.order(|answer| Command::Refresh(Some(server), answer)).await?;
+        }
         return Ok(Json(LoginAnswer { changed: false }));
     }
     let stored = stored::login(login.username, login.secret.0, None);

@@ -47,7 +47,7 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
             }
         }
         assert!(begin.elapsed() < Duration::from_secs(20), "not one pair but {found:?}");
-        std::thread::sleep(Duration::from_millis(5));
+        registry_agent::edge::clock::pause(Duration::from_millis(5));
     }
 }
 

@@ -243,3 +243,64 @@ impl Login {
         .into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::domain::server::Server;
+
+    const HOST: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+    const END: i64 = 1_800_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// A login with a token of ECR that was pasted in, and that tells its end.
+    fn pasted() -> Login {
+        let token = STANDARD.encode(format!(r#"{{"payload":"x","expiration":{END}}}"#));
+        let identity = Identity::Password { user: "AWS".to_owned(), password: token.into() };
+        let declaration = Declaration {
+            name: "WORK".to_owned(),
+            server: Server::parse(HOST).unwrap().0,
+            identity,
+            ca_file: None,
+            source: "sync".to_owned(),
+        };
+        Login::begin(declaration)
+    }
+
+    #[test]
+    fn a_pasted_token_is_a_problem_from_an_hour_before_its_end() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        let code = |now| login.problem(at(now)).map(|problem| problem.reason.code());
+        assert_eq!(code(END - 3601), None);
+        assert_eq!(code(END - 3600), Some("token-ends-soon"));
+        assert_eq!(code(END), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_pasted_token_serves_to_its_end_and_is_then_expired() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        assert_eq!(login.state(at(END - 1)), State::Ready);
+        assert!(login.served(at(END - 1)).is_some());
+        assert_eq!(login.state(at(END)), State::Expired);
+        assert!(login.served(at(END)).is_none());
+        assert_eq!(login.reason_at(at(END)).map(|reason| reason.code()), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_refused_login_is_withheld_and_asked_about_again_only_after_an_hour() {
+        let mut login = pasted();
+        let reason = Reason::from(LoginReason::NotAsked { server: HOST.to_owned() });
+        login.verified(Verdict::because(Outcome::Rejected, reason), at(0), 0.0);
+        assert_eq!(login.state(at(1)), State::Rejected);
+        assert!(login.served(at(1)).is_none());
+        assert_eq!(login.due, Some(at(3600)));
+    }
+}

@@ -15,7 +15,7 @@ use registry_agent::edge::docker_config::DockerConfig;
 
 use crate::support::registry::{Auth, Registry};
 
-const RACE: Duration = Duration::from_secs(10);
+const RACE: Duration = Duration::from_mins(1);
 
 fn wanted() -> Wanted {
     let keys = ["ghcr.io", "https://index.docker.io/v1/", "docker.io"];

@@ -4,11 +4,15 @@
 //! because then the end of the connection is the end of the answer, for a stream of events too.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -18,6 +22,8 @@ use super::lock;
 use super::paths::Paths;
 use crate::wire::api::ProblemDocument;
 
+/// Nobody waits longer than this for a place in an agent's queue.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(1);
 /// The status of an agent that ends before it could answer.
 const ENDING: u16 = 503;
 /// An answer is never longer; a status of a thousand logins is a tenth of it.
@@ -102,7 +108,7 @@ impl Client {
         let mut sockets = paths.sockets();
         sockets.extend(lock::noted_socket(paths).filter(|noted| !sockets.contains(noted)));
         sockets.into_iter().filter_map(move |socket| {
-            let stream = UnixStream::connect(&socket).ok()?;
+            let stream = open(&socket, patience).ok()?;
             Some(Self { socket, stream, deadline })
         })
     }
@@ -188,6 +194,19 @@ pub fn ask(
     }
 }
 
+/// Connects within `patience`: the queue of an agent that hangs may be full, and connect(2) waits for
+/// room in it as long as a send may take (`SO_SNDTIMEO`, socket(7)).
+fn open(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // Nothing, to the kernel, would be for ever.
+    let patience = patience.clamp(Duration::from_millis(1), LONGEST_PATIENCE);
+    let seconds = i64::try_from(patience.as_secs()).unwrap_or_default();
+    let timeout = TimeVal::new(seconds, patience.subsec_micros().into());
+    setsockopt(&fd, sockopt::SendTimeout, &timeout)?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(UnixStream::from(fd))
+}
+
 fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
     let mut head = Vec::new();
     loop {
@@ -249,5 +268,25 @@ impl Write for Deadlined {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{Backlog, bind, listen};
+
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_full_is_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.sock");
+        let hung = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        bind(hung.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&hung, Backlog::new(0).unwrap()).unwrap();
+        let patience = Duration::from_millis(50);
+        let waiting: Vec<_> = (0..8).map(|_| open(&path, patience)).collect();
+        assert!(waiting[0].is_ok(), "there is room for one");
+        assert!(waiting[7].is_err(), "and not for everybody");
     }
 }

@@ -75,14 +75,14 @@ pub fn supervise(
                 // A machine out of memory or processes has them again later; what is kept here has
                 // no other place.
                 warn!("the agent cannot be started: {error}");
-                if !pause(delay, Duration::ZERO, &estate.listener, &signals)? {
+                if !pause(delay, delay, &estate.listener, &signals)? {
                     return Ok(());
                 }
                 delay = (delay * 2).min(LONGEST_DELAY);
                 continue;
             }
         };
-        let ending = attend(&mut child, &control, &signals, estate, herald)?;
+        let (ending, served) = attend(&mut child, &control, &signals, estate, herald)?;
         match ending {
             Ending::Asked => return Ok(()),
             Ending::Died(status) if status.success() => return Ok(()),
@@ -93,7 +93,12 @@ pub fn supervise(
         if lived >= HEALTHY_AFTER {
             delay = FIRST_DELAY;
         }
-        if !pause(delay, lived, &estate.listener, &signals)? {
+        let least = match (served, lived) {
+            (false, _) => delay,
+            (true, lived) if lived < SHORT_LIFE => FIRST_DELAY,
+            (true, _) => Duration::ZERO,
+        };
+        if !pause(delay, least, &estate.listener, &signals)? {
             return Ok(());
         }
         delay = (delay * 2).min(LONGEST_DELAY);
@@ -149,14 +154,15 @@ fn spawn(estate: &Estate, foreground: bool) -> io::Result<(Child, OwnedFd)> {
     Ok((child, ours))
 }
 
-/// Listens to the agent and to the signals until the agent is gone.
+/// Listens to the agent and to the signals until the agent is gone. Says whether it was ever ready.
 fn attend(
     child: &mut Child,
     control: &OwnedFd,
     signals: &SignalFd,
     estate: &mut Estate,
     herald: &mut impl Herald,
-) -> io::Result<Ending> {
+) -> io::Result<(Ending, bool)> {
+    let mut served = false;
     let mut asked: Option<Instant> = None;
     let mut hung_up = false;
     loop {
@@ -187,7 +193,10 @@ fn attend(
                     herald.remember(memory.as_fd());
                     estate.memory = memory;
                 }
-                Ok(Some(Message::Ready)) => herald.ready(),
+                Ok(Some(Message::Ready)) => {
+                    served = true;
+                    herald.ready();
+                }
                 Ok(None) => hung_up = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }
@@ -199,7 +208,8 @@ fn attend(
             terminate(child);
         }
         if let Some(status) = child.try_wait()? {
-            return Ok(if asked.is_some() { Ending::Asked } else { Ending::Died(status) });
+            let ending = if asked.is_some() { Ending::Asked } else { Ending::Died(status) };
+            return Ok((ending, served));
         }
     }
 }
@@ -220,18 +230,18 @@ fn terminate(child: &Child) {
     }
 }
 
-/// Waits before the next agent, until a client asks for it at the latest; false when asked to end.
+/// Waits before the next agent, until a client asks for it at the latest, but not less than `least`;
+/// false when asked to end.
 ///
 /// A client that waits since before the last agent died, or has given up since, would cut every pause
-/// short, so after an agent that hardly `lived` nobody does.
+/// short: an agent that was never ready is no sooner ready for it.
 fn pause(
     delay: Duration,
-    lived: Duration,
+    least: Duration,
     listener: &UnixListener,
     signals: &SignalFd,
 ) -> io::Result<bool> {
     let begin = Instant::now();
-    let least = if lived < SHORT_LIFE { delay } else { Duration::ZERO };
     loop {
         let left = delay.saturating_sub(begin.elapsed());
         let hurried = begin.elapsed() >= least;

@@ -264,3 +264,28 @@ fn each_refusal_of_aws_is_told_in_status_and_the_other_registries_log_in_all_the
     assert_eq!(login("GOOD")["state"], "unverified");
     assert_eq!(get(&desk, &host("us-east-1")).0, "AWS");
 }
+
+#[test]
+fn kill_9_of_the_agent_during_its_refreshes_loses_no_token() {
+    let aws = StandIn::start();
+    aws.state().token_life = TOKEN_LIFE;
+    aws.add_key(KEY, "secret", None);
+    let regions = &REGIONS[..4];
+    let declared: Vec<_> = regions
+        .iter()
+        .enumerate()
+        .flat_map(|(i, region)| declaration(&format!("R{i}"), &host(region), KEY, "secret"))
+        .collect();
+    let desk = start_agent(&aws, &declared);
+    let client = reqwest::Client::new();
+    for round in 0..30 {
+        registry_agent::edge::clock::pause(Duration::from_millis(fastrand::u64(..400)));
+        let pid = desk.status()["pid"].to_string();
+        succeed(std::process::Command::new("kill").args(["-9", &pid]));
+        for region in regions {
+            // The helper knows nothing of AWS here: only what survived can answer it.
+            assert_eq!(pull(&client, &aws, get(&desk, &host(region))), 200, "{region} in {round}");
+        }
+    }
+    assert_eq!(aws.state().registry_refusals, 0);
+}

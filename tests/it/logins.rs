@@ -187,6 +187,27 @@ fn each_push_replaces_the_last_and_tells_the_difference() {
 }
 
 #[test]
+fn a_thousand_declarations_among_ten_thousand_variables_are_taken_in_one_push() {
+    let registry = registry();
+    let mut desk = Desk::new();
+    for number in 0..1000 {
+        desk.declare(&format!("R{number}"), &format!("127.0.0.1:{}", 1500 + number), ("u", "p"));
+    }
+    let key = format!("{{\n{}\n}}", "k".repeat(48 * 1024));
+    desk.declare("LAST", &registry.server(), (USER, &key));
+    let mut sync = desk.with_declared(desk.agent(&["sync"]));
+    sync.envs((0..7000).map(|number| (format!("OTHER_{number}"), "of no concern".repeat(2))));
+    succeed(&mut sync);
+    let status = desk.status();
+    assert_eq!(status["registries"].as_array().unwrap().len(), 1001);
+    let config = std::fs::read_to_string(desk.path(".docker/config.json")).unwrap();
+    assert_eq!(config.matches("registry-agent").count(), 1001);
+    desk.declare_anew("LAST", &registry.server(), (USER, PASSWORD));
+    assert_eq!(desk.sync(), "changed LAST");
+    assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
+}
+
+#[test]
 fn a_push_that_declares_nothing_changes_nothing() {
     let registry = registry();
     let mut desk = Desk::new();

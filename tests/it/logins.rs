@@ -200,7 +200,7 @@ fn a_thousand_declarations_among_ten_thousand_variables_are_taken_in_one_push() 
     succeed(&mut sync);
     let status = desk.status();
     assert_eq!(status["registries"].as_array().unwrap().len(), 1001);
-    let config = std::fs::read_to_string(desk.path(".docker/config.json")).unwrap();
+    let config = fs::read_to_string(desk.path(".docker/config.json")).unwrap();
     assert_eq!(config.matches("registry-agent").count(), 1001);
     desk.declare_anew("LAST", &registry.server(), (USER, PASSWORD));
     assert_eq!(desk.sync(), "changed LAST");

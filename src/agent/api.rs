@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::parameters::Parameters;
 use super::events::Events;
 use super::owner::Command;
 use super::peer::{Peer, Rights};
@@ -24,6 +25,7 @@ use crate::wire::memory::conceal;
 
 pub mod credentials;
 pub mod observe;
+pub mod parameters;
 
 /// The largest request: a hundred secrets of 48 KB, and room for those of larger places.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
@@ -81,6 +83,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/metrics", get(observe::get_metrics))
         .merge(owners)
         .fallback(async || Refusal::not_found("no such resource", "see docs/api.md"))
+        .method_not_allowed_fallback(async || Refusal::wrong_method())
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(shared)
 }
@@ -136,7 +139,7 @@ struct RefreshQuery {
 /// Answers when the exchange and the verification have ended, with the registries in question.
 async fn post_refresh(
     State(mut shared): State<Shared>,
-    Query(query): Query<RefreshQuery>,
+    Parameters(query): Parameters<RefreshQuery>,
 ) -> Result<Json<Vec<RegistryDocument>>, Refusal> {
     let server = match &query.registry {
         None => None,

@@ -68,6 +68,13 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "bad request").detail(detail)
     }
 
+    /// The resource is there, and not for this method.
+    pub fn wrong_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+            .detail("the resource does not know this method")
+            .hint("see docs/api.md")
+    }
+
     /// The peer is neither the agent's user nor root.
     pub fn stranger(peer: Peer) -> Self {
         let who = peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("uid {uid}"));

@@ -13,7 +13,9 @@ use serde::Serialize;
 use super::output::{ask_status, is_called, stdout};
 use super::status::{keeps_a_login_away, label};
 use crate::domain::docker_config::HELPER;
+use crate::domain::server::Server;
 use crate::edge::client::{self, ClientError};
+use crate::edge::clients::{Surroundings, obstacles};
 use crate::edge::paths::Paths;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
@@ -113,8 +115,8 @@ fn walk(paths: &Paths, registry: &RegistryDocument, steps: &mut Vec<Step>) {
     let way: [(&'static str, Result<String, Broken>); 4] = [
         ("declared", Ok(format!("{} by {}", registry.server, registry.source))),
         ("login", login(paths, registry)),
-        ("helper", helper(paths, registry)),
         ("published", published(paths, registry)),
+        ("clients", clients(paths, registry)),
     ];
     for (title, result) in way {
         let (ok, detail, fix) = match result {
@@ -142,19 +144,6 @@ fn login(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
         state => Err((
             now.reason.clone().unwrap_or_else(|| format!("the login is {state}")),
             now.hint.clone().unwrap_or_else(|| "wait and check again".to_owned()),
-        )),
-    }
-}
-
-/// Whether clients find the helper's program.
-fn helper(_paths: &Paths, _registry: &RegistryDocument) -> Result<String, Broken> {
-    let program = format!("docker-credential-{HELPER}");
-    let path = env::var_os("PATH").unwrap_or_default();
-    match env::split_paths(&path).map(|dir| dir.join(&program)).find(|file| file.is_file()) {
-        Some(file) => Ok(file.display().to_string()),
-        None => Err((
-            format!("{program} is in no directory of PATH"),
-            format!("put the directory of {program} on PATH"),
         )),
     }
 }
@@ -191,11 +180,22 @@ fn published(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broke
             }
         }
     }
-    if env::var_os("DOCKER_AUTH_CONFIG").is_some() {
-        return Err((
-            "DOCKER_AUTH_CONFIG is set, and docker prefers it".to_owned(),
-            "unset DOCKER_AUTH_CONFIG".to_owned(),
-        ));
-    }
     Ok(file.display().to_string())
+}
+
+/// Whether something keeps clients that are run from here from asking the helper.
+fn clients(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let around = Surroundings {
+        variable: &variable,
+        home: &paths.home,
+        uid: paths.uid,
+        docker_config: &paths.docker_config_file(variable("DOCKER_CONFIG").as_deref()),
+    };
+    let servers: Vec<Server> =
+        Server::parse(&registry.server).map(|(server, _)| server).into_iter().collect();
+    match obstacles(&around, &servers).first() {
+        None => Ok("nothing keeps them from asking the helper".to_owned()),
+        Some(obstacle) => Err((obstacle.to_string(), obstacle.fix())),
+    }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Shared;
+use super::parameters::Parameters;
 use crate::agent::owner::Command;
 use crate::agent::refusal::Refusal;
 use crate::agent::view::Entry;
@@ -28,7 +29,7 @@ pub struct ServerQuery {
 /// `GET /v1/credential?server=…`
 pub async fn get_credential(
     State(mut shared): State<Shared>,
-    Query(query): Query<ServerQuery>,
+    Parameters(query): Parameters<ServerQuery>,
 ) -> Result<Json<HelperCredential>, Refusal> {
     let deadline = Instant::now() + PATIENCE;
     let mut nudged = false;
@@ -116,7 +117,7 @@ pub async fn post_login(
 /// `DELETE /v1/logins?server=…`: forgets a login of the user's own.
 pub async fn delete_login(
     State(shared): State<Shared>,
-    Query(query): Query<ServerQuery>,
+    Parameters(query): Parameters<ServerQuery>,
 ) -> Result<Json<LoginAnswer>, Refusal> {
     let server = match shared.now().by_server(&query.server) {
         Some(entry) if entry.login.is_stored() => entry.login.declaration.server.name().to_owned(),

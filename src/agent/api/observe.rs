@@ -1,13 +1,14 @@
 //! `/v1/events`, `/readyz` and `/metrics`: for those who watch.
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Shared;
+use super::parameters::Parameters;
 use crate::wire::api::EventDocument;
 
 /// Whether the answer goes on with what happens.
@@ -20,7 +21,7 @@ pub struct EventsQuery {
 /// `GET /v1/events`: one JSON document a line, oldest first.
 pub async fn get_events(
     State(shared): State<Shared>,
-    Query(query): Query<EventsQuery>,
+    Parameters(query): Parameters<EventsQuery>,
 ) -> Response {
     let (past, feed) = shared.events.subscribe();
     let past: String = past.iter().map(line).collect();

@@ -1,15 +1,16 @@
 //! The registry agent: what `ssh-agent` is to SSH keys, for container registries.
 //!
-//! The modules are floors. A file uses only the floors below its own:
+//! A module imports only from modules above it in this list:
 //!
-//! 1. [`domain`] – what is true of registries and logins; no I/O, no clock, no async.
-//! 2. [`wire`] – the documents that travel over the socket and the helper's pipes.
-//! 3. [`edge`] – files, network, AWS, processes, the clock.
-//! 4. [`agent`] – the one owner of the logins, and its HTTP API.
-//! 5. [`face`] – the commands people and docker type.
+//! 1. [`domain`] – the rules of registries, credentials and logins; no I/O, no clock, no async.
+//! 2. [`wire`] – the documents that travel over the socket, the helper's pipes, and between processes.
+//! 3. [`adapters`] – files, network, AWS, processes, the clock.
+//! 4. [`agent`] – the controller that owns the logins, its HTTP API, its supervisor.
+//! 5. [`cli`] – the commands of `registry-agent`; [`helper`] – the docker credential helper.
 
+pub mod adapters;
 pub mod agent;
+pub mod cli;
 pub mod domain;
-pub mod edge;
-pub mod face;
+pub mod helper;
 pub mod wire;

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use registry_agent::edge::sys;
-use registry_agent::face::cli;
+use registry_agent::adapters::process;
+use registry_agent::cli::command_line;
 
 fn main() -> ExitCode {
-    if let Err(error) = sys::adopt_inherited() {
-        return cli::complain(&error.into());
+    if let Err(error) = process::adopt_inherited() {
+        return command_line::print_error(&error.into());
     }
-    cli::run()
+    command_line::run()
 }

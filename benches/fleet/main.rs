@@ -8,8 +8,8 @@ mod plot;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use registry_agent::domain::life::Life;
-use registry_agent::domain::schedule::{Turn, refresh_at};
+use registry_agent::domain::credentials::lifetime::Lifetime;
+use registry_agent::domain::credentials::refresh_schedule::{RefreshPhase, refresh_at};
 
 use crate::plot::{Plot, Series};
 
@@ -50,14 +50,14 @@ fn week(random: &mut Rng) -> Vec<u32> {
     let mut calls = vec![0; DAYS * BUCKETS_A_DAY];
     for _ in 0..AGENTS {
         let mut now = START + SignedDuration::from_secs_f64(60.0 * random.f64());
-        let mut turn = Turn::First { point: random.f64() };
+        let mut turn = RefreshPhase::First { point: random.f64() };
         loop {
             let bucket = usize::try_from(now.duration_since(START).as_secs() / BUCKET).unwrap_or(0);
             let Some(count) = calls.get_mut(bucket) else { break };
             *count += 1;
-            let life = Life { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
+            let life = Lifetime { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
             now = refresh_at(&life, now, random.f64(), turn);
-            turn = Turn::Later;
+            turn = RefreshPhase::Later;
         }
     }
     calls

@@ -6,8 +6,10 @@ use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use registry_agent::domain::life::Life;
-use registry_agent::domain::schedule::{Cause, Turn, refresh_at, retry_at};
+use registry_agent::domain::credentials::lifetime::Lifetime;
+use registry_agent::domain::credentials::refresh_schedule::{
+    RefreshPhase, RetryClass, refresh_at, retry_at,
+};
 
 use crate::plot::{Plot, Series};
 use crate::{START, TOKEN_LIFE};
@@ -44,7 +46,7 @@ pub(crate) struct Outage {
 
 #[derive(Clone)]
 struct Agent {
-    life: Option<Life>,
+    life: Option<Lifetime>,
     failures: u32,
     /// When the renewal fell due that has not succeeded yet.
     due: Timestamp,
@@ -93,8 +95,8 @@ pub(crate) fn simulate(random: &mut Rng) -> Outage {
         }
         let next = if granted {
             let turn = match agent.life {
-                None => Turn::First { point: random.f64() },
-                Some(_) => Turn::Later,
+                None => RefreshPhase::First { point: random.f64() },
+                Some(_) => RefreshPhase::Later,
             };
             if agent.life.is_none() {
                 seen.started = elapsed;
@@ -102,13 +104,13 @@ pub(crate) fn simulate(random: &mut Rng) -> Outage {
                 seen.overdue += 1;
                 seen.recovered = elapsed - OUTAGE_AT - OUTAGE_LENGTH;
             }
-            let life = Life { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
+            let life = Lifetime { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
             let next = refresh_at(&life, now, random.f64(), turn);
             *agent = Agent { life: Some(life), failures: 0, due: next };
             next
         } else {
             agent.failures += 1;
-            retry_at(now, agent.failures, Cause::Passing, None, random.f64())
+            retry_at(now, agent.failures, RetryClass::Passing, None, random.f64())
         };
         events.push(Reverse((next, number)));
     }

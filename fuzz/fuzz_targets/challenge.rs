@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use registry_agent::domain::challenge::Challenge;
-use registry_agent::domain::realm::{RealmRule, judge};
-use registry_agent::domain::server::Server;
+use registry_agent::domain::registry_protocol::challenge::Challenge;
+use registry_agent::domain::registry_protocol::realm::{RealmRule, judge};
+use registry_agent::domain::servers::server::Server;
 
 fuzz_target!(|lines: Vec<&str>| {
     let Ok(challenges) = Challenge::parse_all(lines) else { return };

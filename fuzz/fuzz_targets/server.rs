@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use registry_agent::domain::server::{Scheme, Server};
+use registry_agent::domain::servers::server::{Scheme, Server};
 
 fuzz_target!(|texts: (&str, &str)| {
     let (declared, asked) = texts;

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use crate::wire::api::EventDocument;
 
 /// How many events are kept.
-const KEPT: usize = 500;
+const CAPACITY: usize = 500;
 
 /// The last events, and a feed of those to come. Clones share both.
 #[derive(Clone)]
@@ -26,12 +26,12 @@ impl Default for Events {
 
 impl Events {
     /// Notes that `event` happened to `subject`.
-    pub fn note(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
+    pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
         tracing::info!(event, subject, "{detail}");
         let event =
             EventDocument { at, event: event.to_owned(), subject: subject.to_owned(), detail };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.len() == KEPT {
+        if last.len() == CAPACITY {
             last.pop_front();
         }
         last.push_back(event.clone());

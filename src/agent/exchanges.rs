@@ -5,14 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::credential::Credential;
-use crate::domain::exchange::ExchangeKey;
-use crate::domain::life::Life;
-use crate::domain::reason::Reason;
-use crate::domain::schedule::{self, Cause, Turn};
-use crate::domain::verdict::Outcome;
-use crate::edge::aws::{Refusal, Token};
-use crate::wire::memory::RememberedToken;
+use crate::adapters::aws::{ExchangeFailure, Token};
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::exchange::ExchangeKey;
+use crate::domain::credentials::lifetime::Lifetime;
+use crate::domain::credentials::refresh_schedule::{self, RefreshPhase, RetryClass};
+use crate::domain::reasons::Reason;
+use crate::domain::registry_protocol::verdict::Outcome;
+use crate::wire::handoff::SavedToken;
 
 /// One exchange and what came of it.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Exchange {
     pub busy: bool,
     failures: u32,
     /// What the failures so far had in common.
-    cause: Option<Cause>,
+    cause: Option<RetryClass>,
     renewed: bool,
 }
 
@@ -46,7 +46,7 @@ impl Exchange {
     }
 
     /// One that the last agent left behind.
-    pub fn resumed(remembered: &RememberedToken) -> Self {
+    pub fn resumed(remembered: &SavedToken) -> Self {
         Self {
             token: Some((remembered.credential(), None)),
             due: remembered.due,
@@ -59,9 +59,13 @@ impl Exchange {
     pub fn succeeded(&mut self, token: Token, now: Timestamp) {
         let credential = token.credential;
         let issued_at = credential.issued_at.unwrap_or(now);
-        let life = Life { issued_at, expires_at: credential.expires_at };
-        let turn = if self.renewed { Turn::Later } else { Turn::First { point: fastrand::f64() } };
-        self.due = schedule::refresh_at(&life, now, fastrand::f64(), turn);
+        let life = Lifetime { issued_at, expires_at: credential.expires_at };
+        let turn = if self.renewed {
+            RefreshPhase::Later
+        } else {
+            RefreshPhase::First { point: fastrand::f64() }
+        };
+        self.due = refresh_schedule::refresh_at(&life, now, fastrand::f64(), turn);
         self.token = Some((credential, token.remark.map(Reason::from)));
         self.failure = None;
         self.failures = 0;
@@ -71,7 +75,7 @@ impl Exchange {
     }
 
     /// No token has come.
-    pub fn failed(&mut self, refusal: Refusal, now: Timestamp) {
+    pub fn failed(&mut self, refusal: ExchangeFailure, now: Timestamp) {
         // A refusal after an outage is the first refusal.
         let same = self.cause == refusal.cause;
         self.failures = if same { self.failures.saturating_add(1) } else { 1 };
@@ -79,7 +83,9 @@ impl Exchange {
         let jitter = fastrand::f64();
         let retry_after = refusal.retry_after;
         self.due = match refusal.cause {
-            Some(cause) => schedule::retry_at(now, self.failures, cause, retry_after, jitter),
+            Some(cause) => {
+                refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter)
+            }
             // Nothing but another declaration would help, and that makes another exchange.
             None => Timestamp::MAX,
         };
@@ -89,8 +95,14 @@ impl Exchange {
 
     /// The registry refused the token, so it died before its time: a new one is due, but no sooner
     /// than AWS would be asked again after a refusal of its own.
-    pub fn disowned(&mut self, failures: u32, now: Timestamp) {
-        let due = schedule::retry_at(now, failures, Cause::AwsRefused, None, fastrand::f64());
+    pub fn rejected_by_registry(&mut self, failures: u32, now: Timestamp) {
+        let due = refresh_schedule::retry_at(
+            now,
+            failures,
+            RetryClass::AwsRefused,
+            None,
+            fastrand::f64(),
+        );
         self.due = self.due.min(due);
     }
 
@@ -99,7 +111,7 @@ impl Exchange {
         if let Some((credential, _)) = &mut self.token
             && let Some(issued_at) = credential.issued_at
         {
-            let life = Life { issued_at, expires_at: credential.expires_at }.set_back(by);
+            let life = Lifetime { issued_at, expires_at: credential.expires_at }.set_back(by);
             credential.issued_at = Some(life.issued_at);
             credential.expires_at = life.expires_at;
         }

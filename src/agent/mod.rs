@@ -13,39 +13,37 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
+pub mod controller;
 pub mod events;
 pub mod exchanges;
-pub mod gather;
-pub mod keeper;
-pub mod ledger;
-pub mod owner;
-pub mod peer;
+pub mod login_store;
 pub mod publisher;
-pub mod refusal;
+pub mod source_set;
+pub mod state_handoff;
 pub mod supervisor;
 pub mod view;
-pub mod work;
+pub mod workers;
 
-use self::api::Shared;
+use self::api::ApiState;
+use self::api::peer::{AccessPolicy, Peer};
+use self::controller::{Controller, ControllerExit};
 use self::events::Events;
-use self::gather::Gatherer;
-use self::keeper::Keeper;
-use self::ledger::Ledger;
-use self::owner::{End, Owner};
-use self::peer::{Peer, Rights};
+use self::login_store::LoginStore;
 use self::publisher::Publisher;
+use self::source_set::SourceSet;
+use self::state_handoff::StateHandoff;
 use self::view::View;
-use self::work::Worker;
-use crate::edge::clock::Clock;
-use crate::edge::config::Config;
-use crate::edge::http::Http;
-use crate::edge::memory;
-use crate::edge::paths::Paths;
-use crate::edge::sys;
-use crate::wire::memory::Memory;
+use self::workers::WorkerPool;
+use crate::adapters::clock::Clock;
+use crate::adapters::config::Config;
+use crate::adapters::handoff;
+use crate::adapters::http::Http;
+use crate::adapters::paths::Paths;
+use crate::adapters::process;
+use crate::wire::handoff::SavedState;
 
 /// What an agent needs of the world, so that a test can give it another one.
-pub struct Setup {
+pub struct AgentSetup {
     /// Where clients connect.
     pub listener: UnixListener,
     /// The socket to the supervisor.
@@ -53,9 +51,9 @@ pub struct Setup {
     /// What the last agent left.
     pub latest: OwnedFd,
     /// The same, read.
-    pub memory: Memory,
+    pub memory: SavedState,
     /// The sources.
-    pub gatherer: Gatherer,
+    pub sources: SourceSet,
     /// The configuration.
     pub config: Config,
     /// The user's places.
@@ -66,7 +64,7 @@ pub struct Setup {
 
 /// How an agent came to its end.
 #[derive(Debug)]
-pub enum Ending {
+pub enum AgentExit {
     /// Somebody asked it to stop.
     Stopped,
     /// Its process needs another environment.
@@ -77,47 +75,48 @@ pub enum Ending {
 
 /// Serves until told to stop, until another environment is needed, or until the supervisor dies. The
 /// agent lives on one thread, since it mostly waits: call it on a `LocalSet`.
-pub async fn run(mut setup: Setup) -> io::Result<Ending> {
+pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let events = Events::default();
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
-    let (commands, orders) = mpsc::channel(64);
-    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.gatherer);
-    let owner = Owner {
+    let (commands, command_queue) = mpsc::channel(64);
+    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.sources);
+    let owner = Controller {
         clock: setup.clock.clone(),
-        gatherer: setup.gatherer,
-        ledger: Ledger::new(&mut setup.memory, setup.config.verify),
-        worker: Worker::new(Http::new(), setup.clock.clone(), setup.config.servers),
+        sources: setup.sources,
+        logins: LoginStore::new(&mut setup.memory, setup.config.verify),
+        workers: WorkerPool::new(Http::new(), setup.clock.clone(), setup.config.servers),
         publisher,
-        keeper: Keeper::new(setup.control.try_clone()?, setup.latest),
+        handoff_to_supervisor: StateHandoff::new(setup.control.try_clone()?, setup.latest),
         events: events.clone(),
         view: view_in,
     };
-    let rights = Rights { owner: setup.paths.uid };
-    let shared = Shared { clock: setup.clock, view, commands, events, stop: stop.clone(), rights };
+    let rights = AccessPolicy { owner: setup.paths.uid };
+    let api_state =
+        ApiState { clock: setup.clock, view, commands, events, stop: stop.clone(), rights };
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = sys::awaitable(setup.control)?;
-    let mut owner = tokio::task::spawn_local(owner.run(orders, stop.clone()));
+    let supervisor = process::awaitable(setup.control)?;
+    let mut owner = tokio::task::spawn_local(owner.run(command_queue, stop.clone()));
     // Whoever connects before this point waits in the queue of the socket, so that the first answer
     // comes from an agent that has read everything.
-    let mut first_view = shared.view.clone();
+    let mut first_view = api_state.view.clone();
     let ready = first_view.wait_for(|view| view.complete);
     let early = tokio::select! {
         _ = ready => None,
         ended = &mut owner => Some(ended),
     };
     if let Some(ended) = early {
-        return Ok(ending(ended.map_err(io::Error::other)?, false));
+        return Ok(exit(ended.map_err(io::Error::other)?, false));
     }
-    let server = serve(setup.listener, shared, stop.clone())?;
+    let server = serve(setup.listener, api_state, stop.clone())?;
     let mut orphaned = false;
     let ended = tokio::select! {
         ended = &mut owner => ended,
         _ = terminate.recv() => { stop.cancel(); owner.await }
         _ = interrupt.recv() => { stop.cancel(); owner.await }
-        gone = hang_up(&supervisor) => {
+        gone = supervisor_closed(&supervisor) => {
             gone?;
             orphaned = true;
             stop.cancel();
@@ -125,41 +124,41 @@ pub async fn run(mut setup: Setup) -> io::Result<Ending> {
         }
     };
     stop.cancel();
-    let (end, keeper) = ended.map_err(io::Error::other)?;
+    let (end, handoff_to_supervisor) = ended.map_err(io::Error::other)?;
     // Answers under way are finished, as far as that takes no longer than a stop may.
-    let _ = tokio::time::timeout(supervisor::GRACE / 2, server).await;
-    Ok(ending((end, keeper), orphaned))
+    let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
+    Ok(exit((end, handoff_to_supervisor), orphaned))
 }
 
-fn ending((end, keeper): (End, Keeper), orphaned: bool) -> Ending {
+fn exit((end, handoff_to_supervisor): (ControllerExit, StateHandoff), orphaned: bool) -> AgentExit {
     match end {
-        _ if orphaned => Ending::Orphaned(keeper.into_latest()),
-        End::Restart => Ending::Restart,
-        End::Stopped => Ending::Stopped,
+        _ if orphaned => AgentExit::Orphaned(handoff_to_supervisor.into_latest()),
+        ControllerExit::Restart => AgentExit::Restart,
+        ControllerExit::Stopped => AgentExit::Stopped,
     }
 }
 
 fn serve(
     listener: UnixListener,
-    shared: Shared,
+    api_state: ApiState,
     stop: CancellationToken,
 ) -> io::Result<tokio::task::JoinHandle<io::Result<()>>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let service = api::router(shared).into_make_service_with_connect_info::<Peer>();
+    let service = api::router(api_state).into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stop.cancelled().await });
     Ok(tokio::spawn(server.into_future()))
 }
 
 /// Resolves when the supervisor's end of the control socket is closed. It never sends anything.
-async fn hang_up(control: &AsyncFd<OwnedFd>) -> io::Result<()> {
+async fn supervisor_closed(control: &AsyncFd<OwnedFd>) -> io::Result<()> {
     loop {
         let mut guard = control.readable().await?;
         if guard.ready().is_read_closed() {
             return Ok(());
         }
-        match memory::receive(control.get_ref().as_fd()) {
+        match handoff::receive(control.get_ref().as_fd()) {
             Ok(None) => return Ok(()),
             Ok(Some(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),

@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
 use super::events::Events;
-use super::gather::Gatherer;
+use super::source_set::SourceSet;
+use crate::adapters::client_obstacles::{self, ClientEnvironment};
+use crate::adapters::config::{Config, Mode};
+use crate::adapters::docker_config::DockerConfig;
+use crate::adapters::file_watcher::Watcher;
+use crate::adapters::paths::Paths;
 use crate::domain::docker_config::Wanted;
-use crate::domain::problem::Problem;
-use crate::domain::reason::PublishReason;
-use crate::domain::server::Server;
-use crate::edge::clients::{self, Surroundings};
-use crate::edge::config::{Config, Mode};
-use crate::edge::docker_config::DockerConfig;
-use crate::edge::paths::Paths;
-use crate::edge::watch::Watcher;
+use crate::domain::reasons::PublishReason;
+use crate::domain::reasons::problem::Problem;
+use crate::domain::servers::server::Server;
 
 /// Entries that others drop are put back at most this often.
 const REPAIR_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
@@ -36,8 +36,8 @@ pub struct Publisher {
 
 impl Publisher {
     /// A publisher for the configuration that the agent's environment names.
-    pub fn new(config: &Config, paths: &Paths, gatherer: &Gatherer) -> Self {
-        let path = paths.docker_config_file(gatherer.process_variable("DOCKER_CONFIG"));
+    pub fn new(config: &Config, paths: &Paths, sources: &SourceSet) -> Self {
+        let path = paths.docker_config_file(sources.process_variable("DOCKER_CONFIG"));
         Self {
             file: DockerConfig::new(path, config.publish_to_mounts, &paths.state_dir()),
             mode: config.mode,
@@ -65,7 +65,7 @@ impl Publisher {
     }
 
     /// Resolves when somebody has touched the configuration.
-    pub async fn disturbed(&mut self) {
+    pub async fn changed(&mut self) {
         self.watch.changed().await;
     }
 
@@ -87,7 +87,7 @@ impl Publisher {
     }
 
     /// Makes up for a repair that was put off.
-    pub fn wake(&mut self, now: Timestamp, events: &Events) {
+    pub fn run_due(&mut self, now: Timestamp, events: &Events) {
         if self.repair_at.is_some_and(|at| at <= now) {
             self.write(now, events);
         }
@@ -111,37 +111,37 @@ impl Publisher {
             Ok(outcome) => {
                 if outcome.changed {
                     self.written_at = Some(now);
-                    events.note(now, "published", &subject, self.describe());
+                    events.record(now, "published", &subject, self.describe());
                 }
                 for key in &outcome.repaired {
                     let detail = format!("{key}, which another program had dropped");
-                    events.note(now, "repaired", &subject, detail);
+                    events.record(now, "repaired", &subject, detail);
                 }
                 self.faults = outcome.conflicts;
             }
             Err(fault) => {
                 if !self.faults.contains(&fault) {
-                    events.note(now, "publish-failed", &subject, fault.to_string());
+                    events.record(now, "publish-failed", &subject, fault.to_string());
                 }
                 self.repair_at = now.checked_add(retry_after(&fault)).ok();
                 self.faults = vec![fault];
             }
         }
-        self.look_around();
+        self.find_obstacles();
     }
 
     /// Looks for what would keep clients from reading what was written, and follows all of it.
-    fn look_around(&mut self) {
+    fn find_obstacles(&mut self) {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let around = Surroundings {
+        let environment = ClientEnvironment {
             variable: &variable,
             home: &self.paths.home,
             uid: self.paths.uid,
             docker_config: self.file.path(),
         };
-        self.obstacles = clients::obstacles(&around, &self.servers);
+        self.obstacles = client_obstacles::obstacles(&environment, &self.servers);
         let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();
-        followed.extend(clients::auth_files(&around));
+        followed.extend(client_obstacles::auth_files(&environment));
         self.watch.set_paths(followed);
     }
 

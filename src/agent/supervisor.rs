@@ -20,13 +20,13 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 use tracing::{info, warn};
 
-use crate::edge::memory::{self, Message};
-use crate::edge::sys::{THIS_PROGRAM, keep_across_exec};
+use crate::adapters::handoff::{self, Message};
+use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
 /// The exit status of an agent that wants to be started again at once, with another environment.
-pub const AGAIN: u8 = 75;
+pub const RESTART_STATUS: u8 = 75;
 /// How long an agent may take to end before it is killed.
-pub const GRACE: Duration = Duration::from_secs(2);
+pub const STOP_GRACE: Duration = Duration::from_secs(2);
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// What outlives an agent.
 #[derive(Debug)]
-pub struct Estate {
+pub struct Inherited {
     /// Makes it the only one.
     pub lock: File,
     /// Where clients connect.
@@ -47,58 +47,58 @@ pub struct Estate {
 }
 
 /// What the world around wants to hear of the supervisor's work.
-pub trait Herald {
+pub trait ServiceNotifier {
     /// The agent has read and published everything. Called once for each agent.
     fn ready(&mut self);
     /// The agent handed over a new state.
-    fn remember(&mut self, memory: BorrowedFd<'_>);
+    fn state_saved(&mut self, memory: BorrowedFd<'_>);
 }
 
-/// Runs agents until one ends by itself with success, or this process is asked to end.
+/// Runs agents until one ends by itself with success, or this process is asked to stop.
 ///
-/// The socket is the caller's to remove, before the estate and with it the lock is dropped: from then
+/// The socket is the caller's to remove, before `inherited`, and with it the lock, is dropped: from then
 /// on it may be a successor's.
 ///
 /// `foreground` tells agents that an init system watches over the supervisor.
 pub fn supervise(
-    estate: &mut Estate,
+    inherited: &mut Inherited,
     foreground: bool,
-    herald: &mut impl Herald,
+    notifier: &mut impl ServiceNotifier,
 ) -> io::Result<()> {
     let signals = catch_signals()?;
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        let (mut child, control) = match spawn(estate, foreground) {
+        let (mut child, control) = match spawn(inherited, foreground) {
             Ok(spawned) => spawned,
             Err(error) => {
                 // A machine out of memory or processes has them again later; what is kept here has
                 // no other place.
                 warn!("the agent cannot be started: {error}");
-                if !pause(delay, delay, &estate.listener, &signals)? {
+                if !pause(delay, delay, &inherited.listener, &signals)? {
                     return Ok(());
                 }
                 delay = (delay * 2).min(LONGEST_DELAY);
                 continue;
             }
         };
-        let (ending, served) = attend(&mut child, &control, &signals, estate, herald)?;
+        let (ending, was_ready) = watch_child(&mut child, &control, &signals, inherited, notifier)?;
         match ending {
-            Ending::Asked => return Ok(()),
-            Ending::Died(status) if status.success() => return Ok(()),
-            Ending::Died(status) if status.code() == Some(i32::from(AGAIN)) => continue,
-            Ending::Died(status) => warn!("the agent died ({})", describe(status)),
+            ChildExit::StopRequested => return Ok(()),
+            ChildExit::Died(status) if status.success() => return Ok(()),
+            ChildExit::Died(status) if status.code() == Some(i32::from(RESTART_STATUS)) => continue,
+            ChildExit::Died(status) => warn!("the agent died ({})", describe(status)),
         }
         let lived = started.elapsed();
         if lived >= HEALTHY_AFTER {
             delay = FIRST_DELAY;
         }
-        let least = match (served, lived) {
+        let minimum = match (was_ready, lived) {
             (false, _) => delay,
             (true, lived) if lived < SHORT_LIFE => FIRST_DELAY,
             (true, _) => Duration::ZERO,
         };
-        if !pause(delay, least, &estate.listener, &signals)? {
+        if !pause(delay, minimum, &inherited.listener, &signals)? {
             return Ok(());
         }
         delay = (delay * 2).min(LONGEST_DELAY);
@@ -106,10 +106,10 @@ pub fn supervise(
     }
 }
 
-/// The arguments by which [`crate::face`] finds the descriptors of an estate again.
+/// The arguments by which [`crate::cli`] finds the descriptors of [`Inherited`] again.
 pub fn arguments(
     command: &str,
-    estate: &Estate,
+    inherited: &Inherited,
     control: Option<&OwnedFd>,
 ) -> io::Result<Vec<String>> {
     let mut arguments = vec![command.to_owned()];
@@ -117,18 +117,18 @@ pub fn arguments(
         arguments.push(format!("--{name}={}", fd.as_raw_fd()));
         keep_across_exec(fd)
     };
-    add("lock", estate.lock.as_fd())?;
-    add("listener", estate.listener.as_fd())?;
-    add("memory", estate.memory.as_fd())?;
+    add("lock", inherited.lock.as_fd())?;
+    add("listener", inherited.listener.as_fd())?;
+    add("memory", inherited.memory.as_fd())?;
     if let Some(control) = control {
         add("control", control.as_fd())?;
     }
     Ok(arguments)
 }
 
-enum Ending {
+enum ChildExit {
     Died(ExitStatus),
-    Asked,
+    StopRequested,
 }
 
 fn catch_signals() -> io::Result<SignalFd> {
@@ -140,12 +140,12 @@ fn catch_signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
-fn spawn(estate: &Estate, foreground: bool) -> io::Result<(Child, OwnedFd)> {
+fn spawn(inherited: &Inherited, foreground: bool) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let mut command = Command::new(THIS_PROGRAM);
     command.arg0("registry-agent");
-    command.args(arguments("agent", estate, Some(&theirs))?);
+    command.args(arguments("agent", inherited, Some(&theirs))?);
     if foreground {
         command.arg("--foreground");
     }
@@ -155,21 +155,21 @@ fn spawn(estate: &Estate, foreground: bool) -> io::Result<(Child, OwnedFd)> {
 }
 
 /// Listens to the agent and to the signals until the agent is gone. Says whether it was ever ready.
-fn attend(
+fn watch_child(
     child: &mut Child,
     control: &OwnedFd,
     signals: &SignalFd,
-    estate: &mut Estate,
-    herald: &mut impl Herald,
-) -> io::Result<(Ending, bool)> {
-    let mut served = false;
-    let mut asked: Option<Instant> = None;
-    let mut hung_up = false;
+    inherited: &mut Inherited,
+    notifier: &mut impl ServiceNotifier,
+) -> io::Result<(ChildExit, bool)> {
+    let mut was_ready = false;
+    let mut stop_requested: Option<Instant> = None;
+    let mut control_closed = false;
     loop {
-        let timeout = match asked {
+        let timeout = match stop_requested {
             None => PollTimeout::NONE,
             Some(since) => {
-                let left = GRACE.saturating_sub(since.elapsed());
+                let left = STOP_GRACE.saturating_sub(since.elapsed());
                 if left.is_zero() {
                     child.kill()?;
                 }
@@ -181,35 +181,39 @@ fn attend(
             PollFd::new(control.as_fd(), PollFlags::POLLIN),
         ];
         // A closed control socket is readable for ever.
-        let watched = if hung_up { &mut ready[..1] } else { &mut ready[..] };
+        let watched = if control_closed { &mut ready[..1] } else { &mut ready[..] };
         match poll(watched, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let heard = ready[1].any().unwrap_or_default();
-        if heard && !hung_up {
-            match memory::receive(control.as_fd()) {
-                Ok(Some(Message::Remember(memory))) => {
-                    herald.remember(memory.as_fd());
-                    estate.memory = memory;
+        let has_message = ready[1].any().unwrap_or_default();
+        if has_message && !control_closed {
+            match handoff::receive(control.as_fd()) {
+                Ok(Some(Message::SaveState(memory))) => {
+                    notifier.state_saved(memory.as_fd());
+                    inherited.memory = memory;
                 }
                 Ok(Some(Message::Ready)) => {
-                    served = true;
-                    herald.ready();
+                    was_ready = true;
+                    notifier.ready();
                 }
-                Ok(None) => hung_up = true,
+                Ok(None) => control_closed = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }
-            // Whatever it said before it died is heard first.
+            // Messages sent before the agent died come first.
             continue;
         }
-        if take_signals(signals)? && asked.is_none() {
-            asked = Some(Instant::now());
+        if take_signals(signals)? && stop_requested.is_none() {
+            stop_requested = Some(Instant::now());
             terminate(child);
         }
         if let Some(status) = child.try_wait()? {
-            let ending = if asked.is_some() { Ending::Asked } else { Ending::Died(status) };
-            return Ok((ending, served));
+            let ending = if stop_requested.is_some() {
+                ChildExit::StopRequested
+            } else {
+                ChildExit::Died(status)
+            };
+            return Ok((ending, was_ready));
         }
     }
 }
@@ -230,27 +234,27 @@ fn terminate(child: &Child) {
     }
 }
 
-/// Waits before the next agent, until a client asks for it at the latest, but not less than `least`;
-/// false when asked to end.
+/// Waits before the next agent, until a client asks for it at the latest, but not less than `minimum`;
+/// false when asked to stop.
 ///
 /// A client that waits since before the last agent died, or has given up since, would cut every pause
 /// short: an agent that was never ready is no sooner ready for it.
 fn pause(
     delay: Duration,
-    least: Duration,
+    minimum: Duration,
     listener: &UnixListener,
     signals: &SignalFd,
 ) -> io::Result<bool> {
     let begin = Instant::now();
     loop {
         let left = delay.saturating_sub(begin.elapsed());
-        let hurried = begin.elapsed() >= least;
+        let may_be_cut_short = begin.elapsed() >= minimum;
         let mut ready = [
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
         ];
-        let watched = if hurried { &mut ready[..] } else { &mut ready[..1] };
-        let wait = if hurried { left } else { left.min(least) };
+        let watched = if may_be_cut_short { &mut ready[..] } else { &mut ready[..1] };
+        let wait = if may_be_cut_short { left } else { left.min(minimum) };
         match poll(watched, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -258,7 +262,7 @@ fn pause(
         if take_signals(signals)? {
             return Ok(false);
         }
-        if left.is_zero() || hurried && ready[1].any().unwrap_or_default() {
+        if left.is_zero() || may_be_cut_short && ready[1].any().unwrap_or_default() {
             return Ok(true);
         }
     }

@@ -1,18 +1,18 @@
 //! What the agent knows at one moment, for everybody who asks.
 //!
-//! The owner publishes a new view after each change; readers share it and never wait for the owner.
+//! The controller publishes a new view after each change; readers share it and never wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::declaration::Identity;
-use crate::domain::exchange;
-use crate::domain::login::{Login, State};
-use crate::domain::problem::Problem;
-use crate::domain::reason::Reason;
-use crate::domain::server::Kind;
+use crate::domain::credentials::exchange;
+use crate::domain::credentials::login::{Login, State};
+use crate::domain::declarations::declaration::Identity;
+use crate::domain::reasons::Reason;
+use crate::domain::reasons::problem::Problem;
+use crate::domain::servers::server::Kind;
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
 
 /// A login and what the agent is about to do with it.

@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::process::ExitCode;
 
-use registry_agent::face::helper;
+use registry_agent::helper;
 
 fn main() -> ExitCode {
     let verb = env::args().nth(1);

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::revealed::Revealed;
-use crate::domain::credential::Credential;
+use super::exposed_secret::ExposedSecret;
+use crate::domain::credentials::credential::Credential;
 
 /// What clients take for "there is none"; compared byte for byte.
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -23,7 +23,7 @@ pub struct HelperCredential {
     pub username: String,
     /// The password or token.
     #[serde(rename = "Secret", default)]
-    pub secret: Revealed,
+    pub secret: ExposedSecret,
 }
 
 impl HelperCredential {
@@ -32,7 +32,7 @@ impl HelperCredential {
         Self {
             server_url: server_url.to_owned(),
             username: credential.user.clone(),
-            secret: Revealed(credential.secret.clone()),
+            secret: ExposedSecret(credential.secret.clone()),
         }
     }
 }

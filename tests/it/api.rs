@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::support::desk::Desk;
+use crate::support::test_home::TestHome;
 
 /// The head and the body of an answer.
-fn ask(desk: &Desk, request: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(desk.path("agent.sock")).unwrap();
+fn ask(test_home: &TestHome, request: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(test_home.path("agent.sock")).unwrap();
     write!(stream, "{request} HTTP/1.0\r\nContent-Length: 0\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -17,8 +17,8 @@ fn ask(desk: &Desk, request: &str) -> (String, String) {
 
 #[test]
 fn every_error_is_a_problem_document_with_a_title_and_a_detail() {
-    let desk = Desk::new();
-    desk.start();
+    let test_home = TestHome::new();
+    test_home.start();
     for (request, status) in [
         ("GET /v1/nothing", 404),
         ("GET /v1/registries/unknown.test", 404),
@@ -31,7 +31,7 @@ fn every_error_is_a_problem_document_with_a_title_and_a_detail() {
         ("POST /v1/refresh?registry=unknown.test", 404),
         ("PATCH /v1/status", 405),
     ] {
-        let (head, body) = ask(&desk, request);
+        let (head, body) = ask(&test_home, request);
         assert!(head.starts_with(&format!("http/1.0 {status} ")), "{request}: {head}");
         assert!(head.contains("content-type: application/problem+json"), "{request}: {head}");
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap();

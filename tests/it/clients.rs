@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::desk::{Desk, said, succeed};
 use crate::support::engine::{
     BUSYBOX, DEBIAN, Engine, FOLDER, devcontainer_cli, docker, push, target,
 };
 use crate::support::registry::{Auth, Registry};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 const LOGIN: (&str, &str) = ("puller", "p:ass w$rd 'with' \"ümlaut\"");
 
@@ -29,7 +29,7 @@ struct Client {
 
 /// What the clients work on.
 struct Bench {
-    desk: Desk,
+    test_home: TestHome,
     registry: Registry,
 }
 
@@ -77,8 +77,8 @@ const CLIENTS: &[Client] = &[
         version: |bench| bench.run("/usr/bin/docker", &["--version"]),
         read: |bench| {
             let dockerfile = format!("FROM {}\nENV built=yes\n", bench.image("127.0.0.1"));
-            fs::create_dir_all(bench.desk.path("build")).unwrap();
-            fs::write(bench.desk.path("build/Dockerfile"), dockerfile).unwrap();
+            fs::create_dir_all(bench.test_home.path("build")).unwrap();
+            fs::write(bench.test_home.path("build/Dockerfile"), dockerfile).unwrap();
             let mut build = bench.run("/usr/bin/docker", &["build", "--tag", BUILT, "build"]);
             build.env("DOCKER_BUILDKIT", "0");
             vec![build]
@@ -90,7 +90,8 @@ const CLIENTS: &[Client] = &[
         version: |bench| bench.run("docker-compose", &["--version"]),
         read: |bench| {
             let file = format!("services: {{app: {{image: {:?}}}}}\n", bench.image("127.0.0.1"));
-            fs::write(bench.desk.path("compose.yml"), format!("version: '3'\n{file}")).unwrap();
+            fs::write(bench.test_home.path("compose.yml"), format!("version: '3'\n{file}"))
+                .unwrap();
             vec![bench.run("docker-compose", &["-f", "compose.yml", "pull"])]
         },
     },
@@ -138,7 +139,7 @@ const CLIENTS: &[Client] = &[
         version: |bench| bench.devcontainer(&["--version"]),
         read: |bench| {
             let config = format!("{{\"image\": {:?}}}", bench.image("127.0.0.1"));
-            let folder = bench.workspace(&format!("image/{FOLDER}"), &config);
+            let folder = bench.test_workspace(&format!("image/{FOLDER}"), &config);
             vec![bench.devcontainer(&["up", "--buildkit", "never", "--workspace-folder", &folder])]
         },
     },
@@ -152,7 +153,7 @@ const CLIENTS: &[Client] = &[
             let config = format!(
                 "{{\"image\": {DEBIAN:?}, \"features\": {{\"{registry}/private/hello:1\": {{}}}}}}"
             );
-            let folder = bench.workspace(&format!("feature/{FOLDER}"), &config);
+            let folder = bench.test_workspace(&format!("feature/{FOLDER}"), &config);
             vec![
                 bench.devcontainer(&[
                     "features",
@@ -200,30 +201,34 @@ impl Bench {
     fn new() -> Self {
         let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
         push(BUSYBOX, &format!("{}/private/app:1", registry.server()), LOGIN);
-        let mut desk = Desk::new();
-        desk.declare("LOOPBACK", &registry.server(), LOGIN);
-        desk.declare("LOCALHOST", &format!("localhost:{}", registry.port()), LOGIN);
-        let bench = Self { desk, registry };
+        let mut test_home = TestHome::new();
+        test_home.declare("LOOPBACK", &registry.server(), LOGIN);
+        test_home.declare("LOCALHOST", &format!("localhost:{}", registry.port()), LOGIN);
+        let bench = Self { test_home, registry };
         let image = format!("docker://{}", bench.image("127.0.0.1"));
         let stranger = bench.run("skopeo", &["inspect", "--tls-verify=false", &image]).output();
         assert!(!stranger.unwrap().status.success(), "the image is not private");
-        bench.desk.start_agent();
+        bench.test_home.start_agent();
         bench
     }
 
     /// Runs the client, and gives the line of the table or what went wrong.
     fn try_out(&self, client: &Client) -> Result<String, String> {
-        let version = said(&succeed(&mut (client.version)(self)));
+        let version = output_text(&succeed(&mut (client.version)(self)));
         let version = version.lines().next().unwrap_or_default().trim().to_owned();
         self.clear_the_engine();
-        self.desk.asked();
+        self.test_home.asked();
         for mut command in (client.read)(self) {
             let output = command.output().map_err(|error| error.to_string())?;
             if !output.status.success() {
-                return Err(format!("{command:?}: {}\n{:?}", said(&output), self.desk.asked()));
+                return Err(format!(
+                    "{command:?}: {}\n{:?}",
+                    output_text(&output),
+                    self.test_home.asked()
+                ));
             }
         }
-        let mut asked = self.desk.asked();
+        let mut asked = self.test_home.asked();
         asked.sort();
         asked.dedup();
         if !asked.iter().any(|asked| asked.starts_with("get ")) {
@@ -237,7 +242,7 @@ impl Bench {
     /// Takes what a client brought into the engine out of it, so that the next has to ask.
     fn clear_the_engine(&self) {
         let label =
-            format!("label=devcontainer.local_folder={}", self.desk.path("image").display());
+            format!("label=devcontainer.local_folder={}", self.test_home.path("image").display());
         let ours = docker().args(["ps", "--all", "--quiet", "--filter", &label]).output().unwrap();
         for container in String::from_utf8_lossy(&ours.stdout).lines() {
             succeed(docker().args(["rm", "--force", container]));
@@ -252,7 +257,7 @@ impl Bench {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.desk.command(program);
+        let mut command = self.test_home.command(program);
         command.args(arguments);
         command
     }
@@ -266,15 +271,15 @@ impl Bench {
         self.run(&devcontainer_cli().to_string_lossy(), arguments)
     }
 
-    fn workspace(&self, name: &str, config: &str) -> String {
-        let folder: PathBuf = self.desk.path(name);
+    fn test_workspace(&self, name: &str, config: &str) -> String {
+        let folder: PathBuf = self.test_home.path(name);
         fs::create_dir_all(folder.join(".devcontainer")).unwrap();
         fs::write(folder.join(".devcontainer/devcontainer.json"), config).unwrap();
         folder.to_string_lossy().into_owned()
     }
 
     fn write_a_feature(&self) {
-        let folder = self.desk.path("features/hello");
+        let folder = self.test_home.path("features/hello");
         fs::create_dir_all(&folder).unwrap();
         let about = r#"{"id": "hello", "version": "1.0.0", "name": "Hello"}"#;
         fs::write(folder.join("devcontainer-feature.json"), about).unwrap();

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{said, succeed};
 use crate::support::engine::{BUSYBOX, DEBIAN, Engine, devcontainer_cli, docker, push};
 use crate::support::registry::{Auth, Registry};
-use crate::support::workspace::Workspace;
+use crate::support::test_home::{output_text, succeed};
+use crate::support::test_workspace::TestWorkspace;
 
 const USER: &str = "puller";
 const CANARY: &str = "canary-6f1c2e:with blank,$dollar";
@@ -20,21 +20,21 @@ const PASSWORD: &str = "TEAM_CONTAINER_REGISTRY_PASSWORD";
 #[ignore = "needs the docker engine that `make test` provides"]
 fn a_private_image_is_read_at_create_after_a_restart_and_after_a_changed_password() {
     let registry = private_registry();
-    let mut workspace = Workspace::new(config(&registry, json!({"image": DEBIAN})));
+    let mut test_workspace = TestWorkspace::new(config(&registry, json!({"image": DEBIAN})));
 
-    let log = workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&workspace), "dev", "the entrypoint runs as root");
-    nothing_secret_is_kept(&workspace, &log);
+    let log = test_workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&test_workspace), "dev", "the entrypoint runs as root");
+    nothing_secret_is_kept(&test_workspace, &log);
 
-    workspace.stop_and_start();
-    says_that_the_password_is_missing(&workspace);
-    assert_eq!(owner_of_the_agent(&workspace), "dev");
+    test_workspace.stop_and_start();
+    says_that_the_password_is_missing(&test_workspace);
+    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
 
     registry.set_users(&[(USER, CHANGED)]);
-    workspace.up(&json!({PASSWORD: CHANGED}));
-    assert_eq!(inspect(&workspace, &registry), "linux");
-    let served = workspace.stdout("dev", &get(&registry));
+    test_workspace.up(&json!({PASSWORD: CHANGED}));
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
+    let served = test_workspace.stdout("dev", &get(&registry));
     assert!(served.contains(CHANGED), "the old password is served");
 }
 
@@ -44,8 +44,8 @@ fn an_image_with_an_entrypoint_of_its_own_keeps_it() {
     let registry = private_registry();
     let config =
         config(&registry, json!({"build": {"dockerfile": "Dockerfile"}, "overrideCommand": false}));
-    let mut workspace = Workspace::new(config);
-    workspace.write(
+    let mut test_workspace = TestWorkspace::new(config);
+    test_workspace.write(
         "Dockerfile",
         &format!(
             "FROM {DEBIAN}\n\
@@ -54,9 +54,9 @@ fn an_image_with_an_entrypoint_of_its_own_keeps_it() {
              CMD [\"sleep\", \"infinity\"]\n"
         ),
     );
-    workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&workspace, &registry), "linux");
-    workspace.stdout("dev", "test -e /tmp/entered");
+    test_workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
+    test_workspace.stdout("dev", "test -e /tmp/entered");
 }
 
 #[test]
@@ -64,12 +64,12 @@ fn an_image_with_an_entrypoint_of_its_own_keeps_it() {
 fn a_container_user_without_sudo_is_enough() {
     let registry = private_registry();
     let config = config(&registry, json!({"image": DEBIAN, "containerUser": "dev"}));
-    let mut workspace = Workspace::new(config);
-    workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&workspace), "dev");
-    workspace.stop_and_start();
-    says_that_the_password_is_missing(&workspace);
+    let mut test_workspace = TestWorkspace::new(config);
+    test_workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
+    test_workspace.stop_and_start();
+    says_that_the_password_is_missing(&test_workspace);
 }
 
 #[test]
@@ -77,19 +77,19 @@ fn a_container_user_without_sudo_is_enough() {
 fn without_any_capability_the_hooks_start_the_agent() {
     let registry = private_registry();
     let config = config(&registry, json!({"image": DEBIAN, "runArgs": ["--cap-drop=ALL"]}));
-    let mut workspace = Workspace::new(config);
-    workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&workspace), "dev");
+    let mut test_workspace = TestWorkspace::new(config);
+    test_workspace.up(&json!({PASSWORD: CANARY}));
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
+    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
 }
 
 #[test]
 #[ignore = "needs the docker engine that `make test` provides"]
 fn an_image_with_nothing_but_a_shell_is_enough() {
     let registry = private_registry();
-    let mut workspace = Workspace::new(config(&registry, json!({"image": BUSYBOX})));
-    workspace.up(&json!({PASSWORD: CANARY}));
-    let served = workspace.stdout("dev", &get(&registry));
+    let mut test_workspace = TestWorkspace::new(config(&registry, json!({"image": BUSYBOX})));
+    test_workspace.up(&json!({PASSWORD: CANARY}));
+    let served = test_workspace.stdout("dev", &get(&registry));
     let served: Value = serde_json::from_str(&served).unwrap();
     assert_eq!(
         (served["Username"].as_str(), served["Secret"].as_str()),
@@ -103,14 +103,14 @@ fn what_the_options_say_is_in_the_configuration() {
     let registry = private_registry();
     let mut config = config(&registry, json!({"image": DEBIAN}));
     config["features"]["./registry-agent"] = json!({"logLevel": "debug", "verify": false});
-    let mut workspace = Workspace::new(config);
-    workspace.up(&json!({PASSWORD: CANARY}));
+    let mut test_workspace = TestWorkspace::new(config);
+    test_workspace.up(&json!({PASSWORD: CANARY}));
     assert_eq!(
-        workspace.stdout("dev", "grep -v '^#' /etc/registry-agent/config.toml"),
+        test_workspace.stdout("dev", "grep -v '^#' /etc/registry-agent/config.toml"),
         "user = \"dev\"\nmode = \"helper\"\nverify = false\ngithub_token = true\n\
          log_level = \"debug\""
     );
-    assert_eq!(inspect(&workspace, &registry), "linux");
+    assert_eq!(inspect(&test_workspace, &registry), "linux");
 }
 
 #[test]
@@ -149,39 +149,40 @@ fn private_registry() -> Registry {
 }
 
 /// What a real client in the container, without a password, says of the private image.
-fn inspect(workspace: &Workspace, registry: &Registry) -> String {
+fn inspect(test_workspace: &TestWorkspace, registry: &Registry) -> String {
     let image = format!("docker://{}/private/app:1", registry.server());
     let inspect = format!("skopeo inspect --tls-verify=false --format '{{{{.Os}}}}' {image}");
-    workspace.stdout("dev", &inspect)
+    test_workspace.stdout("dev", &inspect)
 }
 
 fn get(registry: &Registry) -> String {
     format!("printf {} | docker-credential-registry-agent get", registry.server())
 }
 
-fn owner_of_the_agent(workspace: &Workspace) -> String {
-    let status = workspace.run("dev", "registry-agent status --json").stdout;
+fn owner_of_the_agent(test_workspace: &TestWorkspace) -> String {
+    let status = test_workspace.run("dev", "registry-agent status --json").stdout;
     let status: Value = serde_json::from_slice(&status).unwrap();
-    workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
+    test_workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
 }
 
 /// Hooks do not run at `docker start`, so the agent has what the container was made with and no more.
-fn says_that_the_password_is_missing(workspace: &Workspace) {
-    workspace.eventually("dev", &format!("registry-agent status --json | grep -q {PASSWORD}"));
+fn says_that_the_password_is_missing(test_workspace: &TestWorkspace) {
+    test_workspace.eventually("dev", &format!("registry-agent status --json | grep -q {PASSWORD}"));
 }
 
 /// Looks for the password wherever it could have been left, and first that the search finds things.
-fn nothing_secret_is_kept(workspace: &Workspace, build_log: &str) {
-    let agent_log = workspace.stdout("dev", "cat ~/.local/state/registry-agent/agent.log");
-    let environment = workspace.stdout("dev", "cat /etc/environment 2> /dev/null || true");
-    let history = said(&succeed(docker().args(["history", "--no-trunc", &workspace.image()])));
+fn nothing_secret_is_kept(test_workspace: &TestWorkspace, build_log: &str) {
+    let agent_log = test_workspace.stdout("dev", "cat ~/.local/state/registry-agent/agent.log");
+    let environment = test_workspace.stdout("dev", "cat /etc/environment 2> /dev/null || true");
+    let history =
+        output_text(&succeed(docker().args(["history", "--no-trunc", &test_workspace.image()])));
     let places = [
         ("build log", build_log.to_owned(), "registry-agent"),
         ("agent's log", agent_log, ""),
         ("/etc/environment", environment, ""),
         ("history of the image", history, "registry-agent"),
-        ("container's log", workspace.engine_says(&["logs"]), ""),
-        ("container's settings", workspace.engine_says(&["inspect"]), USER),
+        ("container's log", test_workspace.engine_says(&["logs"]), ""),
+        ("container's settings", test_workspace.engine_says(&["inspect"]), USER),
     ];
     // The last two are how base64 begins, as `.env-secrets` and plain `auths` would hold it.
     let traces = ["canary-6f1c2e", "Y2FuYXJ5LTZmMWMy", "cHVsbGVyOmNhbmFyeS"];
@@ -191,8 +192,8 @@ fn nothing_secret_is_kept(workspace: &Workspace, build_log: &str) {
             assert!(!text.contains(trace), "the password is in the {place}");
         }
     }
-    assert!(workspace.any_file_has("credHelpers"), "the search of the files finds nothing");
+    assert!(test_workspace.any_file_has("credHelpers"), "the search of the files finds nothing");
     for trace in traces {
-        assert!(!workspace.any_file_has(trace), "the password is in a file");
+        assert!(!test_workspace.any_file_has(trace), "the password is in a file");
     }
 }

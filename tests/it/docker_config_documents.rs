@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::docker_config::{Edit, Ours, Wanted, edit};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::docker_config::{Edit, PublishedEntries, Wanted, edit};
 
 const KEYS: [&str; 4] =
     ["https://index.docker.io/v1/", "docker.io", "ghcr.io", "registry.example.com:5000"];
@@ -22,7 +22,7 @@ fn auths(keys: &[&str], secret: &str) -> Wanted {
 
 /// Takes a document through these wishes and back to none, and gives the text after each.
 fn walk(text: &str, wishes: &[Wanted]) -> Vec<String> {
-    let mut ours = Ours::default();
+    let mut ours = PublishedEntries::default();
     let mut texts = vec![text.to_owned()];
     for wanted in wishes.iter().chain([&Wanted::default()]) {
         let now = texts.last().unwrap();
@@ -34,7 +34,7 @@ fn walk(text: &str, wishes: &[Wanted]) -> Vec<String> {
         ours = outcome.ours;
         texts.push(next);
     }
-    assert_eq!(ours, Ours::default());
+    assert_eq!(ours, PublishedEntries::default());
     texts
 }
 
@@ -208,6 +208,6 @@ proptest! {
 
     #[test]
     fn no_text_makes_an_edit_panic(text in "[{}\\[\\]\":,a\\\\ \n\u{feff}]{0,40}") {
-        let _ = edit("config.json", &text, &helpers(&KEYS), &Ours::default());
+        let _ = edit("config.json", &text, &helpers(&KEYS), &PublishedEntries::default());
     }
 }

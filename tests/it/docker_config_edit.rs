@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::docker_config::{Edit, Ours, Wanted, edit};
-use registry_agent::domain::reason::PublishReason;
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::docker_config::{Edit, PublishedEntries, Wanted, edit};
+use registry_agent::domain::reasons::PublishReason;
 
 const PATH: &str = "/home/dev/.docker/config.json";
 
@@ -19,13 +19,13 @@ fn auths(logins: &[(&str, &str, &str)]) -> Wanted {
     Wanted { auths: logins.iter().map(login).collect(), ..Wanted::default() }
 }
 
-fn published(text: &str, wanted: &Wanted, ours: &Ours) -> Edit {
+fn published(text: &str, wanted: &Wanted, ours: &PublishedEntries) -> Edit {
     edit(PATH, text, wanted, ours).unwrap()
 }
 
 /// Publishes, checks what docker would now read, unpublishes, and gives both texts.
 fn there_and_back(text: &str, keys: &[&str]) -> (String, String) {
-    let there = published(text, &helpers(keys), &Ours::default());
+    let there = published(text, &helpers(keys), &PublishedEntries::default());
     let after = there.text.clone().unwrap_or_else(|| text.to_owned());
     let value: serde_json::Value =
         serde_json::from_str(after.trim_start_matches('\u{feff}')).unwrap();
@@ -34,7 +34,7 @@ fn there_and_back(text: &str, keys: &[&str]) -> (String, String) {
     }
     assert_eq!(published(&after, &helpers(keys), &there.ours).text, None, "twice is once");
     let back = published(&after, &Wanted::default(), &there.ours);
-    assert_eq!((&back.ours.helpers, &back.ours.bare_helpers), (&BTreeSet::new(), &None));
+    assert_eq!((&back.ours.helpers, &back.ours.empty_helpers), (&BTreeSet::new(), &None));
     (after.clone(), back.text.unwrap_or(after))
 }
 
@@ -89,9 +89,9 @@ fn a_new_member_looks_like_those_beside_it() {
 #[test]
 fn an_entry_that_names_another_helper_stays_and_is_named() {
     let text = r#"{"credHelpers": {"ghcr.io": "pass", "gcr.io": "registry-agent"}}"#;
-    let outcome = published(text, &helpers(&["ghcr.io"]), &Ours::default());
+    let outcome = published(text, &helpers(&["ghcr.io"]), &PublishedEntries::default());
     assert_eq!(outcome.text, None);
-    assert_eq!(outcome.ours, Ours::default());
+    assert_eq!(outcome.ours, PublishedEntries::default());
     assert_eq!(
         outcome.conflicts,
         [PublishReason::OtherHelper {
@@ -104,7 +104,7 @@ fn an_entry_that_names_another_helper_stays_and_is_named() {
 
 #[test]
 fn a_key_that_a_user_took_back_is_no_longer_ours_to_remove() {
-    let ours = published("{}", &helpers(&["ghcr.io"]), &Ours::default()).ours;
+    let ours = published("{}", &helpers(&["ghcr.io"]), &PublishedEntries::default()).ours;
     let theirs = r#"{"credHelpers": {"ghcr.io": "pass"}}"#;
     let outcome = published(theirs, &helpers(&["ghcr.io"]), &ours);
     assert_eq!((outcome.text, outcome.ours.helpers), (None, BTreeSet::new()));
@@ -113,14 +113,17 @@ fn a_key_that_a_user_took_back_is_no_longer_ours_to_remove() {
 #[test]
 fn an_entry_for_our_helper_that_nobody_remembers_or_wants_stays() {
     let text = r#"{"credHelpers": {"old.example": "registry-agent"}}"#;
-    assert_eq!(published(text, &helpers(&["old.example"]), &Ours::default()).text, None);
-    assert_eq!(published(text, &Wanted::default(), &Ours::default()).text, None);
+    assert_eq!(
+        published(text, &helpers(&["old.example"]), &PublishedEntries::default()).text,
+        None
+    );
+    assert_eq!(published(text, &Wanted::default(), &PublishedEntries::default()).text, None);
 }
 
 #[test]
 fn entries_that_others_dropped_are_put_back_and_named() {
     let wanted = helpers(&["docker.io", "ghcr.io"]);
-    let first = published("{}", &wanted, &Ours::default());
+    let first = published("{}", &wanted, &PublishedEntries::default());
     assert!(first.repaired.is_empty());
     let dropped = r#"{"credHelpers": {"docker.io": "registry-agent"}}"#;
     let second = published(dropped, &wanted, &first.ours);
@@ -131,9 +134,15 @@ fn entries_that_others_dropped_are_put_back_and_named() {
 #[test]
 fn of_duplicate_keys_the_last_one_counts() {
     let other_last = r#"{"credHelpers": {"a": "registry-agent", "a": "pass"}}"#;
-    assert_eq!(published(other_last, &helpers(&["a"]), &Ours::default()).conflicts.len(), 1);
+    assert_eq!(
+        published(other_last, &helpers(&["a"]), &PublishedEntries::default()).conflicts.len(),
+        1
+    );
     let other_case = r#"{"credHelpers": {}, "CREDHELPERS": {"a": "pass"}}"#;
-    assert_eq!(published(other_case, &helpers(&["a"]), &Ours::default()).conflicts.len(), 1);
+    assert_eq!(
+        published(other_case, &helpers(&["a"]), &PublishedEntries::default()).conflicts.len(),
+        1
+    );
     let twice = r#"{"credHelpers": {"b": "pass"}, "credHelpers": {"c": "pass"}, "x": 1}"#;
     let (after, back) = there_and_back(twice, &["a"]);
     assert!(after.contains(r#"{"c": "pass","a": "registry-agent"}"#), "{after}");
@@ -143,7 +152,8 @@ fn of_duplicate_keys_the_last_one_counts() {
 #[test]
 fn an_escaped_key_is_the_same_key() {
     let text = r#"{"credHelpers": {"https:\/\/index.docker.io\/v1\/": "registry-agent"}}"#;
-    let outcome = published(text, &helpers(&["https://index.docker.io/v1/"]), &Ours::default());
+    let outcome =
+        published(text, &helpers(&["https://index.docker.io/v1/"]), &PublishedEntries::default());
     assert_eq!(outcome.text, None);
     let back = published(text, &Wanted::default(), &outcome.ours);
     assert_eq!(back.text.as_deref(), Some("{}"));
@@ -153,12 +163,12 @@ fn an_escaped_key_is_the_same_key() {
 fn what_is_no_configuration_is_refused_without_being_quoted() {
     for text in ["[]", "\"canary\"", "canary", "{\"a\": canary}", "{\"a\": 1} canary", "{", "null"]
     {
-        let refused = edit(PATH, text, &helpers(&["a"]), &Ours::default()).unwrap_err();
+        let refused = edit(PATH, text, &helpers(&["a"]), &PublishedEntries::default()).unwrap_err();
         assert!(matches!(refused, PublishReason::Malformed { .. }), "{refused}");
         assert!(!refused.to_string().contains("canary"), "{refused}");
     }
     for text in [r#"{"credHelpers": []}"#, r#"{"credHelpers": "canary"}"#] {
-        let refused = edit(PATH, text, &helpers(&["a"]), &Ours::default()).unwrap_err();
+        let refused = edit(PATH, text, &helpers(&["a"]), &PublishedEntries::default()).unwrap_err();
         assert!(matches!(refused, PublishReason::NotEntries { .. }), "{refused}");
     }
 }
@@ -166,7 +176,7 @@ fn what_is_no_configuration_is_refused_without_being_quoted() {
 #[test]
 fn plain_logins_are_renewed_and_removed_and_a_users_own_is_left() {
     let before = "{\n\t\"auths\": {\n\t\t\"quay.io\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t}\n\t}\n}";
-    let first = published(before, &auths(&[("ghcr.io", "u", "one")]), &Ours::default());
+    let first = published(before, &auths(&[("ghcr.io", "u", "one")]), &PublishedEntries::default());
     let text = first.text.unwrap();
     assert!(text.contains("\t\t\"ghcr.io\": {\"auth\": \"dTpvbmU=\"}"), "{text}");
     let second = published(&text, &auths(&[("ghcr.io", "u", "two")]), &first.ours);
@@ -174,7 +184,7 @@ fn plain_logins_are_renewed_and_removed_and_a_users_own_is_left() {
     assert!(text.contains("dTp0d28=") && !text.contains("dTpvbmU="), "{text}");
     let users = text.replace("dTp0d28=", "bWU6bWluZQ==");
     let third = published(&users, &auths(&[("ghcr.io", "u", "three")]), &second.ours);
-    assert_eq!((third.text, third.ours), (None, Ours::default()));
+    assert_eq!((third.text, third.ours), (None, PublishedEntries::default()));
     assert!(
         matches!(&third.conflicts[..], [PublishReason::OtherLogin { key, .. }] if key == "ghcr.io")
     );
@@ -186,7 +196,10 @@ fn plain_logins_are_renewed_and_removed_and_a_users_own_is_left() {
 fn an_empty_marker_gives_way_to_a_plain_login_and_comes_back() {
     let before =
         r#"{"auths": {"ghcr.io": {}, "x": { }}, "credHelpers": {"ghcr.io": "registry-agent"}}"#;
-    let ours = Ours { helpers: BTreeSet::from(["ghcr.io".to_owned()]), ..Ours::default() };
+    let ours = PublishedEntries {
+        helpers: BTreeSet::from(["ghcr.io".to_owned()]),
+        ..PublishedEntries::default()
+    };
     let plain = published(before, &auths(&[("ghcr.io", "<token>", "t")]), &ours);
     let text = plain.text.unwrap();
     assert_eq!(text, r#"{"auths": {"ghcr.io": {"identitytoken": "t"}, "x": { }}}"#);
@@ -203,14 +216,15 @@ fn an_empty_marker_gives_way_to_a_plain_login_and_comes_back() {
 #[test]
 fn a_store_or_helper_that_docker_asks_before_plain_logins_is_named() {
     let text = r#"{"credsStore": "dev-containers-1", "credHelpers": {"ghcr.io": "pass"}}"#;
-    let outcome = published(text, &auths(&[("ghcr.io", "u", "p")]), &Ours::default());
+    let outcome = published(text, &auths(&[("ghcr.io", "u", "p")]), &PublishedEntries::default());
     let codes: Vec<_> = outcome.conflicts.iter().map(PublishReason::code).collect();
     assert_eq!(codes, ["other-helper", "credentials-store-first"]);
 }
 
 #[test]
 fn what_is_remembered_holds_no_password() {
-    let outcome = published("", &auths(&[("ghcr.io", "canary", "canary")]), &Ours::default());
+    let outcome =
+        published("", &auths(&[("ghcr.io", "canary", "canary")]), &PublishedEntries::default());
     let remembered = serde_json::to_string(&outcome.ours).unwrap();
     assert!(!remembered.contains("canary") && !remembered.contains("Y2FuYXJ5"), "{remembered}");
 }

@@ -5,9 +5,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use registry_agent::adapters::docker_config::{DockerConfig, PublishOutcome};
 use registry_agent::domain::docker_config::Wanted;
-use registry_agent::domain::reason::PublishReason;
-use registry_agent::edge::docker_config::{DockerConfig, Outcome};
+use registry_agent::domain::reasons::PublishReason;
 use tempfile::TempDir;
 
 const THEIRS: &str =
@@ -42,7 +42,7 @@ impl Home {
         DockerConfig::new(self.file(), false, &self.at("state"))
     }
 
-    fn publish(&self, keys: &[&str]) -> Result<Outcome, PublishReason> {
+    fn publish(&self, keys: &[&str]) -> Result<PublishOutcome, PublishReason> {
         self.config().publish(&wanted(keys))
     }
 
@@ -247,7 +247,7 @@ fn inner_publish() {
 #[test]
 fn a_mount_of_its_own_is_not_written_unless_that_is_wished() {
     let home = Home::with(THEIRS);
-    let said = published_in_namespace(
+    let output_text = published_in_namespace(
         &home,
         "mkdir host && echo '{}' >host/config.json
          mount --bind host .docker && publish . && umount .docker
@@ -256,7 +256,7 @@ fn a_mount_of_its_own_is_not_written_unless_that_is_wished() {
          mount --bind host .docker && publish . && echo '{}' >host/config.json && publish .
          ls -A .docker && umount .docker",
     );
-    let lines: Vec<_> = said.lines().map(|l| l.split(" .").next().unwrap()).collect();
+    let lines: Vec<_> = output_text.lines().map(|l| l.split(" .").next().unwrap()).collect();
     assert_eq!(
         lines,
         [
@@ -268,7 +268,7 @@ fn a_mount_of_its_own_is_not_written_unless_that_is_wished() {
             "said ok true",
             "config.json"
         ],
-        "{said}"
+        "{output_text}"
     );
     assert_eq!(fs::read_to_string(home.file()).unwrap(), THEIRS);
 }
@@ -276,20 +276,20 @@ fn a_mount_of_its_own_is_not_written_unless_that_is_wished() {
 #[test]
 fn a_link_into_another_file_system_is_followed() {
     let home = Home::with(THEIRS);
-    let said = published_in_namespace(
+    let output_text = published_in_namespace(
         &home,
         "mkdir other && mount -t tmpfs none other && mkdir other/docker
          cp .docker/config.json other/docker && ln -sf ../other/docker/config.json .docker/
          publish . && ls -A other/docker .docker && grep -c registry-agent other/docker/config.json",
     );
     let expected = "said ok true\n.docker:\nconfig.json\n\nother/docker:\nconfig.json\n1\n";
-    assert_eq!(said, expected);
+    assert_eq!(output_text, expected);
 }
 
 #[test]
 fn a_full_disk_a_read_only_home_and_an_immutable_file_each_have_their_reason() {
     let home = Home::with(THEIRS);
-    let said = published_in_namespace(
+    let output_text = published_in_namespace(
         &home,
         "mkdir small && mount -t tmpfs -o size=16k none small && mkdir small/.docker
          cp .docker/config.json small/.docker/
@@ -299,13 +299,13 @@ fn a_full_disk_a_read_only_home_and_an_immutable_file_each_have_their_reason() {
          chattr +i .docker/config.json && publish . ; chattr -i .docker/config.json
          ls -A .docker small/.docker",
     );
-    let codes: Vec<_> = said.lines().map(|l| l.split(" small/").next().unwrap()).collect();
+    let codes: Vec<_> = output_text.lines().map(|l| l.split(" small/").next().unwrap()).collect();
     assert_eq!(
         codes[..2],
         ["said docker-config-no-room", "said docker-config-unwritable"],
-        "{said}"
+        "{output_text}"
     );
-    assert!(codes[2].starts_with("said docker-config-unwritable"), "{said}");
+    assert!(codes[2].starts_with("said docker-config-unwritable"), "{output_text}");
     assert_eq!(codes[3..], [".docker:", "config.json", "", "small/.docker:", "config.json"]);
     assert_eq!(fs::read_to_string(home.file()).unwrap(), THEIRS);
 }
@@ -324,7 +324,7 @@ fn a_directory_that_may_not_be_written_is_named_to_a_plain_user() {
         .args([home.dir.path(), &copy])
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("said docker-config-unwritable"), "{said}");
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert!(output_text.starts_with("said docker-config-unwritable"), "{output_text}");
     assert_eq!(fs::read_to_string(home.file()).unwrap(), THEIRS);
 }

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use registry_agent::adapters::docker_config::DockerConfig;
 use registry_agent::domain::docker_config::Wanted;
-use registry_agent::domain::reason::PublishReason;
-use registry_agent::edge::docker_config::DockerConfig;
+use registry_agent::domain::reasons::PublishReason;
 
 use crate::support::registry::{Auth, Registry};
 

@@ -4,10 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use registry_agent::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use registry_agent::domain::docker_config::{credentials_store, holds_login, plain_auth};
-use registry_agent::domain::reason::PublishReason;
-use registry_agent::domain::server::Server;
-use registry_agent::edge::clients::{Surroundings, obstacles};
+use registry_agent::domain::reasons::PublishReason;
+use registry_agent::domain::servers::server::Server;
 
 fn server(name: &str) -> Server {
     Server::parse(name).unwrap().0
@@ -75,14 +75,14 @@ fn found(home: &Path, variables: &[(&str, &str)], names: &[&str]) -> Vec<Publish
         let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
         Some(value.replace('~', home.to_str().unwrap()))
     };
-    let around = Surroundings {
+    let environment = ClientEnvironment {
         variable: &variable,
         home,
         uid: 4_000_000,
         docker_config: &home.join(".docker/config.json"),
     };
     let servers: Vec<_> = names.iter().map(|name| server(name)).collect();
-    obstacles(&around, &servers)
+    obstacles(&environment, &servers)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::support::aws::{Answer, StandIn};
-use crate::support::desk::{Desk, said, succeed};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
@@ -49,17 +49,17 @@ fn host(region: &str) -> String {
     format!("111122223333.dkr.ecr.{region}.amazonaws.com")
 }
 
-/// A desk whose agent asks no registry, because the names are those of real ones.
-fn start_agent(aws: &StandIn, declared: &[(String, String)]) -> Desk {
-    let desk = Desk::new();
-    let directory = desk.path(".config/registry-agent");
+/// A home whose agent asks no registry, because the names are those of real ones.
+fn start_agent(aws: &StandIn, declared: &[(String, String)]) -> TestHome {
+    let test_home = TestHome::new();
+    let directory = test_home.path(".config/registry-agent");
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join("config.toml"), "verify = false\n").unwrap();
-    let mut start = desk.command(AGENT);
+    let mut start = test_home.command(AGENT);
     start.arg("start").env("AWS_EC2_METADATA_DISABLED", "true").envs(aws.variables());
     start.envs(declared.iter().map(|(name, value)| (name, value)));
     succeed(&mut start);
-    desk
+    test_home
 }
 
 fn declaration(name: &str, server: &str, user: &str, password: &str) -> Vec<(String, String)> {
@@ -69,13 +69,13 @@ fn declaration(name: &str, server: &str, user: &str, password: &str) -> Vec<(Str
 }
 
 /// Asks the helper as docker does, and gives user and password.
-fn get(desk: &Desk, server: &str) -> (String, String) {
-    ask(desk, server).unwrap_or_else(|said| panic!("{server}: {said}"))
+fn get(test_home: &TestHome, server: &str) -> (String, String) {
+    ask(test_home, server).unwrap_or_else(|output_text| panic!("{server}: {output_text}"))
 }
 
 /// The same, or what the helper says instead.
-fn ask(desk: &Desk, server: &str) -> Result<(String, String), String> {
-    let mut child = desk
+fn ask(test_home: &TestHome, server: &str) -> Result<(String, String), String> {
+    let mut child = test_home
         .command(HELPER)
         .arg("get")
         .stdin(Stdio::piped())
@@ -86,7 +86,7 @@ fn ask(desk: &Desk, server: &str) -> Result<(String, String), String> {
     child.stdin.take().unwrap().write_all(server.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     if !output.status.success() {
-        return Err(said(&output));
+        return Err(output_text(&output));
     }
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |name: &str| answer[name].as_str().unwrap().to_owned();
@@ -113,17 +113,21 @@ fn a_puller_is_never_refused_over_hundreds_of_refreshes() {
         .enumerate()
         .flat_map(|(i, region)| declaration(&format!("R{i}"), &host(region), KEY, "secret"))
         .collect();
-    let desk = start_agent(&aws, &declared);
+    let test_home = start_agent(&aws, &declared);
     let pulls = AtomicUsize::new(0);
     let end = Instant::now() + PULLING;
     std::thread::scope(|scope| {
         for half in REGIONS.chunks(REGIONS.len() / 2) {
-            let (desk, aws, pulls) = (&desk, &aws, &pulls);
+            let (test_home, aws, pulls) = (&test_home, &aws, &pulls);
             scope.spawn(move || {
                 let client = reqwest::Client::new();
                 while Instant::now() < end {
                     for region in half {
-                        assert_eq!(pull(&client, aws, get(desk, &host(region))), 200, "{region}");
+                        assert_eq!(
+                            pull(&client, aws, get(test_home, &host(region))),
+                            200,
+                            "{region}"
+                        );
                         pulls.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -142,15 +146,15 @@ fn a_dead_token_is_never_handed_out_and_a_login_comes_back_after_an_outage() {
     aws.state().token_life = SignedDuration::from_secs(2);
     aws.add_key(KEY, "secret", None);
     let server = host("eu-west-1");
-    let desk = start_agent(&aws, &declaration("WORK", &server, KEY, "secret"));
+    let test_home = start_agent(&aws, &declaration("WORK", &server, KEY, "secret"));
     let client = reqwest::Client::new();
     aws.answer("ecr", Answer::Raw(503, "away"));
-    let withheld = (0..500).find_map(|_| match ask(&desk, &server) {
+    let withheld = (0..500).find_map(|_| match ask(&test_home, &server) {
         Ok(credential) => {
             assert_eq!(pull(&client, &aws, credential), 200);
             None
         }
-        Err(said) => Some(said),
+        Err(output_text) => Some(output_text),
     });
     let withheld = withheld.expect("the token lives on without AWS");
     assert!(withheld.contains("credentials not found in native keychain"), "{withheld}");
@@ -159,7 +163,7 @@ fn a_dead_token_is_never_handed_out_and_a_login_comes_back_after_an_outage() {
     aws.answer("ecr", Answer::Grant);
     let back = (0..600).find_map(|_| {
         std::thread::park_timeout(Duration::from_millis(100));
-        ask(&desk, &server).ok()
+        ask(&test_home, &server).ok()
     });
     assert_eq!(pull(&client, &aws, back.expect("no token after the outage")), 200);
     assert_eq!(aws.state().registry_refusals, 0);
@@ -175,9 +179,9 @@ fn logins_of_one_identity_and_region_share_one_call() {
             declaration(&format!("R{i}"), &server, KEY, "secret")
         })
         .collect();
-    let desk = start_agent(&aws, &declared);
+    let test_home = start_agent(&aws, &declared);
     let passwords: std::collections::HashSet<_> = (0..20)
-        .map(|i| get(&desk, &format!("1111222233{i:02}.dkr.ecr.eu-west-1.amazonaws.com")).1)
+        .map(|i| get(&test_home, &format!("1111222233{i:02}.dkr.ecr.eu-west-1.amazonaws.com")).1)
         .collect();
     assert_eq!(passwords.len(), 1);
     assert_eq!(aws.calls_of("ecr"), 1);
@@ -241,9 +245,9 @@ fn each_refusal_of_aws_is_told_in_status_and_the_other_registries_log_in_all_the
     }
     aws.add_key(KEY, "secret", None);
     declared.extend(declaration("GOOD", &host("us-east-1"), KEY, "secret"));
-    let desk = start_agent(&aws, &declared);
-    let _ = desk.command(AGENT).args(["wait", "--timeout", "30s"]).output();
-    let status = desk.command(AGENT).args(["status", "--json"]).output().unwrap();
+    let test_home = start_agent(&aws, &declared);
+    let _ = test_home.command(AGENT).args(["wait", "--timeout", "30s"]).output();
+    let status = test_home.command(AGENT).args(["status", "--json"]).output().unwrap();
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     let login = |name: &str| {
         let all = status["registries"].as_array().unwrap();
@@ -262,7 +266,7 @@ fn each_refusal_of_aws_is_told_in_status_and_the_other_registries_log_in_all_the
         assert!(!status.to_string().contains(key), "a whole access key is shown");
     }
     assert_eq!(login("GOOD")["state"], "unverified");
-    assert_eq!(get(&desk, &host("us-east-1")).0, "AWS");
+    assert_eq!(get(&test_home, &host("us-east-1")).0, "AWS");
 }
 
 #[test]
@@ -276,15 +280,19 @@ fn kill_9_of_the_agent_during_its_refreshes_loses_no_token() {
         .enumerate()
         .flat_map(|(i, region)| declaration(&format!("R{i}"), &host(region), KEY, "secret"))
         .collect();
-    let desk = start_agent(&aws, &declared);
+    let test_home = start_agent(&aws, &declared);
     let client = reqwest::Client::new();
     for round in 0..30 {
-        registry_agent::edge::clock::pause(Duration::from_millis(fastrand::u64(..400)));
-        let pid = desk.status()["pid"].to_string();
+        registry_agent::adapters::clock::pause(Duration::from_millis(fastrand::u64(..400)));
+        let pid = test_home.status()["pid"].to_string();
         succeed(std::process::Command::new("kill").args(["-9", &pid]));
         for region in regions {
             // The helper knows nothing of AWS here: only what survived can answer it.
-            assert_eq!(pull(&client, &aws, get(&desk, &host(region))), 200, "{region} in {round}");
+            assert_eq!(
+                pull(&client, &aws, get(&test_home, &host(region))),
+                200,
+                "{region} in {round}"
+            );
         }
     }
     assert_eq!(aws.state().registry_refusals, 0);

@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Desk, credential, feed, said, succeed};
 use crate::support::registry::{Auth, Registry};
+use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
 
 const LOGIN: (&str, &str) = ("puller", "p:ass");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
@@ -17,12 +17,12 @@ const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 fn the_helper_answers_as_the_protocol_has_it() {
     let table: Vec<Value> =
         serde_json::from_str(include_str!("fixtures/helper_protocol.json")).unwrap();
-    let (registry, desk) = desk_with_a_login();
+    let (registry, test_home) = desk_with_a_login();
     for row in table {
         let fill = |text: &str| text.replace("{server}", &registry.server());
         let text = |value: &Value| fill(value.as_str().unwrap());
-        let output = desk.helper(&text(&row["verb"]), &text(&row["stdin"]));
-        let told = format!("{row}: {}: {}", output.status, said(&output));
+        let output = test_home.helper(&text(&row["verb"]), &text(&row["stdin"]));
+        let told = format!("{row}: {}: {}", output.status, output_text(&output));
         assert!(output.stderr.is_empty(), "{told}");
         let stdout = String::from_utf8(output.stdout).unwrap();
         if let Some(answer) = row["answer"].as_array() {
@@ -40,10 +40,10 @@ fn the_helper_answers_as_the_protocol_has_it() {
 
 #[test]
 fn list_and_version_do_not_read_their_input() {
-    let (registry, desk) = desk_with_a_login();
+    let (registry, test_home) = desk_with_a_login();
     for verb in ["list", "version"] {
         let mut child = Command::new(HELPER);
-        let environment = desk.command("true");
+        let environment = test_home.command("true");
         let set = environment.get_envs().filter_map(|(name, value)| Some((name, value?)));
         let mut child = child
             .arg(verb)
@@ -66,10 +66,10 @@ fn list_and_version_do_not_read_their_input() {
 
 #[test]
 fn many_at_once_all_get_the_login() {
-    let (registry, desk) = desk_with_a_login();
+    let (registry, test_home) = desk_with_a_login();
     std::thread::scope(|scope| {
         let askers: Vec<_> =
-            (0..40).map(|_| scope.spawn(|| desk.credential(&registry.server()))).collect();
+            (0..40).map(|_| scope.spawn(|| test_home.credential(&registry.server()))).collect();
         for asker in askers {
             assert_eq!(asker.join().unwrap(), login());
         }
@@ -78,17 +78,17 @@ fn many_at_once_all_get_the_login() {
 
 #[test]
 fn a_hanging_agent_is_as_good_as_none() {
-    let desk = Desk::new();
-    write_plain_entry(&desk);
-    let listener = UnixListener::bind(desk.path("agent.sock")).unwrap();
+    let test_home = TestHome::new();
+    write_plain_entry(&test_home);
+    let listener = UnixListener::bind(test_home.path("agent.sock")).unwrap();
     std::thread::scope(|scope| {
         // Accepted and held, never answered.
         let held =
             scope.spawn(move || (0..3).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>());
         let ask = |verb: &'static str, input: &'static str| {
-            let mut helper = desk.command("timeout");
+            let mut helper = test_home.command("timeout");
             helper.args(["12", HELPER, verb]);
-            scope.spawn(move || feed(&mut helper, input))
+            scope.spawn(move || run_with_input(&mut helper, input))
         };
         let (plain, unknown, list) =
             (ask("get", "plain.test"), ask("get", "unreal.invalid"), ask("list", ""));
@@ -100,51 +100,51 @@ fn a_hanging_agent_is_as_good_as_none() {
         assert_eq!((list.status.code(), list.stdout.as_slice()), (Some(0), b"{}\n".as_slice()));
         drop(held.join().unwrap());
     });
-    fs::remove_file(desk.path("agent.sock")).unwrap();
+    fs::remove_file(test_home.path("agent.sock")).unwrap();
 }
 
 #[test]
 fn the_helper_starts_an_agent_with_its_environment_but_not_after_a_stop() {
     let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), LOGIN);
-    assert_eq!(credential(&ask_with_declared(&desk, &registry.server())), login());
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), LOGIN);
+    assert_eq!(credential(&ask_with_declared(&test_home, &registry.server())), login());
     // It is there for those who know nothing, too.
-    assert_eq!(desk.credential(&registry.server()), login());
-    assert_eq!(desk.login("ACME")["state"], "ready");
+    assert_eq!(test_home.credential(&registry.server()), login());
+    assert_eq!(test_home.login("ACME")["state"], "ready");
 
-    succeed(&mut desk.agent(&["stop"]));
-    let refused = ask_with_declared(&desk, &registry.server());
+    succeed(&mut test_home.agent(&["stop"]));
+    let refused = ask_with_declared(&test_home, &registry.server());
     assert_eq!(refused.stdout, b"credentials not found in native keychain\n");
-    assert_eq!(desk.exit_of(&["status"]), 4, "the helper started what was stopped");
-    desk.start_agent();
-    assert_eq!(desk.credential(&registry.server()), login());
+    assert_eq!(test_home.exit_of(&["status"]), 4, "the helper started what was stopped");
+    test_home.start_agent();
+    assert_eq!(test_home.credential(&registry.server()), login());
 }
 
-fn desk_with_a_login() -> (Registry, Desk) {
+fn desk_with_a_login() -> (Registry, TestHome) {
     let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), LOGIN);
-    desk.declare("HUB", "docker.io", ("hubber", "hub-pass"));
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), LOGIN);
+    test_home.declare("HUB", "docker.io", ("hubber", "hub-pass"));
     // Docker Hub itself is not asked: a proxy that is not there makes it unreachable, and so served.
-    desk.set("HTTPS_PROXY", "http://127.0.0.1:9");
-    write_plain_entry(&desk);
-    desk.start();
-    desk.exit_of(&["wait"]);
-    (registry, desk)
+    test_home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    write_plain_entry(&test_home);
+    test_home.start();
+    test_home.exit_of(&["wait"]);
+    (registry, test_home)
 }
 
-fn write_plain_entry(desk: &Desk) {
-    fs::create_dir_all(desk.path(".docker")).unwrap();
+fn write_plain_entry(test_home: &TestHome) {
+    fs::create_dir_all(test_home.path(".docker")).unwrap();
     // `plain-user:plain-pass`
     let config = r#"{"auths": {"plain.test": {"auth": "cGxhaW4tdXNlcjpwbGFpbi1wYXNz"}}}"#;
-    fs::write(desk.path(".docker/config.json"), config).unwrap();
+    fs::write(test_home.path(".docker/config.json"), config).unwrap();
 }
 
-fn ask_with_declared(desk: &Desk, server: &str) -> Output {
-    let mut helper = desk.command(HELPER);
+fn ask_with_declared(test_home: &TestHome, server: &str) -> Output {
+    let mut helper = test_home.command(HELPER);
     helper.arg("get");
-    feed(&mut desk.with_declared(helper), server)
+    run_with_input(&mut test_home.with_declared(helper), server)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Desk, said, succeed};
 use crate::support::registry::{Auth, Registry};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 const USER: &str = "puller";
 /// Everything that a shell, a URL or a header could stumble over.
@@ -18,25 +18,25 @@ const NOT_FOUND: &str = "credentials not found in native keychain\n";
 #[test]
 fn a_password_of_any_characters_is_verified_and_served() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
-    desk.start_agent();
-    assert_eq!(desk.login("ACME")["state"], "ready");
-    assert_eq!(desk.exit_of(&["status"]), 0);
-    let got = desk.helper("get", &registry.server());
-    assert!(got.status.success() && got.stderr.is_empty(), "{}", said(&got));
-    assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    test_home.start_agent();
+    assert_eq!(test_home.login("ACME")["state"], "ready");
+    assert_eq!(test_home.exit_of(&["status"]), 0);
+    let got = test_home.helper("get", &registry.server());
+    assert!(got.status.success() && got.stderr.is_empty(), "{}", output_text(&got));
+    assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
 }
 
 #[test]
 fn a_wrong_password_is_withheld_and_the_reason_is_told() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, "wrong"));
-    desk.start();
-    assert_eq!(desk.login("ACME")["state"], "rejected");
-    assert_eq!((desk.exit_of(&["status"]), desk.exit_of(&["wait", "ACME"])), (3, 1));
-    let got = desk.helper("get", &registry.server());
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, "wrong"));
+    test_home.start();
+    assert_eq!(test_home.login("ACME")["state"], "rejected");
+    assert_eq!((test_home.exit_of(&["status"]), test_home.exit_of(&["wait", "ACME"])), (3, 1));
+    let got = test_home.helper("get", &registry.server());
     assert_eq!(got.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&got.stdout), NOT_FOUND);
     let told = String::from_utf8(got.stderr).unwrap();
@@ -49,26 +49,26 @@ fn a_registry_that_is_down_has_its_login_served_and_is_asked_again() {
     let mut registry = registry();
     let server = registry.server();
     registry.stop();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &server, (USER, PASSWORD));
-    desk.start();
-    let login = desk.login("ACME");
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &server, (USER, PASSWORD));
+    test_home.start();
+    let login = test_home.login("ACME");
     assert_eq!(login["state"], "unreachable");
     assert!(login["next_refresh_at"].is_string() && login["hint"].is_string(), "{login:#}");
-    assert_eq!(desk.exit_of(&["status"]), 3);
-    assert_eq!(desk.credential(&server), pair(USER, PASSWORD));
+    assert_eq!(test_home.exit_of(&["status"]), 3);
+    assert_eq!(test_home.credential(&server), pair(USER, PASSWORD));
 }
 
 #[test]
 fn of_two_names_for_one_server_the_first_serves_and_the_other_is_a_problem() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("BETA", &registry.server(), ("other", "other"));
-    desk.declare("ALPHA", &format!("http://{}/", registry.server()), (USER, PASSWORD));
-    desk.start_agent();
-    assert_eq!(desk.login(&registry.server())["name"], "ALPHA");
-    assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
-    let problems = desk.problems("BETA");
+    let mut test_home = TestHome::new();
+    test_home.declare("BETA", &registry.server(), ("other", "other"));
+    test_home.declare("ALPHA", &format!("http://{}/", registry.server()), (USER, PASSWORD));
+    test_home.start_agent();
+    assert_eq!(test_home.login(&registry.server())["name"], "ALPHA");
+    assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
+    let problems = test_home.problems("BETA");
     assert!(problems[0].0.contains("ALPHA"), "{problems:?}");
 }
 
@@ -128,183 +128,187 @@ const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
 #[test]
 fn a_set_that_cannot_work_is_named_with_its_fix_and_keeps_no_other_from_logging_in() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
     for (number, (set, ..)) in BROKEN_SETS.iter().enumerate() {
         for (suffix, value) in *set {
             let value = value.replace("x.test", &format!("x{number}.test"));
-            desk.set(&format!("X{number}_CONTAINER_REGISTRY_{suffix}"), &value);
+            test_home.set(&format!("X{number}_CONTAINER_REGISTRY_{suffix}"), &value);
         }
     }
-    desk.start();
-    assert_eq!(desk.exit_of(&["wait", "ACME"]), 0);
+    test_home.start();
+    assert_eq!(test_home.exit_of(&["wait", "ACME"]), 0);
     for (number, (set, named, fix)) in BROKEN_SETS.iter().enumerate() {
         let name = format!("X{number}");
         let mine = |text: &str| text.replace("X_", &format!("{name}_"));
-        let problems = desk.problems(&name);
+        let problems = test_home.problems(&name);
         assert!(
             problems.iter().any(|p| p.0.contains(&mine(named)) && p.1.contains(&mine(fix))),
             "{set:?}: {problems:?}"
         );
         assert!(!problems.iter().any(|p| p.0.contains(char::is_control)), "{problems:?}");
     }
-    assert_eq!(desk.exit_of(&["status"]), 3);
+    assert_eq!(test_home.exit_of(&["status"]), 3);
 }
 
 #[test]
 fn without_an_agent_status_and_wait_say_so() {
-    let desk = Desk::new();
-    assert_eq!(desk.exit_of(&["status"]), 4);
-    assert_eq!(desk.exit_of(&["status", "--json"]), 4);
-    assert_eq!(desk.exit_of(&["wait", "--timeout", "100ms"]), 1);
+    let test_home = TestHome::new();
+    assert_eq!(test_home.exit_of(&["status"]), 4);
+    assert_eq!(test_home.exit_of(&["status", "--json"]), 4);
+    assert_eq!(test_home.exit_of(&["wait", "--timeout", "100ms"]), 1);
 }
 
 #[test]
 fn wait_gives_up_on_a_name_that_nobody_declares() {
-    let desk = Desk::new();
-    desk.start();
-    assert_eq!(desk.exit_of(&["wait"]), 0);
-    let waited = desk.agent(&["wait", "NOBODY", "--timeout", "100ms"]).output().unwrap();
+    let test_home = TestHome::new();
+    test_home.start();
+    assert_eq!(test_home.exit_of(&["wait"]), 0);
+    let waited = test_home.agent(&["wait", "NOBODY", "--timeout", "100ms"]).output().unwrap();
     assert_eq!(waited.status.code(), Some(1));
-    assert!(said(&waited).contains("NOBODY"), "{}", said(&waited));
+    assert!(output_text(&waited).contains("NOBODY"), "{}", output_text(&waited));
 }
 
 #[test]
 fn each_push_replaces_the_last_and_tells_the_difference() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
-    desk.declare("OLD", "old.test", ("u", "p"));
-    assert_eq!(desk.sync(), "added ACME, OLD");
-    assert_eq!(desk.sync(), "nothing changed");
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    test_home.declare("OLD", "old.test", ("u", "p"));
+    assert_eq!(test_home.sync(), "added ACME, OLD");
+    assert_eq!(test_home.sync(), "nothing changed");
     for suffix in ["SERVER", "USER", "PASSWORD"] {
-        desk.unset(&format!("OLD_CONTAINER_REGISTRY_{suffix}"));
+        test_home.unset(&format!("OLD_CONTAINER_REGISTRY_{suffix}"));
     }
-    desk.declare("NEW", "new.test", ("u", "p"));
-    desk.set("ACME_CONTAINER_REGISTRY_PASSWORD", "another");
-    assert_eq!(desk.sync(), "added NEW; changed ACME; removed OLD");
-    assert_eq!(desk.login("ACME")["state"], "rejected");
+    test_home.declare("NEW", "new.test", ("u", "p"));
+    test_home.set("ACME_CONTAINER_REGISTRY_PASSWORD", "another");
+    assert_eq!(test_home.sync(), "added NEW; changed ACME; removed OLD");
+    assert_eq!(test_home.login("ACME")["state"], "rejected");
 }
 
 #[test]
 fn a_thousand_declarations_among_ten_thousand_variables_are_taken_in_one_push() {
     let registry = registry();
-    let mut desk = Desk::new();
+    let mut test_home = TestHome::new();
     for number in 0..1000 {
-        desk.declare(&format!("R{number}"), &format!("127.0.0.1:{}", 1500 + number), ("u", "p"));
+        test_home.declare(
+            &format!("R{number}"),
+            &format!("127.0.0.1:{}", 1500 + number),
+            ("u", "p"),
+        );
     }
     let key = format!("{{\n{}\n}}", "k".repeat(48 * 1024));
-    desk.declare("LAST", &registry.server(), (USER, &key));
-    let mut sync = desk.with_declared(desk.agent(&["sync"]));
+    test_home.declare("LAST", &registry.server(), (USER, &key));
+    let mut sync = test_home.with_declared(test_home.agent(&["sync"]));
     sync.envs((0..7000).map(|number| (format!("OTHER_{number}"), "of no concern".repeat(2))));
     succeed(&mut sync);
-    let status = desk.status();
+    let status = test_home.status();
     assert_eq!(status["registries"].as_array().unwrap().len(), 1001);
-    let config = fs::read_to_string(desk.path(".docker/config.json")).unwrap();
+    let config = fs::read_to_string(test_home.path(".docker/config.json")).unwrap();
     assert_eq!(config.matches("registry-agent").count(), 1001);
-    desk.declare_anew("LAST", &registry.server(), (USER, PASSWORD));
-    assert_eq!(desk.sync(), "changed LAST");
-    assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
+    test_home.declare_anew("LAST", &registry.server(), (USER, PASSWORD));
+    assert_eq!(test_home.sync(), "changed LAST");
+    assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
 }
 
 #[test]
 fn a_push_that_declares_nothing_changes_nothing() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
-    desk.sync();
-    let before = desk.login("ACME");
-    let mut empty = desk.agent(&["sync"]);
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    test_home.sync();
+    let before = test_home.login("ACME");
+    let mut empty = test_home.agent(&["sync"]);
     empty.env("AWS_REGION", "eu-west-1").env("SOMETHING_CONTAINER_REGISTRY_USER", "");
     assert_eq!(succeed(&mut empty).stdout, b"nothing changed\n");
-    assert_eq!(desk.login("ACME"), before);
-    assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
+    assert_eq!(test_home.login("ACME"), before);
+    assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
 }
 
 #[test]
 fn a_push_with_another_process_environment_is_answered_by_an_agent_that_starts_anew() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
-    desk.sync();
-    let verified = desk.login("ACME")["verified_at"].clone();
-    let mut pid = desk.status()["pid"].clone();
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    test_home.sync();
+    let verified = test_home.login("ACME")["verified_at"].clone();
+    let mut pid = test_home.status()["pid"].clone();
     for (variable, value) in [
         ("AWS_REGION", "eu-west-1"),
         ("HTTPS_PROXY", "http://127.0.0.1:9"),
         ("no_proxy", "127.0.0.1"),
         ("AWS_REGION", "eu-central-1"),
     ] {
-        desk.set(variable, value);
-        assert_eq!(desk.sync(), "nothing changed", "{variable}");
-        let status = desk.status();
+        test_home.set(variable, value);
+        assert_eq!(test_home.sync(), "nothing changed", "{variable}");
+        let status = test_home.status();
         assert_ne!(status["pid"], pid, "{variable} did not reach the agent's process");
         pid = status["pid"].clone();
-        assert_eq!(desk.login("ACME")["verified_at"], verified, "asked again for {variable}");
-        assert_eq!(desk.credential(&registry.server()), pair(USER, PASSWORD));
+        assert_eq!(test_home.login("ACME")["verified_at"], verified, "asked again for {variable}");
+        assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
     }
-    assert_eq!(desk.sync(), "nothing changed");
-    assert_eq!(desk.status()["pid"], pid, "an equal environment starts nothing anew");
+    assert_eq!(test_home.sync(), "nothing changed");
+    assert_eq!(test_home.status()["pid"], pid, "an equal environment starts nothing anew");
 }
 
 #[test]
 fn what_docker_login_stores_serves_above_the_declared_login_until_logout() {
     let registry = Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD), ("own", "mine")]), None);
     let server = registry.server();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &server, (USER, PASSWORD));
-    desk.start_agent();
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &server, (USER, PASSWORD));
+    test_home.start_agent();
     // docker brings back what it was given after each login.
-    store(&desk, &server, (USER, PASSWORD));
-    assert_eq!(desk.login(&server)["name"], "ACME");
-    assert!(!desk.path(STORED).exists());
-    store(&desk, &server, ("own", "mine"));
-    assert_eq!(desk.credential(&server), pair("own", "mine"));
-    let login = desk.login(&server);
+    store(&test_home, &server, (USER, PASSWORD));
+    assert_eq!(test_home.login(&server)["name"], "ACME");
+    assert!(!test_home.path(STORED).exists());
+    store(&test_home, &server, ("own", "mine"));
+    assert_eq!(test_home.credential(&server), pair("own", "mine"));
+    let login = test_home.login(&server);
     assert_eq!((&login["name"], &login["state"]), (&Value::Null, &json!("ready")));
-    let mode = fs::metadata(desk.path(STORED)).unwrap().permissions().mode();
+    let mode = fs::metadata(test_home.path(STORED)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    succeed(&mut desk.agent(&["stop"]));
-    desk.start_agent();
-    assert_eq!(desk.credential(&server), pair("own", "mine"), "lost over stop and start");
+    succeed(&mut test_home.agent(&["stop"]));
+    test_home.start_agent();
+    assert_eq!(test_home.credential(&server), pair("own", "mine"), "lost over stop and start");
 
     // logout erases with and without a scheme, and what was never there.
     for asked in [&server, &format!("https://{server}"), &server] {
-        let erased = desk.helper("erase", asked);
-        assert!(erased.status.success() && erased.stdout.is_empty(), "{}", said(&erased));
+        let erased = test_home.helper("erase", asked);
+        assert!(erased.status.success() && erased.stdout.is_empty(), "{}", output_text(&erased));
     }
-    assert_eq!(desk.credential(&server), pair(USER, PASSWORD));
-    assert!(!fs::read_to_string(desk.path(STORED)).unwrap().contains("mine"));
+    assert_eq!(test_home.credential(&server), pair(USER, PASSWORD));
+    assert!(!fs::read_to_string(test_home.path(STORED)).unwrap().contains("mine"));
 }
 
 #[test]
 fn a_stored_login_is_dropped_in_another_codespace() {
     let registry = registry();
     let server = registry.server();
-    let mut desk = Desk::new();
-    desk.set("CODESPACE_NAME", "one");
-    desk.start();
-    store(&desk, &server, (USER, PASSWORD));
-    succeed(&mut desk.agent(&["stop"]));
-    desk.start();
-    assert_eq!(desk.credential(&server), pair(USER, PASSWORD));
-    succeed(&mut desk.agent(&["stop"]));
-    desk.set("CODESPACE_NAME", "two");
-    desk.start();
-    assert_eq!(desk.credential(&server), None);
-    assert!(!fs::read_to_string(desk.path(STORED)).unwrap().contains(USER));
+    let mut test_home = TestHome::new();
+    test_home.set("CODESPACE_NAME", "one");
+    test_home.start();
+    store(&test_home, &server, (USER, PASSWORD));
+    succeed(&mut test_home.agent(&["stop"]));
+    test_home.start();
+    assert_eq!(test_home.credential(&server), pair(USER, PASSWORD));
+    succeed(&mut test_home.agent(&["stop"]));
+    test_home.set("CODESPACE_NAME", "two");
+    test_home.start();
+    assert_eq!(test_home.credential(&server), None);
+    assert!(!fs::read_to_string(test_home.path(STORED)).unwrap().contains(USER));
 }
 
 #[test]
 fn another_user_may_read_the_status_and_no_credential() {
     let registry = registry();
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
     // The home is its owner's alone; the path to the socket must be open.
-    fs::set_permissions(desk.path(""), fs::Permissions::from_mode(0o711)).unwrap();
-    desk.start_agent();
-    let socket = desk.path("agent.sock");
+    fs::set_permissions(test_home.path(""), fs::Permissions::from_mode(0o711)).unwrap();
+    test_home.start_agent();
+    let socket = test_home.path("agent.sock");
     let credential = format!("/v1/credential?server={}", registry.server());
     let (code, body) = ask_as_nobody(&socket, "GET", &credential);
     assert_eq!(code, "403");
@@ -336,10 +340,10 @@ fn pair(user: &str, secret: &str) -> Option<(String, String)> {
     Some((user.to_owned(), secret.to_owned()))
 }
 
-fn store(desk: &Desk, server: &str, (user, secret): (&str, &str)) {
+fn store(test_home: &TestHome, server: &str, (user, secret): (&str, &str)) {
     let login = json!({ "ServerURL": server, "Username": user, "Secret": secret }).to_string();
-    let stored: Output = desk.helper("store", &login);
-    assert!(stored.status.success() && stored.stdout.is_empty(), "{}", said(&stored));
+    let stored: Output = test_home.helper("store", &login);
+    assert!(stored.status.success() && stored.stdout.is_empty(), "{}", output_text(&stored));
 }
 
 /// The status and the body that a user without rights gets.

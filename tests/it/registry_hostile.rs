@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::server::Server;
-use registry_agent::domain::verdict::{Outcome, Verdict};
-use registry_agent::edge::http::{Http, Limits};
-use registry_agent::edge::registry::{Question, verify};
+use registry_agent::adapters::http::{Http, Limits};
+use registry_agent::adapters::registry::{VerificationRequest, verify};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
+use registry_agent::domain::servers::server::Server;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted::{Heard, Play, Scripted, json, reply};
+use crate::support::scripted_registry::{Heard, Play, Scripted, json, reply};
 
 const USER: &str = "user";
 const PASSWORD: &str = "hunter2-the-canary-password";
@@ -66,8 +66,12 @@ impl World {
         let (server, _) = Server::parse("r.test").unwrap();
         let credential = Credential::plain(USER, Secret::new(PASSWORD));
         let realms: Vec<String> = realms.iter().map(ToString::to_string).collect();
-        let question =
-            Question { server: &server, credential: &credential, ca_file: None, realms: &realms };
+        let question = VerificationRequest {
+            server: &server,
+            credential: &credential,
+            ca_file: None,
+            realms: &realms,
+        };
         let verdict = verify(&self.http, &question).await;
         if realms.is_empty() {
             for other in &self.others {
@@ -75,7 +79,7 @@ impl World {
             }
         }
         let reason = verdict.reason.as_ref();
-        let fix = reason.map(registry_agent::domain::reason::Reason::fix);
+        let fix = reason.map(registry_agent::domain::reasons::Reason::fix);
         let shown =
             format!("{verdict:?} {} {fix:?}", reason.map(ToString::to_string).unwrap_or_default());
         assert!(!holds_password(shown.as_bytes()), "the reason tells the password: {shown}");
@@ -318,8 +322,8 @@ fn garbage_is_called_what_it_is() {
 fn a_registry_that_repeats_the_password_is_not_quoted() {
     in_world(async |world| {
         let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
-        for words in [PASSWORD, &format!("no {}", &PASSWORD[2..]), &basic] {
-            let body = format!(r#"{{"errors":[{{"code":"{words}","message":"{words}"}}]}}"#);
+        for message in [PASSWORD, &format!("no {}", &PASSWORD[2..]), &basic] {
+            let body = format!(r#"{{"errors":[{{"code":"{message}","message":"{message}"}}]}}"#);
             let verdict = world
                 .login(&[], move |heard| match heard.header("authorization") {
                     Some(_) => json(401, &[], &body),
@@ -358,8 +362,12 @@ fn a_registry_that_speaks_no_tls_is_told_nothing() {
         let plain = Scripted::start("127.0.0.1:443", None, take).await;
         let (server, _) = Server::parse("r.test").unwrap();
         let credential = Credential::plain(USER, Secret::new(PASSWORD));
-        let question =
-            Question { server: &server, credential: &credential, ca_file: None, realms: &[] };
+        let question = VerificationRequest {
+            server: &server,
+            credential: &credential,
+            ca_file: None,
+            realms: &[],
+        };
         let verdict = verify(&Http::new(), &question).await;
         assert_eq!(verdict.outcome, Outcome::Unreachable, "{verdict:?}");
         assert!(!holds_password(&plain.bytes()));

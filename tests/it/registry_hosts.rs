@@ -3,16 +3,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::server::Server;
-use registry_agent::domain::verdict::{Outcome, Verdict};
-use registry_agent::edge::http::Http;
-use registry_agent::edge::registry::{Question, verify};
+use registry_agent::adapters::http::Http;
+use registry_agent::adapters::registry::{VerificationRequest, verify};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
+use registry_agent::domain::servers::server::Server;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted::{Heard, Scripted, json, reply};
+use crate::support::scripted_registry::{Heard, Scripted, json, reply};
 
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
@@ -183,8 +183,16 @@ fn key() -> String {
 async fn login(http: &Http, name: &str, user: &str, password: &str) -> Verdict {
     let (server, _) = Server::parse(name).unwrap();
     let credential = Credential::plain(user, Secret::new(password));
-    verify(http, &Question { server: &server, credential: &credential, ca_file: None, realms: &[] })
-        .await
+    verify(
+        http,
+        &VerificationRequest {
+            server: &server,
+            credential: &credential,
+            ca_file: None,
+            realms: &[],
+        },
+    )
+    .await
 }
 
 /// Runs a test in a world where these hosts are on loopback and their authority is the system's.
@@ -194,8 +202,8 @@ fn in_the_world<F: Future<Output = ()>>(test: impl FnOnce(Http, Scripted) -> F +
     let acceptor = authority.sign(&HOSTS).acceptor();
     let etc = Etc { hosts: &hosts, roots: &authority.pem(), files: &[] };
     isolated::run(&etc, || async {
-        let scripted = Scripted::start("127.0.0.1:443", Some(acceptor), world).await;
-        test(Http::new(), scripted).await;
+        let scripted_registry = Scripted::start("127.0.0.1:443", Some(acceptor), world).await;
+        test(Http::new(), scripted_registry).await;
     });
 }
 
@@ -232,7 +240,7 @@ fn every_registry_that_refuses_is_understood_and_the_fix_is_its_own() {
         let zero = "00000000-0000-0000-0000-000000000000";
         let dead = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
         let file = key().replace("abc", "xyz");
-        for (name, user, password, said, fix) in [
+        for (name, user, password, output_text, fix) in [
             ("docker.io", "me", "wrong", "incorrect username or password", "Docker ID"),
             (
                 "docker.io",
@@ -282,7 +290,7 @@ fn every_registry_that_refuses_is_understood_and_the_fix_is_its_own() {
             assert_eq!(verdict.outcome, Outcome::Rejected, "{name} as {user}: {verdict:?}");
             let reason = verdict.reason.unwrap();
             assert_eq!(reason.code(), "refused", "{name} as {user}");
-            assert!(reason.to_string().contains(said), "{name} as {user}: {reason}");
+            assert!(reason.to_string().contains(output_text), "{name} as {user}: {reason}");
             assert!(reason.fix().contains(fix), "{name} as {user}: {}", reason.fix());
         }
         let dead = login(&http, ECR, "AWS", "dead").await;

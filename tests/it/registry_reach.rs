@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::server::Server;
-use registry_agent::domain::verdict::{Outcome, Verdict};
-use registry_agent::edge::http::Http;
-use registry_agent::edge::registry::{Question, verify};
+use registry_agent::adapters::http::Http;
+use registry_agent::adapters::registry::{VerificationRequest, verify};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
+use registry_agent::domain::servers::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::support::authority::{Authority, Identity};
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted::{Heard, Scripted, json, reply};
+use crate::support::scripted_registry::{Heard, Scripted, json, reply};
 
 /// A registry that takes any login.
 fn friendly(heard: &Heard) -> Vec<u8> {
@@ -28,7 +28,11 @@ fn friendly(heard: &Heard) -> Vec<u8> {
 async fn login(http: &Http, name: &str, ca_file: Option<&Path>) -> Verdict {
     let (server, _) = Server::parse(name).unwrap();
     let credential = Credential::plain("user", Secret::new("password"));
-    verify(http, &Question { server: &server, credential: &credential, ca_file, realms: &[] }).await
+    verify(
+        http,
+        &VerificationRequest { server: &server, credential: &credential, ca_file, realms: &[] },
+    )
+    .await
 }
 
 fn code(verdict: &Verdict) -> &'static str {
@@ -302,9 +306,9 @@ fn a_proxy_of_the_environment_is_used_and_blamed() {
             })
             .await
             .unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            let output_text = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name} by {proxy}: {said}");
+            assert!(output.status.success(), "{name} by {proxy}: {output_text}");
         }
     });
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::image::Image;
-use registry_agent::domain::rights::{Right, Rights};
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::server::Server;
-use registry_agent::domain::verdict::{Outcome, Verdict};
-use registry_agent::edge::http::Http;
-use registry_agent::edge::registry::{Question, rights, verify};
+use registry_agent::adapters::http::Http;
+use registry_agent::adapters::registry::{VerificationRequest, image_access, verify};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::registry_protocol::image_access::{AccessRight, ImageAccess};
+use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
+use registry_agent::domain::servers::image::Image;
+use registry_agent::domain::servers::server::Server;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use sha2::{Digest as _, Sha256};
 
@@ -21,23 +21,31 @@ use crate::support::token_server::{self, ISSUER, SERVICE, User};
 async fn login(name: &str, user: &str, password: &str) -> Verdict {
     let (server, _) = Server::parse(name).unwrap();
     let credential = Credential::plain(user, Secret::new(password));
-    let question =
-        Question { server: &server, credential: &credential, ca_file: None, realms: &[] };
+    let question = VerificationRequest {
+        server: &server,
+        credential: &credential,
+        ca_file: None,
+        realms: &[],
+    };
     verify(&Http::new(), &question).await
 }
 
-async fn may(image: &str, user: &str, password: &str) -> Rights {
+async fn may(image: &str, user: &str, password: &str) -> ImageAccess {
     let image = Image::parse(image).unwrap().unwrap();
     let credential = Credential::plain(user, Secret::new(password));
-    let question =
-        Question { server: &image.server, credential: &credential, ca_file: None, realms: &[] };
-    rights(&Http::new(), &question, &image).await
+    let question = VerificationRequest {
+        server: &image.server,
+        credential: &credential,
+        ca_file: None,
+        realms: &[],
+    };
+    image_access(&Http::new(), &question, &image).await
 }
 
-fn code(right: &Right) -> &'static str {
+fn code(right: &AccessRight) -> &'static str {
     match right {
-        Right::Yes => "yes",
-        Right::No(reason) | Right::Unknown(reason) => reason.code(),
+        AccessRight::Yes => "yes",
+        AccessRight::No(reason) | AccessRight::Unknown(reason) => reason.code(),
     }
 }
 

@@ -6,14 +6,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
-use registry_agent::domain::answer::{Answer, Response, Step};
-use registry_agent::domain::challenge::Challenge;
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::precheck;
-use registry_agent::domain::realm::{self, RealmRule};
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::server::Server;
-use registry_agent::domain::verdict::{Outcome, after_ping, after_proof, after_token};
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::precheck;
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::registry_protocol::challenge::Challenge;
+use registry_agent::domain::registry_protocol::realm::{self, RealmRule};
+use registry_agent::domain::registry_protocol::response::{
+    RawResponse, RegistryResponse, RequestStep,
+};
+use registry_agent::domain::registry_protocol::verdict::{
+    Outcome, after_authenticated_request, after_ping, after_token,
+};
+use registry_agent::domain::servers::server::Server;
 use serde::Deserialize;
 
 fn server(name: &str) -> Server {
@@ -165,8 +169,8 @@ fn the_realm_rule_holds() {
     }
 }
 
-fn answer(step: Step, status: u16, content_type: &str, body: &str) -> Answer {
-    let response = Response {
+fn answer(step: RequestStep, status: u16, content_type: &str, body: &str) -> RegistryResponse {
+    let response = RawResponse {
         status,
         api_version: false,
         content_type: Some(content_type),
@@ -174,7 +178,7 @@ fn answer(step: Step, status: u16, content_type: &str, body: &str) -> Answer {
         date: None,
         body: body.as_bytes(),
     };
-    Answer::read(step, &response, &[])
+    RegistryResponse::read(step, &response, &[])
 }
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -205,12 +209,17 @@ fn an_answer_to_a_ping_without_a_challenge_is_judged_by_the_table() {
         ),
     ];
     for (name, status, kind, body, outcome, code) in rows {
-        let seen = answer(Step::Ping, status, kind, body);
+        let seen = answer(RequestStep::Ping, status, kind, body);
         let verdict = after_ping(&server(name), &seen, Ok(Vec::new()), &[], &[]).unwrap_err();
         assert_eq!(verdict.outcome, outcome, "{status} {kind} {body}");
         assert_eq!(verdict.reason.unwrap().code(), code, "{status} {kind} {body}");
-        let busy = matches!(status, 429 | 503) || outcome == Outcome::RateLimited;
-        assert_eq!(verdict.retry_after, busy.then_some(Duration::from_mins(2)), "{status}");
+        let rate_limited_or_failing =
+            matches!(status, 429 | 503) || outcome == Outcome::RateLimited;
+        assert_eq!(
+            verdict.retry_after,
+            rate_limited_or_failing.then_some(Duration::from_mins(2)),
+            "{status}"
+        );
     }
 }
 
@@ -219,7 +228,7 @@ fn an_answer_to_a_credential_is_judged_by_the_table() {
     let ecr = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
     let expired = r#"{"errors":[{"code":"DENIED","message":"Your Authorization Token has expired. Please log in again."}]}"#;
     let plain = "denied: Your authorization token has expired. Reauthenticate and try again.";
-    for step in [Step::Token, Step::Proof] {
+    for step in [RequestStep::Token, RequestStep::Authenticated] {
         let rows: [Row<'_>; 13] = [
             ("r.test", 401, JSON, "{}", Outcome::Rejected, "refused"),
             ("r.test", 403, JSON, "{}", Outcome::Rejected, "refused"),
@@ -239,8 +248,8 @@ fn an_answer_to_a_credential_is_judged_by_the_table() {
             let credential = Credential::plain("u", Secret::new("p"));
             let seen = answer(step, status, kind, body);
             let verdict = match step {
-                Step::Token => after_token(&server(name), &credential, &seen),
-                _ => after_proof(&server(name), &credential, &seen),
+                RequestStep::Token => after_token(&server(name), &credential, &seen),
+                _ => after_authenticated_request(&server(name), &credential, &seen),
             };
             assert_eq!(verdict.outcome, outcome, "{step}: {name} {status} {body}");
             assert_eq!(verdict.reason.unwrap().code(), code, "{step}: {name} {status} {body}");
@@ -252,7 +261,11 @@ fn an_answer_to_a_credential_is_judged_by_the_table() {
 fn a_400_at_the_realm_is_a_refusal_only_where_it_says_so() {
     let credential = Credential::plain("u", Secret::new("p"));
     let judged = |body| {
-        after_token(&server("a.azurecr.io"), &credential, &answer(Step::Token, 400, JSON, body))
+        after_token(
+            &server("a.azurecr.io"),
+            &credential,
+            &answer(RequestStep::Token, 400, JSON, body),
+        )
     };
     assert_eq!(judged(r#"{"error":"invalid_grant"}"#).outcome, Outcome::Rejected);
     assert_eq!(judged(r#"{"error":"invalid_request"}"#).outcome, Outcome::Unreachable);
@@ -264,7 +277,7 @@ fn a_registrys_words_are_one_printable_line_and_hold_no_secret() {
     let secret = Secret::new("correct horse battery staple");
     let says = |text: &str| {
         let body = serde_json::json!({"errors": [{"code": "DENIED", "message": text}]}).to_string();
-        let response = Response {
+        let response = RawResponse {
             status: 401,
             api_version: true,
             content_type: Some(JSON),
@@ -272,7 +285,9 @@ fn a_registrys_words_are_one_printable_line_and_hold_no_secret() {
             date: None,
             body: body.as_bytes(),
         };
-        Answer::read(Step::Token, &response, &[&secret]).words.unwrap_or_default()
+        RegistryResponse::read(RequestStep::Token, &response, &[&secret])
+            .message
+            .unwrap_or_default()
     };
     assert_eq!(says("no\u{1b}[31m\r\n\tsuch \u{202e}user"), "no [31m such user");
     assert_eq!(says(" \u{0}\n"), "");
@@ -292,7 +307,7 @@ fn a_registrys_words_are_one_printable_line_and_hold_no_secret() {
 #[test]
 fn a_retry_after_is_seconds_or_a_date_by_the_services_own_clock() {
     let wait = |retry_after, date| {
-        let response = Response {
+        let response = RawResponse {
             status: 429,
             api_version: false,
             content_type: None,
@@ -300,7 +315,7 @@ fn a_retry_after_is_seconds_or_a_date_by_the_services_own_clock() {
             date,
             body: b"",
         };
-        Answer::read(Step::Ping, &response, &[]).retry_after
+        RegistryResponse::read(RequestStep::Ping, &response, &[]).retry_after
     };
     let date = Some("Tue, 24 Nov 2026 04:00:00 GMT");
     assert_eq!(wait("120", None), Some(Duration::from_mins(2)));
@@ -339,10 +354,10 @@ fn a_key_file_that_is_none_is_told_before_it_is_sent() {
         for host in ["eu.gcr.io", "europe-west1-docker.pkg.dev"] {
             let credential = Credential::plain(name, Secret::new(password));
             let fault = precheck::fault_of(&server(host), &credential);
-            let said = fault.map(|it| it.to_string()).unwrap_or_default();
+            let output_text = fault.map(|it| it.to_string()).unwrap_or_default();
             assert!(
-                said.ends_with(code) && said.is_empty() == code.is_empty(),
-                "{password:?}: {said}"
+                output_text.ends_with(code) && output_text.is_empty() == code.is_empty(),
+                "{password:?}: {output_text}"
             );
         }
         let elsewhere =

@@ -7,9 +7,9 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::support::aws::StandIn;
-use crate::support::desk::{Desk, feed, said};
 use crate::support::processes::{self, kill_9, only_pair};
 use crate::support::registry::{Auth, Registry};
+use crate::support::test_home::{TestHome, output_text, run_with_input};
 
 const PASSWORD: &str = "canary-of-the-password";
 const STORED: &str = "canary-of-the-stored-login";
@@ -30,35 +30,35 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
     );
     let aws = StandIn::start();
     aws.add_key("ASIACANARY0000000001", SECRET_KEY, Some(SESSION));
-    let mut desk = Desk::new();
-    desk.declare("ACME", &registry.server(), ("puller", PASSWORD));
-    desk.declare("WRONG", &other.server(), ("puller", WRONG));
-    desk.declare("CLOUD", ECR, ("ASIACANARY0000000001", SECRET_KEY));
-    desk.set("CLOUD_CONTAINER_REGISTRY_SESSION_TOKEN", SESSION);
-    desk.set("AWS_SECRET_ACCESS_KEY", AMBIENT);
-    desk.set("REGISTRY_AGENT_LOG", "trace");
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), ("puller", PASSWORD));
+    test_home.declare("WRONG", &other.server(), ("puller", WRONG));
+    test_home.declare("CLOUD", ECR, ("ASIACANARY0000000001", SECRET_KEY));
+    test_home.set("CLOUD_CONTAINER_REGISTRY_SESSION_TOKEN", SESSION);
+    test_home.set("AWS_SECRET_ACCESS_KEY", AMBIENT);
+    test_home.set("REGISTRY_AGENT_LOG", "trace");
     // Amazon itself is not asked.
-    desk.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    test_home.set("HTTPS_PROXY", "http://127.0.0.1:9");
     for (variable, value) in aws.variables() {
-        desk.set(&variable, &value);
+        test_home.set(&variable, &value);
     }
-    desk.start();
-    desk.sync();
-    desk.exit_of(&["wait"]);
-    let (user, token) = desk.credential(ECR).expect("a token of the stand-in");
+    test_home.start();
+    test_home.sync();
+    test_home.exit_of(&["wait"]);
+    let (user, token) = test_home.credential(ECR).expect("a token of the stand-in");
     assert_eq!(user, "AWS");
     let stored = json!({ "ServerURL": registry.server(), "Username": "own", "Secret": STORED });
-    assert!(desk.helper("store", &stored.to_string()).status.success());
+    assert!(test_home.helper("store", &stored.to_string()).status.success());
     let malformed = [
-        desk.helper("store", &format!("{{\"ServerURL\": \"x.test\", \"Secret\": {MALFORMED}")),
-        ask(&desk, "PUT", "/v1/environment", &format!("{{\"A\": [\"{MALFORMED}\"]}}")),
-        ask(&desk, "POST", "/v1/logins", &format!("{{\"Username\": {MALFORMED}}}")),
+        test_home.helper("store", &format!("{{\"ServerURL\": \"x.test\", \"Secret\": {MALFORMED}")),
+        ask(&test_home, "PUT", "/v1/environment", &format!("{{\"A\": [\"{MALFORMED}\"]}}")),
+        ask(&test_home, "POST", "/v1/logins", &format!("{{\"Username\": {MALFORMED}}}")),
     ];
-    let pair = only_pair(&desk.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.path("agent.sock.lock"));
     kill_9(&pair.agent);
-    assert_eq!(desk.credential(ECR), Some(("AWS".to_owned(), token.clone())));
+    assert_eq!(test_home.credential(ECR), Some(("AWS".to_owned(), token.clone())));
 
-    let mut said_by = malformed.map(|output| said(&output)).to_vec();
+    let mut said_by = malformed.map(|output| output_text(&output)).to_vec();
     for arguments in [
         &["status"][..],
         &["status", "--json"],
@@ -69,15 +69,15 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         &["check", "CLOUD"],
         &["refresh"],
     ] {
-        said_by.push(said(&desk.agent(arguments).output().unwrap()));
+        said_by.push(output_text(&test_home.agent(arguments).output().unwrap()));
     }
     for target in ["/metrics", "/v1/status", "/v1/registries/ACME", "/v1/events"] {
-        said_by.push(said(&ask(&desk, "GET", target, "")));
+        said_by.push(output_text(&ask(&test_home, "GET", target, "")));
     }
-    said_by.push(said(&desk.helper("list", "")));
-    said_by.push(String::from_utf8(desk.helper("get", &other.server()).stderr).unwrap());
+    said_by.push(output_text(&test_home.helper("list", "")));
+    said_by.push(String::from_utf8(test_home.helper("get", &other.server()).stderr).unwrap());
 
-    let pair = only_pair(&desk.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.path("agent.sock.lock"));
     for pid in [pair.supervisor.pid, pair.agent.pid] {
         for file in ["cmdline", "environ"] {
             let content = fs::read(format!("/proc/{pid}/{file}")).unwrap();
@@ -91,10 +91,10 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         }
     }
 
-    let kept = desk.path(".local/state/registry-agent/logins.json");
+    let kept = test_home.path(".local/state/registry-agent/logins.json");
     assert!(fs::read_to_string(&kept).unwrap().contains(STORED), "the search finds nothing at all");
     let mut searched = 0;
-    for file in files(&desk.path("")) {
+    for file in files(&test_home.path("")) {
         let Ok(content) = fs::read(&file) else { continue };
         searched += 1;
         for canary in CANARIES.iter().copied().chain([token.as_str()]) {
@@ -104,7 +104,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         }
     }
     assert!(searched >= 3, "the log, the docker configuration and the stored logins are files");
-    let log = fs::read_to_string(desk.path(".local/state/registry-agent/agent.log")).unwrap();
+    let log = fs::read_to_string(test_home.path(".local/state/registry-agent/agent.log")).unwrap();
     assert!(!log.is_empty(), "the log that was searched says nothing");
 }
 
@@ -122,8 +122,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// One request to the agent, as its user makes it with curl.
-fn ask(desk: &Desk, method: &str, target: &str, body: &str) -> Output {
-    let mut curl = desk.command("curl");
+fn ask(test_home: &TestHome, method: &str, target: &str, body: &str) -> Output {
+    let mut curl = test_home.command("curl");
     curl.args([
         "--silent",
         "--include",
@@ -135,7 +135,7 @@ fn ask(desk: &Desk, method: &str, target: &str, body: &str) -> Output {
         "@-",
     ])
     .args(["--unix-socket", "agent.sock", &format!("http://agent{target}")]);
-    let output = feed(&mut curl, body);
-    assert!(output.status.success(), "{}", said(&output));
+    let output = run_with_input(&mut curl, body);
+    assert!(output.status.success(), "{}", output_text(&output));
     output
 }

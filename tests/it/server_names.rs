@@ -1,7 +1,7 @@
 //! What people type for a server, and what it means: the table, and what holds of any text.
 
 use proptest::prelude::*;
-use registry_agent::domain::server::{Kind, Scheme, Server};
+use registry_agent::domain::servers::server::{Kind, Scheme, Server};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

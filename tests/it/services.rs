@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use nix::unistd::Pid;
 
-use crate::support::desk::Desk;
 use crate::support::processes::{self, Pair, kill_9, only_pair};
+use crate::support::test_home::TestHome;
 
 /// Nothing listens there: the login is unreachable at once, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -22,37 +22,37 @@ const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 
 #[test]
 fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_it() {
-    let mut desk = Desk::new();
-    let systemd = UnixDatagram::bind(desk.path("notify")).unwrap();
+    let mut test_home = TestHome::new();
+    let systemd = UnixDatagram::bind(test_home.path("notify")).unwrap();
     systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut service =
-        desk.agent(&["run"]).env("NOTIFY_SOCKET", desk.path("notify")).spawn().unwrap();
+        test_home.agent(&["run"]).env("NOTIFY_SOCKET", test_home.path("notify")).spawn().unwrap();
     let mut store = Store::default();
     store.listen_until(&systemd, |store| store.ready == 1);
 
-    desk.declare("PUSHED", SERVER, ("user", "pushed"));
-    desk.sync();
+    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
+    test_home.sync();
     // The state with the push in it is the last one that comes.
     store.listen_until(&systemd, |store| store.holds("pushed"));
     assert_eq!(store.kept.len(), 1, "old states are taken out: {:?}", store.kept);
 
-    let pair = only_pair(&desk.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.path("agent.sock.lock"));
     kill_9(&pair.supervisor);
     service.wait().unwrap();
     wait_until("the orphan is still there", || {
-        processes::holders(&desk.path("agent.sock.lock")).is_empty()
+        processes::holders(&test_home.path("agent.sock.lock")).is_empty()
     });
 
-    // What the last life still said is heard before it is over.
+    // What the previous agent still sent is read before its end.
     systemd.set_nonblocking(true).unwrap();
     while store.listen(&systemd) {}
     systemd.set_nonblocking(false).unwrap();
     let (name, memory) = store.kept.pop().unwrap();
-    let mut service = desk.command("sh");
+    let mut service = test_home.command("sh");
     service
         .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" run", AGENT])
         .env("LISTEN_FDNAMES", &name)
-        .env("NOTIFY_SOCKET", desk.path("notify"))
+        .env("NOTIFY_SOCKET", test_home.path("notify"))
         .fd_mappings(vec![FdMapping { parent_fd: memory, child_fd: 3 }])
         .unwrap();
     let mut service = service.spawn().unwrap();
@@ -60,65 +60,65 @@ fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_i
     // systemd keeps both lives' states side by side, so their names must not start over.
     let number = |name: &str| name.trim_start_matches("state").parse::<u64>().unwrap();
     assert!(number(&store.kept[0].0) > number(&name), "{} after {name}", store.kept[0].0);
-    assert_eq!(desk.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
+    assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
 
-    let pair = only_pair(&desk.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.path("agent.sock.lock"));
     kill(Pid::from_raw(pair.supervisor.pid), Signal::SIGTERM).unwrap();
     assert!(service.wait().unwrap().success(), "a stop is no failure");
 }
 
 #[test]
 fn a_second_run_ends_and_leaves_the_first_alone() {
-    let desk = Desk::new();
-    desk.start();
-    assert_eq!(desk.exit_of(&["run"]), 1);
-    assert_eq!(desk.exit_of(&["status"]), 0);
+    let test_home = TestHome::new();
+    test_home.start();
+    assert_eq!(test_home.exit_of(&["run"]), 1);
+    assert_eq!(test_home.exit_of(&["status"]), 0);
 }
 
 #[test]
 fn supervisord_brings_back_what_was_killed() {
-    let mut desk = Desk::new();
-    desk.declare("KEPT", SERVER, ("user", "kept"));
-    let home = desk.path("");
+    let mut test_home = TestHome::new();
+    test_home.declare("KEPT", SERVER, ("user", "kept"));
+    let home = test_home.path("");
     let config = format!(
         "[supervisord]\nnodaemon=true\nlogfile={home}/supervisord.log\npidfile={home}/supervisord.pid\n\
          [program:registry-agent]\ncommand={AGENT} run\nautorestart=true\nstartsecs=0\n\
          redirect_stderr=true\nstdout_logfile={home}/run.log\n",
         home = home.display()
     );
-    fs::write(desk.path("supervisord.conf"), config).unwrap();
+    fs::write(test_home.path("supervisord.conf"), config).unwrap();
     let mut supervisord = Command::new("/usr/bin/supervisord");
     supervisord.args(["--configuration", "supervisord.conf"]);
-    let mut service = Service::start(&desk, supervisord);
-    comes_back(&desk);
+    let mut service = Service::start(&test_home, supervisord);
+    comes_back(&test_home);
     service.end();
 }
 
 #[test]
 fn s6_brings_back_what_was_killed() {
-    let mut desk = Desk::new();
-    desk.declare("KEPT", SERVER, ("user", "kept"));
-    fs::create_dir(desk.path("service")).unwrap();
-    let run = desk.path("service/run");
+    let mut test_home = TestHome::new();
+    test_home.declare("KEPT", SERVER, ("user", "kept"));
+    fs::create_dir(test_home.path("service")).unwrap();
+    let run = test_home.path("service/run");
     fs::write(&run, format!("#!/bin/sh\nexec '{AGENT}' run 2> ../run.log\n")).unwrap();
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
     let mut s6 = Command::new("s6-supervise");
     s6.arg("service");
-    let mut service = Service::start(&desk, s6);
-    comes_back(&desk);
+    let mut service = Service::start(&test_home, s6);
+    comes_back(&test_home);
     // SIGTERM brings the service down and then ends s6-supervise.
     service.end();
 }
 
 /// Kills the agent, then the process that the init system started, then both.
-fn comes_back(desk: &Desk) {
-    let lock = desk.path("agent.sock.lock");
+fn comes_back(test_home: &TestHome) {
+    let lock = test_home.path("agent.sock.lock");
     let kept = Some(("user".to_owned(), "kept".to_owned()));
     // A helper that is asked before would start an agent of its own.
     let runs = || processes::holders(&lock).iter().any(|process| process.role == "run");
     wait_until("it does not start", runs);
     only_pair(&lock);
-    assert_eq!(desk.credential(SERVER), kept);
+    assert_eq!(test_home.credential(SERVER), kept);
     for (main, agent) in [(false, true), (true, false), (true, true)] {
         let Pair { supervisor: first_main, agent: first_agent } = only_pair(&lock);
         assert_eq!(first_main.role, "run");
@@ -133,20 +133,20 @@ fn comes_back(desk: &Desk) {
             !found.contains(&first_agent) && found.iter().any(|process| process.role == "run")
         });
         let now = only_pair(&lock);
-        assert_eq!(desk.credential(SERVER), kept);
+        assert_eq!(test_home.credential(SERVER), kept);
         assert_eq!(now.supervisor.pid != first_main.pid, main);
         assert_eq!(now.supervisor.role, "run");
     }
 }
 
-/// An init system that runs the agent at a desk.
+/// An init system that runs the agent in a test home.
 struct Service(Child);
 
 impl Service {
-    fn start(desk: &Desk, mut init: Command) -> Self {
-        let place = desk.with_declared(desk.command("true"));
+    fn start(test_home: &TestHome, mut init: Command) -> Self {
+        let place = test_home.with_declared(test_home.command("true"));
         let set = place.get_envs().filter_map(|(name, value)| Some((name, value?)));
-        init.env_clear().envs(set).current_dir(desk.path("")).stdin(Stdio::null());
+        init.env_clear().envs(set).current_dir(test_home.path("")).stdin(Stdio::null());
         Self(init.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -235,6 +235,6 @@ fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
-        registry_agent::edge::clock::pause(Duration::from_millis(20));
+        registry_agent::adapters::clock::pause(Duration::from_millis(20));
     }
 }

@@ -11,8 +11,8 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::desk::{Desk, credential, feed, said, succeed};
 use crate::support::processes::{self, Pair, only_pair};
+use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
 
 /// Nothing listens there: the login is unreachable at once, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -24,17 +24,17 @@ const ROUNDS: usize = 200;
 fn kill_9_at_any_instant_of_a_push_loses_nothing() {
     // Orphans become children of this process, so that they can be seen and reaped.
     prctl::set_child_subreaper(true).unwrap();
-    let mut desk = Desk::new();
-    let lock = desk.path("agent.sock.lock");
-    declare(&mut desk, 0);
-    desk.sync();
+    let mut test_home = TestHome::new();
+    let lock = test_home.path("agent.sock.lock");
+    declare(&mut test_home, 0);
+    test_home.sync();
     let mut most = (0, 0);
     for round in 1..=ROUNDS {
         let before = only_pair(&lock);
-        declare(&mut desk, round);
-        let mut push = desk.with_declared(desk.agent(&["sync"]));
+        declare(&mut test_home, round);
+        let mut push = test_home.with_declared(test_home.agent(&["sync"]));
         let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        registry_agent::edge::clock::pause(Duration::from_micros(fastrand::u64(..60_000)));
+        registry_agent::adapters::clock::pause(Duration::from_micros(fastrand::u64(..60_000)));
         let victims = ["agent", "supervisor", "both"][round % 3];
         for (victim, process) in [("supervisor", &before.supervisor), ("agent", &before.agent)] {
             if victims == victim || victims == "both" {
@@ -42,20 +42,20 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
             }
         }
         let pushed = push.wait_with_output().unwrap();
-        let told = format!("round {round}, killed {victims}: {}", said(&pushed));
+        let told = format!("round {round}, killed {victims}: {}", output_text(&pushed));
 
         let got = if victims == "both" {
-            let mut helper = desk.command(HELPER);
+            let mut helper = test_home.command(HELPER);
             helper.arg("get");
-            feed(&mut desk.with_declared(helper), SERVER)
+            run_with_input(&mut test_home.with_declared(helper), SERVER)
         } else {
             assert!(pushed.status.success(), "{told}");
-            desk.helper("get", SERVER)
+            test_home.helper("get", SERVER)
         };
         let login = ("user".to_owned(), format!("secret of {round}"));
-        assert_eq!(credential(&got), Some(login), "{told}: {}", said(&got));
+        assert_eq!(credential(&got), Some(login), "{told}: {}", output_text(&got));
 
-        let config = fs::read(desk.path(".docker/config.json")).unwrap();
+        let config = fs::read(test_home.path(".docker/config.json")).unwrap();
         let config: Value = serde_json::from_slice(&config).unwrap();
         assert_eq!(config["credHelpers"][SERVER], "registry-agent", "{told}");
 
@@ -78,9 +78,9 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
             processes::fds(after.agent.pid)
         );
     }
-    assert_eq!(names(&desk.path(".docker")), ["config.json"], "left over");
+    assert_eq!(names(&test_home.path(".docker")), ["config.json"], "left over");
     assert_eq!(
-        names(&desk.path(".local/state/registry-agent")),
+        names(&test_home.path(".local/state/registry-agent")),
         ["agent.log", "published.json"],
         "left over"
     );
@@ -88,27 +88,28 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
 
 #[test]
 fn fifty_starts_at_once_make_one_agent() {
-    let desk = Desk::new();
-    let starts: Vec<_> =
-        (0..50).map(|_| desk.agent(&["start"]).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    let test_home = TestHome::new();
+    let starts: Vec<_> = (0..50)
+        .map(|_| test_home.agent(&["start"]).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
     for start in starts {
         let output = start.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
     }
-    only_pair(&desk.path("agent.sock.lock"));
+    only_pair(&test_home.path("agent.sock.lock"));
 }
 
 #[test]
 fn fifty_starts_of_a_user_without_rights_make_one_agent() {
-    let desk = Desk::new();
-    let lock = desk.path("agent.sock.lock");
-    chown(desk.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
+    let test_home = TestHome::new();
+    let lock = test_home.path("agent.sock.lock");
+    chown(test_home.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
     let starts: Vec<_> = (0..50)
-        .map(|_| as_nobody(&desk, "start").stderr(Stdio::piped()).spawn().unwrap())
+        .map(|_| as_nobody(&test_home, "start").stderr(Stdio::piped()).spawn().unwrap())
         .collect();
     for start in starts {
         let output = start.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
     }
     let pair = only_pair(&lock);
     let status = fs::read_to_string(format!("/proc/{}/status", pair.agent.pid)).unwrap();
@@ -116,25 +117,25 @@ fn fifty_starts_of_a_user_without_rights_make_one_agent() {
         status.contains(&format!("\nUid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}\n")),
         "{status}"
     );
-    succeed(&mut as_nobody(&desk, "stop"));
-    // What is left is the desk's again.
+    succeed(&mut as_nobody(&test_home, "stop"));
+    // What is left belongs to the test home again.
     fs::remove_dir_all(lock).unwrap();
 }
 
 #[test]
 fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
-    let desk = Desk::new();
-    let home = desk.path("home");
+    let test_home = TestHome::new();
+    let home = test_home.path("home");
     fs::create_dir(&home).unwrap();
     chown(&home, Some(CONFIGURED), Some(CONFIGURED)).unwrap();
-    fs::set_permissions(desk.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(test_home.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let script = format!(
         "set -eu\n\
-         cp -a /etc '{desk}/etc'\n\
-         mkdir -p '{desk}/etc/registry-agent'\n\
-         echo 'user = \"someone\"' > '{desk}/etc/registry-agent/config.toml'\n\
-         echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{home}:/bin/sh' >> '{desk}/etc/passwd'\n\
-         mount --bind '{desk}/etc' /etc\n\
+         cp -a /etc '{test_home}/etc'\n\
+         mkdir -p '{test_home}/etc/registry-agent'\n\
+         echo 'user = \"someone\"' > '{test_home}/etc/registry-agent/config.toml'\n\
+         echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{home}:/bin/sh' >> '{test_home}/etc/passwd'\n\
+         mount --bind '{test_home}/etc' /etc\n\
          mount -t tmpfs tmpfs /run\n\
          unset REGISTRY_AGENT_SOCKET\n\
          as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \\\n\
@@ -149,23 +150,23 @@ fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
          echo processes $(ps -o args= -u {CONFIGURED} | grep -c '^registry-agent')\n\
          as_user '{agent}' stop\n\
          rm -rf /tmp/registry-agent-{CONFIGURED}\n",
-        desk = desk.path("").display(),
+        test_home = test_home.path("").display(),
         home = home.display(),
-        agent = reachable_agent(&desk).display(),
+        agent = reachable_agent(&test_home).display(),
     );
-    let output = succeed(desk.command("unshare").args(["--mount", "sh", "-c", &script]));
+    let output = succeed(test_home.command("unshare").args(["--mount", "sh", "-c", &script]));
     let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(told, format!("socket {CONFIGURED}\nprocesses 2\n"), "{}", said(&output));
+    assert_eq!(told, format!("socket {CONFIGURED}\nprocesses 2\n"), "{}", output_text(&output));
 }
 
 const NOBODY: u32 = 65534;
 /// A user that no machine has.
 const CONFIGURED: u32 = 41_042;
 
-fn declare(desk: &mut Desk, round: usize) {
-    desk.declare_anew("KEPT", SERVER, ("user", &format!("secret of {round}")));
+fn declare(test_home: &mut TestHome, round: usize) {
+    test_home.declare_anew("KEPT", SERVER, ("user", &format!("secret of {round}")));
     // Each push has another set of servers, so that the docker configuration is written.
-    desk.declare_anew("OTHER", &format!("127.0.0.1:{}", 2 + round % 5), ("other", "secret"));
+    test_home.declare_anew("OTHER", &format!("127.0.0.1:{}", 2 + round % 5), ("other", "secret"));
 }
 
 /// Takes notice of the end of those that died and were nobody's children any more.
@@ -190,17 +191,17 @@ fn names(dir: &std::path::Path) -> Vec<String> {
     names
 }
 
-fn as_nobody(desk: &Desk, verb: &str) -> Command {
-    let mut command = desk.command("setpriv");
+fn as_nobody(test_home: &TestHome, verb: &str) -> Command {
+    let mut command = test_home.command("setpriv");
     let id = NOBODY.to_string();
     command.args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);
-    command.arg(reachable_agent(desk)).arg(verb);
+    command.arg(reachable_agent(test_home)).arg(verb);
     command
 }
 
 /// The program where any user may run it: the checkout can be in a home that is closed.
-fn reachable_agent(desk: &Desk) -> PathBuf {
-    let copy = desk.path("registry-agent");
+fn reachable_agent(test_home: &TestHome) -> PathBuf {
+    let copy = test_home.path("registry-agent");
     if !copy.exists() {
         fs::copy(AGENT, &copy).unwrap();
     }

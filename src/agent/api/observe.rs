@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Shared;
+use super::ApiState;
 use super::parameters::Parameters;
 use crate::wire::api::EventDocument;
 
@@ -20,13 +20,13 @@ pub struct EventsQuery {
 
 /// `GET /v1/events`: one JSON document a line, oldest first.
 pub async fn get_events(
-    State(shared): State<Shared>,
+    State(state): State<ApiState>,
     Parameters(query): Parameters<EventsQuery>,
 ) -> Response {
-    let (past, feed) = shared.events.subscribe();
+    let (past, feed) = state.events.subscribe();
     let past: String = past.iter().map(line).collect();
     let body = if query.follow {
-        let stop = shared.stop.clone();
+        let stop = state.stop.clone();
         let first =
             futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(past) });
         let rest = futures_util::stream::unfold((feed, stop), async |(mut feed, stop)| {
@@ -58,8 +58,8 @@ fn line(event: &EventDocument) -> String {
 }
 
 /// `GET /readyz`: 200 once every source was read and no login is pending.
-pub async fn get_readiness(State(shared): State<Shared>) -> (StatusCode, &'static str) {
-    if shared.now().settled(shared.clock.now()) {
+pub async fn get_readiness(State(state): State<ApiState>) -> (StatusCode, &'static str) {
+    if state.now().settled(state.clock.now()) {
         (StatusCode::OK, "settled\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "pending\n")
@@ -67,9 +67,9 @@ pub async fn get_readiness(State(shared): State<Shared>) -> (StatusCode, &'stati
 }
 
 /// `GET /metrics`, in the text format of Prometheus.
-pub async fn get_metrics(State(shared): State<Shared>) -> Response {
+pub async fn get_metrics(State(state): State<ApiState>) -> Response {
     use std::fmt::Write;
-    let (view, now) = (shared.now(), shared.clock.now());
+    let (view, now) = (state.now(), state.clock.now());
     let mut text = String::from(
         "# HELP registry_agent_login Whether a login is in a state.\n\
          # TYPE registry_agent_login gauge\n",

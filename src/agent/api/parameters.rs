@@ -4,18 +4,18 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::agent::refusal::Refusal;
+use super::error::ApiError;
 
 /// What stands behind the `?` of a request.
 pub struct Parameters<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let parsed = Query::from_request_parts(parts, state).await;
         parsed
             .map(|Query(parameters)| Self(parameters))
-            .map_err(|rejection| Refusal::malformed(&rejection.body_text()))
+            .map_err(|rejection| ApiError::malformed(&rejection.body_text()))
     }
 }

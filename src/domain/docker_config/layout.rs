@@ -1,6 +1,6 @@
 //! How a document is laid out, so that what is added looks like what is there.
 
-use super::document::Object;
+use super::json_document::Object;
 
 /// What stands between the members of an object and within them.
 pub(super) struct Layout<'a> {

@@ -3,25 +3,26 @@
 //! The file belongs to its user and is shared with programs that do not lock it. So nothing here
 //! writes the file anew from a model: an edit changes the bytes of our own entries and no others.
 
-mod auths;
-mod document;
-mod entry;
-mod helpers;
+mod auth_entry;
+mod cred_helpers;
+pub mod export;
+mod json_document;
 mod layout;
-mod reading;
+mod lookup;
+mod plain_logins;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::document::{BLANKS, BYTE_ORDER_MARK, Fault, Object};
+use self::json_document::{BLANKS, BYTE_ORDER_MARK, JsonFault, Object};
 use self::section::{NotEntries, Section};
-use super::credential::Credential;
-use super::reason::PublishReason;
+use super::credentials::credential::Credential;
+use super::reasons::PublishReason;
 
-pub(crate) use self::entry::plain_entry;
-pub use self::reading::{credentials_store, holds_login, plain_auth};
+pub(crate) use self::auth_entry::plain_entry;
+pub use self::lookup::{credentials_store, holds_login, plain_auth};
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.
 pub const HELPER: &str = "registry-agent";
@@ -38,15 +39,15 @@ pub struct Wanted {
 /// What the configuration holds of ours, to be remembered until the next edit. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-pub struct Ours {
+pub struct PublishedEntries {
     /// The keys that name our helper.
     pub helpers: BTreeSet<String>,
     /// The keys of our plain logins.
     pub auths: BTreeMap<String, Mark>,
     /// What stood for `credHelpers` when it had no entry, if it stood there at all.
-    pub bare_helpers: Option<String>,
+    pub empty_helpers: Option<String>,
     /// What stood for `auths` when it had no entry, if it stood there at all.
-    pub bare_auths: Option<String>,
+    pub empty_auths: Option<String>,
 }
 
 /// How a plain login of ours is known again.
@@ -60,7 +61,7 @@ pub struct Mark {
     pub marker: Option<String>,
 }
 
-impl Ours {
+impl PublishedEntries {
     /// What is ours before an edit or after it, whichever the file shows.
     #[must_use]
     pub fn or(mut self, after: &Self) -> Self {
@@ -70,8 +71,8 @@ impl Ours {
             both.fingerprints.extend(&mark.fingerprints);
             both.marker.clone_from(&mark.marker);
         }
-        self.bare_helpers = after.bare_helpers.clone().or(self.bare_helpers);
-        self.bare_auths = after.bare_auths.clone().or(self.bare_auths);
+        self.empty_helpers = after.empty_helpers.clone().or(self.empty_helpers);
+        self.empty_auths = after.empty_auths.clone().or(self.empty_auths);
         self
     }
 }
@@ -86,7 +87,7 @@ pub struct Edit {
     /// What stands in our way and is not ours to change.
     pub conflicts: Vec<PublishReason>,
     /// What is ours in the new text.
-    pub ours: Ours,
+    pub ours: PublishedEntries,
 }
 
 /// Edits the text of the file at `path` (used in reasons only) so that it holds what is wanted of
@@ -95,7 +96,12 @@ pub struct Edit {
 ///
 /// # Errors
 /// When the text is not a JSON object, or holds something else where entries should be.
-pub fn edit(path: &str, text: &str, wanted: &Wanted, ours: &Ours) -> Result<Edit, PublishReason> {
+pub fn edit(
+    path: &str,
+    text: &str,
+    wanted: &Wanted,
+    ours: &PublishedEntries,
+) -> Result<Edit, PublishReason> {
     let blank = text.trim_start_matches(BYTE_ORDER_MARK).trim_matches(BLANKS).is_empty();
     let start = match (blank, text.starts_with(BYTE_ORDER_MARK)) {
         (false, _) => text,
@@ -107,9 +113,9 @@ pub fn edit(path: &str, text: &str, wanted: &Wanted, ours: &Ours) -> Result<Edit
     if text.starts_with(BYTE_ORDER_MARK) {
         edit.conflicts.push(PublishReason::ByteOrderMark { path: path.to_owned() });
     }
-    let with_helpers = helpers::edit(path, start, wanted, &mut edit)?;
+    let with_helpers = cred_helpers::edit(path, start, wanted, &mut edit)?;
     let edited = with_helpers.as_deref().unwrap_or(start);
-    let with_auths = auths::edit(path, edited, wanted, &mut edit)?;
+    let with_auths = plain_logins::edit(path, edited, wanted, &mut edit)?;
     edit.text = with_auths.or(with_helpers);
     Ok(edit)
 }
@@ -118,7 +124,7 @@ pub fn edit(path: &str, text: &str, wanted: &Wanted, ours: &Ours) -> Result<Edit
 fn parse<'a>(path: &str, text: &'a str) -> Result<Object<'a>, PublishReason> {
     let part = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     Object::parse(text, part)
-        .map_err(|Fault(fault)| PublishReason::Malformed { path: path.to_owned(), fault })
+        .map_err(|JsonFault(fault)| PublishReason::Malformed { path: path.to_owned(), fault })
 }
 
 /// A section of it, or why it cannot be edited.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{Object, Splice};
+use super::json_document::{Object, Splice};
 use super::layout::Layout;
 
 /// A section of a document, which may stand there more than once, or not at all.

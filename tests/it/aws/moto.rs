@@ -69,11 +69,11 @@ fn moto_gives_a_token_of_unknown_life_because_its_end_is_in_2015() {
             assert_eq!((user.as_str(), life), ("AWS", None));
             assert!(!password.is_empty());
         }
-        refusal @ Outcome::Refusal { .. } => panic!("{refusal:?}"),
+        refusal @ Outcome::ExchangeFailure { .. } => panic!("{refusal:?}"),
     }
     // The end of the role's session is all that is known then.
     match with_role.run() {
         Outcome::Token { life, .. } => assert!(life.is_some_and(|life| life <= 3600), "{life:?}"),
-        refusal @ Outcome::Refusal { .. } => panic!("{refusal:?}"),
+        refusal @ Outcome::ExchangeFailure { .. } => panic!("{refusal:?}"),
     }
 }

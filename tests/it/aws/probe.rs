@@ -4,13 +4,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use registry_agent::domain::credential::Credential;
-use registry_agent::domain::declaration::{AwsIdentity, AwsKeys};
-use registry_agent::domain::exchange::ExchangeKey;
-use registry_agent::domain::schedule::Cause;
-use registry_agent::domain::server::Server;
-use registry_agent::edge::aws::exchange;
-use registry_agent::edge::clock::Clock;
+use registry_agent::adapters::aws::exchange;
+use registry_agent::adapters::clock::Clock;
+use registry_agent::domain::credentials::credential::Credential;
+use registry_agent::domain::credentials::exchange::ExchangeKey;
+use registry_agent::domain::credentials::refresh_schedule::RetryClass;
+use registry_agent::domain::declarations::declaration::{AwsIdentity, AwsKeys};
+use registry_agent::domain::servers::server::Server;
 use serde::{Deserialize, Serialize};
 
 use crate::support::aws::StandIn;
@@ -37,7 +37,7 @@ pub(super) enum Outcome {
         life: Option<i64>,
         remark: Option<String>,
     },
-    Refusal {
+    ExchangeFailure {
         code: String,
         sentence: String,
         fix: String,
@@ -91,7 +91,7 @@ impl Probe {
                 panic!("no outcome in {stdout}\n{}", String::from_utf8_lossy(&output.stderr))
             });
         let outcome = serde_json::from_str(line.1).unwrap();
-        if let (Outcome::Refusal { sentence, fix, .. }, Some((id, secret, _))) =
+        if let (Outcome::ExchangeFailure { sentence, fix, .. }, Some((id, secret, _))) =
             (&outcome, &self.keys)
         {
             for text in [sentence, fix] {
@@ -105,7 +105,7 @@ impl Probe {
     /// Runs the exchange, which must fail, and gives the code, the sentence and the rest.
     pub(super) fn refusal(&self) -> (String, String, String, Option<u64>) {
         match self.run() {
-            Outcome::Refusal { code, sentence, fix, outcome, cause, retry_after } => {
+            Outcome::ExchangeFailure { code, sentence, fix, outcome, cause, retry_after } => {
                 assert!(!fix.is_empty());
                 let cause = cause.unwrap_or("none".to_owned());
                 (code, sentence, format!("{outcome} {cause}"), retry_after)
@@ -142,12 +142,12 @@ async fn inner_exchange() {
             password: token.credential.secret.reveal().to_owned(),
             remark: token.remark.map(|remark| remark.to_string()),
         },
-        Err(refusal) => Outcome::Refusal {
+        Err(refusal) => Outcome::ExchangeFailure {
             code: refusal.reason.code().to_owned(),
             sentence: refusal.reason.to_string(),
             fix: refusal.reason.fix(),
             outcome: format!("{:?}", refusal.outcome),
-            cause: refusal.cause.map(|cause: Cause| format!("{cause:?}")),
+            cause: refusal.cause.map(|cause: RetryClass| format!("{cause:?}")),
             retry_after: refusal.retry_after.as_ref().map(Duration::as_secs),
         },
     };

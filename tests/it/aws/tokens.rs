@@ -13,7 +13,7 @@ fn token(probe: &Probe) -> (String, Option<i64>, Option<String>) {
             assert_eq!(user, "AWS");
             (password, life, remark)
         }
-        refusal @ Outcome::Refusal { .. } => panic!("{refusal:?}"),
+        refusal @ Outcome::ExchangeFailure { .. } => panic!("{refusal:?}"),
     }
 }
 
@@ -106,7 +106,8 @@ fn container_credentials_are_fetched_and_bound_the_token() {
     let mut probe = Probe::of(PRIVATE, &aws);
     aws.add_key("ASIACONTAINERKEY0000", SECRET, Some("session"));
     probe.keys = None;
-    let end = registry_agent::edge::clock::Clock::system().now() + SignedDuration::from_hours(2);
+    let end =
+        registry_agent::adapters::clock::Clock::system().now() + SignedDuration::from_hours(2);
     let body = format!(
         r#"{{"AccessKeyId":"ASIACONTAINERKEY0000","SecretAccessKey":"{SECRET}","Token":"session","Expiration":"{end:.0}"}}"#
     );

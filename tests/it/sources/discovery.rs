@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use registry_agent::domain::declaration::Identity;
-use registry_agent::domain::discovery::{Discovery, PasswordFiles, discover};
-use registry_agent::domain::reason::SourceReason;
-use registry_agent::domain::secret::Secret;
-use registry_agent::domain::source::{Source, SourceKind};
+use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::declarations::declaration::Identity;
+use registry_agent::domain::declarations::discovery::{Discovery, PasswordFiles, discover};
+use registry_agent::domain::declarations::source::{Source, SourceKind};
+use registry_agent::domain::reasons::SourceReason;
 
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 /// Is in every value that no message may show.
@@ -32,7 +32,7 @@ fn from_lines(lines: &[&str]) -> Discovery {
 
 /// Each declaration as `NAME server user`, the AWS ones as `NAME server aws:KEY`.
 fn declared(found: &Discovery) -> Vec<String> {
-    let one = |declaration: &registry_agent::domain::declaration::Declaration| {
+    let one = |declaration: &registry_agent::domain::declarations::declaration::Declaration| {
         let who = match &declaration.identity {
             Identity::Password { user, .. } => user.clone(),
             Identity::Aws(aws) => {
@@ -47,7 +47,7 @@ fn declared(found: &Discovery) -> Vec<String> {
 
 /// Each problem as `NAME code: sentence`.
 fn problems(found: &Discovery) -> Vec<String> {
-    let one = |problem: &registry_agent::domain::problem::Problem| {
+    let one = |problem: &registry_agent::domain::reasons::problem::Problem| {
         assert!(!problem.reason.fix().is_empty());
         format!("{} {}: {}", problem.name, problem.reason.code(), problem.reason)
     };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use registry_agent::domain::reason::Reason;
-use registry_agent::edge::sources::FileSources;
+use registry_agent::adapters::source_files::FileSources;
+use registry_agent::domain::reasons::Reason;
 use tokio::runtime::Runtime;
 
 pub(super) const USER: &str = "A_CONTAINER_REGISTRY_USER";
@@ -91,6 +91,7 @@ pub(super) fn inside(test: &str, command: &[&str]) {
         .args(["--exact", test, "--ignored", "--nocapture"])
         .output()
         .expect("the command runs");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let output_text =
+        String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output_text.contains("1 passed"), "{output_text}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use registry_agent::domain::source_file::{Format, Parsed, parse};
+use registry_agent::domain::declarations::file_format::{Format, Parsed, parse};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ fn format_of(file: &str) -> Format {
 }
 
 fn shown(parsed: &Parsed) -> BTreeMap<String, String> {
-    let pair = |(name, value): (&String, &registry_agent::domain::secret::Secret)| {
+    let pair = |(name, value): (&String, &registry_agent::domain::credentials::secret::Secret)| {
         (name.clone(), value.reveal().to_owned())
     };
     parsed.variables.iter().map(pair).collect()

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use super::followed::{FILES, Followed, PASSWORD, USER, changes_within_a_moment, inside};
-use registry_agent::domain::reason::SourceReason;
-use registry_agent::domain::source::SourceKind;
+use registry_agent::domain::declarations::source::SourceKind;
+use registry_agent::domain::reasons::SourceReason;
 
 #[test]
 fn what_is_no_file_of_the_platforms_is_refused_and_said() {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use registry_agent::edge::watch::Watcher;
+use registry_agent::adapters::file_watcher::Watcher;
 use tokio::runtime::Runtime;
 
 fn runtime() -> Runtime {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::desk::{said, succeed};
+use super::test_home::{output_text, succeed};
 
 /// Debian's smallest, with `skopeo` and a user `dev` who has no sudo.
 pub(crate) const DEBIAN: &str = "registry-agent-test/debian:12";
@@ -27,7 +27,7 @@ impl Engine {
             assert!(
                 output.status.success(),
                 "run `make test`, which provides it: {}",
-                said(&output)
+                output_text(&output)
             );
         }
         Self(lock)

@@ -2,12 +2,12 @@
 
 pub(crate) mod authority;
 pub(crate) mod aws;
-pub(crate) mod desk;
 pub(crate) mod engine;
 pub(crate) mod isolated;
 pub(crate) mod processes;
 pub(crate) mod registry;
-pub(crate) mod scripted;
+pub(crate) mod scripted_registry;
 pub(crate) mod sigv4;
+pub(crate) mod test_home;
+pub(crate) mod test_workspace;
 pub(crate) mod token_server;
-pub(crate) mod workspace;

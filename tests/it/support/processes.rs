@@ -1,4 +1,4 @@
-//! The processes that an agent at a desk consists of, as `/proc` tells of them.
+//! The processes that an agent in a test home consists of, as `/proc` tells of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
             }
         }
         assert!(begin.elapsed() < Duration::from_secs(20), "not one pair but {found:?}");
-        registry_agent::edge::clock::pause(Duration::from_millis(5));
+        registry_agent::adapters::clock::pause(Duration::from_millis(5));
     }
 }
 

@@ -67,16 +67,16 @@ impl Registry {
                 let _ = say.send(line);
             }
         });
-        let mut said = String::new();
+        let mut output_text = String::new();
         while let Ok(line) = heard.recv_timeout(Duration::from_secs(30)) {
             if let Some(port) = listening_port(&line) {
                 return Self { child, port, directory };
             }
-            said += &line;
+            output_text += &line;
         }
         let _ = child.kill();
         let _ = child.wait();
-        panic!("docker-registry does not listen: {said}");
+        panic!("docker-registry does not listen: {output_text}");
     }
 
     /// `127.0.0.1:PORT`.

@@ -6,7 +6,7 @@ use rcgen::SigningKey as _;
 use serde_json::json;
 
 use super::authority::Identity;
-use super::scripted::{Heard, Scripted, json as reply_json};
+use super::scripted_registry::{Heard, Scripted, json as reply_json};
 
 /// The name tokens are signed by.
 pub(crate) const ISSUER: &str = "The token server";

@@ -1,0 +1,254 @@
+//! From what AWS and the SDK say to a reason of the catalogue.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::imds::client::error::ImdsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::ExchangeFailure;
+use super::recording_http_client::{LastResponse, TransportFault};
+use crate::domain::credentials::exchange::ExchangeKey;
+use crate::domain::credentials::refresh_schedule::RetryClass;
+use crate::domain::reasons::AwsReason;
+use crate::domain::registry_protocol::verdict::Outcome;
+
+/// What was asked, and by whom.
+pub(super) struct ApiCall<'a> {
+    /// The IAM action.
+    pub(super) action: &'static str,
+    pub(super) region: &'a str,
+    /// The access key that signed, shortened.
+    pub(super) key: String,
+    /// The role that was to be assumed.
+    pub(super) role: Option<&'a str>,
+}
+
+/// The reason for a failed call.
+pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+    asked: &ApiCall<'_>,
+    seen: &LastResponse,
+) -> ExchangeFailure {
+    let host = seen.host.clone();
+    let status = error.raw_response().map(|raw| raw.status().as_u16());
+    let refusal = match (error, status) {
+        (_, Some(407)) => proxy_refused(host, "it wants a user and a password"),
+        (SdkError::ServiceError(service), Some(status)) => {
+            of_answer(service.err(), status, asked, seen)
+        }
+        (_, Some(429)) => ExchangeFailure::throttled(host),
+        (_, Some(status @ 500..)) => {
+            ExchangeFailure::passing(AwsReason::ServiceFault { host, status })
+        }
+        (_, Some(_)) => ExchangeFailure::passing(AwsReason::BadAnswer { host }),
+        (_, None) => match find::<TransportFault>(error) {
+            Some(fault) => of_fault(fault, host),
+            None => ExchangeFailure::invalid(AwsReason::NoEndpoint {
+                action: asked.action.to_owned(),
+                region: asked.region.to_owned(),
+            }),
+        },
+    };
+    ExchangeFailure { retry_after: seen.retry_after, ..refusal }
+}
+
+/// The reason why an identity could not be loaded from the declared profile or the default chain.
+pub(super) fn of_lookup(
+    error: &(dyn Error + 'static),
+    seen: &LastResponse,
+    key: &ExchangeKey,
+) -> ExchangeFailure {
+    let asked = |action| ApiCall {
+        action,
+        region: key.service.region(),
+        key: "…".to_owned(),
+        role: Some(key.identity.profile.as_deref().unwrap_or("the role of the default chain")),
+    };
+    if let Some(error) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
+        return of_call(error, &asked("sts:AssumeRole"), seen);
+    }
+    if let Some(error) = find::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>(error) {
+        return of_call(error, &asked("sts:AssumeRoleWithWebIdentity"), seen);
+    }
+    if let Some(fault) =
+        find::<TransportFault>(error).filter(|_| find::<ImdsError>(error).is_none())
+    {
+        return of_fault(fault, seen.host.clone());
+    }
+    let profile = key.identity.profile.as_ref();
+    let place = profile.map_or("the default chain".to_owned(), |name| format!("profile {name}"));
+    let reason = match profile {
+        // A metadata service that is another cloud's, or an instance without a role.
+        None if find::<ImdsError>(error).is_some() => AwsReason::NoIdentity,
+        None if is_not_loaded(error) => AwsReason::NoIdentity,
+        // The SDK gives the finer distinctions as text only.
+        Some(profile) if is_not_loaded(error) => {
+            AwsReason::ProfileMissing { profile: profile.clone() }
+        }
+        _ if mentions(error, "sso") => AwsReason::SsoEnded { place },
+        _ => AwsReason::IdentityBroken { place },
+    };
+    ExchangeFailure::invalid(reason)
+}
+
+fn of_answer(
+    error: &impl ProvideErrorMetadata,
+    status: u16,
+    asked: &ApiCall<'_>,
+    seen: &LastResponse,
+) -> ExchangeFailure {
+    let (key, host) = (asked.key.clone(), seen.host.clone());
+    let (region, action) = (asked.region.to_owned(), asked.action.to_owned());
+    let message = error.message().unwrap_or_default();
+    let clock_refused =
+        || AwsReason::ClockRefused { action: action.clone(), seconds: seen.clock_off().as_secs() };
+    // The codes of the JSON services (ECR) and of the query services (STS), which differ by a suffix.
+    let code = error.code().unwrap_or_default();
+    let reason = match code.strip_suffix("Exception").unwrap_or(code) {
+        "Throttling"
+        | "ThrottledException"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "LimitExceeded"
+        | "SlowDown" => return ExchangeFailure::throttled(host),
+        "UnrecognizedClient" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+            AwsReason::UnknownAccessKey { key, opt_in: is_opt_in(&region), region }
+        }
+        "InvalidSignature" | "SignatureDoesNotMatch" if tells_of_time(message) => clock_refused(),
+        "RequestTimeTooSkewed" | "RequestExpired" => clock_refused(),
+        "InvalidSignature" | "SignatureDoesNotMatch" => AwsReason::WrongSecret { key },
+        "ExpiredToken" | "TokenRefreshRequired" => AwsReason::SessionExpired { key },
+        "OptInRequired" | "RegionDisabled" => AwsReason::RegionNotEnabled { region },
+        "AccessDenied" | "UnauthorizedOperation" => {
+            let who = after(message, "User: ").map_or(key, str::to_owned);
+            match asked.role {
+                Some(role) => AwsReason::RoleRefused { who, role: role.to_owned() },
+                None => AwsReason::AccessDenied {
+                    who,
+                    action: after(message, "perform: ").map_or(action, str::to_owned),
+                    explicit: message.contains("explicit deny"),
+                },
+            }
+        }
+        _ if status == 429 => return ExchangeFailure::throttled(host),
+        _ if status >= 500 => {
+            return ExchangeFailure::passing(AwsReason::ServiceFault { host, status });
+        }
+        "" => return ExchangeFailure::passing(AwsReason::BadAnswer { host }),
+        _ => AwsReason::Refused {
+            action,
+            code: code.chars().filter(char::is_ascii_graphic).take(80).collect(),
+        },
+    };
+    ExchangeFailure::rejected(reason)
+}
+
+fn of_fault(fault: &TransportFault, host: String) -> ExchangeFailure {
+    match fault {
+        TransportFault::Proxy(why) => proxy_refused(host, why),
+        TransportFault::TimedOut => ExchangeFailure::timed_out(host, super::STEP_LIMIT),
+        TransportFault::Unreachable(why) => {
+            ExchangeFailure::passing(AwsReason::Unreachable { host, why: (*why).to_owned() })
+        }
+    }
+}
+
+fn proxy_refused(host: String, why: &str) -> ExchangeFailure {
+    ExchangeFailure::passing(AwsReason::ProxyRefused { host, why: why.to_owned() })
+}
+
+impl ExchangeFailure {
+    /// Something that may be over in a moment.
+    pub(super) fn passing(reason: AwsReason) -> Self {
+        Self::new(reason, Outcome::Unreachable, Some(RetryClass::Passing))
+    }
+
+    pub(super) fn timed_out(host: String, limit: Duration) -> Self {
+        Self::passing(AwsReason::TimedOut { host, seconds: limit.as_secs() })
+    }
+
+    fn throttled(host: String) -> Self {
+        Self::new(AwsReason::Throttled { host }, Outcome::RateLimited, Some(RetryClass::Passing))
+    }
+
+    fn rejected(reason: AwsReason) -> Self {
+        Self::new(reason, Outcome::Rejected, Some(RetryClass::AwsRefused))
+    }
+
+    /// No identity, or one that cannot work; yet a file or a metadata service may change that
+    /// without a word to the agent, so it is looked up again as seldom as a refused one.
+    fn invalid(reason: AwsReason) -> Self {
+        Self::new(reason, Outcome::Invalid, Some(RetryClass::AwsRefused))
+    }
+
+    /// What only another declaration can change.
+    pub(super) fn hopeless(reason: AwsReason) -> Self {
+        Self::new(reason, Outcome::Invalid, None)
+    }
+
+    fn new(reason: AwsReason, outcome: Outcome, cause: Option<RetryClass>) -> Self {
+        Self { reason, outcome, cause, retry_after: None }
+    }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// Only to choose a reason: the words themselves are not passed on.
+fn mentions(error: &(dyn Error + 'static), word: &str) -> bool {
+    chain(error).any(|error| error.to_string().to_ascii_lowercase().contains(word))
+}
+
+fn is_not_loaded(error: &(dyn Error + 'static)) -> bool {
+    mentions(error, "the credential provider was not enabled")
+}
+
+/// As in "Signature expired: 20261124T042115Z is now earlier than …".
+fn tells_of_time(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
+}
+
+/// The word that follows `mark`, if it looks like an ARN or an action.
+fn after<'a>(message: &'a str, mark: &str) -> Option<&'a str> {
+    let word = message.split_once(mark)?.1.split_whitespace().next()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || ":/-_.@+=,*".contains(c);
+    (word.contains(':') && word.len() <= 300 && word.chars().all(fits)).then_some(word)
+}
+
+/// Whether an account must enable `region` before it can be used: all that came after March 2019, in
+/// the partition `aws`. The older ones are a closed list (AWS Account Management Reference Guide).
+fn is_opt_in(region: &str) -> bool {
+    const ALWAYS_ENABLED: [&str; 17] = [
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-south-1",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ca-central-1",
+        "eu-central-1",
+        "eu-north-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+    ];
+    const OTHER_PARTITIONS: [&str; 5] = ["cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-"];
+    !ALWAYS_ENABLED.contains(&region)
+        && !OTHER_PARTITIONS.iter().any(|partition| region.starts_with(partition))
+}

@@ -1,0 +1,196 @@
+//! Exchanging an AWS identity for an ECR token.
+//!
+//! Three steps, each with a time limit and each with one call to AWS at most: load the identity, assume
+//! the role if one is declared, ask for the token. The SDK's own retries are off, because the
+//! schedule retries; one call is repeated, when AWS's `Date` shows that it was signed with a wrong time.
+
+mod failure;
+mod identity;
+mod recording_http_client;
+
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecr::config::Credentials;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::{SignedDuration, Timestamp};
+
+use self::failure::ApiCall;
+use self::recording_http_client::{RecordingHttpClient, SdkTime};
+use super::clock::Clock;
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::ecr_token;
+use crate::domain::credentials::exchange::{EcrService, ExchangeKey, shortened};
+use crate::domain::credentials::lifetime::{Lifetime, ReportedLifetime};
+use crate::domain::credentials::refresh_schedule::RetryClass;
+use crate::domain::reasons::AwsReason;
+use crate::domain::registry_protocol::verdict::Outcome;
+
+/// The result of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What the registry is shown; both ends of its life are by the local clock.
+    pub credential: Credential,
+    /// Something the user should know although all went well.
+    pub remark: Option<AwsReason>,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeFailure {
+    /// What happened, from the catalogue.
+    pub reason: AwsReason,
+    /// What it means for the logins that wait for the token.
+    pub outcome: Outcome,
+    /// How to try again (`refresh_schedule::retry_at`); `None` where that is pointless before the
+    /// declaration changes.
+    pub cause: Option<RetryClass>,
+    /// How long AWS asked to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// Each step gets this long.
+const STEP_LIMIT: Duration = Duration::from_secs(10);
+/// From this difference on, AWS refuses signatures (it says five minutes; the SDK takes four).
+const SKEW_THAT_MATTERS: SignedDuration = SignedDuration::from_mins(4);
+/// From this difference on, the user is told.
+const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
+
+/// Asks AWS for a token. Calls nobody when the keys cannot work.
+///
+/// `client` carries every request but those to the metadata services of the machine, which no
+/// proxy can reach. Endpoint variables, shared files and the default chain are read by the SDK from the
+/// process's environment.
+pub async fn exchange(
+    client: &reqwest::Client,
+    key: &ExchangeKey,
+    clock: &Clock,
+) -> Result<Token, ExchangeFailure> {
+    let http_client = RecordingHttpClient::new(client.clone(), clock.clone());
+    let credentials = identity::load(key, &http_client).await?;
+    let config = sdk_config(key, &http_client, Some(credentials.clone())).await;
+    let asked = ApiCall {
+        action: key.service.action(),
+        region: key.service.region(),
+        key: shortened(credentials.access_key_id()),
+        role: None,
+    };
+    let (token, expires_at) = match &key.service {
+        EcrService::Private { .. } => private_token(&config, &http_client, &asked).await?,
+        EcrService::Public => public_token(&config, &http_client, &asked).await?,
+    };
+    let seen = http_client.seen();
+    let (user, secret) =
+        token.as_deref().and_then(ecr_token::user_and_password).ok_or_else(|| {
+            ExchangeFailure::passing(AwsReason::BadAnswer { host: seen.host.clone() })
+        })?;
+    let report = ReportedLifetime {
+        expires_at: expires_at.as_ref().and_then(timestamp),
+        date: seen.date,
+        source_end: credentials.expiry().and_then(|end| Timestamp::try_from(end).ok()),
+    };
+    let life = Lifetime::from_report(report, seen.received_at);
+    let credential =
+        Credential { user, secret, issued_at: Some(life.issued_at), expires_at: life.expires_at };
+    let off = seen.clock_off();
+    let remark =
+        (off.abs() > SKEW_TO_REMARK).then(|| AwsReason::ClockOff { seconds: off.as_secs() });
+    Ok(Token { credential, remark })
+}
+
+type TokenReply = (Option<String>, Option<DateTime>);
+
+async fn private_token(
+    config: &SdkConfig,
+    http_client: &RecordingHttpClient,
+    asked: &ApiCall<'_>,
+) -> Result<TokenReply, ExchangeFailure> {
+    let ecr = aws_sdk_ecr::Client::new(config);
+    let answer =
+        ask(http_client, asked, async || ecr.get_authorization_token().send().await).await?;
+    let data = answer.authorization_data().first();
+    Ok((
+        data.and_then(|data| data.authorization_token()).map(str::to_owned),
+        data.and_then(|data| data.expires_at()).copied(),
+    ))
+}
+
+async fn public_token(
+    config: &SdkConfig,
+    http_client: &RecordingHttpClient,
+    asked: &ApiCall<'_>,
+) -> Result<TokenReply, ExchangeFailure> {
+    let ecr = aws_sdk_ecrpublic::Client::new(config);
+    let answer =
+        ask(http_client, asked, async || ecr.get_authorization_token().send().await).await?;
+    let data = answer.authorization_data();
+    Ok((
+        data.and_then(|data| data.authorization_token()).map(str::to_owned),
+        data.and_then(|data| data.expires_at()).copied(),
+    ))
+}
+
+/// One call, or two when the first was signed with a time that AWS would not have: the SDK's client has
+/// learnt the difference by then.
+async fn ask<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
+    http_client: &RecordingHttpClient,
+    asked: &ApiCall<'_>,
+    send: impl AsyncFn() -> Result<T, SdkError<E, HttpResponse>>,
+) -> Result<T, ExchangeFailure> {
+    let mut again = true;
+    loop {
+        let error = match tokio::time::timeout(STEP_LIMIT, send()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(ExchangeFailure::timed_out(http_client.seen().host, STEP_LIMIT)),
+        };
+        let seen = http_client.seen();
+        let refused = matches!(error, SdkError::ServiceError(_));
+        if !(again && refused && seen.clock_off().abs() > SKEW_THAT_MATTERS) {
+            return Err(failure::of_call(&error, asked, &seen));
+        }
+        again = false;
+    }
+}
+
+/// The SDK's settings for one step, as the environment and the key say.
+async fn sdk_config(
+    key: &ExchangeKey,
+    http_client: &RecordingHttpClient,
+    credentials: Option<Credentials>,
+) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client.clone())
+        .time_source(SdkTime(http_client.clock().clone()))
+        .region(Region::new(key.service.region().to_owned()))
+        .retry_config(RetryConfig::disabled())
+        .identity_cache(IdentityCache::no_cache())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    loader = match credentials {
+        Some(credentials) => loader.credentials_provider(credentials),
+        None => loader.no_credentials(),
+    };
+    if let Some(profile) = &key.identity.profile {
+        loader = loader.profile_name(profile);
+    }
+    // A plain host leaves both to AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+    if let EcrService::Private { fips, dual_stack, .. } = key.service {
+        if fips {
+            loader = loader.use_fips(true);
+        }
+        if dual_stack {
+            loader = loader.use_dual_stack(true);
+        }
+    }
+    loader.load().await
+}
+
+fn timestamp(instant: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(instant.secs(), instant.subsec_nanos().try_into().ok()?).ok()
+}

@@ -1,0 +1,213 @@
+//! The docker configuration as a file: read and written beside programs that take no lock.
+
+mod location;
+mod published_entries;
+mod safe_replace;
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
+use zeroize::Zeroizing;
+
+use self::location::Mount;
+use self::published_entries::Published;
+use self::safe_replace::{ATTEMPTS, ReadFault, Replaced, Snapshot, pause};
+use crate::domain::docker_config::{Edit, Wanted, edit};
+use crate::domain::reasons::PublishReason;
+
+/// The largest file that is read: a configuration has kilobytes.
+const LIMIT_MEBIBYTES: u64 = 64;
+
+/// A user's docker configuration, which need not exist yet, and what is ours in it.
+#[derive(Debug)]
+pub struct DockerConfig {
+    path: PathBuf,
+    to_mounts: bool,
+    published: Published,
+}
+
+/// What came of publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishOutcome {
+    /// Whether the file was written.
+    pub changed: bool,
+    /// The keys that were ours and had been dropped by somebody else.
+    pub repaired: Vec<String>,
+    /// What stands in our way and is not ours to change.
+    pub conflicts: Vec<PublishReason>,
+}
+
+/// The text of a configuration file, links followed; `None` when it is not there.
+///
+/// # Errors
+/// When it cannot be read, is larger than 64 MiB, is not UTF-8, or is no regular file.
+pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, PublishReason> {
+    let found = ConfigLocation(path).snapshot()?.1;
+    found.map(|found| Ok(Zeroizing::new(ConfigLocation(path).text(&found)?.to_owned()))).transpose()
+}
+
+impl DockerConfig {
+    /// The configuration at `path`. Unless `to_mounts`, it is not written when it or its directory
+    /// is a mount of its own. What is ours in it is remembered in `state_dir`.
+    pub fn new(path: impl Into<PathBuf>, to_mounts: bool, state_dir: &Path) -> Self {
+        let path = path.into();
+        let published = Published::open(state_dir, &path);
+        Self { path, to_mounts, published }
+    }
+
+    /// Its path, links not followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What must be watched to see every change of it: the path, the links it leads through, and the
+    /// file itself. They change when a link does.
+    pub fn paths_to_watch(&self) -> Vec<PathBuf> {
+        location::symlink_chain(&self.path)
+    }
+
+    /// Whether [`DockerConfig::publish`] would leave the file as it is.
+    pub fn holds(&self, wanted: &Wanted) -> Result<bool, PublishReason> {
+        let text = read(&self.path)?.unwrap_or_default();
+        Ok(edit(&ConfigLocation(&self.path).shown(), &text, wanted, self.published.ours())?
+            .text
+            .is_none())
+    }
+
+    /// Makes the file hold what is `wanted` of ours and nothing else of ours. Every other byte stays.
+    /// Nothing is written when nothing changes; what others write meanwhile is not lost. Blocks, for
+    /// a fifth of a second at most while others keep writing.
+    ///
+    /// # Errors
+    /// When the file cannot be understood, read or written, or must not be. It is as it was then.
+    pub fn publish(&mut self, wanted: &Wanted) -> Result<PublishOutcome, PublishReason> {
+        let before = self.published.ours().clone();
+        let written =
+            write(ConfigLocation(&self.path), self.to_mounts, &mut self.published, wanted);
+        if written.is_err() {
+            self.published.set(before);
+        }
+        written
+    }
+}
+
+fn write(
+    location: ConfigLocation<'_>,
+    to_mounts: bool,
+    published: &mut Published,
+    wanted: &Wanted,
+) -> Result<PublishOutcome, PublishReason> {
+    let before = published.ours().clone();
+    let _lock = location.lock()?;
+    for _ in 0..ATTEMPTS {
+        let (file, found) = location.snapshot()?;
+        if found.as_ref().is_some_and(Snapshot::is_being_written) {
+            pause();
+            continue;
+        }
+        let text = found.as_ref().map_or(Ok(""), |found| location.text(found))?;
+        let Edit { text, repaired, conflicts, ours } =
+            edit(&location.shown(), text, wanted, &before)?;
+        let Some(text) = text.map(Zeroizing::new) else {
+            published.set(ours);
+            return Ok(PublishOutcome { changed: false, repaired, conflicts });
+        };
+        let mount = location::mount_of(&file);
+        if !to_mounts && mount != Mount::Same {
+            return Err(PublishReason::Mount { path: location.shown() });
+        }
+        published.announce(&ours);
+        let replaced = match &found {
+            Some(found) if mount == Mount::File => {
+                safe_replace::overwrite(&file, found, text.as_bytes())
+            }
+            _ => safe_replace::replace(&file, found.as_ref(), text.as_bytes()),
+        };
+        match replaced {
+            Ok(Replaced::Done) => {
+                published.set(ours);
+                return Ok(PublishOutcome { changed: true, repaired, conflicts });
+            }
+            Ok(Replaced::Overtaken) => pause(),
+            Err(error) => return Err(location.unwritable(&error)),
+        }
+    }
+    Err(location.busy())
+}
+
+/// A path, which reasons show as the user knows it.
+#[derive(Clone, Copy)]
+struct ConfigLocation<'a>(&'a Path);
+
+impl ConfigLocation<'_> {
+    /// Keeps other processes of ours away, and takes away what a killed one left. The lock is on the
+    /// directory, where it leaves no file behind and is in nobody's way; where there is no directory
+    /// yet, or none that can be locked, two of ours are merely as safe from each other as others are.
+    fn lock(&self) -> Result<Option<Flock<File>>, PublishReason> {
+        let Ok(file) = location::resolve(self.0) else { return Ok(None) };
+        let Some(Ok(mut directory)) = file.parent().map(File::open) else { return Ok(None) };
+        for _ in 0..ATTEMPTS {
+            match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    safe_replace::sweep(&file);
+                    return Ok(Some(lock));
+                }
+                Err((back, Errno::EAGAIN)) => directory = back,
+                Err(_) => return Ok(None),
+            }
+            pause();
+        }
+        Err(self.busy())
+    }
+
+    /// The file that the path leads to, and what is in it.
+    fn snapshot(&self) -> Result<(PathBuf, Option<Snapshot>), PublishReason> {
+        let mebibytes = LIMIT_MEBIBYTES;
+        let file = location::resolve(self.0).map_err(|error| self.unreadable(&error))?;
+        let found =
+            safe_replace::read(&file, mebibytes * 1024 * 1024).map_err(|fault| match fault {
+                ReadFault::NotAFile => PublishReason::NotAFile { path: self.shown() },
+                ReadFault::TooLarge => PublishReason::TooLarge { path: self.shown(), mebibytes },
+                ReadFault::Io(error) => self.unreadable(&error),
+            })?;
+        Ok((file, found))
+    }
+
+    fn text<'s>(&self, found: &'s Snapshot) -> Result<&'s str, PublishReason> {
+        std::str::from_utf8(&found.bytes).map_err(|error| PublishReason::Malformed {
+            path: self.shown(),
+            fault: format!("not UTF-8 at byte {}", error.valid_up_to() + 1),
+        })
+    }
+
+    fn unreadable(&self, error: &io::Error) -> PublishReason {
+        let path = self.shown();
+        match error.raw_os_error() {
+            Some(libc::ELOOP | libc::ENOTDIR) => PublishReason::NotAFile { path },
+            _ => PublishReason::Unreadable { path, fault: error.to_string() },
+        }
+    }
+
+    fn unwritable(&self, error: &io::Error) -> PublishReason {
+        let (path, fault) = (self.shown(), error.to_string());
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                PublishReason::NoRoom { path, fault }
+            }
+            ErrorKind::ResourceBusy => PublishReason::Mount { path },
+            _ => PublishReason::Unwritable { path, fault },
+        }
+    }
+
+    fn busy(&self) -> PublishReason {
+        PublishReason::Busy { path: self.shown() }
+    }
+
+    fn shown(&self) -> String {
+        self.0.display().to_string()
+    }
+}

@@ -1,0 +1,124 @@
+//! What survives the agent's death without touching a disk.
+//!
+//! Each time it changes, the agent writes all of it to a new memfd and hands that to its supervisor,
+//! which keeps the last one and gives it to the next agent. A state is whole or was never handed over.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg,
+};
+use zeroize::Zeroizing;
+
+/// What an agent tells its supervisor.
+#[derive(Debug)]
+pub enum Message {
+    /// Keep this state instead of the last one.
+    SaveState(OwnedFd),
+    /// Every source was read and published.
+    Ready,
+}
+
+/// A memfd that holds `content`.
+pub fn create(content: &[u8]) -> io::Result<OwnedFd> {
+    let name = c"registry-agent";
+    let sealed = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    let fd = match memfd_create(name, sealed) {
+        // Kernels before 6.3 do not know the seal.
+        Err(Errno::EINVAL) => memfd_create(name, MFdFlags::MFD_CLOEXEC)?,
+        other => other?,
+    };
+    let mut file = File::from(fd);
+    file.write_all(content)?;
+    Ok(file.into())
+}
+
+/// What `memfd` holds; nothing when it was never written.
+pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
+    // A copy of the descriptor shares the offset, so it is set here each time.
+    let mut file = File::from(memfd.try_clone_to_owned()?);
+    file.seek(SeekFrom::Start(0))?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    let mut content = Zeroizing::new(Vec::with_capacity(length));
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Sends `message` to the supervisor at the other end of `control`.
+pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
+    let (word, fds): (&[u8], Vec<RawFd>) = match message {
+        Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
+        Message::Ready => (b"ready", Vec::new()),
+    };
+    let attached = [ControlMessage::ScmRights(&fds)];
+    let attached = if fds.is_empty() { &attached[..0] } else { &attached[..] };
+    sendmsg::<SockaddrStorage>(
+        control.as_raw_fd(),
+        &[IoSlice::new(word)],
+        attached,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    Ok(())
+}
+
+/// The next message of the agent at the other end of `control`; `None` when that end is closed.
+pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
+    let mut word = [0; 16];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut buffer = [IoSliceMut::new(&mut word)];
+    let received: RecvMsg<'_, '_, SockaddrStorage> = match recvmsg(
+        control.as_raw_fd(),
+        &mut buffer,
+        Some(&mut space),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    ) {
+        Err(Errno::ECONNRESET) => return Ok(None),
+        other => other?,
+    };
+    let length = received.bytes;
+    let mut attached = Vec::new();
+    for message in received.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = message {
+            attached.extend(fds.into_iter().map(super::process::own_received_fd));
+        }
+    }
+    match (&word[..length], attached.pop()) {
+        (b"", None) => Ok(None),
+        (b"save-state", Some(memfd)) => Ok(Some(Message::SaveState(memfd))),
+        (b"ready", None) => Ok(Some(Message::Ready)),
+        _ => Err(io::Error::other("the agent sent something unknown")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    #[test]
+    fn a_state_reaches_the_other_side_whole() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
+        let state = vec![7; 3_000_000];
+        send(ours.as_fd(), &Message::SaveState(create(&state).unwrap())).unwrap();
+        send(ours.as_fd(), &Message::Ready).unwrap();
+        drop(ours);
+        let Some(Message::SaveState(memfd)) = receive(theirs.as_fd()).unwrap() else {
+            panic!("no state arrived")
+        };
+        assert!(*read(memfd.as_fd()).unwrap() == state);
+        assert!(*read(memfd.as_fd()).unwrap() == state, "a second reading starts at the front");
+        assert!(matches!(receive(theirs.as_fd()).unwrap(), Some(Message::Ready)));
+        assert!(receive(theirs.as_fd()).unwrap().is_none());
+    }
+}

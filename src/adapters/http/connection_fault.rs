@@ -1,0 +1,119 @@
+//! From the HTTP client's errors, which hide their causes in chains, to what a user can act on.
+
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
+
+use super::resolver::ResolveFault;
+use crate::domain::reasons::connection::ConnectionFault;
+
+/// Why a request was not answered. The host, and the proxy's name, are for the caller to add.
+pub(super) fn of(error: &reqwest::Error) -> ConnectionFault {
+    let connecting = error.is_connect();
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    let mut deepest = String::new();
+    let mut by_kind = None;
+    while let Some(current) = cause {
+        if let Some(fault) = known(current) {
+            return fault;
+        }
+        // What an I/O error wraps says more than its kind does, where it says anything known.
+        if let Some(error) = current.downcast_ref::<io::Error>() {
+            by_kind = io_fault(error.kind(), connecting).or(by_kind);
+        }
+        deepest = current.to_string();
+        cause = inside(current);
+    }
+    if let Some(fault) = by_kind {
+        return fault;
+    }
+    if error.is_timeout() {
+        return ConnectionFault::TimedOut;
+    }
+    // The outer texts name the URL, whose query is none of a reader's business; the inner do not.
+    ConnectionFault::Other { error: deepest }
+}
+
+/// The next error of the chain. An I/O error that wraps another one hides it from `source`.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<ConnectionFault> {
+    if let Some(fault) = error.downcast_ref::<ResolveFault>() {
+        return Some(match fault {
+            ResolveFault::NoSuchHost => ConnectionFault::NoSuchHost,
+            ResolveFault::NoAnswer => ConnectionFault::NoNameServer,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls(error));
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return if error.is_parse() {
+            Some(ConnectionFault::NotHttp)
+        } else if error.is_incomplete_message() {
+            Some(ConnectionFault::BrokenOff)
+        } else {
+            None
+        };
+    }
+    // hyper-util keeps the type of its tunnel's errors to itself.
+    match error.to_string().as_str() {
+        "tunnel error: proxy authorization required" => {
+            Some(ConnectionFault::ProxyLogin { proxy: String::new() })
+        }
+        "tunnel error: unsuccessful" | "tunnel error: unexpected end of file" => {
+            Some(ConnectionFault::ProxyRefused { proxy: String::new() })
+        }
+        "tls handshake eof" => Some(ConnectionFault::HandshakeEnded),
+        _ => None,
+    }
+}
+
+fn io_fault(kind: io::ErrorKind, connecting: bool) -> Option<ConnectionFault> {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::ConnectionRefused => Some(ConnectionFault::Refused),
+        Kind::TimedOut => Some(ConnectionFault::TimedOut),
+        Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::AddrNotAvailable
+        | Kind::PermissionDenied => Some(ConnectionFault::NoRoute { error: kind.to_string() }),
+        Kind::ConnectionReset | Kind::UnexpectedEof | Kind::BrokenPipe if connecting => {
+            Some(ConnectionFault::HandshakeEnded)
+        }
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::UnexpectedEof
+        | Kind::BrokenPipe => Some(ConnectionFault::BrokenOff),
+        _ => None,
+    }
+}
+
+fn tls(error: &rustls::Error) -> ConnectionFault {
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidMessage(_) => ConnectionFault::NotTls,
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer | Bad::BadSignature => {
+                ConnectionFault::UnknownAuthority { directory: String::new() }
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => ConnectionFault::WrongName,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => ConnectionFault::OutOfTime,
+            Bad::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                ConnectionFault::UnknownAuthority { directory: String::new() }
+            }
+            _ => ConnectionFault::Tls { error: error.to_string() },
+        },
+        _ => ConnectionFault::Tls { error: error.to_string() },
+    }
+}

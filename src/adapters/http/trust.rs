@@ -1,0 +1,123 @@
+//! Whose certificates are believed: the system's authorities, or built-in ones where an image has
+//! none, and those that the user put down for one registry.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::extra_roots::ExtraRoots;
+use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::servers::server::Server;
+
+/// A certificate, DER.
+pub(super) type Certificate = CertificateDer<'static>;
+
+/// Where docker and podman look for a registry's own authorities (docker's "Verify repository client
+/// with certificates", `containers-certs.d(5)`).
+const CERTS_D: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+
+/// TLS configurations by the certificates they trust beyond the system's. Made when first needed.
+#[derive(Default)]
+pub(super) struct Trust {
+    made: Mutex<HashMap<Vec<Certificate>, ClientConfig>>,
+}
+
+impl Trust {
+    /// The configuration that trusts `extra` beside the system's authorities.
+    pub(super) fn config(&self, extra: &[Certificate]) -> Result<ClientConfig, ConnectionFault> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = made.get(extra) {
+            return Ok(config.clone());
+        }
+        let config = build(extra).map_err(|error| ConnectionFault::Tls { error })?;
+        made.insert(extra.to_vec(), config.clone());
+        Ok(config)
+    }
+
+    /// Reads the system's authorities anew when next asked.
+    pub(super) fn forget(&self) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// The certificates that are trusted for `server` alone: its `certs.d` directories, and `ca_file`.
+pub(super) fn extra(
+    server: &Server,
+    ca_file: Option<&Path>,
+) -> Result<Vec<Certificate>, ConnectionFault> {
+    let mut found = Vec::new();
+    for file in certs_d(server) {
+        match read(&file) {
+            Ok(certificates) => found.extend(certificates),
+            // One bad file among several is for the log: the others may be enough.
+            Err(error) => tracing::warn!(file = %file.display(), error, "certificates not read"),
+        }
+    }
+    if let Some(file) = ca_file {
+        found.extend(read(file).map_err(|error| ConnectionFault::CaFile {
+            path: file.display().to_string(),
+            error,
+        })?);
+    }
+    Ok(found)
+}
+
+/// The `*.crt` files of every directory that is named as the server is, in a lasting order.
+fn certs_d(server: &Server) -> BTreeSet<PathBuf> {
+    let mut names = server.keys();
+    names.push(server.authority().to_owned());
+    names.push(format!("{}:{}", server.host(), server.port()));
+    let directories = names
+        .iter()
+        .filter(|name| !name.contains('/'))
+        .flat_map(|name| CERTS_D.map(|parent| Path::new(parent).join(name)));
+    directories
+        .filter_map(|directory| std::fs::read_dir(directory).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "crt"))
+        .collect()
+}
+
+fn read(file: &Path) -> Result<Vec<Certificate>, String> {
+    let pem = std::fs::read(file).map_err(|error| error.kind().to_string())?;
+    let certificates = Certificate::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| "it is not PEM".to_owned())?;
+    if certificates.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    Ok(certificates)
+}
+
+fn build(extra: &[Certificate]) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::debug!(%error, "system certificates");
+    }
+    roots.add_parsable_certificates(system.certs);
+    if roots.is_empty() {
+        tracing::info!("this system has no certificate authorities; the built-in ones are used");
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    }
+    roots.add_parsable_certificates(extra.iter().cloned());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| error.to_string())?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ExtraRoots::new(verifier, extra.to_vec())))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

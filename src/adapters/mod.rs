@@ -1,0 +1,19 @@
+//! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
+
+pub mod agent_client;
+pub mod aws;
+pub mod client_obstacles;
+pub mod clock;
+pub mod config;
+pub mod docker_config;
+pub mod file_watcher;
+pub mod handoff;
+pub mod http;
+pub mod lock;
+pub mod passwd;
+pub mod paths;
+pub mod process;
+pub mod registry;
+pub mod socket;
+pub mod source_files;
+pub mod stored_logins;

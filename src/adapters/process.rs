@@ -1,0 +1,187 @@
+//! The process itself: what it inherits, what it may do, what it becomes.
+//!
+//! The only room with `unsafe` in it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::{CStr, CString, OsString, c_int};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use command_fds::inherited::{init_inherited_fds, take_fd_ownership};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
+use tokio::io::unix::AsyncFd;
+
+use super::passwd::User;
+use crate::domain::credentials::secret::Secret;
+
+/// The program that is running, also after its file was replaced.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Takes charge of every descriptor beyond standard error that this process was started with.
+/// None of them reaches a child; [`take_inherited`] hands out those that were meant for us.
+///
+/// Call it first thing in `main`, before any file is opened.
+pub fn adopt_inherited() -> io::Result<()> {
+    // SAFETY: `main` calls this before anything has opened a descriptor, so no other owner exists.
+    #[expect(unsafe_code, reason = "descriptors from outside have no owner until one is declared")]
+    unsafe {
+        init_inherited_fds()
+    }
+}
+
+/// The inherited descriptor `fd`, closed on exec like any other from here on.
+pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    take_fd_ownership(fd).map_err(io::Error::other)
+}
+
+/// The owner of a descriptor that the kernel has just put into this process with a message.
+pub(super) fn own_received_fd(received: RawFd) -> OwnedFd {
+    // SAFETY: recvmsg(2) made the descriptor for this call alone; nothing else knows its number.
+    #[expect(unsafe_code, reason = "nix hands received descriptors out as bare numbers")]
+    unsafe {
+        OwnedFd::from_raw_fd(received)
+    }
+}
+
+/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
+    #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
+    Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// Lets the next program in this process or in a child have `fd` too.
+pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+/// Sets variables of this process's environment for libraries that read them there.
+///
+/// Call it before any thread exists.
+pub fn set_environment(variables: &BTreeMap<String, Secret>) {
+    for (name, value) in variables {
+        // The C library could not hold these, nor could any program have been started with them.
+        if name.contains(['=', '\0']) || value.reveal().contains('\0') {
+            continue;
+        }
+        // SAFETY: called from `main` before the runtime or any other thread is started.
+        #[expect(
+            unsafe_code,
+            reason = "aws-config and reqwest read the process's environment only"
+        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        unsafe {
+            std::env::set_var(name, value.reveal());
+        }
+    }
+}
+
+/// Leaves this process, and those it starts, with no more than `environment`.
+///
+/// Call it before any thread exists.
+pub fn replace_environment(environment: &[(&'static str, OsString)]) {
+    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: called from `main` before the runtime or any other thread is started.
+    #[expect(unsafe_code, reason = "children take over the process's environment")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in environment {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
+/// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
+/// environment by another process of the same user, no new privileges.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    prctl::set_dumpable(false)?;
+    prctl::set_no_new_privs()?;
+    Ok(())
+}
+
+/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+///
+/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
+/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone.
+pub fn has_writer(file: &File) -> Option<bool> {
+    match lease(file, libc::F_RDLCK) {
+        Ok(()) => Some(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
+/// (a write lease, `fcntl(2)`).
+pub fn keep_closed_to_others(file: &File) {
+    // Without it, others may see the file a moment too early, as they may on any file system that
+    // knows no leases.
+    let _ = lease(file, libc::F_WRLCK);
+}
+
+/// Lets those go on who wait because of [`has_writer`].
+pub fn stop_waiting(file: &File) {
+    // Where there was no lease there is none to give back.
+    let _ = lease(file, libc::F_UNLCK);
+}
+
+fn lease(file: &File, kind: c_int) -> io::Result<()> {
+    /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
+    const F_SETSIG: c_int = 10;
+    let fd = file.as_raw_fd();
+    let control = |command, argument: c_int| {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
+        // commands below takes a pointer.
+        #[expect(unsafe_code, reason = "nix has no leases")]
+        let outcome = unsafe { libc::fcntl(fd, command, argument) };
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
+    // ignored unless asked for, in place of SIGIO, which would end the process.
+    control(F_SETSIG, libc::SIGURG)?;
+    control(libc::F_SETLEASE, kind)
+}
+
+/// The name `ps` shows, since the program is started through `/proc/self/exe`.
+pub fn set_name(name: &CStr) {
+    // A name that could not be set is no reason to stop.
+    let _ = prctl::set_name(name);
+}
+
+/// Becomes `user` for good: groups, group, user.
+pub fn become_user(user: &User) -> io::Result<()> {
+    let groups: Vec<Gid> = user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+    setgroups(&groups)?;
+    setgid(Gid::from_raw(user.gid))?;
+    setuid(Uid::from_raw(user.uid))?;
+    Ok(())
+}
+
+/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+pub fn reexec(
+    arguments: &[String],
+    environment: &[(&'static str, OsString)],
+) -> io::Result<Infallible> {
+    let program = CString::new(THIS_PROGRAM)?;
+    let arguments = std::iter::once("registry-agent")
+        .chain(arguments.iter().map(String::as_str))
+        .map(CString::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    let environment = environment
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(execve(&program, &arguments, &environment)?)
+}

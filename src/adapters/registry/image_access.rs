@@ -1,0 +1,136 @@
+//! What a credential may do with one image, found out without writing anything.
+
+use reqwest::header::HeaderValue;
+
+use super::session::{Session, bearer};
+use super::{VerificationRequest, connection_failed};
+use crate::adapters::http::Http;
+use crate::domain::credentials::precheck;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::RegistryReason;
+use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::reasons::image_access::Action;
+use crate::domain::registry_protocol::image_access::{
+    AccessRight, ImageAccess, by_grant, by_manifest, granted, never_pushes, not_granted,
+    push_untold,
+};
+use crate::domain::registry_protocol::response::RequestStep;
+use crate::domain::registry_protocol::verdict::{AuthMethod, Outcome, Verdict};
+use crate::domain::servers::image::Image;
+
+/// What the question's credential may do with `image`, whose server is the question's.
+///
+/// A Bearer registry is asked for a token of both actions and believed where the token says what it
+/// grants; otherwise the image's manifest is asked for. Nothing is written, so at a registry that
+/// speaks Basic, push access stays unknown. Ends within [`crate::adapters::http::Limits::total`].
+pub async fn image_access(
+    http: &Http,
+    question: &VerificationRequest<'_>,
+    image: &Image,
+) -> ImageAccess {
+    if let Some(reason) = precheck::fault_of(question.server, question.credential) {
+        return ImageAccess::none(&reason.into());
+    }
+    let asked = tokio::time::timeout(http.limits().total, ask(http, question, image)).await;
+    asked.unwrap_or_else(|_| {
+        let host = question.server.authority().to_owned();
+        of_verdict(connection_failed(host, ConnectionFault::TimedOut))
+    })
+}
+
+async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> ImageAccess {
+    let (session, auth_method) = match Session::open(http, question).await {
+        Ok(opened) => opened,
+        Err(verdict) => return of_verdict(verdict),
+    };
+    let push = never_pushes(image, question.credential).map(AccessRight::No);
+    match auth_method {
+        AuthMethod::Basic => {
+            let pull = match session.basic() {
+                Ok(basic) => manifest(&session, image, &basic).await,
+                Err(verdict) => return of_verdict(verdict),
+            };
+            ImageAccess { pull, push: push.unwrap_or_else(|| push_untold(image)) }
+        }
+        AuthMethod::Bearer { realm, service } => {
+            let token = async |actions: Option<&str>| {
+                let scope = actions.map(|it| format!("repository:{}:{it}", image.repository));
+                session.token(&realm, service.as_deref(), scope.as_deref()).await
+            };
+            // Without a scope first: a refusal is one of the login then, and is not provoked again.
+            if let Err(verdict) = token(None).await {
+                return of_verdict(verdict);
+            }
+            let (grant, push) = match push {
+                Some(push) => (token(Some("pull")).await, Some(push)),
+                None => match token(Some("pull,push")).await {
+                    // Some refuse the whole when they refuse a part.
+                    Err(verdict) if verdict.outcome == Outcome::Rejected => {
+                        let push = AccessRight::No(not_granted(image, Action::Push));
+                        (token(Some("pull")).await, Some(push))
+                    }
+                    token => (token, None),
+                },
+            };
+            match grant {
+                Ok(token) => by_token(&session, image, &token, push).await,
+                Err(verdict) if verdict.outcome == Outcome::Rejected => ImageAccess {
+                    pull: AccessRight::No(not_granted(image, Action::Pull)),
+                    push: push.unwrap_or_else(|| AccessRight::No(not_granted(image, Action::Push))),
+                },
+                Err(verdict) => of_verdict(verdict),
+            }
+        }
+    }
+}
+
+/// What a token says it grants, or where it says nothing, what the registry does with it.
+async fn by_token(
+    session: &Session<'_>,
+    image: &Image,
+    token: &Secret,
+    push: Option<AccessRight>,
+) -> ImageAccess {
+    if let Some(grant) = granted(image, token) {
+        let push = push.unwrap_or_else(|| by_grant(image, &grant, Action::Push));
+        return ImageAccess { pull: by_grant(image, &grant, Action::Pull), push };
+    }
+    let Some(bearer) = bearer(token) else {
+        return of_verdict(session.no_token("an unusable token"));
+    };
+    let pull = manifest(session, image, &bearer).await;
+    ImageAccess { pull, push: push.unwrap_or_else(|| push_untold(image)) }
+}
+
+/// Every form of a manifest: a registry has none of an image for who does not take its form.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+async fn manifest(
+    session: &Session<'_>,
+    image: &Image,
+    authorization: &HeaderValue,
+) -> AccessRight {
+    let path = format!("/v2/{}/manifests/{}", image.repository, image.reference);
+    match session.head(&path, &MANIFESTS, authorization).await {
+        Ok(reply) => by_manifest(image, &session.read(RequestStep::Image, &reply, &[])),
+        Err(fault) => {
+            let host = image.server.authority().to_owned();
+            AccessRight::Unknown(RegistryReason::Unreached { host, fault }.into())
+        }
+    }
+}
+
+/// What a verdict that ends the walk says of the rights.
+fn of_verdict(verdict: Verdict) -> ImageAccess {
+    let refused = matches!(verdict.outcome, Outcome::Rejected | Outcome::Invalid);
+    match verdict.reason {
+        Some(reason) if refused => ImageAccess::none(&reason),
+        Some(reason) => ImageAccess::unknown(&reason),
+        None => ImageAccess { pull: AccessRight::Yes, push: AccessRight::Yes },
+    }
+}

@@ -1,0 +1,331 @@
+//! One conversation with a registry and its token server.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use reqwest::{RequestBuilder, Url};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{VerificationRequest, connection_failed};
+use crate::adapters::http::{Http, HttpReply, RegistryClient};
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::RegistryReason;
+use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::reasons::rejection::ACR_TOKEN_USER;
+use crate::domain::registry_protocol::challenge::Challenge;
+use crate::domain::registry_protocol::response::{
+    self, RawResponse, RegistryResponse, RequestStep,
+};
+use crate::domain::registry_protocol::verdict::not_a_registry;
+use crate::domain::registry_protocol::verdict::{
+    AuthMethod, Outcome, Verdict, after_authenticated_request, after_ping, after_token,
+};
+use crate::domain::servers::server::{Scheme, Server};
+
+/// The name this client goes by at token servers.
+const CLIENT_ID: &str = "registry-agent";
+
+/// The most redirects that are followed, all within the registry's own origin.
+const REDIRECTS: usize = 5;
+
+/// A registry that was reached, and how.
+pub(super) struct Session<'a> {
+    client: RegistryClient<'a>,
+    server: &'a Server,
+    credential: &'a Credential,
+    /// Scheme, host and port of the registry.
+    base: Url,
+    /// `Basic …`, the header that shows user and password.
+    basic: Secret,
+}
+
+impl<'a> Session<'a> {
+    /// Reaches the registry, showing it nothing, and learns how it wants to be shown the credential.
+    pub(super) async fn open(
+        http: &'a Http,
+        question: &VerificationRequest<'a>,
+    ) -> Result<(Self, AuthMethod), Verdict> {
+        let VerificationRequest { server, credential, ca_file, realms } = *question;
+        let host = || server.authority().to_owned();
+        let client =
+            http.client(server, ca_file).map_err(|fault| connection_failed(host(), fault))?;
+        let pair = Zeroizing::new(format!("{}:{}", credential.user, credential.secret.reveal()));
+        let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let plain = server.scheme() == Scheme::Http;
+        let base = base(server, plain).ok_or_else(|| {
+            connection_failed(
+                host(),
+                ConnectionFault::Other { error: "its name makes no address".to_owned() },
+            )
+        })?;
+        let mut session = Self { client, server, credential, base, basic };
+        let mut reply = session.get("/v2/", None).await;
+        let may_be_plain = server.scheme() == Scheme::Unstated
+            && server.is_loopback()
+            && !http.has_spoken_tls(server);
+        if may_be_plain && reply.as_ref().is_err_and(speaks_no_tls) {
+            // Nothing secret was said yet. From here on the transport is settled.
+            if let Some(base) = self::base(server, true) {
+                session.base = base;
+                reply = session.get("/v2/", None).await;
+            }
+        }
+        let reply = reply.map_err(|fault| connection_failed(host(), fault))?;
+        if session.base.scheme() == "https" {
+            http.note_tls(server);
+        }
+        let answer = session.read(RequestStep::Ping, &reply, &[]);
+        if let Some(verdict) = session.redirected_away(&answer, &reply) {
+            return Err(verdict);
+        }
+        let lines: Vec<_> = reply
+            .headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
+        let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref));
+        let auth_method = after_ping(server, &answer, challenges, realms, &session.secrets())?;
+        Ok((session, auth_method))
+    }
+
+    /// Shows user and password to the registry itself.
+    pub(super) async fn verify_with_password(&self) -> Result<Verdict, Verdict> {
+        let basic = self.basic()?;
+        self.verify_with(&basic, &[]).await
+    }
+
+    /// Shows the registry a token.
+    pub(super) async fn verify_with_token(&self, token: &Secret) -> Result<Verdict, Verdict> {
+        let Some(bearer) = bearer(token) else { return Err(self.no_token("an unusable token")) };
+        self.verify_with(&bearer, &[token]).await
+    }
+
+    async fn verify_with(
+        &self,
+        authorization: &HeaderValue,
+        more: &[&Secret],
+    ) -> Result<Verdict, Verdict> {
+        let reply = self
+            .get("/v2/", Some(authorization))
+            .await
+            .map_err(|fault| connection_failed(self.server.authority().to_owned(), fault))?;
+        let answer = self.read(RequestStep::Authenticated, &reply, more);
+        if let Some(verdict) = self.redirected_away(&answer, &reply) {
+            return Err(verdict);
+        }
+        Ok(after_authenticated_request(self.server, self.credential, &answer))
+    }
+
+    /// Shows the credential to the realm, for a token of the given scope
+    /// (`distribution/distribution`, its two specifications of token authentication).
+    pub(super) async fn token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scope: Option<&str>,
+    ) -> Result<Secret, Verdict> {
+        let service = service.filter(|service| !service.is_empty());
+        let refresh = self.credential.is_identity_token() || self.credential.user == ACR_TOKEN_USER;
+        let make = self.client.request();
+        let request = if refresh {
+            let fields = [
+                Some(("grant_type", "refresh_token")),
+                service.map(|service| ("service", service)),
+                Some(("client_id", CLIENT_ID)),
+                scope.map(|scope| ("scope", scope)),
+                Some(("refresh_token", self.credential.secret.reveal())),
+            ];
+            make.post(realm.clone()).form(&fields.into_iter().flatten().collect::<Vec<_>>())
+        } else {
+            let fields = [
+                service.map(|service| ("service", service)),
+                Some(("account", self.credential.user.as_str())),
+                Some(("client_id", CLIENT_ID)),
+                scope.map(|scope| ("scope", scope)),
+            ];
+            let request =
+                make.get(realm.clone()).query(&fields.into_iter().flatten().collect::<Vec<_>>());
+            request.header(AUTHORIZATION, self.basic()?)
+        };
+        let reply = self
+            .client
+            .send(request)
+            .await
+            .map_err(|fault| connection_failed(authority(realm), fault))?;
+        if (200..300).contains(&reply.status) {
+            if !reply.whole {
+                return Err(self.no_token("an answer of more than 64 KiB"));
+            }
+            if let Some(token) = token_in(&reply.body) {
+                return Ok(token);
+            }
+        }
+        let mut answer = self.read(RequestStep::Token, &reply, &[]);
+        if let Some(target) = self.redirect(realm, &reply) {
+            answer.message = Some(format!("which leads to {target}"));
+        }
+        Err(after_token(self.server, self.credential, &answer))
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<HttpReply, ConnectionFault> {
+        self.ask(path, |url| {
+            let request = self.client.request().get(url);
+            match authorization {
+                Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+                None => request,
+            }
+        })
+        .await
+    }
+
+    /// Asks for what is at `path` in one of the media types `accept`, but not for its content.
+    pub(super) async fn head(
+        &self,
+        path: &str,
+        accept: &[&str],
+        authorization: &HeaderValue,
+    ) -> Result<HttpReply, ConnectionFault> {
+        self.ask(path, |url| {
+            let request = self.client.request().head(url).header(ACCEPT, accept.join(", "));
+            request.header(AUTHORIZATION, authorization.clone())
+        })
+        .await
+    }
+
+    /// Asks the registry itself, following it within its own origin only.
+    async fn ask(
+        &self,
+        path: &str,
+        request: impl Fn(Url) -> RequestBuilder,
+    ) -> Result<HttpReply, ConnectionFault> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let mut followed = 0;
+        loop {
+            let reply = self.client.send(request(url.clone())).await?;
+            match redirect(&url, &reply) {
+                Some(target) if target.origin() == self.base.origin() && followed < REDIRECTS => {
+                    url = target;
+                    followed += 1;
+                }
+                _ => return Ok(reply),
+            }
+        }
+    }
+
+    /// What was answered, with every secret of this conversation kept out of it.
+    pub(super) fn read(
+        &self,
+        step: RequestStep,
+        reply: &HttpReply,
+        more: &[&Secret],
+    ) -> RegistryResponse {
+        let header = |name: HeaderName| reply.headers.get(name).and_then(|it| it.to_str().ok());
+        let response = RawResponse {
+            status: reply.status,
+            api_version: reply.headers.contains_key("docker-distribution-api-version"),
+            content_type: header(CONTENT_TYPE),
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+            body: &reply.body,
+        };
+        let mut secrets = self.secrets();
+        secrets.extend(more);
+        RegistryResponse::read(step, &response, &secrets)
+    }
+
+    /// The verdict on an answer that would lead to another origin, or round in circles.
+    fn redirected_away(&self, answer: &RegistryResponse, reply: &HttpReply) -> Option<Verdict> {
+        let target = self.redirect(&self.base, reply)?;
+        let message = Some(format!("which leads to {target}"));
+        Some(not_a_registry(self.server, &RegistryResponse { message, ..answer.clone() }))
+    }
+
+    fn redirect(&self, from: &Url, reply: &HttpReply) -> Option<String> {
+        let target = redirect(from, reply)?;
+        Some(response::clean(&target.origin().ascii_serialization(), &self.secrets()))
+    }
+
+    pub(super) fn no_token(&self, what: &str) -> Verdict {
+        let seen = format!("{}: {what}", RequestStep::Token);
+        let reason = RegistryReason::NoToken { server: self.server.name().to_owned(), seen };
+        Verdict::because(Outcome::Unreachable, reason)
+    }
+
+    /// `Basic …`; an identity token is not sent this way.
+    pub(super) fn basic(&self) -> Result<HeaderValue, Verdict> {
+        let server = || self.server.name().to_owned();
+        if self.credential.is_identity_token() {
+            let reason = RegistryReason::IdentityTokenUseless { server: server() };
+            return Err(Verdict::because(Outcome::Invalid, reason));
+        }
+        sensitive(self.basic.reveal()).ok_or_else(|| self.no_token("an unusable password"))
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.credential.secret, &self.basic]
+    }
+}
+
+/// `Bearer …`, where the token can stand in a header.
+pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
+    sensitive(&Zeroizing::new(format!("Bearer {}", token.reveal())))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Without a port in the name it is the scheme's own, for `localhost` as for any other.
+fn base(server: &Server, plain: bool) -> Option<Url> {
+    let scheme = if plain { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{}/", server.authority())).ok()
+}
+
+fn speaks_no_tls(fault: &ConnectionFault) -> bool {
+    matches!(
+        fault,
+        ConnectionFault::NotTls | ConnectionFault::HandshakeEnded | ConnectionFault::Refused
+    )
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Where a reply sends the client.
+fn redirect(from: &Url, reply: &HttpReply) -> Option<Url> {
+    let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+    leads.then(|| location(&reply.headers).and_then(|target| from.join(target).ok()))?
+}
+
+fn location(headers: &HeaderMap) -> Option<&str> {
+    headers.get(LOCATION)?.to_str().ok()
+}
+
+/// Either name of the token will do; both are usual.
+fn token_in(body: &[u8]) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct HttpReply {
+        token: Option<String>,
+        access_token: Option<String>,
+    }
+    let HttpReply { token, access_token } = serde_json::from_slice(body).ok()?;
+    [token, access_token].into_iter().flatten().find(|it| !it.is_empty()).map(Secret::new)
+}

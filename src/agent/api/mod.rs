@@ -1,0 +1,173 @@
+//! The agent's HTTP API on its Unix socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::error::ApiError;
+use self::parameters::Parameters;
+use self::peer::{AccessPolicy, Peer};
+use super::controller::AgentCommand;
+use super::events::Events;
+use super::view::View;
+use crate::adapters::clock::Clock;
+use crate::domain::declarations::source::Variables;
+use crate::wire::api::{EnvironmentAnswer, RegistryDocument, StatusDocument};
+use crate::wire::handoff::conceal;
+
+pub mod credentials;
+pub mod error;
+pub mod observe;
+pub mod parameters;
+pub mod peer;
+
+/// The largest request: a hundred secrets of 48 KB, and room for those of larger places.
+const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// How long `POST /v1/refresh` waits for its work.
+const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The clock.
+    pub clock: Clock,
+    /// What the agent knows.
+    pub view: watch::Receiver<Arc<View>>,
+    /// Commands to the controller.
+    pub commands: mpsc::Sender<AgentCommand>,
+    /// What happened.
+    pub events: Events,
+    /// Ends the agent.
+    pub stop: CancellationToken,
+    /// Who may ask for what.
+    pub rights: AccessPolicy,
+}
+
+impl ApiState {
+    /// What the agent knows now.
+    pub fn now(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    async fn send_command<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> AgentCommand,
+    ) -> Result<T, ApiError> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| ApiError::stopping())?;
+        answered.await.map_err(|_| ApiError::stopping())
+    }
+}
+
+/// The routes. Those of [`owner_only`] answer the agent's user and root alone.
+pub fn router(state: ApiState) -> Router {
+    let owners = Router::new()
+        .route("/v1/credential", get(credentials::get_credential))
+        .route("/v1/environment", put(put_environment))
+        .route("/v1/refresh", post(post_refresh))
+        .route("/v1/logins", post(credentials::post_login).delete(credentials::delete_login))
+        .route("/v1/shutdown", post(post_shutdown))
+        .route_layer(middleware::from_fn_with_state(state.clone(), owner_only));
+    Router::new()
+        .route("/v1/status", get(get_status))
+        .route("/v1/registries/{asked}", get(get_registry))
+        .route("/v1/events", get(observe::get_events))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(observe::get_readiness))
+        .route("/metrics", get(observe::get_metrics))
+        .merge(owners)
+        .fallback(async || ApiError::not_found("no such resource", "see docs/api.md"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(state)
+}
+
+async fn owner_only(
+    State(state): State<ApiState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if state.rights.may_use_secrets(peer) {
+        next.run(request).await
+    } else {
+        ApiError::foreign_user(peer).into_response()
+    }
+}
+
+async fn get_status(State(state): State<ApiState>) -> Json<StatusDocument> {
+    Json(state.now().document(state.clock.now()))
+}
+
+async fn get_registry(
+    State(state): State<ApiState>,
+    Path(asked): Path<String>,
+) -> Result<Json<RegistryDocument>, ApiError> {
+    let view = state.now();
+    match view.by_name_or_server(&asked) {
+        Some(entry) => Ok(Json(entry.document(state.clock.now()))),
+        None => Err(ApiError::unknown_registry()),
+    }
+}
+
+async fn put_environment(
+    State(state): State<ApiState>,
+    body: axum::body::Bytes,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let variables: Variables = serde_json::from_slice(&body).map(conceal).map_err(|error| {
+        // The message of serde could quote a value.
+        ApiError::malformed(&format!(
+            "the environment is not one flat object of names and texts (line {} column {})",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    Ok(Json(state.send_command(|answer| AgentCommand::Push(variables, answer)).await?))
+}
+
+#[derive(Deserialize)]
+struct RefreshQuery {
+    registry: Option<String>,
+}
+
+/// Answers when the exchange and the verification have ended, with the registries in question.
+async fn post_refresh(
+    State(mut state): State<ApiState>,
+    Parameters(query): Parameters<RefreshQuery>,
+) -> Result<Json<Vec<RegistryDocument>>, ApiError> {
+    let server = match &query.registry {
+        None => None,
+        Some(asked) => {
+            let view = state.now();
+            let entry = view.by_name_or_server(asked).ok_or_else(ApiError::unknown_registry)?;
+            Some(entry.login.declaration.server.name().to_owned())
+        }
+    };
+    state.send_command(|answer| AgentCommand::Refresh(server.clone(), answer)).await?;
+    let selected = |name: &str| server.as_deref().is_none_or(|server| server == name);
+    let idle =
+        |view: &Arc<View>| view.entries.iter().all(|(name, entry)| !selected(name) || !entry.busy);
+    // Beyond its patience the answer tells how far things are.
+    let _ = tokio::time::timeout(REFRESH_TIMEOUT, state.view.wait_for(idle)).await;
+    let (view, now) = (state.now(), state.clock.now());
+    Ok(Json(
+        view.entries
+            .iter()
+            .filter(|(name, _)| selected(name))
+            .map(|(_, entry)| entry.document(now))
+            .collect(),
+    ))
+}
+
+async fn post_shutdown(State(state): State<ApiState>) -> Json<serde_json::Value> {
+    state.stop.cancel();
+    Json(serde_json::json!({ "stopping": true }))
+}

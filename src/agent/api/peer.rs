@@ -1,0 +1,46 @@
+//! Who is at the other end of a connection, and what that one may ask for.
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use tokio::net::UnixListener;
+
+/// The user at the other end, as the kernel says; `None` when it does not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// The user id.
+    pub uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|peer| peer.uid()) }
+    }
+}
+
+/// Who may ask for what.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessPolicy {
+    /// The user the agent runs as.
+    pub owner: u32,
+}
+
+impl AccessPolicy {
+    /// Credentials, environments and orders are for the agent's user and for root.
+    pub fn may_use_secrets(self, peer: Peer) -> bool {
+        peer.uid.is_some_and(|uid| uid == self.owner || uid == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_and_root_may_use_secrets() {
+        let rights = AccessPolicy { owner: 1000 };
+        for (uid, may) in [(Some(1000), true), (Some(0), true), (Some(1001), false), (None, false)]
+        {
+            assert_eq!(rights.may_use_secrets(Peer { uid }), may, "{uid:?}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The one owner of the logins. Everything that changes them passes through its loop: commands of
+//! the API, changed files, results of work, instants that have come.
+
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::events::Events;
+use super::login_store::LoginStore;
+use super::publisher::Publisher;
+use super::source_set::SourceSet;
+use super::state_handoff::StateHandoff;
+use super::view::View;
+use super::workers::{WorkResult, WorkerPool};
+use crate::adapters::clock::Clock;
+use crate::adapters::config::Mode;
+use crate::adapters::stored_logins::StoredLogin;
+use crate::domain::declarations::source::Variables;
+use crate::domain::servers::server::Server;
+use crate::wire::api::EnvironmentAnswer;
+
+/// What the API asks of the controller.
+pub enum AgentCommand {
+    /// `PUT /v1/environment`; answers once it is published.
+    Push(Variables, oneshot::Sender<EnvironmentAnswer>),
+    /// `POST /v1/refresh` of one server or of all; answers once the work is under way.
+    Refresh(Option<String>, oneshot::Sender<()>),
+    /// `POST /v1/logins`; answers once it is kept.
+    Store(String, StoredLogin, oneshot::Sender<io::Result<()>>),
+    /// `DELETE /v1/logins`; answers whether there was one.
+    Erase(String, oneshot::Sender<io::Result<bool>>),
+    /// Something is overdue, and somebody waits for it.
+    RunOverdue,
+}
+
+/// Why the controller ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControllerExit {
+    /// It was asked to.
+    Stopped,
+    /// The environment of the process has to be another one.
+    Restart,
+}
+
+/// The controller, with everything it needs.
+pub struct Controller {
+    /// The clock.
+    pub clock: Clock,
+    /// Where variables come from.
+    pub sources: SourceSet,
+    /// The logins.
+    pub logins: LoginStore,
+    /// Who asks AWS and the registries.
+    pub workers: WorkerPool,
+    /// Who writes the docker configuration.
+    pub publisher: Publisher,
+    /// Who carries what must survive to the supervisor.
+    pub handoff_to_supervisor: StateHandoff,
+    /// What happened.
+    pub events: Events,
+    /// Where the view is published.
+    pub view: watch::Sender<Arc<View>>,
+}
+
+impl Controller {
+    /// Reads and publishes everything, reports that, and works until it is to end.
+    pub async fn run(
+        mut self,
+        commands: mpsc::Receiver<AgentCommand>,
+        stop: CancellationToken,
+    ) -> (ControllerExit, StateHandoff) {
+        let end = self.work(commands, stop).await;
+        (end, self.handoff_to_supervisor)
+    }
+
+    async fn work(
+        &mut self,
+        mut commands: mpsc::Receiver<AgentCommand>,
+        stop: CancellationToken,
+    ) -> ControllerExit {
+        if self.reconcile() {
+            return ControllerExit::Restart;
+        }
+        self.handoff_to_supervisor.ready();
+        loop {
+            self.start_due_work();
+            self.publish_view();
+            let due = self.next_due();
+            let restart = tokio::select! {
+                biased;
+                () = stop.cancelled() => return ControllerExit::Stopped,
+                Some(done) = self.workers.next() => { self.apply_results(done); false }
+                Some(command) = commands.recv() => self.handle_command(command),
+                () = self.sources.changed() => self.reconcile(),
+                () = self.publisher.changed() => { self.publisher.repair(self.clock.now(), &self.events); false }
+                () = wait_until(&self.clock, due) => self.run_due(),
+            };
+            if restart {
+                return ControllerExit::Restart;
+            }
+        }
+    }
+
+    /// Reads every source anew and makes the logins what they say. Whether the process needs another
+    /// environment for that.
+    fn reconcile(&mut self) -> bool {
+        let now = self.clock.now();
+        let declarations = self.sources.read(now);
+        self.logins.reconcile(declarations, now, &self.events);
+        // Whoever asks from here on is told of the new declarations; those they replace are gone.
+        self.publish_view();
+        let restart = self.sources.environment_differs();
+        if !restart {
+            // Else the next agent does both, as its environment says.
+            self.start_due_work();
+            self.publish();
+        }
+        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+        self.publish_view();
+        restart
+    }
+
+    fn handle_command(&mut self, command: AgentCommand) -> bool {
+        let now = self.clock.now();
+        match command {
+            AgentCommand::Push(variables, answer) => {
+                let before = self.logins.declared();
+                self.sources.push(variables, now);
+                let restart = self.reconcile();
+                let difference = self.logins.difference_to(&before);
+                self.events.record(now, "pushed", "sync", difference.summary());
+                // Nobody may be waiting any more.
+                let _ = answer.send(EnvironmentAnswer {
+                    added: difference.added,
+                    changed: difference.changed,
+                    removed: difference.removed,
+                });
+                return restart;
+            }
+            AgentCommand::Refresh(server, answer) => {
+                self.logins.make_due(server.as_deref(), now);
+                self.start_due_work();
+                self.publish_view();
+                let _ = answer.send(());
+            }
+            AgentCommand::Store(server, login, answer) => {
+                let kept = self.sources.store(&server, login);
+                let restart = self.reconcile();
+                if kept.is_ok() {
+                    let detail = "a login of the user's own".to_owned();
+                    self.events.record(now, "stored", &server, detail);
+                }
+                let _ = answer.send(kept);
+                return restart;
+            }
+            AgentCommand::Erase(server, answer) => {
+                let erased = self.sources.erase(&server);
+                let restart = self.reconcile();
+                let _ = answer.send(erased);
+                return restart;
+            }
+            AgentCommand::RunOverdue => return self.run_due(),
+        }
+        false
+    }
+
+    /// Takes one result, and those that are there already, so that many are shown and kept at once.
+    fn apply_results(&mut self, first: WorkResult) {
+        let now = self.clock.now();
+        let mut next = Some(first);
+        while let Some(done) = next {
+            match done {
+                WorkResult::Exchanged(key, result) => {
+                    self.logins.exchanged(&key, result, now, &self.events);
+                }
+                WorkResult::Verified(server, generation, verdict) => {
+                    self.logins.verified(&server, generation, verdict, now, &self.events);
+                }
+            }
+            next = self.workers.try_next();
+        }
+        if self.publisher.mode() == Mode::Auths {
+            self.publish();
+        }
+        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+    }
+
+    /// An instant has come, or the clock was set. Whether the process needs another environment.
+    fn run_due(&mut self) -> bool {
+        if let Some(by) = self.clock.take_set_back() {
+            self.logins.set_back(by);
+        }
+        let now = self.clock.now();
+        self.logins.note_ends(now, &self.events);
+        self.publisher.run_due(now, &self.events);
+        if self.publisher.mode() == Mode::Auths {
+            // A dead token must not stay where clients read it.
+            self.publish();
+        }
+        // A stored login that told its end has met it, so the declared one serves again.
+        self.sources.drop_ended(now) && self.reconcile()
+    }
+
+    fn start_due_work(&mut self) {
+        let now = self.clock.now();
+        for key in self.logins.due_exchanges(now) {
+            self.workers.exchange(key);
+        }
+        for question in self.logins.due_verifications(now) {
+            self.workers.verify(question);
+        }
+    }
+
+    fn publish(&mut self) {
+        let now = self.clock.now();
+        let wanted = self.logins.wanted(self.publisher.mode(), now);
+        let servers: Vec<Server> =
+            self.logins.logins().map(|login| login.declaration.server.clone()).collect();
+        self.publisher.publish(wanted, &servers, now, &self.events);
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        [self.logins.next_due(self.clock.now()), self.sources.next_end(), self.publisher.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn publish_view(&self) {
+        let mut problems = self.sources.problems();
+        problems.extend(self.logins.problems(self.clock.now()));
+        problems.extend(self.publisher.problems());
+        let mut view = View::empty(self.view.borrow().started_at);
+        view.complete = true;
+        view.sources = self.sources.sources(&self.logins);
+        view.entries = self.logins.entries();
+        view.problems = problems;
+        self.view.send_replace(Arc::new(view));
+    }
+}
+
+async fn wait_until(clock: &Clock, due: Option<Timestamp>) {
+    match due {
+        Some(due) => clock.sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,367 @@
+//! The logins and the tokens they use: what is wanted, what is known, what is due.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::events::Events;
+use super::exchanges::{self, Exchange, Exchanges};
+use super::view::Entry;
+use super::workers::Verification;
+use crate::adapters::aws::{ExchangeFailure, Token};
+use crate::adapters::config::Mode;
+use crate::domain::credentials::exchange::ExchangeKey;
+use crate::domain::credentials::login::{LastVerdict, Login, State};
+use crate::domain::declarations::changes::{self, Difference};
+use crate::domain::declarations::declaration::{Declaration, Identity};
+use crate::domain::docker_config::Wanted;
+use crate::domain::reasons::problem::Problem;
+use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
+use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
+
+/// A login and the verification that is under way for it.
+struct LoginEntry {
+    login: Login,
+    exchange: Option<ExchangeKey>,
+    /// Counts the credentials it had: an answer about an earlier one is not about this.
+    generation: u64,
+    verifying: bool,
+    /// The credential in hand was not shown to the registry yet.
+    needs_verification: bool,
+    /// Its end was noted.
+    expiry_recorded: bool,
+}
+
+/// All logins.
+pub struct LoginStore {
+    entries: BTreeMap<String, LoginEntry>,
+    exchanges: Exchanges,
+    verify: bool,
+    restored_logins: BTreeMap<String, SavedLogin>,
+    restored_tokens: BTreeMap<u64, SavedToken>,
+}
+
+impl LoginStore {
+    /// An empty store; what the last agent left in `memory` is restored as declarations appear.
+    pub fn new(memory: &mut SavedState, verify: bool) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            exchanges: HashMap::new(),
+            verify,
+            restored_logins: std::mem::take(&mut memory.logins),
+            restored_tokens: std::mem::take(&mut memory.tokens),
+        }
+    }
+
+    /// Makes the logins those that `declarations` say. What did not change is left alone.
+    pub fn reconcile(&mut self, declarations: Vec<Declaration>, now: Timestamp, events: &Events) {
+        let mut kept = BTreeMap::new();
+        for declaration in declarations {
+            let server = declaration.server.name().to_owned();
+            let entry = match self.entries.remove(&server) {
+                Some(mut entry) if entry.login.declaration.is_same_login(&declaration) => {
+                    entry.login.declaration = declaration;
+                    entry
+                }
+                previous => {
+                    let what = if previous.is_some() { "changed" } else { "added" };
+                    events.record(
+                        now,
+                        what,
+                        &server,
+                        format!("declared by {}", declaration.source),
+                    );
+                    self.begin(declaration, previous.map_or(0, |old| old.generation + 1), now)
+                }
+            };
+            kept.insert(server, entry);
+        }
+        for server in self.entries.keys() {
+            events.record(now, "removed", server, "no longer declared".to_owned());
+        }
+        self.entries = kept;
+        let Self { entries, exchanges, .. } = self;
+        exchanges.retain(|key, _| entries.values().any(|r| r.exchange.as_ref() == Some(key)));
+        // What no source brought back by now is not coming back.
+        self.restored_logins.clear();
+        self.restored_tokens.clear();
+    }
+
+    fn begin(&mut self, declaration: Declaration, generation: u64, now: Timestamp) -> LoginEntry {
+        let restored = self
+            .restored_logins
+            .remove(declaration.server.name())
+            .filter(|restored| restored.fingerprint == declaration.fingerprint());
+        let exchange = match &declaration.identity {
+            Identity::Aws(identity) => ExchangeKey::of(declaration.server.kind(), identity),
+            Identity::Password { .. } => None,
+        };
+        let mut login = Login::begin(declaration);
+        let mut needs_verification =
+            login.credential.is_some() && login.standing == LastVerdict::Pending;
+        if let Some(key) = &exchange {
+            let remembered = self.restored_tokens.remove(&exchanges::fingerprint(key));
+            let exchange = self.exchanges.entry(key.clone()).or_insert_with(|| {
+                remembered.as_ref().map_or_else(|| Exchange::new(now), Exchange::resumed)
+            });
+            if let Some((credential, remark)) = &exchange.token {
+                login.exchanged(credential.clone(), remark.clone());
+                needs_verification = true;
+            }
+        }
+        if let Some(restored) = restored
+            && login.standing == LastVerdict::Pending
+        {
+            login.standing = restored.standing;
+            login.reason = restored.reason;
+            login.verified_at = restored.verified_at;
+            login.due = restored.due;
+            login.failures = restored.failures;
+            needs_verification &= restored.standing == LastVerdict::Pending;
+        }
+        if needs_verification && !self.verify {
+            login.not_asked();
+            needs_verification = false;
+        }
+        LoginEntry {
+            login,
+            exchange,
+            generation,
+            verifying: false,
+            needs_verification,
+            expiry_recorded: false,
+        }
+    }
+
+    /// The exchanges to be made now; they count as under way from here on.
+    pub fn due_exchanges(&mut self, now: Timestamp) -> Vec<ExchangeKey> {
+        let mut due = Vec::new();
+        for (key, exchange) in &mut self.exchanges {
+            if !exchange.busy && exchange.due <= now {
+                exchange.busy = true;
+                due.push(key.clone());
+            }
+        }
+        due
+    }
+
+    /// The verifications to be made now; they count as under way from here on.
+    pub fn due_verifications(&mut self, now: Timestamp) -> Vec<Verification> {
+        let mut due = Vec::new();
+        for entry in self.entries.values_mut() {
+            let Some(credential) = &entry.login.credential else { continue };
+            let asks = entry.needs_verification || entry.login.due.is_some_and(|due| due <= now);
+            if entry.verifying || !asks {
+                continue;
+            }
+            entry.verifying = true;
+            entry.needs_verification = false;
+            due.push(Verification {
+                server: entry.login.declaration.server.clone(),
+                credential: credential.clone(),
+                ca_file: entry.login.declaration.ca_file.clone(),
+                generation: entry.generation,
+            });
+        }
+        due
+    }
+
+    /// AWS has answered.
+    pub fn exchanged(
+        &mut self,
+        key: &ExchangeKey,
+        result: Result<Token, ExchangeFailure>,
+        now: Timestamp,
+        events: &Events,
+    ) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        match result {
+            Ok(token) => exchange.succeeded(token, now),
+            Err(refusal) => exchange.failed(refusal, now),
+        }
+        for (server, entry) in &mut self.entries {
+            if entry.exchange.as_ref() != Some(key) {
+                continue;
+            }
+            if let Some((outcome, reason)) = &exchange.failure {
+                events.record(now, "exchange-failed", server, reason.to_string());
+                entry.login.exchange_failed(*outcome, reason.clone(), now);
+            } else if let Some((credential, remark)) = &exchange.token {
+                events.record(now, "exchanged", server, "AWS gave a new token".to_owned());
+                entry.generation += 1;
+                entry.verifying = false;
+                entry.needs_verification = self.verify;
+                entry.login.exchanged(credential.clone(), remark.clone());
+                if !self.verify {
+                    entry.login.not_asked();
+                }
+            }
+        }
+    }
+
+    /// A registry has answered about a generation of a login.
+    pub fn verified(
+        &mut self,
+        server: &str,
+        generation: u64,
+        verdict: Verdict,
+        now: Timestamp,
+        events: &Events,
+    ) {
+        let Some(entry) = self.entries.get_mut(server) else { return };
+        if entry.generation != generation {
+            return;
+        }
+        entry.verifying = false;
+        let before = entry.login.state(now);
+        let refused = verdict.outcome == Outcome::Rejected;
+        entry.login.verified(verdict, now, fastrand::f64());
+        let after = entry.login.state(now);
+        if after != before {
+            let why = entry.login.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
+            events.record(now, after.word(), server, format!("was {}{why}", before.word()));
+        }
+        if refused
+            && let Some(key) = &entry.exchange
+            && let Some(exchange) = self.exchanges.get_mut(key)
+        {
+            exchange.rejected_by_registry(entry.login.failures, now);
+        }
+    }
+
+    /// Makes the exchange and the verification of one server, or of all, due at `now`.
+    pub fn make_due(&mut self, server: Option<&str>, now: Timestamp) {
+        for (name, entry) in &mut self.entries {
+            if server.is_some_and(|server| server != name) {
+                continue;
+            }
+            if let Some(exchange) =
+                entry.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
+            {
+                exchange.due = now;
+            } else if self.verify && entry.login.standing != LastVerdict::Judged(Outcome::Invalid) {
+                entry.login.due = Some(now);
+            }
+        }
+    }
+
+    /// The clock of this machine was set back by `by`.
+    pub fn set_back(&mut self, by: SignedDuration) {
+        for exchange in self.exchanges.values_mut() {
+            exchange.set_back(by);
+        }
+        for entry in self.entries.values_mut() {
+            let token = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
+            if let Some((credential, _)) = token.and_then(|exchange| exchange.token.as_ref()) {
+                entry.login.credential = Some(credential.clone());
+            }
+            entry.login.due = entry.login.due.and_then(|due| due.checked_sub(by).ok());
+        }
+    }
+
+    /// When something is due next, or a state changes by itself after `now`.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let exchanges = self.exchanges.values().filter(|e| !e.busy).map(|e| e.due);
+        let logins = self
+            .entries
+            .values()
+            .filter(|r| !r.verifying && r.login.credential.is_some())
+            .filter_map(|r| r.login.due);
+        let ends = self.entries.values().flat_map(|r| r.login.changes_at()).filter(|at| *at > now);
+        exchanges.chain(logins).chain(ends).min()
+    }
+
+    /// The names and fingerprints of what is declared.
+    pub fn declared(&self) -> BTreeMap<String, u64> {
+        self.entries
+            .values()
+            .filter(|entry| !entry.login.is_stored())
+            .map(|entry| {
+                let declaration = &entry.login.declaration;
+                (declaration.name.clone(), declaration.fingerprint())
+            })
+            .collect()
+    }
+
+    /// What differs from what was declared before.
+    pub fn difference_to(&self, before: &BTreeMap<String, u64>) -> Difference {
+        changes::between(before, &self.declared())
+    }
+
+    /// The logins.
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.entries.values().map(|entry| &entry.login)
+    }
+
+    /// The logins as they are shown.
+    pub fn entries(&self) -> BTreeMap<String, Arc<Entry>> {
+        let shown = |entry: &LoginEntry| {
+            let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
+            Arc::new(Entry {
+                login: entry.login.clone(),
+                busy: entry.verifying || exchange.is_some_and(|exchange| exchange.busy),
+                due: [exchange.map(|exchange| exchange.due), entry.login.due]
+                    .into_iter()
+                    .flatten()
+                    .filter(|due| *due < Timestamp::MAX)
+                    .min(),
+            })
+        };
+        self.entries.iter().map(|(server, entry)| (server.clone(), shown(entry))).collect()
+    }
+
+    /// What the docker configuration should hold: the keys of every login, whatever its state, or
+    /// the credentials that are served.
+    pub fn wanted(&self, mode: Mode, now: Timestamp) -> Wanted {
+        let mut wanted = Wanted::default();
+        for login in self.logins() {
+            for key in login.declaration.server.keys() {
+                match (mode, login.served(now)) {
+                    (Mode::Helper, _) => {
+                        wanted.helpers.insert(key);
+                    }
+                    (Mode::Auths, Some(credential)) => {
+                        wanted.auths.insert(key, credential.clone());
+                    }
+                    (Mode::Auths, None) => {}
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Problems of the logins themselves: tokens that were pasted in and are about to die.
+    pub fn problems(&self, now: Timestamp) -> Vec<Problem> {
+        self.logins().filter_map(|login| login.problem(now)).collect()
+    }
+
+    /// Puts what the next agent needs into `memory`.
+    pub fn save_into(&self, memory: &mut SavedState) {
+        memory.logins = self
+            .entries
+            .iter()
+            .map(|(server, entry)| (server.clone(), SavedLogin::of(&entry.login)))
+            .collect();
+        memory.tokens = self
+            .exchanges
+            .iter()
+            .filter_map(|(key, exchange)| {
+                let (credential, _) = exchange.token.as_ref()?;
+                let remembered = SavedToken::of(credential, exchange.due);
+                Some((exchanges::fingerprint(key), remembered))
+            })
+            .collect();
+    }
+
+    /// Notes the tokens that have come to their end.
+    pub fn note_ends(&mut self, now: Timestamp, events: &Events) {
+        for (server, entry) in &mut self.entries {
+            let expiry_recorded = entry.login.state(now) == State::Expired;
+            if expiry_recorded && !entry.expiry_recorded {
+                events.record(now, "expired", server, "the token expired".to_owned());
+            }
+            entry.expiry_recorded = expiry_recorded;
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Everything variables come from, brought together: files, pushed and inherited environments, and
+//! what `docker login` stored.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::login_store::LoginStore;
+use crate::adapters::source_files::FileSources;
+use crate::adapters::stored_logins::{self, StoredLogin, StoredLogins};
+use crate::domain::credentials::stated_expiry;
+use crate::domain::declarations::declaration::{Declaration, Identity, STORED};
+use crate::domain::declarations::discovery::{self, Discovery};
+use crate::domain::declarations::layers;
+use crate::domain::declarations::source::{Source, SourceKind, Variables};
+use crate::domain::declarations::variable;
+use crate::domain::reasons::LoginReason;
+use crate::domain::reasons::problem::Problem;
+use crate::wire::api::SourceDocument;
+use crate::wire::handoff::{SavedState, conceal, reveal};
+
+/// Reads the sources.
+pub struct SourceSet {
+    files: FileSources,
+    environment: Variables,
+    environment_at: Option<Timestamp>,
+    pushed: Option<Variables>,
+    pushed_at: Option<Timestamp>,
+    stored: StoredLogins,
+    /// The variables this process was given for the libraries that read them there.
+    process: Variables,
+    github_token: bool,
+    sources: Vec<Source>,
+    updated: BTreeMap<String, (Variables, Timestamp)>,
+    file_problems: Vec<Problem>,
+    problems: Vec<Problem>,
+    stored_problem: Option<Problem>,
+}
+
+impl SourceSet {
+    /// Sources as they were when the last agent left `memory`.
+    pub fn new(mut files: FileSources, memory: &mut SavedState, github_token: bool) -> Self {
+        let environment = conceal(std::mem::take(&mut memory.environment));
+        let pushed = memory.pushed.take().map(conceal);
+        let (file_sources, file_problems) = files.read();
+        let mut sources = Self {
+            files,
+            environment,
+            environment_at: memory.environment_at,
+            pushed,
+            pushed_at: memory.pushed_at,
+            stored: StoredLogins::default(),
+            process: Variables::new(),
+            github_token,
+            sources: Vec::new(),
+            updated: BTreeMap::new(),
+            file_problems,
+            problems: Vec::new(),
+            stored_problem: None,
+        };
+        sources.sources = sources.in_order(file_sources);
+        sources.process = layers::process_environment(&sources.sources);
+        sources
+    }
+
+    /// The variables that this process must have in its environment.
+    pub fn process_environment(&self) -> &Variables {
+        &self.process
+    }
+
+    /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
+    pub fn open_stored(&mut self, state_dir: &Path) {
+        let codespace = layers::codespace_name(&self.sources);
+        stored_logins::sweep(state_dir);
+        match StoredLogins::open(state_dir, codespace.as_deref()) {
+            Ok(stored) => self.stored = stored,
+            Err(error) => {
+                self.stored = StoredLogins::empty(state_dir);
+                let path = state_dir.join("logins.json").display().to_string();
+                let fault = error.to_string();
+                self.stored_problem = Some(Problem {
+                    name: path.clone(),
+                    source: Some(STORED.to_owned()),
+                    reason: LoginReason::StoredUnreadable { path, fault }.into(),
+                });
+            }
+        }
+    }
+
+    /// Reads the files anew, puts everything together, and says which logins are wanted: at most one
+    /// for a server.
+    pub fn read(&mut self, now: Timestamp) -> Vec<Declaration> {
+        let (file_sources, file_problems) = self.files.read();
+        self.file_problems = file_problems;
+        self.sources = self.in_order(file_sources);
+        self.note_updates(now);
+        let found = self.discover();
+        self.problems = found.problems;
+        let mut selected: BTreeMap<String, Declaration> = found
+            .declarations
+            .into_iter()
+            .map(|declared| (declared.server.name().to_owned(), declared))
+            .collect();
+        for (server, login) in self.stored.iter() {
+            let identity = Identity::Password {
+                user: login.username.clone(),
+                password: login.secret.0.clone(),
+            };
+            // The transport and the certificates that were declared for the server count all the same.
+            let declared = selected.get(server.name());
+            let ca_file = declared.and_then(|declared| declared.ca_file.clone());
+            let server = declared.map_or(server, |declared| declared.server.clone());
+            let name = server.name().to_owned();
+            let source = STORED.to_owned();
+            let stored = Declaration { name: name.clone(), server, identity, ca_file, source };
+            selected.insert(name, stored);
+        }
+        selected.into_values().collect()
+    }
+
+    /// Whether the variables that libraries read from the process are other ones now.
+    pub fn environment_differs(&self) -> bool {
+        layers::process_environment(&self.sources) != self.process
+    }
+
+    /// Replaces the pushed environment, unless the new one declares nothing.
+    pub fn push(&mut self, mut variables: Variables, now: Timestamp) {
+        variables.retain(|name, _| variable::is_pushed(name));
+        if layers::push_counts(self.pushed.as_ref(), &variables) {
+            self.pushed = Some(variables);
+            self.pushed_at = Some(now);
+        }
+    }
+
+    /// Keeps a login of the user's own for `server`.
+    pub fn store(&mut self, server: &str, mut login: StoredLogin) -> io::Result<()> {
+        login.codespace = layers::codespace_name(&self.sources);
+        self.stored.put(server, login)
+    }
+
+    /// Drops the login of the user's own for `server`; whether there was one.
+    pub fn erase(&mut self, server: &str) -> io::Result<bool> {
+        self.stored.remove(server)
+    }
+
+    /// Drops stored logins that told their end, once it has come; whether there were any.
+    pub fn drop_ended(&mut self, now: Timestamp) -> bool {
+        let ended: Vec<String> = self
+            .stored
+            .iter()
+            .filter(|(_, login)| stored_end(login).is_some_and(|end| end <= now))
+            .map(|(server, _)| server.name().to_owned())
+            .collect();
+        let mut any = false;
+        for server in &ended {
+            // One that could not be written is out of the memory all the same.
+            any |= self.stored.remove(server).unwrap_or(true);
+        }
+        any
+    }
+
+    /// When the next stored login meets its end.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.stored.iter().filter_map(|(_, login)| stored_end(login)).min()
+    }
+
+    /// What is wrong with the files and the declarations.
+    pub fn problems(&self) -> Vec<Problem> {
+        let parts = [&self.file_problems, &self.problems];
+        parts.into_iter().flatten().chain(&self.stored_problem).cloned().collect()
+    }
+
+    /// The sources as they are shown.
+    pub fn sources(&self, logins: &LoginStore) -> Vec<SourceDocument> {
+        let count =
+            |name: &str| logins.logins().filter(|login| login.declaration.source == name).count();
+        let mut shown = Vec::new();
+        if self.stored.iter().next().is_some() {
+            shown.push(SourceDocument {
+                kind: "stored".to_owned(),
+                name: STORED.to_owned(),
+                updated_at: None,
+                declarations: count(STORED),
+            });
+        }
+        shown.extend(self.sources.iter().map(|source| SourceDocument {
+            kind: source.kind.word().to_owned(),
+            name: source.name.clone(),
+            updated_at: match source.kind {
+                SourceKind::Pushed => self.pushed_at,
+                SourceKind::Environment => self.environment_at,
+                _ => self.updated.get(&source.name).map(|(_, at)| *at),
+            },
+            declarations: count(&source.name),
+        }));
+        shown
+    }
+
+    /// Resolves when a file has changed.
+    pub async fn changed(&mut self) {
+        self.files.changed().await;
+    }
+
+    /// Puts what the next agent needs into `memory`.
+    pub fn save_into(&self, memory: &mut SavedState) {
+        memory.environment = reveal(&self.environment);
+        memory.environment_at = self.environment_at;
+        memory.pushed = self.pushed.as_ref().map(reveal);
+        memory.pushed_at = self.pushed_at;
+    }
+
+    /// The value of a variable of the merged environment.
+    pub fn process_variable(&self, name: &str) -> Option<&str> {
+        self.process.get(name).map(crate::domain::credentials::secret::Secret::reveal)
+    }
+
+    fn discover(&mut self) -> Discovery {
+        // A declaration may name a file whose content is needed to judge it.
+        let found = discovery::discover(&self.sources, &BTreeMap::new());
+        if found.password_files.is_empty() {
+            self.files.follow_passwords(&found.password_files);
+            return found;
+        }
+        let passwords = self.files.follow_passwords(&found.password_files);
+        discovery::discover(&self.sources, &passwords)
+    }
+
+    fn in_order(&self, mut files: Vec<Source>) -> Vec<Source> {
+        let environment = |kind, name: &str, variables: &Variables| Source {
+            kind,
+            name: name.to_owned(),
+            variables: variables.clone(),
+        };
+        files.extend(
+            self.pushed.as_ref().map(|pushed| environment(SourceKind::Pushed, "sync", pushed)),
+        );
+        files.push(environment(SourceKind::Environment, "start", &self.environment));
+        if !self.github_token {
+            for source in &mut files {
+                source.variables.remove(discovery::AMBIENT_NAME);
+            }
+        }
+        // Stable, so that files of one kind keep the order they were named in.
+        files.sort_by_key(|source| source.kind);
+        files
+    }
+
+    fn note_updates(&mut self, now: Timestamp) {
+        for source in &self.sources {
+            match self.updated.get(&source.name) {
+                Some((variables, _)) if *variables == source.variables => {}
+                _ => {
+                    let seen = (source.variables.clone(), now);
+                    self.updated.insert(source.name.clone(), seen);
+                }
+            }
+        }
+    }
+}
+
+fn stored_end(login: &StoredLogin) -> Option<Timestamp> {
+    stated_expiry::end_of(&login.secret.0)
+}

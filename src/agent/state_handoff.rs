@@ -1,0 +1,59 @@
+//! Hands what must survive the agent to its supervisor.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use super::login_store::LoginStore;
+use super::source_set::SourceSet;
+use crate::adapters::handoff::{self, Message};
+use crate::wire::handoff::SavedState;
+
+/// The way to the supervisor.
+pub struct StateHandoff {
+    control: OwnedFd,
+    last_state: OwnedFd,
+    content: Zeroizing<Vec<u8>>,
+}
+
+impl StateHandoff {
+    /// A handoff that sends over `control`; `last_state` is what the last agent left.
+    pub fn new(control: OwnedFd, last_state: OwnedFd) -> Self {
+        Self { control, last_state, content: Zeroizing::default() }
+    }
+
+    /// Every source was read and published.
+    pub fn ready(&self) {
+        if let Err(error) = handoff::send(self.control.as_fd(), &Message::Ready) {
+            warn!("the supervisor cannot be told: {error}");
+        }
+    }
+
+    /// Hands the present state over, if it is another one than before.
+    pub fn hand_over(&mut self, sources: &SourceSet, logins: &LoginStore) {
+        let mut state = SavedState::default();
+        sources.save_into(&mut state);
+        logins.save_into(&mut state);
+        let content = match serde_json::to_vec(&state) {
+            Ok(content) => Zeroizing::new(content),
+            Err(error) => return warn!("the state cannot be kept: {error}"),
+        };
+        if content == self.content {
+            return;
+        }
+        let kept = handoff::create(&content).and_then(|memfd| {
+            self.last_state = memfd.try_clone()?;
+            handoff::send(self.control.as_fd(), &Message::SaveState(memfd))
+        });
+        match kept {
+            Ok(()) => self.content = content,
+            Err(error) => warn!("the state cannot be handed to the supervisor: {error}"),
+        }
+    }
+
+    /// The last state, for a supervisor that this process is about to become.
+    pub fn into_latest(self) -> OwnedFd {
+        self.last_state
+    }
+}

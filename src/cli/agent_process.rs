@@ -1,0 +1,94 @@
+//! The two processes in the background: the supervisor and its agent.
+
+use std::io;
+use std::os::fd::{AsFd, RawFd};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::task::LocalSet;
+
+use super::inherited_fds::{InheritedFds, inherit};
+use super::launch::StartNotifier;
+use super::logging;
+use crate::adapters::clock::Clock;
+use crate::adapters::paths::Paths;
+use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
+use crate::adapters::{config, handoff, lock, process, stored_logins};
+use crate::agent::supervisor::{self, RESTART_STATUS};
+use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
+use crate::wire::handoff::SavedState;
+
+/// The supervisor, in a session of its own.
+pub fn supervise(fds: InheritedFds, report: Option<RawFd>) -> anyhow::Result<ExitCode> {
+    // One that took over from a dead supervisor leads a session already.
+    let _ = nix::unistd::setsid();
+    process::set_name(c"registry-agent");
+    process::harden()?;
+    let paths = Paths::of_this_process();
+    let config = config::load(&paths.config_files())?;
+    logging::init(&config.log_level);
+    let report = report.map(process::take_inherited).transpose()?.map(Into::into);
+    let mut inherited = inherit(fds)?;
+    let socket = inherited.listener.local_addr()?.as_pathname().map(ToOwned::to_owned);
+    let done = supervisor::supervise(&mut inherited, false, &mut StartNotifier(report));
+    if let Some(socket) = socket {
+        lock::remove_if_there(&socket)?;
+    }
+    done?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The agent, under a supervisor.
+pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Result<ExitCode> {
+    process::set_name(c"registry-agent");
+    process::harden()?;
+    let mut inherited = inherit(fds)?;
+    let control = process::take_inherited(control)?;
+    let paths = Paths::of_this_process();
+    let config = config::load(&paths.config_files())?;
+    logging::init(&config.log_level);
+    let mut memory = read(&inherited.memory)?;
+    let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
+    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
+    let mut sources = SourceSet::new(files, &mut memory, config.github_token);
+    stored_logins::sweep(&paths.state_dir());
+    sources.open_stored(&paths.state_dir());
+    // Before any thread exists, for the libraries that look there.
+    process::set_environment(sources.process_environment());
+    let setup = AgentSetup {
+        listener: inherited.listener.try_clone()?,
+        control,
+        latest: inherited.memory.try_clone()?,
+        memory,
+        sources,
+        config,
+        paths: paths.clone(),
+        clock: Clock::system(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = LocalSet::new().block_on(&runtime, agent::run(setup));
+    drop(runtime);
+    match exit? {
+        AgentExit::Stopped => Ok(ExitCode::SUCCESS),
+        AgentExit::Restart => Ok(ExitCode::from(RESTART_STATUS)),
+        // The init system starts both anew.
+        AgentExit::Orphaned(_) if foreground => Ok(ExitCode::FAILURE),
+        AgentExit::Orphaned(latest) => {
+            tracing::warn!("the supervisor died; this process takes its place");
+            inherited.memory = latest;
+            let arguments = supervisor::arguments("supervise", &inherited, None)?;
+            process::reexec(&arguments, &paths.environment()).context("taking over failed")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn read(memory: &impl AsFd) -> io::Result<SavedState> {
+    let content = handoff::read(memory.as_fd())?;
+    if content.is_empty() {
+        return Ok(SavedState::default());
+    }
+    // An agent of another version may have left something else; the sources bring most of it back.
+    Ok(serde_json::from_slice(&content).unwrap_or_default())
+}

@@ -1,0 +1,65 @@
+//! `export`: plain logins, for clients that cannot run a helper.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::output::{Failed, ask_status, is_called, print_note, stdout};
+use crate::adapters::agent_client;
+use crate::adapters::paths::Paths;
+use crate::domain::credentials::credential::Credential;
+use crate::domain::docker_config::export;
+use crate::wire::helper::HelperCredential;
+
+/// What `export` prints.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExportFormat {
+    /// A config.json of docker with plain `auths`.
+    DockerConfig,
+    /// A secret of Kubernetes for imagePullSecrets.
+    KubernetesSecret,
+}
+
+/// `registry-agent export`
+pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    let status = ask_status(&paths)?;
+    for name in names {
+        if !status.registries.iter().any(|registry| is_called(registry, name)) {
+            bail!("no registry {name} is declared; registry-agent status shows those that are");
+        }
+    }
+    let mut logins = BTreeMap::new();
+    let mut complete = true;
+    for registry in &status.registries {
+        if !names.is_empty() && !names.iter().any(|name| is_called(registry, name)) {
+            continue;
+        }
+        let server = utf8_percent_encode(&registry.server, NON_ALPHANUMERIC);
+        let target = format!("/v1/credential?server={server}");
+        match agent_client::ask(&paths, "GET", &target, b"", Duration::from_secs(12)) {
+            Ok(body) => {
+                let login: HelperCredential = serde_json::from_slice(&body)?;
+                let credential = Credential::plain(login.username, login.secret.0);
+                for key in &registry.keys {
+                    logins.insert(key.clone(), credential.clone());
+                }
+            }
+            Err(error) => {
+                print_note(&format!("{} is left out: {error}", registry.server));
+                complete = false;
+            }
+        }
+    }
+    let text = match format {
+        ExportFormat::DockerConfig => export::docker_config(&logins),
+        ExportFormat::KubernetesSecret => export::kubernetes_secret(&logins, "registry-agent"),
+    };
+    writeln!(stdout(), "{}", text.reveal().trim_end())?;
+    if complete { Ok(ExitCode::SUCCESS) } else { Err(Failed(1).into()) }
+}

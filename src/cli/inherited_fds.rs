@@ -1,0 +1,33 @@
+//! The descriptors that one process of this program hands to the next by their numbers.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixListener;
+
+use clap::Args;
+
+use crate::adapters::process;
+use crate::agent::supervisor::Inherited;
+
+/// Descriptors that one process of this program hands to the next.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct InheritedFds {
+    /// The lock.
+    #[arg(long)]
+    pub lock: RawFd,
+    /// The listening socket.
+    #[arg(long)]
+    pub listener: RawFd,
+    /// The last state.
+    #[arg(long)]
+    pub memory: RawFd,
+}
+
+/// Takes over the descriptors.
+pub fn inherit(fds: InheritedFds) -> io::Result<Inherited> {
+    Ok(Inherited {
+        lock: process::take_inherited(fds.lock)?.into(),
+        listener: UnixListener::from(process::take_inherited(fds.listener)?),
+        memory: process::take_inherited(fds.memory)?,
+    })
+}

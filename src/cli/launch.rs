@@ -1,0 +1,149 @@
+//! Starting an agent in the background, for `start` and `sync`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::adapters::agent_client::{self, ClientError};
+use crate::adapters::clock::{self, Clock};
+use crate::adapters::lock::{self, LockError};
+use crate::adapters::paths::Paths;
+use crate::adapters::{handoff, process, socket};
+use crate::agent::supervisor::{self, Inherited, ServiceNotifier};
+use crate::domain::declarations::source::Variables;
+use crate::domain::declarations::variable;
+use crate::wire::handoff::{SavedState, reveal};
+
+/// What the supervisor says to the `start` that waits for it.
+const READY_REPORT: &[u8; 5] = b"ready";
+/// How long `start` waits for an agent that answers.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A log that grew beyond this is begun anew.
+const LONGEST_LOG: u64 = 4 * 1024 * 1024;
+
+/// Makes sure an agent answers, and returns once it has published everything. One that has to be
+/// started first begins with `environment`. With `unless_stopped` none is started that somebody has
+/// stopped meanwhile.
+pub fn ensure_running(
+    paths: &Paths,
+    environment: &Variables,
+    unless_stopped: bool,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        // An agent accepts its first connection after it has published, so any answer will do.
+        let left = deadline.saturating_duration_since(Instant::now());
+        match agent_client::ask(paths, "GET", "/healthz", b"", left) {
+            Ok(_) => return Ok(()),
+            Err(ClientError::NoAgent | ClientError::NotOurs { .. }) => {}
+            Err(ClientError::Broken(_)) if !left.is_zero() => continue,
+            Err(error) => return Err(error.into()),
+        }
+        match lock::take(paths) {
+            Ok(_) if unless_stopped && lock::is_stopped(paths) => bail!("the agent was stopped"),
+            Ok(lock) => return launch(paths, lock, environment, left),
+            // Somebody else is starting it.
+            Err(LockError::Held(dir)) => {
+                if left.is_zero() {
+                    bail!("the agent that holds the lock {} does not answer", dir.display());
+                }
+                clock::pause(Duration::from_millis(20));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Starts a supervisor in a session of its own, and waits until its agent has published.
+fn launch(
+    paths: &Paths,
+    lock: File,
+    environment: &Variables,
+    timeout: Duration,
+) -> anyhow::Result<()> {
+    let (socket, listener) = socket::listen(paths)?;
+    lock::note_socket(paths, &socket)?;
+    let inherited = Inherited { lock, listener, memory: initial_state(environment)? };
+    let (mut report, theirs) = io::pipe()?;
+    let mut arguments = supervisor::arguments("supervise", &inherited, None)?;
+    arguments.push(format!("--report={}", theirs.as_raw_fd()));
+    process::keep_across_exec(&theirs)?;
+    Command::new(process::THIS_PROGRAM)
+        .arg0("registry-agent")
+        .args(arguments)
+        .env_clear()
+        .envs(paths.environment())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log_file(paths).map_or_else(|_| Stdio::null(), Stdio::from))
+        .spawn()?;
+    drop(theirs);
+    drop(inherited);
+    let mut said = [0; READY_REPORT.len()];
+    let mut ready = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ready, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX))?;
+    let spoke = ready[0].any().unwrap_or_default();
+    if spoke && report.read(&mut said)? == READY_REPORT.len() && said == *READY_REPORT {
+        return Ok(());
+    }
+    let log = paths.state_dir().join("agent.log");
+    bail!("the agent did not start; {} tells why", log.display())
+}
+
+fn log_file(paths: &Paths) -> io::Result<File> {
+    let dir = paths.state_dir();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(dir.join("agent.log"))?;
+    if file.metadata()?.len() > LONGEST_LOG {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// The state of an agent that has never run: the environment it was started with.
+pub(super) fn initial_state(environment: &Variables) -> io::Result<OwnedFd> {
+    let memory = SavedState {
+        environment: reveal(environment),
+        environment_at: Some(Clock::system().now()),
+        ..SavedState::default()
+    };
+    handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&memory)?))
+}
+
+/// The variables of this process's environment that concern the agent.
+pub fn matching_environment() -> Variables {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| variable::is_pushed(name))
+        .map(|(name, value)| (name, value.into()))
+        .collect::<BTreeMap<_, _>>()
+}
+
+/// Tells the `start` that waits at the other end of a pipe.
+pub struct StartNotifier(pub Option<File>);
+
+impl ServiceNotifier for StartNotifier {
+    fn ready(&mut self) {
+        if let Some(mut report) = self.0.take() {
+            // It may have been interrupted; the agent runs on.
+            let _ = io::Write::write_all(&mut report, READY_REPORT);
+        }
+    }
+
+    fn state_saved(&mut self, _memory: BorrowedFd<'_>) {}
+}

@@ -1,0 +1,30 @@
+//! `refresh`: exchanges and verifies again, now.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::status_report::print_registries;
+use crate::adapters::agent_client;
+use crate::adapters::paths::Paths;
+use crate::wire::api::RegistryDocument;
+
+/// `registry-agent refresh`
+pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    let targets: Vec<String> = if names.is_empty() {
+        vec!["/v1/refresh".to_owned()]
+    } else {
+        let encoded = names.iter().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
+        encoded.map(|name| format!("/v1/refresh?registry={name}")).collect()
+    };
+    let mut refreshed: Vec<RegistryDocument> = Vec::new();
+    for target in targets {
+        let answer = agent_client::ask(&paths, "POST", &target, b"", Duration::from_secs(65))?;
+        refreshed.extend(serde_json::from_slice::<Vec<RegistryDocument>>(&answer)?);
+    }
+    print_registries(&refreshed, json)?;
+    let well = |r: &RegistryDocument| matches!(r.state.as_str(), "ready" | "unverified");
+    Ok(if refreshed.iter().all(well) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,90 @@
+//! `status`: every login and every problem.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::output::{self, NO_TIMEOUT, ask_status, stdout};
+use super::status_report::{exit_code, print_registries};
+use crate::adapters::agent_client::{AgentClient, ClientError};
+use crate::adapters::clock;
+use crate::adapters::paths::Paths;
+use crate::wire::api::StatusDocument;
+
+/// The pause before an agent that went away is asked again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// No agent answers.
+const NO_AGENT: u8 = 4;
+
+/// `registry-agent status`
+pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    loop {
+        let status = match follow(&paths, json, watch) {
+            // The agent is being replaced, or another one is about to start.
+            Ok(None) => {
+                clock::pause(RECONNECT_PAUSE);
+                continue;
+            }
+            Ok(Some(status)) => status,
+            Err(error) => match error.downcast_ref() {
+                Some(ClientError::NoAgent | ClientError::Broken(_)) => {
+                    output::print_note(&format!("{error}; start it with: registry-agent start"));
+                    return Ok(ExitCode::from(NO_AGENT));
+                }
+                _ => return Err(error),
+            },
+        };
+        return Ok(ExitCode::from(exit_code(&status)));
+    }
+}
+
+/// Prints the status, and with `watch` again at each change until the agent goes away: then there is
+/// no last word.
+fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<StatusDocument>> {
+    // The feed is opened before the status is read, so that no change in between is missed.
+    let mut feed = if watch {
+        let client = AgentClient::connect_to_any(paths, NO_TIMEOUT)?;
+        Some(client.send("GET", "/v1/events?follow=true", b"")?)
+    } else {
+        None
+    };
+    loop {
+        let status = ask_status(paths)?;
+        if json {
+            writeln!(stdout(), "{}", serde_json::to_string_pretty(&status)?)?;
+        } else {
+            print(&status)?;
+        }
+        let Some(feed) = &mut feed else { return Ok(Some(status)) };
+        loop {
+            match feed.line() {
+                Ok(Some(line)) if output::is_news(&line, &status) => break,
+                // The first lines are the past.
+                Ok(Some(_)) => {}
+                Ok(None) | Err(ClientError::Broken(_)) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        writeln!(stdout())?;
+    }
+}
+
+fn print(status: &StatusDocument) -> anyhow::Result<()> {
+    if status.registries.is_empty() {
+        writeln!(
+            stdout(),
+            "no registry is declared: set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, \
+             then run registry-agent sync"
+        )?;
+    } else {
+        print_registries(&status.registries, false)?;
+    }
+    let mut out = stdout();
+    for problem in &status.problems {
+        let source = problem.source.as_ref().map_or_else(String::new, |s| format!(" (in {s})"));
+        writeln!(out, "\nproblem: {}{source}: {}", problem.name, problem.problem)?;
+        writeln!(out, "  fix: {}", problem.hint)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! `sync`: hands the environment of this process to the agent.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::launch::{ensure_running, matching_environment};
+use super::output;
+use super::user::become_configured_user;
+use crate::adapters::{agent_client, lock};
+use crate::domain::declarations::changes::Difference;
+use crate::domain::declarations::layers;
+use crate::domain::declarations::source::Variables;
+use crate::wire::api::EnvironmentAnswer;
+use crate::wire::handoff::reveal;
+
+/// How long the agent may take to read, exchange nothing, and publish.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `registry-agent sync`
+pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
+    let (paths, _config) = become_configured_user()?;
+    lock::set_stopped(&paths, false)?;
+    let variables = matching_environment();
+    // What is pushed need not be in the agent's own environment too, unless the push does not count.
+    let counts = layers::push_counts(None, &variables);
+    let nothing = Variables::new();
+    ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
+    let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
+    let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
+    // Where another environment is needed, the agent that answered is replaced by one that publishes
+    // before it answers.
+    agent_client::ask(&paths, "GET", "/healthz", b"", SYNC_TIMEOUT)?;
+    let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
+    let mut out = output::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let EnvironmentAnswer { added, changed, removed } = answer;
+    writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
+    Ok(ExitCode::SUCCESS)
+}

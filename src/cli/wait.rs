@@ -1,0 +1,126 @@
+//! `wait`: until logins are settled.
+
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::output::{ask_status, is_called, is_news, print_note};
+use super::status_report::{exit_code, label};
+use crate::adapters::agent_client::{AgentClient, ClientError};
+use crate::adapters::clock;
+use crate::adapters::paths::Paths;
+use crate::wire::api::{RegistryDocument, StatusDocument};
+
+/// The pause before an agent that is not there is looked for again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// `registry-agent wait`
+pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    let deadline = Instant::now() + timeout;
+    let mut reported = Vec::new();
+    loop {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        match check_once(&paths, names, remaining, &mut reported) {
+            Ok(Some(code)) => return Ok(code),
+            Ok(None) => {}
+            // Whatever starts the agent may come a moment later, and one that is replaced is back soon.
+            Err(ClientError::NoAgent | ClientError::Broken(_)) if !remaining.is_zero() => {
+                clock::pause(RECONNECT_PAUSE.min(remaining));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Looks how things are, and when they are not settled waits until something changes.
+fn check_once(
+    paths: &Paths,
+    names: &[String],
+    remaining: Duration,
+    reported: &mut Vec<(String, String)>,
+) -> Result<Option<ExitCode>, ClientError> {
+    // The feed is opened before the status is read, so that no change in between is missed.
+    let mut feed = AgentClient::connect_to_any(paths, remaining.max(Duration::from_millis(1)))?
+        .send("GET", "/v1/events?follow=true", b"")?;
+    let status = ask_status(paths)?;
+    report_progress(&status, names, reported);
+    let missing = missing(&status, names);
+    if missing.is_empty() && settled(&status, names) {
+        return Ok(Some(ExitCode::from(u8::from(exit_code(&filtered(status, names)) != 0))));
+    }
+    if remaining.is_zero() {
+        print_note(&timeout_message(&status, names, &missing));
+        return Ok(Some(ExitCode::FAILURE));
+    }
+    loop {
+        match feed.line() {
+            Ok(Some(line)) if is_news(&line, &status) => return Ok(None),
+            Ok(Some(_)) => {}
+            // The agent was replaced and its successor is asked, or time is up.
+            Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn settled(status: &StatusDocument, names: &[String]) -> bool {
+    if names.is_empty() {
+        return status.settled;
+    }
+    selected(status, names).all(|registry| registry.state != "pending")
+}
+
+fn missing<'a>(status: &StatusDocument, names: &'a [String]) -> Vec<&'a str> {
+    let there = |name: &&String| status.registries.iter().any(|r| is_called(r, name));
+    names.iter().filter(|name| !there(name)).map(String::as_str).collect()
+}
+
+fn selected<'a>(
+    status: &'a StatusDocument,
+    names: &'a [String],
+) -> impl Iterator<Item = &'a RegistryDocument> {
+    status
+        .registries
+        .iter()
+        .filter(|registry| names.is_empty() || names.iter().any(|name| is_called(registry, name)))
+}
+
+fn filtered(mut status: StatusDocument, names: &[String]) -> StatusDocument {
+    if !names.is_empty() {
+        status.registries.retain(|registry| names.iter().any(|name| is_called(registry, name)));
+        status.problems.retain(|problem| names.contains(&problem.name));
+    }
+    status
+}
+
+/// On a terminal, says each state once as it comes up.
+fn report_progress(
+    status: &StatusDocument,
+    names: &[String],
+    reported: &mut Vec<(String, String)>,
+) {
+    if !stderr().is_terminal() {
+        return;
+    }
+    for registry in selected(status, names) {
+        let line = (label(registry).to_owned(), registry.state.clone());
+        if !reported.contains(&line) {
+            print_note(&format!("{}: {}", line.0, line.1));
+            reported.push(line);
+        }
+    }
+}
+
+fn timeout_message(status: &StatusDocument, names: &[String], missing: &[&str]) -> String {
+    let pending: Vec<&str> =
+        selected(status, names).filter(|r| r.state == "pending").map(label).collect();
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(format!("not declared, or not completely: {}", missing.join(", ")));
+    }
+    if !pending.is_empty() {
+        parts.push(format!("still pending: {}", pending.join(", ")));
+    }
+    format!("time is up; {}", parts.join("; "))
+}

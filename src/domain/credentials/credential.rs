@@ -1,0 +1,49 @@
+//! What a registry is shown.
+
+use jiff::Timestamp;
+
+use super::lifetime::Lifetime;
+use super::secret::Secret;
+
+/// A user name and a secret, with its life where that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The user name the registry expects; `<token>` marks an identity token (docker's convention).
+    pub user: String,
+    /// The password or token.
+    pub secret: Secret,
+    /// When it was made, by the clock of this machine (UTC).
+    pub issued_at: Option<Timestamp>,
+    /// When it stops working, by the clock of this machine (UTC); `None` when that is unknown.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The user name that marks an identity token in the credential helper protocol
+/// (`docker/docker-credential-helpers`, `docker/cli`).
+pub const IDENTITY_TOKEN_USER: &str = "<token>";
+
+impl Credential {
+    /// A credential whose end is not known.
+    pub fn plain(user: impl Into<String>, secret: Secret) -> Self {
+        Self { user: user.into(), secret, issued_at: None, expires_at: None }
+    }
+
+    /// Whether the secret is an identity token, which goes to the realm as a refresh token.
+    pub fn is_identity_token(&self) -> bool {
+        self.user == IDENTITY_TOKEN_USER
+    }
+
+    /// The instant up to which it may be handed out; `None` when its end is unknown. Where it is not
+    /// known how long it lived before, it serves up to its very end.
+    pub fn serves_until(&self) -> Option<Timestamp> {
+        match self.issued_at {
+            Some(issued_at) => Lifetime { issued_at, expires_at: self.expires_at }.serves_until(),
+            None => self.expires_at,
+        }
+    }
+
+    /// Whether it may be handed out at `now`.
+    pub fn serves(&self, now: Timestamp) -> bool {
+        self.serves_until().is_none_or(|until| now < until)
+    }
+}

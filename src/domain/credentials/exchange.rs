@@ -1,0 +1,162 @@
+//! What is asked of AWS: logins that ask the same share one call and one token.
+
+use super::secret::Secret;
+use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
+use crate::domain::servers::server::Kind;
+
+/// The key of an exchange. Equal keys get one call and one token: an ECR token is good for every
+/// registry of its region that the identity may use, whatever the account in the host name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExchangeKey {
+    /// The API that is called.
+    pub service: EcrService,
+    /// Who calls it.
+    pub identity: AwsIdentity,
+}
+
+/// One of the two APIs that issue tokens, and its endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EcrService {
+    /// `ecr`, in the region of the registry.
+    Private {
+        /// The region, such as `eu-west-1`.
+        region: String,
+        /// Whether the FIPS endpoint is called.
+        fips: bool,
+        /// Whether the dual-stack endpoint is called.
+        dual_stack: bool,
+    },
+    /// `ecr-public`, which exists in `us-east-1` only.
+    Public,
+}
+
+impl ExchangeKey {
+    /// The exchange that a login needs; `None` where the registry is not one of AWS.
+    pub fn of(kind: &Kind, identity: &AwsIdentity) -> Option<Self> {
+        let service = match kind {
+            Kind::Ecr(host) => EcrService::Private {
+                region: host.region.clone(),
+                fips: host.fips,
+                dual_stack: host.dual_stack,
+            },
+            Kind::EcrPublic => EcrService::Public,
+            _ => return None,
+        };
+        Some(Self { service, identity: identity.clone() })
+    }
+}
+
+/// An access key ID as it may be shown: `AKIA…WXYZ`. A text that is none, such as a secret in the
+/// wrong variable, is not shown at all.
+pub fn shortened(access_key_id: &str) -> String {
+    let is_key = access_key_id.len() >= 16
+        && access_key_id.starts_with('A')
+        && access_key_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    match (access_key_id.get(..4), access_key_id.len().checked_sub(4)) {
+        (Some(head), Some(tail)) if is_key => format!("{head}…{}", &access_key_id[tail..]),
+        _ => "…".to_owned(),
+    }
+}
+
+impl AwsKeys {
+    /// Whether these are temporary keys (`ASIA…`) without the session token they need: nothing
+    /// comes of sending them.
+    pub fn lack_session_token(&self) -> bool {
+        self.access_key_id.starts_with("ASIA")
+            && self.session_token.as_ref().is_none_or(Secret::is_empty)
+    }
+}
+
+impl EcrService {
+    /// The IAM action that issues its tokens.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Private { .. } => "ecr:GetAuthorizationToken",
+            Self::Public => "ecr-public:GetAuthorizationToken",
+        }
+    }
+
+    /// The region whose endpoint is called.
+    pub fn region(&self) -> &str {
+        match self {
+            Self::Private { region, .. } => region,
+            Self::Public => "us-east-1",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::domain::servers::server::EcrHost;
+
+    fn host(account: &str, region: &str, fips: bool) -> Kind {
+        let (account, region) = (account.to_owned(), region.to_owned());
+        Kind::Ecr(EcrHost { account, region, fips, dual_stack: false })
+    }
+
+    fn identity(secret: &str) -> AwsIdentity {
+        let keys = AwsKeys {
+            access_key_id: "AKIAEXAMPLE".to_owned(),
+            secret_access_key: secret.into(),
+            session_token: None,
+        };
+        AwsIdentity { keys: Some(keys), role_arn: None, profile: None }
+    }
+
+    #[test]
+    fn logins_of_one_identity_and_region_share_one_exchange() {
+        let keys: HashSet<_> = ["111122223333", "444455556666"]
+            .iter()
+            .filter_map(|account| {
+                ExchangeKey::of(&host(account, "eu-west-1", false), &identity("a"))
+            })
+            .collect();
+        assert_eq!(keys.len(), 1);
+    }
+
+    #[test]
+    fn another_region_endpoint_or_secret_is_another_exchange() {
+        let keys: HashSet<_> = [
+            (host("111122223333", "eu-west-1", false), "a"),
+            (host("111122223333", "eu-west-2", false), "a"),
+            (host("111122223333", "eu-west-1", true), "a"),
+            (host("111122223333", "eu-west-1", false), "b"),
+            (Kind::EcrPublic, "a"),
+        ]
+        .iter()
+        .filter_map(|(kind, secret)| ExchangeKey::of(kind, &identity(secret)))
+        .collect();
+        assert_eq!(keys.len(), 5);
+    }
+
+    #[test]
+    fn registries_of_others_need_no_exchange() {
+        assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a")), None);
+    }
+
+    #[test]
+    fn an_access_key_is_shown_shortened_and_what_is_none_not_at_all() {
+        assert_eq!(shortened("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");
+        for other in
+            ["", "test", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AKIAÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ"]
+        {
+            assert_eq!(shortened(other), "…");
+        }
+    }
+
+    #[test]
+    fn temporary_keys_need_their_session_token() {
+        let keys = |id: &str, token: Option<&str>| AwsKeys {
+            access_key_id: id.to_owned(),
+            secret_access_key: "secret".into(),
+            session_token: token.map(Into::into),
+        };
+        assert!(keys("ASIAEXAMPLE", None).lack_session_token());
+        assert!(keys("ASIAEXAMPLE", Some("")).lack_session_token());
+        assert!(!keys("ASIAEXAMPLE", Some("token")).lack_session_token());
+        assert!(!keys("AKIAEXAMPLE", None).lack_session_token());
+    }
+}

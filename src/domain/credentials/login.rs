@@ -1,0 +1,306 @@
+//! The agent's record of one registry, and how answers change it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::credential::Credential;
+use super::precheck;
+use super::refresh_schedule::{self, RetryClass};
+use super::stated_expiry;
+use crate::domain::declarations::declaration::{Declaration, Identity};
+use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{LoginReason, Reason};
+use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
+
+/// What a user sees of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The first exchange or verification is under way.
+    Pending,
+    /// The registry accepted the credential.
+    Ready,
+    /// The registry did not ask, or may not be asked.
+    Unverified,
+    /// No answer, or not a registry's.
+    Unreachable,
+    /// Told to come back later.
+    RateLimited,
+    /// Refused by the registry or by AWS.
+    Rejected,
+    /// The token is dead and could not be renewed.
+    Expired,
+    /// What is declared cannot work as it stands.
+    Invalid,
+}
+
+impl State {
+    /// The word for it in `status`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Unverified => "unverified",
+            Self::Unreachable => "unreachable",
+            Self::RateLimited => "rate-limited",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// What is known of a login, whatever the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastVerdict {
+    /// Nothing yet.
+    Pending,
+    /// The last answer of the registry, or of AWS where there is no token to show.
+    Judged(Outcome),
+}
+
+/// One registry, one declaration, one credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// What was declared or stored.
+    pub declaration: Declaration,
+    /// What the registry is shown; `None` before the first exchange.
+    pub credential: Option<Credential>,
+    /// What is known.
+    pub standing: LastVerdict,
+    /// Why it is not `ready`, or what to keep in mind although it is.
+    pub reason: Option<Reason>,
+    /// When the registry last accepted the credential.
+    pub verified_at: Option<Timestamp>,
+    /// When the registry is asked next, if nothing changes.
+    pub due: Option<Timestamp>,
+    /// How often in a row the registry could not be asked.
+    pub failures: u32,
+}
+
+impl Login {
+    /// A login about to begin. A password is a credential as it stands; AWS keys have to be
+    /// exchanged first. A credential that its kind of registry cannot accept is `invalid` at once.
+    pub fn begin(declaration: Declaration) -> Self {
+        let mut login = Self {
+            declaration,
+            credential: None,
+            standing: LastVerdict::Pending,
+            reason: None,
+            verified_at: None,
+            due: None,
+            failures: 0,
+        };
+        if let Identity::Password { user, password } = &login.declaration.identity {
+            let mut credential = Credential::plain(user.clone(), password.clone());
+            credential.expires_at = stated_expiry::end_of(&credential.secret);
+            if let Some(fault) = precheck::fault_of(&login.declaration.server, &credential) {
+                login.reason = Some(fault.into());
+                login.standing = LastVerdict::Judged(Outcome::Invalid);
+            }
+            login.credential = Some(credential);
+        }
+        login
+    }
+
+    /// A new token is in hand. What the registry said of the last one still counts until it has said
+    /// something of this one, unless it was no.
+    pub fn exchanged(&mut self, credential: Credential, remark: Option<Reason>) {
+        self.credential = Some(credential);
+        self.reason = remark;
+        if !matches!(self.standing, LastVerdict::Judged(Outcome::Ready | Outcome::Unverified)) {
+            self.standing = LastVerdict::Pending;
+        }
+    }
+
+    /// No new token could be had. One that lives goes on serving.
+    pub fn exchange_failed(&mut self, outcome: Outcome, reason: Reason, now: Timestamp) {
+        self.reason = Some(reason);
+        let alive = self.credential.as_ref().is_some_and(|credential| credential.serves(now));
+        if !alive {
+            self.standing = LastVerdict::Judged(outcome);
+        }
+    }
+
+    /// The registry has answered at `now`; `jitter` is a random number from 0 to 1.
+    pub fn verified(&mut self, verdict: Verdict, now: Timestamp, jitter: f64) {
+        let cause = match verdict.outcome {
+            Outcome::Ready => {
+                self.verified_at = Some(now);
+                None
+            }
+            Outcome::Unverified | Outcome::Invalid => None,
+            Outcome::Unreachable | Outcome::RateLimited => Some(RetryClass::Passing),
+            Outcome::Rejected => Some(RetryClass::PasswordRefused),
+        };
+        self.failures = if cause.is_some() { self.failures.saturating_add(1) } else { 0 };
+        self.due = cause.map(|cause| {
+            refresh_schedule::retry_at(now, self.failures, cause, verdict.retry_after, jitter)
+        });
+        self.standing = LastVerdict::Judged(verdict.outcome);
+        self.reason = verdict.reason.or_else(|| self.remark());
+    }
+
+    /// The state at `now`.
+    pub fn state(&self, now: Timestamp) -> State {
+        let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now));
+        match self.standing {
+            LastVerdict::Judged(Outcome::Rejected) => State::Rejected,
+            LastVerdict::Judged(Outcome::Invalid) => State::Invalid,
+            _ if dead => State::Expired,
+            LastVerdict::Pending => State::Pending,
+            LastVerdict::Judged(Outcome::Ready) => State::Ready,
+            LastVerdict::Judged(Outcome::Unverified) => State::Unverified,
+            LastVerdict::Judged(Outcome::Unreachable) => State::Unreachable,
+            LastVerdict::Judged(Outcome::RateLimited) => State::RateLimited,
+        }
+    }
+
+    /// The credential a client is given at `now`; `None` while it is withheld or not there yet.
+    pub fn served(&self, now: Timestamp) -> Option<&Credential> {
+        let credential = self.credential.as_ref()?;
+        match self.state(now) {
+            State::Ready | State::Unverified | State::Unreachable | State::RateLimited => {
+                Some(credential)
+            }
+            // AWS vouches for its token, so a client need not wait for the registry to agree.
+            State::Pending if matches!(self.declaration.identity, Identity::Aws(_)) => {
+                Some(credential)
+            }
+            State::Pending | State::Rejected | State::Expired | State::Invalid => None,
+        }
+    }
+
+    /// The instants at which what is shown of it changes by itself: a token ends, or is about to.
+    pub fn changes_at(&self) -> impl Iterator<Item = Timestamp> {
+        let end = self.credential.as_ref().and_then(Credential::serves_until);
+        let warning = self.warns_at();
+        [warning, end].into_iter().flatten()
+    }
+
+    /// The registry is not asked, because the configuration says so.
+    pub fn not_asked(&mut self) {
+        self.standing = LastVerdict::Judged(Outcome::Unverified);
+        let server = self.declaration.server.name().to_owned();
+        self.reason = Some(LoginReason::NotAsked { server }.into());
+    }
+
+    /// Whether it is the user's own `docker login`.
+    pub fn is_stored(&self) -> bool {
+        self.declaration.is_stored()
+    }
+
+    /// Why it is not `ready` at `now`, or what to keep in mind although it is.
+    pub fn reason_at(&self, now: Timestamp) -> Option<Reason> {
+        match self.state(now) {
+            State::Expired => Some(self.reason.clone().unwrap_or_else(|| self.expiry_reason())),
+            _ => self.reason.clone(),
+        }
+    }
+
+    /// A token that was pasted in dies and nobody can renew it: a problem from an hour before.
+    pub fn problem(&self, now: Timestamp) -> Option<Problem> {
+        let expires_at = self.credential.as_ref()?.expires_at?;
+        if self.warns_at()? > now {
+            return None;
+        }
+        let reason = if expires_at <= now {
+            self.expiry_reason()
+        } else {
+            LoginReason::TokenEnds {
+                server: self.declaration.server.name().to_owned(),
+                at: expires_at.to_string(),
+            }
+            .into()
+        };
+        Some(Problem {
+            name: self.declaration.name.clone(),
+            source: Some(self.declaration.source.clone()),
+            reason,
+        })
+    }
+
+    /// What to keep in mind about a credential that works.
+    fn remark(&self) -> Option<Reason> {
+        let credential = self.credential.as_ref()?;
+        precheck::remark_on(&self.declaration.server, credential).map(Reason::from)
+    }
+
+    fn warns_at(&self) -> Option<Timestamp> {
+        if matches!(self.declaration.identity, Identity::Aws(_)) {
+            return None;
+        }
+        let end = self.credential.as_ref()?.expires_at?;
+        Some(end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(end))
+    }
+
+    fn expiry_reason(&self) -> Reason {
+        let end = self.credential.as_ref().and_then(|credential| credential.expires_at);
+        LoginReason::TokenEnded {
+            server: self.declaration.server.name().to_owned(),
+            at: end.map_or_else(String::new, |end| end.to_string()),
+        }
+        .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::domain::servers::server::Server;
+
+    const HOST: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+    const END: i64 = 1_800_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// A login with a token of ECR that was pasted in, and that tells its end.
+    fn pasted() -> Login {
+        let token = STANDARD.encode(format!(r#"{{"payload":"x","expiration":{END}}}"#));
+        let identity = Identity::Password { user: "AWS".to_owned(), password: token.into() };
+        let declaration = Declaration {
+            name: "WORK".to_owned(),
+            server: Server::parse(HOST).unwrap().0,
+            identity,
+            ca_file: None,
+            source: "sync".to_owned(),
+        };
+        Login::begin(declaration)
+    }
+
+    #[test]
+    fn a_pasted_token_is_a_problem_from_an_hour_before_its_end() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        let code = |now| login.problem(at(now)).map(|problem| problem.reason.code());
+        assert_eq!(code(END - 3601), None);
+        assert_eq!(code(END - 3600), Some("token-ends-soon"));
+        assert_eq!(code(END), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_pasted_token_serves_to_its_end_and_is_then_expired() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        assert_eq!(login.state(at(END - 1)), State::Ready);
+        assert!(login.served(at(END - 1)).is_some());
+        assert_eq!(login.state(at(END)), State::Expired);
+        assert!(login.served(at(END)).is_none());
+        assert_eq!(login.reason_at(at(END)).map(|reason| reason.code()), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_refused_login_is_withheld_and_asked_about_again_only_after_an_hour() {
+        let mut login = pasted();
+        let reason = Reason::from(LoginReason::NotAsked { server: HOST.to_owned() });
+        login.verified(Verdict::because(Outcome::Rejected, reason), at(0), 0.0);
+        assert_eq!(login.state(at(1)), State::Rejected);
+        assert!(login.served(at(1)).is_none());
+        assert_eq!(login.due, Some(at(3600)));
+    }
+}

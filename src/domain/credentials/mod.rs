@@ -1,0 +1,11 @@
+//! Credentials and logins: how long they live and when they are refreshed.
+
+pub mod credential;
+pub mod ecr_token;
+pub mod exchange;
+pub mod lifetime;
+pub mod login;
+pub mod precheck;
+pub mod refresh_schedule;
+pub mod secret;
+pub mod stated_expiry;

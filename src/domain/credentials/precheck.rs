@@ -1,0 +1,99 @@
+//! What is wrong with a credential before anybody is shown it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::credential::Credential;
+use super::stated_expiry::claims_of;
+use crate::domain::reasons::RegistryReason;
+use crate::domain::reasons::google_key::KeyFault;
+use crate::domain::reasons::rejection::ACR_TOKEN_USER;
+use crate::domain::servers::kind::Kind;
+use crate::domain::servers::server::Server;
+
+/// Why `credential` cannot work at `server` as it stands, so that it is `invalid` and not sent.
+pub fn fault_of(server: &Server, credential: &Credential) -> Option<RegistryReason> {
+    let name = || server.name().to_owned();
+    let user = credential.user.as_str();
+    let secret = credential.secret.reveal();
+    match server.kind() {
+        Kind::Gcr | Kind::ArtifactRegistry => {
+            let fault = match user {
+                "_json_key" => key_fault(secret),
+                "_json_key_base64" => encoded_key_fault(secret),
+                _ => None,
+            }?;
+            Some(RegistryReason::NotAKey { server: name(), user: user.to_owned(), fault })
+        }
+        Kind::Acr if user == ACR_TOKEN_USER && claims_of(&credential.secret).is_none() => {
+            Some(RegistryReason::NotARefreshToken { server: name() })
+        }
+        _ => None,
+    }
+}
+
+/// What should be said of `credential` though it works: that it will not for long.
+pub fn remark_on(server: &Server, credential: &Credential) -> Option<RegistryReason> {
+    let google = matches!(server.kind(), Kind::Gcr | Kind::ArtifactRegistry);
+    (google && credential.user == "oauth2accesstoken")
+        .then(|| RegistryReason::OneHourToken { server: server.name().to_owned() })
+}
+
+/// The fields that make a key file one (`google-auth-library-python`,
+/// `google/oauth2/service_account.py`). Borrowed, so that no second copy of the key is made.
+#[derive(Deserialize)]
+struct KeyFile<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    private_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    client_email: Option<Cow<'a, str>>,
+}
+
+fn key_fault(text: &str) -> Option<KeyFault> {
+    let Ok(key) = serde_json::from_str::<KeyFile<'_>>(text) else {
+        return Some(if looks_like_a_path(text) {
+            KeyFault::Path
+        } else if STANDARD.decode(without_blanks(text)).is_ok_and(|json| json.starts_with(b"{")) {
+            KeyFault::Base64
+        } else {
+            KeyFault::NotJson
+        });
+    };
+    if key.kind.as_ref().is_some_and(|kind| kind != "service_account") {
+        return Some(KeyFault::OtherType);
+    }
+    let has_key = key.private_key.is_some_and(|key| key.get().starts_with("\"-----BEGIN "));
+    let has_address = key.client_email.is_some_and(|address| address.contains('@'));
+    (key.kind.is_none() || !has_key || !has_address).then_some(KeyFault::Incomplete)
+}
+
+fn encoded_key_fault(text: &str) -> Option<KeyFault> {
+    if text.trim_start().starts_with('{') {
+        return Some(KeyFault::NotBase64);
+    }
+    let joined = without_blanks(text);
+    let Ok(json) = STANDARD.decode(&joined) else {
+        return Some(if looks_like_a_path(text) { KeyFault::Path } else { KeyFault::NotJson });
+    };
+    if joined != text {
+        return Some(KeyFault::Wrapped);
+    }
+    let Ok(json) = std::str::from_utf8(&json) else { return Some(KeyFault::NotJson) };
+    key_fault(json)
+}
+
+fn looks_like_a_path(text: &str) -> bool {
+    let one_line = !text.trim().contains(char::is_whitespace);
+    let ends = std::path::Path::new(text.trim()).extension().is_some_and(|end| end == "json");
+    one_line && (ends || text.starts_with(['/', '~', '.']))
+}
+
+fn without_blanks(text: &str) -> String {
+    text.split_whitespace().collect()
+}

@@ -1,0 +1,238 @@
+//! When to refresh and when to try again: functions of life, now, jitter and failures.
+//!
+//! A jitter is a number drawn evenly from `0.0..1.0`, so that every rule can be tested at both ends
+//! of it. `benches/fleet` shows what these rules do to a fleet and to AWS.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::lifetime::{Lifetime, later};
+
+/// Which refresh of a login it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RefreshPhase {
+    /// The first one after the agent started. Agents that start together would refresh together for
+    /// days, so this one falls on a random point of its interval.
+    First {
+        /// A second jitter: the point, where 0 is the beginning of the interval and 1 its end.
+        point: f64,
+    },
+    /// Any later one.
+    Later,
+}
+
+/// Why something has to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryClass {
+    /// No answer, an answer that will not last, or too many calls: of AWS or of a registry.
+    Passing,
+    /// AWS refused the identity. IAM is eventually consistent, so a few quick tries come first.
+    AwsRefused,
+    /// The registry refused the password, and may block the address when shown it too often.
+    PasswordRefused,
+}
+
+/// A credential whose end is unknown is fetched anew this often.
+const UNKNOWN_LIFE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// Refreshes are never closer than this, or a quarter of the life where that is shorter.
+const SMALLEST_GAP: SignedDuration = SignedDuration::from_secs(30);
+/// Nor closer than this, however short a life is.
+const MIN_REFRESH_GAP: SignedDuration = SignedDuration::from_millis(250);
+
+const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(5);
+const QUICK_TRIES: u32 = 4;
+const AWS_REFUSED_INTERVAL: SignedDuration = SignedDuration::from_mins(15);
+const PASSWORD_REFUSED_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// A service that asks for more than this is taken to have made a mistake.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// When to fetch the next credential: at half of the life of this one, ±10 %, but not before `now`
+/// nor sooner after this one than the smallest gap.
+pub fn refresh_at(life: &Lifetime, now: Timestamp, jitter: f64, turn: RefreshPhase) -> Timestamp {
+    let half = life.length().map_or(UNKNOWN_LIFE_INTERVAL, |length| length / 2);
+    let interval = half.mul_f64(0.9 + 0.2 * unit(jitter));
+    // The point of the jittered interval, not of the mean one: that makes a fleet's first refreshes
+    // the residual lives of a renewal process in equilibrium, so that its load is even from the start.
+    let wait = match turn {
+        RefreshPhase::First { point } => interval.mul_f64(unit(point)),
+        RefreshPhase::Later => interval,
+    };
+    let gap = life.length().map_or(SMALLEST_GAP, |length| SMALLEST_GAP.min(length / 4));
+    later(life.issued_at, wait.max(gap).max(MIN_REFRESH_GAP)).max(now)
+}
+
+/// When to try again after `failures` tries in a row failed for this `cause` (the one that failed at
+/// `now` is counted, so it is at least 1).
+///
+/// What the service asked for by `Retry-After` is waited out first; the delay comes on top, so that
+/// many who were told the same do not come back together.
+pub fn retry_at(
+    now: Timestamp,
+    failures: u32,
+    cause: RetryClass,
+    retry_after: Option<Duration>,
+    jitter: f64,
+) -> Timestamp {
+    let delay = match cause {
+        RetryClass::Passing => backoff(failures, jitter),
+        RetryClass::AwsRefused if failures <= QUICK_TRIES => backoff(failures, jitter),
+        RetryClass::AwsRefused => at_least(AWS_REFUSED_INTERVAL, jitter),
+        RetryClass::PasswordRefused => at_least(PASSWORD_REFUSED_INTERVAL, jitter),
+    };
+    let asked = retry_after.map_or(SignedDuration::ZERO, |asked| {
+        SignedDuration::try_from(asked).unwrap_or(LONGEST_RETRY_AFTER).min(LONGEST_RETRY_AFTER)
+    });
+    later(now, asked + delay)
+}
+
+/// Full jitter: anywhere between nothing and a bound that doubles from 1 s to 5 min.
+fn backoff(failures: u32, jitter: f64) -> SignedDuration {
+    let doublings = failures.saturating_sub(1).min(16);
+    FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY).mul_f64(unit(jitter))
+}
+
+/// The interval, or up to a tenth more.
+fn at_least(interval: SignedDuration, jitter: f64) -> SignedDuration {
+    interval.mul_f64(1.0 + 0.1 * unit(jitter))
+}
+
+fn unit(jitter: f64) -> f64 {
+    if jitter.is_nan() { 0.5 } else { jitter.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn secs(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn life(seconds: i64) -> Lifetime {
+        Lifetime { issued_at: at(NOW), expires_at: Some(at(NOW + seconds)) }
+    }
+
+    #[test]
+    fn a_twelve_hour_token_is_refreshed_after_six_hours_give_or_take_a_tenth() {
+        for (jitter, minutes) in [(0.0, 324), (0.5, 360), (1.0, 396)] {
+            let due = refresh_at(&life(12 * 3600), at(NOW), jitter, RefreshPhase::Later);
+            assert_eq!(due.duration_since(at(NOW)).as_mins(), minutes);
+        }
+    }
+
+    #[test]
+    fn a_token_of_unknown_life_is_fetched_anew_hourly() {
+        let unknown = Lifetime { issued_at: at(NOW), expires_at: None };
+        let due = refresh_at(&unknown, at(NOW), 0.5, RefreshPhase::Later);
+        assert_eq!(due, at(NOW + 3600));
+    }
+
+    #[test]
+    fn what_fell_due_while_the_machine_slept_is_due_now() {
+        let week_later = at(NOW + 7 * 86_400);
+        assert_eq!(refresh_at(&life(12 * 3600), week_later, 0.5, RefreshPhase::Later), week_later);
+    }
+
+    #[test]
+    fn an_aws_refusal_gets_a_few_quick_tries_then_one_every_quarter_of_an_hour() {
+        let delay = |failures| {
+            retry_at(at(NOW), failures, RetryClass::AwsRefused, None, 0.0).duration_since(at(NOW))
+        };
+        assert_eq!(delay(1), secs(0));
+        assert_eq!(delay(QUICK_TRIES), secs(0));
+        assert_eq!(delay(QUICK_TRIES + 1), secs(15 * 60));
+        assert_eq!(delay(u32::MAX), secs(15 * 60));
+    }
+
+    #[test]
+    fn the_bound_of_the_backoff_doubles_from_a_second_to_five_minutes() {
+        let bounds: Vec<i64> = (1..=11)
+            .map(|failures| {
+                let again = retry_at(at(NOW), failures, RetryClass::Passing, None, 1.0);
+                again.duration_since(at(NOW)).as_secs()
+            })
+            .collect();
+        assert_eq!(bounds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
+
+    fn any_turn() -> impl Strategy<Value = RefreshPhase> {
+        prop_oneof![
+            Just(RefreshPhase::Later),
+            (0.0..1.0).prop_map(|point| RefreshPhase::First { point })
+        ]
+    }
+
+    fn any_cause() -> impl Strategy<Value = RetryClass> {
+        prop_oneof![
+            Just(RetryClass::Passing),
+            Just(RetryClass::AwsRefused),
+            Just(RetryClass::PasswordRefused)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_refresh_leaves_time_to_fail_and_is_never_too_soon_after_the_last(
+            seconds in 1i64..100_000_000, passed in 0i64..200_000_000, jitter in 0.0..1.0, turn in any_turn(),
+        ) {
+            let (life, now) = (life(seconds), at(NOW + passed));
+            let due = refresh_at(&life, now, jitter, turn);
+            prop_assert!(due >= now);
+            let gap = secs(30).min(secs(seconds) / 4);
+            prop_assert!(due >= later(life.issued_at, gap));
+            let latest = later(life.issued_at, secs(seconds).mul_f64(0.55));
+            prop_assert!(due == now || due <= latest);
+            prop_assert!(due == now || due < life.serves_until().unwrap());
+            if turn == RefreshPhase::Later {
+                let earliest = later(life.issued_at, secs(seconds).mul_f64(0.449_999));
+                prop_assert!(due >= earliest);
+            }
+        }
+
+        #[test]
+        fn a_first_refresh_covers_its_whole_interval(jitter in 0.0..1.0, point in 0.1..1.0) {
+            let twelve_hours = life(12 * 3600);
+            let whole = refresh_at(&twelve_hours, at(NOW), jitter, RefreshPhase::Later).duration_since(at(NOW));
+            let part = refresh_at(&twelve_hours, at(NOW), jitter, RefreshPhase::First { point })
+                .duration_since(at(NOW));
+            prop_assert!((part.as_secs_f64() / whole.as_secs_f64() - point).abs() < 0.001);
+        }
+
+        #[test]
+        fn lives_of_no_length_are_not_refreshed_in_a_loop(nanos in -5i64..1_000_000, jitter in 0.0..1.0, turn in any_turn()) {
+            let end = later(at(NOW), SignedDuration::from_nanos(nanos));
+            let life = Lifetime { issued_at: at(NOW), expires_at: Some(end) };
+            prop_assert!(refresh_at(&life, at(NOW), jitter, turn) >= later(at(NOW), MIN_REFRESH_GAP));
+        }
+
+        #[test]
+        fn retries_stay_within_their_bounds_and_after_what_was_asked(
+            failures in any::<u32>(), cause in any_cause(), jitter in 0.0..1.0,
+            asked in proptest::option::of(0u64..1_000_000_000),
+        ) {
+            let again = retry_at(at(NOW), failures, cause, asked.map(Duration::from_secs), jitter);
+            let asked = secs(i64::try_from(asked.unwrap_or(0)).unwrap()).min(secs(86_400));
+            let delay = again.duration_since(at(NOW)) - asked;
+            prop_assert!(!delay.is_negative());
+            let longest = match cause {
+                RetryClass::Passing => secs(300),
+                RetryClass::AwsRefused => secs(990),
+                RetryClass::PasswordRefused => secs(3960),
+            };
+            prop_assert!(delay <= longest);
+            if cause == RetryClass::PasswordRefused {
+                prop_assert!(delay >= secs(3600));
+            }
+        }
+    }
+}

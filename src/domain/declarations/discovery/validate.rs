@@ -1,0 +1,256 @@
+//! One set judged: a declaration, or what stands in its way.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::PasswordFiles;
+use super::variable_set::Set;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration, Identity};
+use crate::domain::declarations::layers::trim_line_end;
+use crate::domain::declarations::variable::Field;
+use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{DeclarationReason, SourceReason};
+use crate::domain::servers::server::{Kind, Server, ServerFault};
+
+/// The user whose password is an ECR token already.
+const TOKEN_USER: &str = "AWS";
+
+/// What became of a set.
+#[derive(Default)]
+pub(super) struct Judged {
+    /// The registry, where it could be understood.
+    pub(super) server: Option<Server>,
+    /// The declaration, where nothing stands in its way.
+    pub(super) declaration: Option<Declaration>,
+    /// What is wrong, or merely odd.
+    pub(super) problems: Vec<Problem>,
+    /// The file its password is in.
+    pub(super) password_file: Option<PathBuf>,
+}
+
+impl Set<'_> {
+    /// Judges the set; `files` is what its password file may be found in.
+    pub(super) fn judge(&self, files: &PasswordFiles) -> Judged {
+        let mut judge = Judge { set: self, refused: BTreeSet::new(), problems: Vec::new() };
+        judge.refuse_characters();
+        let server = judge.server();
+        let password_file = judge.password_file();
+        let credentials = judge.credentials(server.as_ref(), password_file.as_deref(), files);
+        let ca_file = judge.path(Field::CaFile);
+        let declaration = match (&server, credentials) {
+            (Some(server), Some((identity, source))) if judge.refused.is_empty() => {
+                judge.remark_on_idle_variables(server, &identity);
+                let (name, server) = (self.name.to_owned(), server.clone());
+                Some(Declaration { name, server, identity, ca_file, source })
+            }
+            _ => None,
+        };
+        Judged { server, declaration, problems: judge.problems, password_file }
+    }
+}
+
+struct Judge<'a> {
+    set: &'a Set<'a>,
+    /// The variables that are set and cannot be used.
+    refused: BTreeSet<Field>,
+    problems: Vec<Problem>,
+}
+
+/// Who logs in, and the source of the password.
+type Credentials = Option<(Identity, String)>;
+
+impl Judge<'_> {
+    fn refuse_characters(&mut self) {
+        for (&field, value) in &self.set.values {
+            let text = value.text;
+            let shown = matches!(field, Field::Server | Field::User);
+            let what = if text.contains('\0') {
+                "a NUL character"
+            } else if shown && text.chars().any(char::is_control) {
+                "a control character"
+            } else if field == Field::User && text.contains(':') {
+                "a colon"
+            } else {
+                continue;
+            };
+            let variable = field.variable(self.set.name);
+            self.refuse(field, DeclarationReason::BadValue { variable, what: what.to_owned() });
+        }
+    }
+
+    fn server(&mut self) -> Option<Server> {
+        let variable = Field::Server.variable(self.set.name);
+        let Some(text) = self.text(Field::Server) else {
+            if self.set.empty_server.is_some() {
+                self.refuse(Field::Server, DeclarationReason::EmptyServer { variable });
+            } else if !self.refused.contains(&Field::Server) {
+                self.miss(Field::Server);
+            }
+            return None;
+        };
+        match Server::parse(text) {
+            Ok((server, dropped)) => {
+                if let Some(path) = dropped {
+                    self.remark(Field::Server, DeclarationReason::PathDropped { variable, path });
+                }
+                Some(server)
+            }
+            Err(ServerFault::Empty) => {
+                self.refuse(Field::Server, DeclarationReason::EmptyServer { variable });
+                None
+            }
+            Err(fault) => {
+                let fault = fault.to_string();
+                self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault });
+                None
+            }
+        }
+    }
+
+    /// The file to read the password from, unless the password itself is set.
+    fn password_file(&mut self) -> Option<PathBuf> {
+        if self.is_set(Field::Password) && self.is_set(Field::PasswordFile) {
+            let name = self.set.name.to_owned();
+            self.remark(Field::PasswordFile, DeclarationReason::TwoPasswords { name });
+            return None;
+        }
+        self.path(Field::PasswordFile)
+    }
+
+    fn path(&mut self, field: Field) -> Option<PathBuf> {
+        let path = Path::new(self.text(field)?);
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        let variable = field.variable(self.set.name);
+        self.refuse(field, DeclarationReason::RelativePath { variable });
+        None
+    }
+
+    fn credentials(
+        &mut self,
+        server: Option<&Server>,
+        password_file: Option<&Path>,
+        files: &PasswordFiles,
+    ) -> Credentials {
+        let has_user = self.is_set(Field::User);
+        let has_password = self.is_set(Field::Password) || self.is_set(Field::PasswordFile);
+        let may_be_ecr = server.is_none_or(is_ecr);
+        if !has_user && !has_password && may_be_ecr && !self.means_keys() {
+            let source = self.set.values.get(&Field::Server)?.source.to_owned();
+            return Some((Identity::Aws(self.aws(None)), source));
+        }
+        if !has_user {
+            self.miss(Field::User);
+        }
+        if !has_password {
+            self.miss(Field::Password);
+        }
+        let (password, source) = self.password(password_file, files)?;
+        let user = self.text(Field::User)?.to_owned();
+        let identity = if user != TOKEN_USER && server.is_some_and(is_ecr) {
+            let session_token = self.text(Field::SessionToken).map(Secret::new);
+            let keys = AwsKeys { access_key_id: user, secret_access_key: password, session_token };
+            Identity::Aws(self.aws(Some(keys)))
+        } else {
+            Identity::Password { user, password }
+        };
+        Some((identity, source))
+    }
+
+    /// Whether keys were meant, though none is set: a session token or a misspelling says so.
+    fn means_keys(&self) -> bool {
+        let mut alike = self.set.look_alikes.iter();
+        self.is_set(Field::SessionToken)
+            || alike.any(|(field, _)| matches!(field, Field::User | Field::Password))
+    }
+
+    fn aws(&self, keys: Option<AwsKeys>) -> AwsIdentity {
+        let text = |field| self.text(field).map(str::to_owned);
+        AwsIdentity { keys, role_arn: text(Field::RoleArn), profile: text(Field::Profile) }
+    }
+
+    fn password(&mut self, file: Option<&Path>, files: &PasswordFiles) -> Option<(Secret, String)> {
+        if let Some(text) = self.text(Field::Password) {
+            let source = self.set.values.get(&Field::Password)?.source;
+            return Some((Secret::new(text), source.to_owned()));
+        }
+        let path = file?;
+        let variable = Field::PasswordFile.variable(self.set.name);
+        let reason = match files.get(path)? {
+            Ok(secret) => match trim_line_end(secret.reveal()) {
+                "" => SourceReason::Empty { path: path.display().to_string() },
+                text if text.contains('\0') => {
+                    let what = "the name of a file with a NUL character".to_owned();
+                    let reason = DeclarationReason::BadValue { variable, what };
+                    self.refuse(Field::PasswordFile, reason);
+                    return None;
+                }
+                text => {
+                    let source = self.set.values.get(&Field::PasswordFile)?.source;
+                    return Some((Secret::new(text), source.to_owned()));
+                }
+            },
+            Err(reason) => reason.clone(),
+        };
+        self.refuse(Field::PasswordFile, DeclarationReason::PasswordFile { variable, reason });
+        None
+    }
+
+    /// Says which variables do nothing for this registry.
+    fn remark_on_idle_variables(&mut self, server: &Server, identity: &Identity) {
+        if matches!(identity, Identity::Aws(_)) {
+            return;
+        }
+        for field in [Field::SessionToken, Field::RoleArn, Field::Profile] {
+            if !self.is_set(field) {
+                continue;
+            }
+            let variable = field.variable(self.set.name);
+            let reason = if is_ecr(server) {
+                DeclarationReason::TokenAlready { variable }
+            } else {
+                DeclarationReason::OnlyForEcr { variable, server: server.name().to_owned() }
+            };
+            self.remark(field, reason);
+        }
+    }
+
+    /// The value of a variable that is set and can be used.
+    fn text(&self, field: Field) -> Option<&str> {
+        let usable = !self.refused.contains(&field);
+        self.set.values.get(&field).filter(|_| usable).map(|value| value.text)
+    }
+
+    fn is_set(&self, field: Field) -> bool {
+        self.set.values.contains_key(&field)
+    }
+
+    fn miss(&mut self, field: Field) {
+        let alike = self.set.look_alikes.iter().find(|(meant, _)| *meant == field);
+        let reason = DeclarationReason::Missing {
+            missing: field.variable(self.set.name),
+            misspelt: alike.map(|(_, variable)| variable.clone()),
+        };
+        self.refuse(field, reason);
+    }
+
+    fn refuse(&mut self, field: Field, reason: DeclarationReason) {
+        self.refused.insert(field);
+        self.remark(field, reason);
+    }
+
+    fn remark(&mut self, field: Field, reason: DeclarationReason) {
+        let value = self.set.values.get(&field).map(|value| value.source.to_owned());
+        self.problems.push(Problem {
+            name: self.set.name.to_owned(),
+            source: value.or_else(|| self.set.source()),
+            reason: reason.into(),
+        });
+    }
+}
+
+fn is_ecr(server: &Server) -> bool {
+    matches!(server.kind(), Kind::Ecr(_) | Kind::EcrPublic)
+}

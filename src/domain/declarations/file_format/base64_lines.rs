@@ -1,0 +1,50 @@
+//! `NAME=<base64 of the value>` a line.
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::{Malformed, Parsed, is_variable};
+use crate::domain::credentials::secret::Secret;
+
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
+    let mut parsed = Parsed::default();
+    let whole = bytes.ends_with(b"\n");
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+    for (index, line) in lines.iter().enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        let at = line.iter().position(|&byte| byte == b'=').ok_or(Malformed::Line(index + 1))?;
+        let (name, encoded) = (&line[..at], &line[at + 1..]);
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| is_variable(name)) else {
+            continue;
+        };
+        let encoded: Vec<u8> =
+            encoded.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        // A writer that was interrupted leaves no line end, and seldom a multiple of four.
+        if index + 1 == lines.len() && !whole && !encoded.len().is_multiple_of(4) {
+            return Err(Malformed::Line(index + 1));
+        }
+        match decode(&encoded) {
+            Some(value) => {
+                parsed.variables.insert(name.to_owned(), value);
+            }
+            None => parsed.refused.push(name.to_owned()),
+        }
+    }
+    Ok(parsed)
+}
+
+/// Decodes either alphabet, with or without padding; `None` when it is neither, or no text.
+fn decode(encoded: &[u8]) -> Option<Secret> {
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let bytes = [STANDARD, URL_SAFE]
+        .iter()
+        .find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(encoded).ok())?;
+    let bytes = Zeroizing::new(bytes);
+    std::str::from_utf8(&bytes).ok().map(Secret::new)
+}

@@ -1,0 +1,142 @@
+//! Sources laid over each other, variable by variable, the highest first.
+
+use std::collections::BTreeMap;
+
+use super::source::{Source, Variables};
+use super::variable::{self, Field};
+use crate::domain::credentials::secret::Secret;
+
+/// What each variable is, all sources considered.
+#[derive(Default)]
+pub struct Layers<'a> {
+    values: BTreeMap<&'a str, Value<'a>>,
+}
+
+/// A variable's value and where it comes from.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    /// The value without its last line end. Nothing, where every source has it empty.
+    pub text: &'a str,
+    /// The label of the source.
+    pub source: &'a str,
+}
+
+impl<'a> Layers<'a> {
+    /// Lays `sources` over each other by their kind and, within a kind, in the order given. An empty
+    /// value hides nothing: it counts as unset.
+    pub fn of(sources: &'a [Source]) -> Self {
+        let mut ranked: Vec<&Source> = sources.iter().collect();
+        ranked.sort_by_key(|source| source.kind);
+        let mut values: BTreeMap<&str, Value<'_>> = BTreeMap::new();
+        for source in ranked {
+            for (variable, secret) in &source.variables {
+                let value = Value { text: trim_line_end(secret.reveal()), source: &source.name };
+                let known = values.entry(variable).or_insert(value);
+                if known.text.is_empty() {
+                    *known = value;
+                }
+            }
+        }
+        Self { values }
+    }
+
+    /// The variable's value, unless it is unset or empty.
+    pub fn get(&self, variable: &str) -> Option<Value<'a>> {
+        self.values.get(variable).copied().filter(|value| !value.text.is_empty())
+    }
+
+    /// Every variable that some source has, the empty ones too, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        self.values.iter().map(|(variable, value)| (*variable, *value))
+    }
+}
+
+/// The variables the agent's process must have: `AWS_*`, the proxies, `SSL_CERT_*`, `DOCKER_CONFIG`.
+/// One that no process could have, because it holds NUL, is left out.
+pub fn process_environment(sources: &[Source]) -> BTreeMap<String, Secret> {
+    Layers::of(sources)
+        .iter()
+        .filter(|(variable, _)| variable::is_process_variable(variable))
+        .filter(|(_, value)| !value.text.is_empty() && !value.text.contains('\0'))
+        .map(|(variable, value)| (variable.to_owned(), Secret::new(value.text)))
+        .collect()
+}
+
+/// The codespace this is, if it is one.
+pub fn codespace_name(sources: &[Source]) -> Option<String> {
+    Layers::of(sources).get("CODESPACE_NAME").map(|value| value.text.to_owned())
+}
+
+/// Whether a pushed environment takes the place of the one before it, `held`. One that declares no
+/// registry does not: it comes from a shell that was never given the secrets. `GITHUB_TOKEN` alone is
+/// a login too, but not worth the loss of declared ones.
+pub fn push_counts(held: Option<&Variables>, pushed: &Variables) -> bool {
+    let has_token = pushed.get("GITHUB_TOKEN").is_some_and(|token| !token.is_empty());
+    declares_registry(pushed) || (has_token && !held.is_some_and(declares_registry))
+}
+
+fn declares_registry(variables: &Variables) -> bool {
+    variables.iter().any(|(variable, value)| {
+        variable::parse(variable).is_some_and(|parsed| {
+            let essential = [Field::Server, Field::User, Field::Password, Field::PasswordFile];
+            parsed.exact && essential.contains(&parsed.field) && !value.is_empty()
+        })
+    })
+}
+
+/// The text without its last line end: what `echo` and an editor add.
+pub fn trim_line_end(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::SourceKind;
+    use super::*;
+
+    fn source(kind: SourceKind, name: &str, variables: &[(&str, &str)]) -> Source {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+        Source { kind, name: name.to_owned(), variables: variables.collect() }
+    }
+
+    #[test]
+    fn the_highest_source_that_says_something_is_heard() {
+        let sources = [
+            source(SourceKind::Environment, "start", &[("A", "low"), ("B", "low"), ("C", "low")]),
+            source(SourceKind::Pushed, "sync", &[("A", "high"), ("B", "\n")]),
+        ];
+        let layers = Layers::of(&sources);
+        let heard = ["A", "B", "C"].map(|name| layers.get(name).unwrap().text);
+        assert_eq!(heard, ["high", "low", "low"]);
+    }
+
+    #[test]
+    fn one_line_end_is_dropped_and_no_more() {
+        for (text, trimmed) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r")] {
+            assert_eq!(trim_line_end(text), trimmed, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_process_gets_only_what_it_needs_and_can_hold() {
+        let sources = [source(
+            SourceKind::Pushed,
+            "sync",
+            &[("AWS_PROFILE", "p\n"), ("PATH", "/bin"), ("no_proxy", "x"), ("AWS_REGION", "a\0b")],
+        )];
+        let names: Vec<String> = process_environment(&sources).into_keys().collect();
+        assert_eq!(names, ["AWS_PROFILE", "no_proxy"]);
+    }
+
+    #[test]
+    fn a_push_without_registries_takes_nothing_away() {
+        let set = Variables::from([("A_CONTAINER_REGISTRY_USER".to_owned(), "u".into())]);
+        let token = Variables::from([("GITHUB_TOKEN".to_owned(), "t".into())]);
+        let shell = Variables::from([("AWS_PROFILE".to_owned(), "p".into())]);
+        assert!(push_counts(Some(&token), &set));
+        assert!(push_counts(None, &token) && push_counts(Some(&token), &token));
+        assert!(!push_counts(Some(&set), &token));
+        assert!(!push_counts(None, &shell) && !push_counts(Some(&set), &shell));
+    }
+}

@@ -1,0 +1,69 @@
+//! Logins written out in plain, for clients that cannot run a credential helper.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::plain_entry;
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::secret::Secret;
+
+/// A docker configuration that holds these logins, by key, as plain `auths`.
+pub fn docker_config(logins: &BTreeMap<String, Credential>) -> Secret {
+    let mut out = String::from("{\n\t\"auths\": {");
+    for (index, (key, credential)) in logins.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        out.push_str(comma);
+        out.push_str("\n\t\t");
+        out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+        out.push_str(": ");
+        out.push_str(&plain_entry(credential));
+    }
+    out.push_str("\n\t}\n}\n");
+    Secret::new(out)
+}
+
+/// A manifest of the Kubernetes secret `name` that holds these logins, for `imagePullSecrets`
+/// (type `kubernetes.io/dockerconfigjson`).
+pub fn kubernetes_secret(logins: &BTreeMap<String, Credential>, name: &str) -> Secret {
+    let name = serde_json::Value::from(name);
+    let data = Secret::new(STANDARD.encode(docker_config(logins).reveal()));
+    Secret::new(format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n\
+         type: kubernetes.io/dockerconfigjson\ndata:\n  .dockerconfigjson: {}\n",
+        data.reveal()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logins() -> BTreeMap<String, Credential> {
+        BTreeMap::from([
+            ("ghcr.io".to_owned(), Credential::plain("octo", "p:w\"d".into())),
+            ("x.azurecr.io".to_owned(), Credential::plain("<token>", "a\"b".into())),
+        ])
+    }
+
+    #[test]
+    fn a_docker_configuration_holds_each_login_by_its_key() {
+        let json: serde_json::Value =
+            serde_json::from_str(docker_config(&logins()).reveal()).unwrap();
+        let expected = serde_json::json!({"auths": {
+            "ghcr.io": {"auth": STANDARD.encode("octo:p:w\"d")},
+            "x.azurecr.io": {"identitytoken": "a\"b"},
+        }});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_kubernetes_secret_holds_the_docker_configuration() {
+        let manifest = kubernetes_secret(&logins(), "registry-agent");
+        let data = manifest.reveal().lines().find_map(|l| l.strip_prefix("  .dockerconfigjson: "));
+        let config = STANDARD.decode(data.unwrap()).unwrap();
+        assert_eq!(config, docker_config(&logins()).reveal().as_bytes());
+        assert!(manifest.reveal().contains("name: \"registry-agent\"\n"));
+    }
+}

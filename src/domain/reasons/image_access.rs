@@ -1,0 +1,137 @@
+//! Why a login may not pull or push an image, or why nobody can tell.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What one does with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Read it.
+    Pull,
+    /// Write it.
+    Push,
+}
+
+/// Why not, or why it is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageAccessReason {
+    /// The registry does not grant it.
+    #[error("{server} does not let this login {action} {repository}")]
+    NotGranted {
+        /// The canonical server.
+        server: String,
+        /// The word for its kind.
+        kind: String,
+        /// The repository.
+        repository: String,
+        /// What is not granted.
+        action: Action,
+    },
+    /// The token of a workflow or a codespace never publishes.
+    #[error("{server} lets a GITHUB_TOKEN read packages, and not publish them")]
+    GithubTokenReadsOnly {
+        /// The canonical server.
+        server: String,
+    },
+    /// The image is not there, or not for this login.
+    #[error("{server} knows no {repository} by {reference}, or does not show it to this login")]
+    NoSuchImage {
+        /// The canonical server.
+        server: String,
+        /// The repository.
+        repository: String,
+        /// The tag or digest.
+        reference: String,
+    },
+    /// The registry only says when something is pushed.
+    #[error("{server} tells who may push only when something is pushed")]
+    PushUntold {
+        /// The canonical server.
+        server: String,
+    },
+    /// The registry gave an answer that says neither.
+    #[error("{server} did not say ({seen})")]
+    Unclear {
+        /// The canonical server.
+        server: String,
+        /// Step, status and the registry's own words, cleaned up.
+        seen: String,
+    },
+}
+
+impl ImageAccessReason {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotGranted { .. } => "not-granted",
+            Self::GithubTokenReadsOnly { .. } => "github-token-reads-only",
+            Self::NoSuchImage { .. } => "no-such-image",
+            Self::PushUntold { .. } => "push-untold",
+            Self::Unclear { .. } => "right-unclear",
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::NotGranted { kind, action, .. } => grant(kind, *action),
+            Self::GithubTokenReadsOnly { .. } => grant("ghcr", Action::Push),
+            Self::NoSuchImage { .. } => {
+                "correct the image's name, or have its owner let this login see it"
+            }
+            Self::PushUntold { .. } | Self::Unclear { .. } => "push something small to find out",
+        }
+    }
+}
+
+/// What grants the right at a kind of registry, where that is known.
+fn grant(kind: &str, action: Action) -> &'static str {
+    match (kind, action) {
+        ("ghcr", Action::Pull) => {
+            "use a classic personal access token with read:packages whose user may read the package"
+        }
+        ("ghcr", Action::Push) => "use a classic personal access token with write:packages",
+        ("docker-hub", Action::Pull) => {
+            "use a token with read access of a user who may see the repository"
+        }
+        ("docker-hub", Action::Push) => {
+            "use a token with read and write access of a user who may write to the repository"
+        }
+        ("acr", Action::Pull) => "give the service principal AcrPull, or the token content/read",
+        ("acr", Action::Push) => "give the service principal AcrPush, or the token content/write",
+        ("ecr", Action::Pull) => {
+            "allow ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability on the repository"
+        }
+        ("ecr", Action::Push) => {
+            "allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:BatchCheckLayerAvailability and ecr:PutImage on the repository"
+        }
+        ("ecr-public", Action::Push) => {
+            "allow ecr-public:InitiateLayerUpload, ecr-public:UploadLayerPart, ecr-public:CompleteLayerUpload and ecr-public:PutImage"
+        }
+        ("gcr" | "artifact-registry", Action::Pull) => {
+            "give the service account roles/artifactregistry.reader on the repository"
+        }
+        ("gcr" | "artifact-registry", Action::Push) => {
+            "give the service account roles/artifactregistry.writer on the repository"
+        }
+        (_, Action::Pull) => {
+            "have the repository's owner let this login read it; a GitLab token needs read_registry"
+        }
+        (_, Action::Push) => {
+            "have the repository's owner let this login write to it; a GitLab token needs write_registry"
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pull => "pull",
+            Self::Push => "push to",
+        })
+    }
+}

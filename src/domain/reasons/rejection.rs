@@ -1,0 +1,142 @@
+//! Why a registry may have refused a login, told from its kind and from what was sent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::credentials::credential::Credential;
+use crate::domain::servers::kind::Kind;
+use crate::domain::servers::server::Server;
+
+/// What is known of a refused login, which decides the fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectionHint {
+    /// Nothing in particular.
+    Plain,
+    /// Docker Hub, with an e-mail address as the user.
+    DockerHubEmail,
+    /// Docker Hub.
+    DockerHub,
+    /// ghcr, with a fine-grained token.
+    GhcrFineGrained,
+    /// ghcr, with the token of a workflow or a codespace.
+    GhcrAmbient,
+    /// ghcr.
+    Ghcr,
+    /// Azure, with a refresh token.
+    AcrRefreshToken,
+    /// Azure.
+    Acr,
+    /// AWS.
+    Ecr,
+    /// Google, with a key file.
+    GoogleKey,
+    /// Google, with an access token.
+    GoogleAccessToken,
+    /// Google, with any other user.
+    GoogleUser,
+    /// GitLab.
+    GitLab,
+    /// Quay, with a user that is no robot account.
+    QuayUser,
+    /// Harbor, with what should be a robot account.
+    HarborRobot,
+}
+
+/// The user that stands for "the password is a refresh token" at Azure.
+pub const ACR_TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+impl RejectionHint {
+    /// What is known of `credential`, which `server` refused.
+    pub fn of(server: &Server, credential: &Credential) -> Self {
+        let user = credential.user.as_str();
+        let begins = |starts: &[&str]| {
+            starts.iter().any(|start| credential.secret.reveal().starts_with(start))
+        };
+        match server.kind() {
+            Kind::DockerHub if user.contains('@') => Self::DockerHubEmail,
+            Kind::DockerHub => Self::DockerHub,
+            Kind::Ghcr if begins(&["github_pat_"]) => Self::GhcrFineGrained,
+            Kind::Ghcr if begins(&["ghs_", "ghu_"]) => Self::GhcrAmbient,
+            Kind::Ghcr => Self::Ghcr,
+            Kind::Acr if user == ACR_TOKEN_USER => Self::AcrRefreshToken,
+            Kind::Acr => Self::Acr,
+            Kind::Ecr(_) | Kind::EcrPublic => Self::Ecr,
+            Kind::Gcr | Kind::ArtifactRegistry => match user {
+                "_json_key" | "_json_key_base64" => Self::GoogleKey,
+                "oauth2accesstoken" => Self::GoogleAccessToken,
+                _ => Self::GoogleUser,
+            },
+            Kind::Generic if server.name() == "registry.gitlab.com" => Self::GitLab,
+            Kind::Generic if begins(&["glpat-", "gldt-", "glcbt-"]) => Self::GitLab,
+            Kind::Generic if user == "gitlab-ci-token" => Self::GitLab,
+            Kind::Generic if server.name() == "quay.io" && !user.contains('+') => Self::QuayUser,
+            Kind::Generic if user.starts_with("robot") => Self::HarborRobot,
+            Kind::Generic => Self::Plain,
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(self) -> &'static str {
+        match self {
+            Self::Plain => {
+                "set the user and the password again, and make sure that both still work"
+            }
+            Self::DockerHubEmail => {
+                "set the user to the Docker ID, not to the e-mail address, and the password to a personal access token"
+            }
+            Self::DockerHub => {
+                "set the user to a Docker ID and the password to a personal access token, which two-factor accounts need"
+            }
+            Self::GhcrFineGrained => {
+                "set the password to a classic personal access token with read:packages"
+            }
+            Self::GhcrAmbient => {
+                "start the codespace anew for a fresh GITHUB_TOKEN, or declare a classic personal access token with read:packages"
+            }
+            Self::Ghcr => {
+                "set the password to a classic personal access token with read:packages, authorized for the organization where it uses single sign-on"
+            }
+            Self::AcrRefreshToken => {
+                "get a new token with `az acr login --name NAME --expose-token`; it lives three hours, so prefer a service principal or a token of the registry"
+            }
+            Self::Acr => {
+                "set user and password to a service principal that has AcrPull and whose secret has not expired, or to a token of the registry"
+            }
+            Self::Ecr => {
+                "set the user to an AWS access key ID and the password to its secret key, so that tokens are fetched as they are needed"
+            }
+            Self::GoogleKey => {
+                "make sure that the key was not deleted, and that its service account has roles/artifactregistry.reader"
+            }
+            Self::GoogleAccessToken => {
+                "set the user to _json_key and the password to a service-account key; access tokens live one hour"
+            }
+            Self::GoogleUser => {
+                "set the user to _json_key and the password to the content of a service-account key file"
+            }
+            Self::GitLab => {
+                "set user and password to a deploy token, or the password to a personal access token, with read_registry"
+            }
+            Self::QuayUser => {
+                "set user and password to a robot account, as in ORGANIZATION+ROBOT; or the user to $oauthtoken"
+            }
+            Self::HarborRobot => {
+                "set the user to the whole robot name, as in robot$PROJECT+NAME, in single quotes where a shell sets it, and the password to its secret"
+            }
+        }
+    }
+}
+
+impl fmt::Display for RejectionHint {
+    /// The end of the sentence "HOST refused the login of USER".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DockerHubEmail => ", which is an e-mail address",
+            Self::GhcrFineGrained => ": it does not take fine-grained tokens",
+            Self::GhcrAmbient => ": its GITHUB_TOKEN is dead or may not read packages",
+            _ => "",
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! What registries say and what it means: challenges, realms, responses, verdicts, image access.
+
+pub mod challenge;
+pub mod image_access;
+pub mod realm;
+pub mod response;
+pub mod verdict;

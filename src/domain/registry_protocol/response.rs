@@ -1,0 +1,187 @@
+//! A registry's answer, reduced to what the rules need and cleaned of what must not be shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::domain::credentials::secret::Secret;
+
+/// One answer to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryResponse {
+    /// What was asked.
+    pub step: RequestStep,
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether it looks like a registry's: it names the API's version, or it is JSON.
+    pub registry_like: bool,
+    /// The registry's error code, upper-case, such as `DENIED` or `TOOMANYREQUESTS`.
+    pub code: Option<String>,
+    /// The registry's own message, cleaned up.
+    pub message: Option<String>,
+    /// How long it asked to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// The requests of a verification, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestStep {
+    /// `GET /v2/` with no credential.
+    Ping,
+    /// The credential for a token, at the realm.
+    Token,
+    /// `GET /v2/` with the credential or the token.
+    Authenticated,
+    /// A question about one repository.
+    Image,
+}
+
+/// What is read of a response.
+#[derive(Debug, Clone, Copy)]
+pub struct RawResponse<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether `Docker-Distribution-Api-Version` is there.
+    pub api_version: bool,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `Retry-After`.
+    pub retry_after: Option<&'a str>,
+    /// `Date`, which a `Retry-After` that is a date is counted from.
+    pub date: Option<&'a str>,
+    /// The beginning of the body.
+    pub body: &'a [u8],
+}
+
+/// The most that is shown of a registry's message, in characters.
+const MESSAGE_SHOWN: usize = 160;
+
+/// The most of them that is read, in characters.
+const MESSAGE_READ: usize = 2048;
+
+/// The longest `Retry-After` that is believed.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+impl RegistryResponse {
+    /// Reads a response. `secrets` are kept out of what can be shown, should the registry echo one.
+    pub fn read(step: RequestStep, response: &RawResponse<'_>, secrets: &[&Secret]) -> Self {
+        let json = serde_json::from_slice::<Value>(response.body).ok();
+        let typed_json = response.content_type.is_some_and(|kind| kind.contains("json"));
+        let plain = response.content_type.is_some_and(|kind| kind.starts_with("text/plain"));
+        let (code, message) = match &json {
+            Some(value) => (error_code(value), error_message(value)),
+            None if plain => (None, std::str::from_utf8(response.body).ok().map(str::to_owned)),
+            None => (None, None),
+        };
+        Self {
+            step,
+            status: response.status,
+            registry_like: response.api_version
+                || typed_json
+                || json.is_some_and(|j| j.is_object()),
+            code: code.map(|code| clean(&code, secrets).to_ascii_uppercase()),
+            message: message
+                .map(|message| clean(&message, secrets))
+                .filter(|message| !message.is_empty()),
+            retry_after: response.retry_after.and_then(|text| wait(text, response.date)),
+        }
+    }
+
+    /// Whether its message says `phrase`, which is lower-case.
+    pub fn says(&self, phrase: &str) -> bool {
+        self.message.as_deref().is_some_and(|message| message.to_ascii_lowercase().contains(phrase))
+    }
+}
+
+impl fmt::Display for RegistryResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.status)?;
+        match &self.message {
+            Some(message) => write!(f, ", {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for RequestStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ping => "GET /v2/ with no login",
+            Self::Token => "asking for a token",
+            Self::Authenticated => "GET /v2/ with the login",
+            Self::Image => "asking about the image",
+        })
+    }
+}
+
+/// The code of the first error (OCI distribution specification, "error codes"; RFC 6749, 5.2).
+fn error_code(body: &Value) -> Option<String> {
+    let code =
+        body.pointer("/errors/0/code").or_else(|| body.get("error")).or_else(|| body.get("code"));
+    code.and_then(Value::as_str).map(str::to_owned)
+}
+
+fn error_message(body: &Value) -> Option<String> {
+    let places =
+        ["/errors/0/message", "/error_description", "/details", "/message", "/detail", "/error"];
+    places.iter().find_map(|place| body.pointer(place)?.as_str()).map(str::to_owned)
+}
+
+/// One line of printable text, cut short, or a remark where it repeats a secret.
+pub fn clean(text: &str, secrets: &[&Secret]) -> String {
+    let polled = start_of(text, 2 * MESSAGE_READ);
+    let printable: String = start_of(text, MESSAGE_READ)
+        .chars()
+        .map(|c| if is_printable(c) { c } else { ' ' })
+        .collect();
+    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
+    if secrets.iter().any(|it| repeats(polled, it.reveal()) || repeats(&line, it.reveal())) {
+        return "(the message is hidden: it repeats a secret)".to_owned();
+    }
+    match start_of(&line, MESSAGE_SHOWN) {
+        start if start.len() < line.len() => format!("{}…", start.trim_end()),
+        _ => line,
+    }
+}
+
+/// The first `characters` of `text`.
+fn start_of(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Control characters would move the cursor of a terminal, and the marks that turn the direction of
+/// writing would make the line say something else.
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Whether `text` holds `secret`, a telling piece of it, or either of these percent-encoded.
+fn repeats(text: &str, secret: &str) -> bool {
+    // Key files are long and full of what is no secret, such as their issuer's addresses.
+    let piece = if secret.len() > 200 { 24 } else { 12 };
+    let holds = |secret: &str| {
+        let starts: Vec<usize> = secret.char_indices().map(|(at, _)| at).collect();
+        if starts.len() <= piece {
+            return !secret.is_empty() && text.contains(secret);
+        }
+        let ends = starts.iter().copied().skip(piece).chain([secret.len()]);
+        starts.iter().zip(ends).any(|(from, to)| text.contains(&secret[*from..to]))
+    };
+    holds(secret) || holds(&utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string())
+}
+
+/// `Retry-After`: seconds, or a date that is counted from the service's own (RFC 9110, 10.2.3).
+fn wait(text: &str, date: Option<&str>) -> Option<Duration> {
+    let text = text.trim();
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = httpdate::parse_http_date(text).ok()?;
+        let now = httpdate::parse_http_date(date?).ok()?;
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
+}

@@ -1,0 +1,229 @@
+//! What a registry said of a credential, and the rules that say so.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::challenge::{Challenge, ChallengeFault};
+use super::realm::{self, RealmRule};
+use super::response::{RegistryResponse, RequestStep, clean};
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::rejection::RejectionHint;
+use crate::domain::reasons::{Reason, RegistryReason};
+use crate::domain::servers::kind::Kind;
+use crate::domain::servers::server::Server;
+
+/// How a verification ended. The names are the states a login takes on from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The registry asked for a credential and accepted this one.
+    Ready,
+    /// The registry did not ask, or its realm may not be given the password without leave.
+    Unverified,
+    /// No answer, or not a registry's.
+    Unreachable,
+    /// Told to come back later.
+    RateLimited,
+    /// The registry refused the credential.
+    Rejected,
+    /// The registry names a realm that must not see a password, or the credential cannot be one.
+    Invalid,
+}
+
+/// The answer of one verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it means for the login.
+    pub outcome: Outcome,
+    /// Why it is not [`Outcome::Ready`]; `None` when it is.
+    pub reason: Option<Reason>,
+    /// How long the registry asked to be left alone (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+impl Verdict {
+    /// The registry accepted the credential.
+    pub fn ready() -> Self {
+        Self { outcome: Outcome::Ready, reason: None, retry_after: None }
+    }
+
+    /// Any other answer, with its reason.
+    pub fn because(outcome: Outcome, reason: impl Into<Reason>) -> Self {
+        Self { outcome, reason: Some(reason.into()), retry_after: None }
+    }
+}
+
+/// How the registry wants to be shown the credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// With every request.
+    Basic,
+    /// At the realm, for a token.
+    Bearer {
+        /// The token server, which may see the password.
+        realm: Url,
+        /// The name the registry goes by there.
+        service: Option<String>,
+    },
+}
+
+/// Judges the answer to `GET /v2/` without a credential: how to go on, or that this is the end.
+/// `secrets` are kept out of what is said of a realm.
+pub fn after_ping(
+    server: &Server,
+    answer: &RegistryResponse,
+    challenges: Result<Vec<Challenge>, ChallengeFault>,
+    realms: &[String],
+    secrets: &[&Secret],
+) -> Result<AuthMethod, Verdict> {
+    if answer.status == 401 {
+        return match challenges {
+            Ok(challenges) if challenges.is_empty() => Err(not_a_registry(server, answer)),
+            Ok(challenges) => auth_method(server, &challenges, realms, secrets),
+            Err(fault) => Err(bad_challenge(server, fault.to_string())),
+        };
+    }
+    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+        return Err(verdict);
+    }
+    let name = server.name().to_owned();
+    Err(match answer.status {
+        200 if answer.registry_like => {
+            Verdict::because(Outcome::Unverified, RegistryReason::NotAsked { server: name })
+        }
+        403 if answer.registry_like => Verdict::because(
+            Outcome::Unreachable,
+            RegistryReason::Failing { server: name, seen: answer.to_string() },
+        ),
+        _ => not_a_registry(server, answer),
+    })
+}
+
+/// Judges a reply of the realm that holds no token.
+pub fn after_token(server: &Server, credential: &Credential, answer: &RegistryResponse) -> Verdict {
+    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+        return verdict;
+    }
+    // RFC 6749, section 5.2: a refused refresh token is a 400.
+    let grant = answer.status == 400
+        && matches!(answer.code.as_deref(), Some("INVALID_GRANT" | "UNAUTHORIZED_CLIENT"));
+    if grant || matches!(answer.status, 401 | 403) || refused_by_ecr_public(server, answer) {
+        return refused(server, credential, answer);
+    }
+    let reason =
+        RegistryReason::NoToken { server: server.name().to_owned(), seen: answer.to_string() };
+    Verdict::because(Outcome::Unreachable, reason)
+}
+
+/// Judges the answer to `GET /v2/` with the credential.
+pub fn after_authenticated_request(
+    server: &Server,
+    credential: &Credential,
+    answer: &RegistryResponse,
+) -> Verdict {
+    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+        return verdict;
+    }
+    match answer.status {
+        200 => Verdict::ready(),
+        401 | 403 => refused(server, credential, answer),
+        _ if refused_by_ecr_public(server, answer) => refused(server, credential, answer),
+        _ => not_a_registry(server, answer),
+    }
+}
+
+/// That what answered does not behave like a registry.
+pub fn not_a_registry(server: &Server, answer: &RegistryResponse) -> Verdict {
+    let reason =
+        RegistryReason::NotARegistry { server: server.name().to_owned(), seen: answer.to_string() };
+    Verdict::because(Outcome::Unreachable, reason)
+}
+
+/// Bearer goes before Basic, as with every client; and one realm that must not see a password spoils
+/// them all, since no one knows which of them a client would follow.
+fn auth_method(
+    server: &Server,
+    challenges: &[Challenge],
+    realms: &[String],
+    secrets: &[&Secret],
+) -> Result<AuthMethod, Verdict> {
+    let name = || server.name().to_owned();
+    let mut asked = None;
+    let mut bearer = None;
+    let mut fault = None;
+    for challenge in challenges.iter().filter(|challenge| challenge.scheme == "bearer") {
+        let Some(realm) = challenge.parameter("realm") else {
+            fault = Some("it names no realm");
+            continue;
+        };
+        match realm::judge(server, realm, realms) {
+            RealmRule::Send(realm) => {
+                let service = challenge.parameter("service").map(str::to_owned);
+                bearer.get_or_insert(AuthMethod::Bearer { realm, service });
+            }
+            RealmRule::Ask { host } => asked = Some(host),
+            RealmRule::Never { origin, fault } => {
+                let realm = clean(&origin, secrets);
+                let reason = RegistryReason::RealmForbidden { server: name(), realm, fault };
+                return Err(Verdict::because(Outcome::Invalid, reason));
+            }
+            RealmRule::NotAUrl => fault = Some("its realm is not a web address"),
+        }
+    }
+    if let Some(host) = asked {
+        let realm = clean(&host, secrets);
+        let reason = RegistryReason::RealmNotAllowed { server: name(), realm };
+        return Err(Verdict::because(Outcome::Unverified, reason));
+    }
+    if let Some(bearer) = bearer {
+        return Ok(bearer);
+    }
+    if challenges.iter().any(|challenge| challenge.scheme == "basic") {
+        return Ok(AuthMethod::Basic);
+    }
+    let fault = fault.unwrap_or("it offers neither Basic nor Bearer");
+    Err(bad_challenge(server, fault.to_owned()))
+}
+
+fn bad_challenge(server: &Server, fault: String) -> Verdict {
+    let reason = RegistryReason::BadChallenge { server: server.name().to_owned(), fault };
+    Verdict::because(Outcome::Unreachable, reason)
+}
+
+/// What says nothing of the credential, at whatever step: too many requests, and the registry's own
+/// failures.
+fn rate_limited_or_failing(server: &Server, answer: &RegistryResponse) -> Option<Verdict> {
+    let (name, seen) = (server.name().to_owned(), answer.to_string());
+    let limited = answer.status == 429 || answer.code.as_deref() == Some("TOOMANYREQUESTS");
+    let mut verdict = if limited && answer.status >= 400 {
+        let reason = RegistryReason::RateLimited { server: name, seen };
+        Verdict::because(Outcome::RateLimited, reason)
+    } else if answer.status >= 500 {
+        Verdict::because(Outcome::Unreachable, RegistryReason::Failing { server: name, seen })
+    } else {
+        return None;
+    };
+    verdict.retry_after = answer.retry_after;
+    Some(verdict)
+}
+
+fn refused(server: &Server, credential: &Credential, answer: &RegistryResponse) -> Verdict {
+    let (name, seen) = (server.name().to_owned(), answer.to_string());
+    let ecr = matches!(server.kind(), Kind::Ecr(_) | Kind::EcrPublic);
+    let reason = if ecr && answer.says("authorization token has expired") {
+        RegistryReason::TokenExpired { server: name, seen }
+    } else {
+        let user = credential.user.clone();
+        let refusal = RejectionHint::of(server, credential);
+        RegistryReason::Refused { server: name, user, refusal, seen }
+    };
+    Verdict::because(Outcome::Rejected, reason)
+}
+
+/// Public ECR answers a dead token with 400 and no challenge.
+fn refused_by_ecr_public(server: &Server, answer: &RegistryResponse) -> bool {
+    server.kind() == &Kind::EcrPublic && answer.status == 400 && answer.step != RequestStep::Ping
+}

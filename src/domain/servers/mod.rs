@@ -1,0 +1,5 @@
+//! Registry servers: their names, their kinds, and the images on them.
+
+pub mod image;
+pub mod kind;
+pub mod server;

@@ -1,0 +1,218 @@
+//! The docker credential helper.
+//!
+//! Nothing it does takes longer than [`TOTAL_TIMEOUT`]: docker runs it for every build, and an agent that
+//! hangs is as good as none.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::from_slice;
+use zeroize::Zeroizing;
+
+use crate::adapters::agent_client::{self, ClientError};
+use crate::adapters::clock;
+use crate::adapters::lock;
+use crate::adapters::paths::Paths;
+use crate::domain::docker_config::plain_auth;
+use crate::domain::servers::server::Server;
+use crate::wire::api::{RegistryDocument, StatusDocument, WITHHELD};
+use crate::wire::helper::{HelperCredential, NO_SERVER, NO_USER, NOT_FOUND};
+
+/// The longest the helper takes.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
+/// What is kept of that for the fall-back.
+const FALLBACK_RESERVE: Duration = Duration::from_millis(500);
+/// No client sends more.
+const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Does what `verb` says, as the protocol wants it: what goes wrong is told on standard output.
+pub fn run(
+    verb: Option<&str>,
+    input: &mut impl Read,
+    output: &mut impl Write,
+    stderr: &mut impl Write,
+) -> ExitCode {
+    let helper =
+        Helper { paths: Paths::of_this_process(), deadline: Instant::now() + TOTAL_TIMEOUT };
+    let answer = match verb {
+        Some("get") => read(input).and_then(|server| helper.get(&server, stderr)),
+        Some("store") => read(input).and_then(|login| helper.store(&login)),
+        Some("erase") => read(input).and_then(|server| helper.erase(&server)),
+        Some("list") => Ok(helper.list()),
+        Some("version" | "--version") => {
+            Ok(format!("docker-credential-registry-agent {}\n", env!("CARGO_PKG_VERSION")).into())
+        }
+        _ => {
+            let usage = "usage: docker-credential-registry-agent get|store|erase|list|version";
+            return finish(output, usage, ExitCode::from(2));
+        }
+    };
+    match answer {
+        Ok(text) => finish(output, &text, ExitCode::SUCCESS),
+        Err(text) => finish(output, &text, ExitCode::FAILURE),
+    }
+}
+
+fn finish(output: &mut impl Write, text: &str, code: ExitCode) -> ExitCode {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let written = write!(output, "{text}{end}").and_then(|()| output.flush());
+    if written.is_ok() { code } else { ExitCode::FAILURE }
+}
+
+fn read(input: &mut impl Read) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
+    input
+        .take(INPUT_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("standard input cannot be read: {error}"))?;
+    Ok(text)
+}
+
+struct Helper {
+    paths: Paths,
+    deadline: Instant,
+}
+
+/// What is printed on success.
+type Text = Zeroizing<String>;
+
+impl Helper {
+    fn get(&self, asked: &str, stderr: &mut impl Write) -> Result<Text, String> {
+        let server = asked.trim();
+        if server.is_empty() {
+            return Err(NO_SERVER.to_owned());
+        }
+        let target = format!("/v1/credential?server={}", encode(server));
+        match self.ask_agent("GET", &target, b"") {
+            Ok(body) => Ok(text(&body)),
+            Err(ClientError::Refused(problem)) if problem.code.as_deref() == Some(WITHHELD) => {
+                let hint = problem.hint.unwrap_or_default();
+                let why = problem.detail.unwrap_or(problem.title);
+                // A client that shows nothing of it is no reason to fail in another way.
+                let _ = writeln!(stderr, "registry-agent: {why}; {hint}");
+                Err(NOT_FOUND.to_owned())
+            }
+            Err(_) => self.fall_back(server),
+        }
+    }
+
+    /// A plain entry of the docker configuration: that is what docker itself would have used.
+    fn fall_back(&self, asked: &str) -> Result<Text, String> {
+        let not_found = || NOT_FOUND.to_owned();
+        let (server, _) = Server::parse(asked).map_err(|_| not_found())?;
+        let dir = env::var("DOCKER_CONFIG").ok();
+        let file = self.paths.docker_config_file(dir.as_deref());
+        let config = Zeroizing::new(fs::read_to_string(file).map_err(|_| not_found())?);
+        let credential = plain_auth(&config, &server).ok_or_else(not_found)?;
+        serde_json::to_string(&HelperCredential::new(asked, &credential))
+            .map(Zeroizing::new)
+            .map_err(|_| not_found())
+    }
+
+    fn store(&self, login: &str) -> Result<Text, String> {
+        let parsed: HelperCredential = serde_json::from_str(login).map_err(|error| {
+            format!("not a login, line {} column {}", error.line(), error.column())
+        })?;
+        if parsed.server_url.trim().is_empty() {
+            return Err(NO_SERVER.to_owned());
+        }
+        if parsed.username.is_empty() {
+            return Err(NO_USER.to_owned());
+        }
+        self.ask_agent("POST", "/v1/logins", login.as_bytes())
+            .map_err(|error| error.to_string())?;
+        Ok(Text::default())
+    }
+
+    fn erase(&self, asked: &str) -> Result<Text, String> {
+        let server = asked.trim();
+        if server.is_empty() {
+            return Err(NO_SERVER.to_owned());
+        }
+        let target = format!("/v1/logins?server={}", encode(server));
+        self.ask_agent("DELETE", &target, b"").map_err(|error| error.to_string())?;
+        Ok(Text::default())
+    }
+
+    /// Everything that can be had; without an agent that is nothing, and no reason to fail a build.
+    fn list(&self) -> Text {
+        let status = self.ask_agent("GET", "/v1/status", b"").ok();
+        let status = status.and_then(|body| from_slice::<StatusDocument>(&body).ok());
+        let listing = status.map(|status| listing(&status.registries)).unwrap_or_default();
+        serde_json::to_string(&listing).unwrap_or_else(|_| "{}".to_owned()).into()
+    }
+
+    /// Asks the agent, and starts one first when there is none and nobody wanted it that way.
+    fn ask_agent(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        match agent_client::ask(&self.paths, method, target, body, self.remaining()) {
+            Err(ClientError::NoAgent | ClientError::NotOurs { .. })
+                if !lock::is_stopped(&self.paths) =>
+            {
+                self.start();
+                agent_client::ask(&self.paths, method, target, body, self.remaining())
+            }
+            other => other,
+        }
+    }
+
+    /// Starts an agent, which takes over the environment of this process.
+    fn start(&self) {
+        let started = Command::new(agent_program())
+            .args(["start", "--unless-stopped"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut child) = started else { return };
+        while matches!(child.try_wait(), Ok(None)) && !self.remaining().is_zero() {
+            clock::pause(Duration::from_millis(5));
+        }
+        // Who waits no longer starts none later either.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()).saturating_sub(FALLBACK_RESERVE)
+    }
+}
+
+/// The servers that are declared or stored, under each key clients ask for, with their users.
+fn listing(registries: &[RegistryDocument]) -> BTreeMap<String, String> {
+    let mut listing = BTreeMap::new();
+    for registry in registries {
+        let user = match registry.kind.as_str() {
+            "ecr" | "ecr-public" => "AWS".to_owned(),
+            _ => registry.user.clone().unwrap_or_default(),
+        };
+        for key in &registry.keys {
+            listing.insert(key.clone(), user.clone());
+        }
+    }
+    listing
+}
+/// The agent's program is installed beside the helper's.
+fn agent_program() -> OsString {
+    let beside = env::current_exe().ok().map(|exe| exe.with_file_name("registry-agent"));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("registry-agent")).into()
+}
+
+fn encode(server: &str) -> String {
+    utf8_percent_encode(server, NON_ALPHANUMERIC).to_string()
+}
+
+fn text(body: &[u8]) -> Text {
+    String::from_utf8_lossy(body).into_owned().into()
+}

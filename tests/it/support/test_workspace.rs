@@ -1,0 +1,123 @@
+//! A workspace with a devcontainer that has the Feature, brought up by the real Dev Container CLI.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::engine::{Engine, FOLDER, devcontainer_cli, docker};
+use super::test_home::{output_text, succeed};
+
+/// The folder, and the container once it is up.
+pub(crate) struct TestWorkspace {
+    directory: TempDir,
+    container: String,
+    _engine: Engine,
+}
+
+impl TestWorkspace {
+    /// A folder whose `devcontainer.json` is this one with the Feature and the host's network.
+    pub(crate) fn new(mut config: Value) -> Self {
+        let engine = Engine::take();
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join(FOLDER).join(".devcontainer");
+        fs::create_dir_all(&folder).unwrap();
+        if config["features"].is_null() {
+            config["features"] = json!({"./registry-agent": {}});
+        }
+        let run_args = config["runArgs"].as_array().cloned().unwrap_or_default();
+        config["runArgs"] = [vec![json!("--network=host")], run_args].concat().into();
+        fs::write(folder.join("devcontainer.json"), config.to_string()).unwrap();
+        let feature = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/registry-agent");
+        assert!(feature.exists(), "run `make feature` first");
+        succeed(Command::new("cp").arg("-r").arg(feature).arg(&folder));
+        Self { directory, container: String::new(), _engine: engine }
+    }
+
+    /// Writes a file beside `devcontainer.json`.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let folder = self.directory.path().join(FOLDER).join(".devcontainer");
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    /// `devcontainer up` with secrets: creates the container, or attaches to it. Returns the log.
+    pub(crate) fn up(&mut self, secrets: &Value) -> String {
+        let file = self.directory.path().join("secrets.json");
+        fs::write(&file, secrets.to_string()).unwrap();
+        let output = succeed(
+            Command::new("timeout")
+                .args(["--kill-after=5", "300"])
+                .arg(devcontainer_cli())
+                .args(["up", "--buildkit", "never", "--log-level", "trace"])
+                .arg("--workspace-folder")
+                .arg(self.directory.path().join(FOLDER))
+                .arg("--secrets-file")
+                .arg(&file)
+                .env("TMPDIR", self.directory.path())
+                .env("HOME", self.directory.path()),
+        );
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        result["containerId"].as_str().unwrap().clone_into(&mut self.container);
+        output_text(&output)
+    }
+
+    /// Runs a shell script in the container as a user, as a new terminal would: with no secrets.
+    pub(crate) fn run(&self, user: &str, script: &str) -> Output {
+        docker()
+            .args(["exec", "--user", user, &self.container, "sh", "-c", script])
+            .output()
+            .unwrap()
+    }
+
+    /// The same, which must succeed; what it wrote to stdout.
+    pub(crate) fn stdout(&self, user: &str, script: &str) -> String {
+        let output = self.run(user, script);
+        assert!(output.status.success(), "{script}: {}", output_text(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Asks again, for half a minute at most, until the script succeeds.
+    pub(crate) fn eventually(&self, user: &str, script: &str) -> String {
+        let patient = format!(
+            "i=0; until ({script}) 2> /tmp/output; do i=$((i+1)); \
+             [ $i -lt 150 ] || {{ cat /tmp/output >&2; exit 1; }}; sleep 0.2; done"
+        );
+        self.stdout(user, &patient)
+    }
+
+    /// What the engine says of the container with this verb, as text.
+    pub(crate) fn engine_says(&self, verb: &[&str]) -> String {
+        output_text(&succeed(docker().args(verb).arg(&self.container)))
+    }
+
+    /// `docker stop` and `docker start`: no hook runs.
+    pub(crate) fn stop_and_start(&self) {
+        succeed(docker().args(["stop", "--time", "1", &self.container]));
+        succeed(docker().args(["start", &self.container]));
+    }
+
+    /// The image that the container was made from.
+    pub(crate) fn image(&self) -> String {
+        let image = docker().args(["inspect", "--format", "{{.Image}}", &self.container]).output();
+        String::from_utf8(image.unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// Whether a text is in any file of the container, or of its image.
+    pub(crate) fn any_file_has(&self, text: &str) -> bool {
+        let files = format!("docker export {}; docker save {}", self.container, self.image());
+        let mut search = Command::new("sh");
+        search.args(["-c", &format!("{{ {files}; }} | grep -aF -e \"$0\" | head -n 1"), text]);
+        !succeed(&mut search).stdout.is_empty()
+    }
+}
+
+impl Drop for TestWorkspace {
+    fn drop(&mut self) {
+        if self.container.is_empty() {
+            return;
+        }
+        let _ = docker().args(["rm", "--force", &self.container]).output();
+    }
+}

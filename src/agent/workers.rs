@@ -70,7 +70,7 @@ impl WorkerPool {
             let _slot = slots.acquire().await;
             let result = match http.aws_client() {
                 Ok(client) => aws::exchange(&client, &key, &clock).await,
-                Err(fault) => Err(no_client(&fault.to_string())),
+                Err(fault) => Err(no_client(&fault.sentence("AWS"))),
             };
             WorkResult::Exchanged(key, result)
         });

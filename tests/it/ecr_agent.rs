@@ -158,7 +158,7 @@ fn a_dead_token_is_never_handed_out_and_a_login_comes_back_after_an_outage() {
     });
     let withheld = withheld.expect("the token lives on without AWS");
     assert!(withheld.contains("credentials not found in native keychain"), "{withheld}");
-    assert!(withheld.contains("failed with status 503"), "{withheld}");
+    assert!(withheld.contains("failed with HTTP status 503"), "{withheld}");
 
     aws.answer("ecr", Answer::Grant);
     let back = (0..600).find_map(|_| {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::shell_word;
+
 /// Why there is no ECR token, or what is odd about the one there is.
 ///
 /// Access keys are shortened before they come here (`exchange::shortened`).
@@ -10,7 +12,7 @@ use thiserror::Error;
 #[serde(rename_all = "kebab-case")]
 pub enum AwsReason {
     /// AWS does not know the access key, or not in this region.
-    #[error("AWS does not know the access key {key} in {region}")]
+    #[error("AWS does not recognize the access key {key} in {region}")]
     UnknownAccessKey {
         /// The access key ID, shortened.
         key: String,
@@ -20,7 +22,7 @@ pub enum AwsReason {
         opt_in: bool,
     },
     /// The secret does not belong to the access key.
-    #[error("AWS knows the access key {key}, but its secret key is wrong")]
+    #[error("the secret key of the access key {key} is wrong")]
     WrongSecret {
         /// The access key ID, shortened.
         key: String,
@@ -32,13 +34,13 @@ pub enum AwsReason {
         key: String,
     },
     /// Temporary keys without the session token that belongs to them. Found before anything is sent.
-    #[error("the access key {key} is a temporary one, and its session token is not set")]
+    #[error("the access key {key} is temporary, but its session token is not set")]
     SessionTokenMissing {
         /// The access key ID, shortened.
         key: String,
     },
     /// An IAM policy does not allow the call.
-    #[error("AWS denies {who} the action {action}")]
+    #[error("AWS does not allow {who} to call {action}")]
     AccessDenied {
         /// The ARN that AWS named, or the shortened access key.
         who: String,
@@ -48,7 +50,7 @@ pub enum AwsReason {
         explicit: bool,
     },
     /// The role of `_ROLE_ARN` may not be assumed by this identity.
-    #[error("AWS does not let {who} assume {role}")]
+    #[error("AWS does not allow {who} to assume {role}")]
     RoleRefused {
         /// The ARN that AWS named, or the shortened access key.
         who: String,
@@ -62,7 +64,7 @@ pub enum AwsReason {
         region: String,
     },
     /// AWS refused for a reason that has no entry of its own.
-    #[error("AWS refused {action}: {code}")]
+    #[error("AWS rejected {action} with the error {code}")]
     Refused {
         /// The IAM action.
         action: String,
@@ -70,7 +72,7 @@ pub enum AwsReason {
         code: String,
     },
     /// AWS refused the signature because of the time in it.
-    #[error("AWS refused {action}, because this machine's clock is {seconds} s off")]
+    #[error("AWS rejected {action}: this machine's clock is off by {} s", .seconds.abs())]
     ClockRefused {
         /// The IAM action.
         action: String,
@@ -78,7 +80,7 @@ pub enum AwsReason {
         seconds: i64,
     },
     /// Too many calls in this account and region.
-    #[error("{host} is throttling this account's calls")]
+    #[error("{host} is throttling the requests of this account")]
     Throttled {
         /// The endpoint.
         host: String,
@@ -92,7 +94,7 @@ pub enum AwsReason {
         why: String,
     },
     /// The proxy would not open a way to the endpoint.
-    #[error("the proxy does not let us through to {host}: {why}")]
+    #[error("{host} cannot be reached through the proxy: {why}")]
     ProxyRefused {
         /// The endpoint.
         host: String,
@@ -100,7 +102,7 @@ pub enum AwsReason {
         why: String,
     },
     /// No answer within the time limit.
-    #[error("{host} did not answer within {seconds} s")]
+    #[error("{host} did not respond within {seconds} s")]
     TimedOut {
         /// The endpoint, or what else was waited for.
         host: String,
@@ -108,7 +110,7 @@ pub enum AwsReason {
         seconds: u64,
     },
     /// The endpoint failed on its own account.
-    #[error("{host} failed with status {status}")]
+    #[error("{host} failed with HTTP status {status}")]
     ServiceFault {
         /// The endpoint.
         host: String,
@@ -116,34 +118,36 @@ pub enum AwsReason {
         status: u16,
     },
     /// The endpoint answered, but with no token that can be used.
-    #[error("{host} answered without a usable token")]
+    #[error("{host} sent a response without a usable token")]
     BadAnswer {
         /// The endpoint.
         host: String,
     },
     /// Neither keys were declared, nor does the default chain know any.
-    #[error("no AWS identity was found: no keys are declared, and the default chain has none")]
+    #[error(
+        "no AWS credentials were found: no keys are declared, and the default credential chain has none"
+    )]
     NoIdentity,
     /// `_PROFILE` names a profile that the shared AWS files do not have, or that leads nowhere.
-    #[error("the AWS profile {profile} does not exist, or leads to no credentials")]
+    #[error("the AWS profile {profile} does not exist or has no credentials")]
     ProfileMissing {
         /// The profile.
         profile: String,
     },
     /// A profile, or another part of the chain, is there but cannot work.
-    #[error("the AWS identity of {place} cannot be loaded")]
+    #[error("the AWS credentials of {place} cannot be loaded")]
     IdentityBroken {
         /// The profile, or "the default chain".
         place: String,
     },
     /// The SSO session has to be renewed by a person.
-    #[error("the AWS SSO session of {place} has ended")]
+    #[error("the AWS SSO session of {place} has expired")]
     SsoEnded {
         /// The profile, or "the default chain".
         place: String,
     },
     /// The SDK found no endpoint to call, as with an endpoint variable on a FIPS host.
-    #[error("there is no AWS endpoint to call for {action} in {region}")]
+    #[error("no AWS endpoint exists for {action} in {region} with the current settings")]
     NoEndpoint {
         /// The IAM action.
         action: String,
@@ -190,62 +194,65 @@ impl AwsReason {
     pub fn fix(&self) -> String {
         match self {
             Self::UnknownAccessKey { region, opt_in: true, .. } => format!(
-                "set the user to an access key ID that exists and is active; if it is, enable {region} in the account, or get the session from a regional STS endpoint"
+                "set the user to an active access key ID; if it is active, enable {region} in the AWS account, or use a session from a regional STS endpoint"
             ),
             Self::UnknownAccessKey { .. } => {
-                "set the user to an access key ID that exists and is active".to_owned()
+                "set the user to an active access key ID".to_owned()
             }
             Self::WrongSecret { .. } => {
-                "set the password to the secret access key of this access key ID".to_owned()
+                "set the password to the secret access key that belongs to this access key ID".to_owned()
             }
             Self::SessionExpired { .. } => {
-                "set user, password and session token again, from a new AWS session; or use a role, which renews itself".to_owned()
+                "set user, password and session token from a new AWS session, or use a role or profile, which the agent renews automatically".to_owned()
             }
             Self::SessionTokenMissing { .. } => {
-                "set the _SESSION_TOKEN variable of the same set (AWS_SESSION_TOKEN where the keys are in the environment) to the token that came with the keys".to_owned()
+                "set NAME_CONTAINER_REGISTRY_SESSION_TOKEN (AWS_SESSION_TOKEN if the keys come from the AWS environment variables) to the token issued with the keys".to_owned()
             }
             Self::AccessDenied { action, explicit: true, .. } => {
                 format!("remove {action} from the policy that denies it, or use another identity")
             }
             Self::AccessDenied { action, .. } => format!(
-                "allow {action} on resource * in an IAM policy of this identity (docs/ecr.md has the whole policy)"
+                "allow {action} on resource * in an IAM policy of this identity; `registry-agent explain aws-access-denied` shows the policy"
             ),
             Self::RoleRefused { role, .. } => format!(
-                "allow sts:AssumeRole on {role} for this identity, and name the identity in the role's trust policy"
+                "allow sts:AssumeRole on {role} for this identity, and add the identity to the role's trust policy"
             ),
             Self::RegionNotEnabled { region } => {
-                format!("enable {region} in the AWS account, or declare the registry of another region")
+                format!("enable {region} in the AWS account, or declare a registry in another region")
             }
-            Self::Refused { .. } => {
-                "look the code up in the AWS documentation of that action, then correct the identity".to_owned()
+            Self::Refused { action, code } => {
+                format!("look up {code} in the AWS documentation of {action}, then correct the identity")
             }
             Self::ClockRefused { .. } | Self::ClockOff { .. } => {
-                "set this machine's clock, or start its time synchronisation".to_owned()
+                "correct the clock of this machine, or of the host if this is a container".to_owned()
             }
             Self::Throttled { .. } => {
-                "wait: it is tried again; if it lasts, share the load between accounts or ask AWS for a higher quota".to_owned()
+                "no action needed; retried automatically. If it persists, ask AWS for a higher quota".to_owned()
             }
             Self::Unreachable { host, .. } | Self::TimedOut { host, .. } => format!(
-                "open the way to {host}: check DNS, firewall, VPC endpoint, and the HTTPS_PROXY and AWS_ENDPOINT_URL_* variables"
+                "check DNS, firewall, VPC endpoint and the variables HTTPS_PROXY and AWS_ENDPOINT_URL_* until {host} can be reached"
             ),
             Self::ProxyRefused { host, .. } => format!(
-                "let the proxy in HTTPS_PROXY connect to {host}, give its password in HTTPS_PROXY, or name the host in NO_PROXY"
+                "allow the proxy to connect to {host}, add its user and password to HTTPS_PROXY, or add {host} to NO_PROXY"
             ),
             Self::ServiceFault { .. } | Self::BadAnswer { .. } => {
-                "wait: it is tried again; if it lasts, check what the AWS_ENDPOINT_URL_* variables point to".to_owned()
+                "no action needed; retried automatically. If it persists, check the AWS_ENDPOINT_URL_* variables".to_owned()
             }
             Self::NoIdentity => {
-                "set user and password to an AWS access key, or give this machine a profile, web identity or role".to_owned()
+                "set the user to an AWS access key ID and the password to its secret key, or give this machine a profile, web identity or role".to_owned()
             }
             Self::ProfileMissing { profile } => format!(
-                "add the profile {profile}, with credentials, to ~/.aws/config of the agent's user, or name another one in the _PROFILE variable"
+                "add the profile {profile} with credentials to ~/.aws/config of the agent's user, or set NAME_CONTAINER_REGISTRY_PROFILE to another profile"
             ),
             Self::IdentityBroken { place } => format!(
-                "correct the AWS settings of {place}; `aws sts get-caller-identity` as the agent's user must succeed"
+                "correct the AWS settings of {place} until `aws sts get-caller-identity` succeeds for the agent's user"
             ),
-            Self::SsoEnded { .. } => "run `aws sso login` as the agent's user".to_owned(),
+            Self::SsoEnded { place } => {
+                let profile = place.strip_prefix("profile ").map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
+                format!("run `aws sso login{profile}` as the agent's user")
+            },
             Self::NoEndpoint { .. } => {
-                "unset the AWS_ENDPOINT_URL_* variables, which FIPS and dual-stack hosts cannot be combined with, or declare the plain host".to_owned()
+                "unset the AWS_ENDPOINT_URL_* variables, which do not work with FIPS and dual-stack hosts, or declare the standard host".to_owned()
             }
         }
     }

@@ -1,74 +1,57 @@
-//! What keeps a request from being answered: names, routes, TLS, proxies.
+//! Why a request gets no response: DNS, routing, TLS, proxies.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// Why a host gave no answer. The sentences follow "HOST:PORT ".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+/// Why a host sent no usable response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionFault {
     /// DNS says that there is no such host.
-    #[error("has no address: there is no such host")]
     NoSuchHost,
     /// DNS says nothing.
-    #[error("could not be looked up: no name server answers")]
     NoNameServer,
     /// The port is closed.
-    #[error("refuses connections")]
     Refused,
     /// No route, or the network is down.
-    #[error("cannot be reached: {error}")]
     NoRoute {
         /// The error of the operating system.
         error: String,
     },
     /// No answer in time.
-    #[error("did not answer in time")]
     TimedOut,
     /// The connection ended in the middle.
-    #[error("broke off the answer")]
     BrokenOff,
     /// What came is not HTTP.
-    #[error("answered what is not HTTP")]
     NotHttp,
     /// What came is not TLS.
-    #[error("does not speak TLS")]
     NotTls,
     /// The connection ended before TLS was agreed on.
-    #[error("ended the connection during the TLS handshake")]
     HandshakeEnded,
     /// The certificate is signed by an authority that is not trusted.
-    #[error("has a certificate of an authority that is not trusted here")]
     UnknownAuthority {
         /// The directory that trust for this host is read from, as in `registry.test:5000`.
         directory: String,
     },
     /// The certificate is for another name.
-    #[error("has a certificate for another name")]
     WrongName,
     /// The certificate is out of its time.
-    #[error("has a certificate that is expired or not yet valid")]
     OutOfTime,
     /// TLS failed otherwise.
-    #[error("and this machine agree on no TLS: {error}")]
     Tls {
         /// What rustls says.
         error: String,
     },
     /// The proxy wants a login.
-    #[error("was not asked: the proxy {proxy} wants a user and a password")]
     ProxyLogin {
         /// Scheme, host and port of the proxy.
         proxy: String,
     },
     /// The proxy said no.
-    #[error("was not asked: the proxy {proxy} refuses to connect to it")]
     ProxyRefused {
         /// Scheme, host and port of the proxy.
         proxy: String,
     },
     /// The proxy itself gives no answer.
-    #[error("was not asked: the proxy {proxy} {fault}")]
     ProxyUnreachable {
         /// Scheme, host and port of the proxy.
         proxy: String,
@@ -76,7 +59,6 @@ pub enum ConnectionFault {
         fault: Box<ConnectionFault>,
     },
     /// The file of `_CA_FILE` cannot be used.
-    #[error("was not asked: the certificates of {path} cannot be used: {error}")]
     CaFile {
         /// The file.
         path: String,
@@ -84,7 +66,6 @@ pub enum ConnectionFault {
         error: String,
     },
     /// Anything else.
-    #[error("could not be asked: {error}")]
     Other {
         /// What the HTTP client says.
         error: String,
@@ -92,6 +73,42 @@ pub enum ConnectionFault {
 }
 
 impl ConnectionFault {
+    /// What happened to a request to `host`, `HOST:PORT`.
+    pub fn sentence(&self, host: &str) -> String {
+        match self {
+            Self::NoSuchHost => format!("DNS lookup of {host} failed: no such host"),
+            Self::NoNameServer => format!("DNS lookup of {host} failed: no name server responds"),
+            Self::Refused => format!("{host} refused the connection"),
+            Self::NoRoute { error } => format!("{host} cannot be reached: {error}"),
+            Self::TimedOut => format!("{host} did not respond in time"),
+            Self::BrokenOff => format!("{host} closed the connection mid-response"),
+            Self::NotHttp => format!("{host} sent a response that is not HTTP"),
+            Self::NotTls => format!("{host} does not speak TLS"),
+            Self::HandshakeEnded => {
+                format!("{host} closed the connection during the TLS handshake")
+            }
+            Self::UnknownAuthority { .. } => {
+                format!("{host}'s certificate is signed by an unknown authority")
+            }
+            Self::WrongName => format!("{host}'s certificate is issued for another name"),
+            Self::OutOfTime => format!("{host}'s certificate has expired or is not valid yet"),
+            Self::Tls { error } => format!("TLS handshake with {host} failed: {error}"),
+            Self::ProxyLogin { proxy } => {
+                format!("the proxy {proxy} requires a user and a password to connect to {host}")
+            }
+            Self::ProxyRefused { proxy } => {
+                format!("the proxy {proxy} refused to connect to {host}")
+            }
+            Self::CaFile { path, error } => {
+                format!("the CA certificates for {host} cannot be read from {path}: {error}")
+            }
+            Self::Other { error } => format!("the request to {host} failed: {error}"),
+            Self::ProxyUnreachable { proxy, fault } => {
+                format!("{host} cannot be reached through the proxy: {}", fault.sentence(proxy))
+            }
+        }
+    }
+
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -133,43 +150,45 @@ impl ConnectionFault {
     pub fn fix(&self) -> String {
         let fix = match self {
             Self::NoSuchHost => {
-                "correct the server's name, or connect to the network that knows it"
+                "correct the server's name, or connect to the network or VPN that resolves it"
             }
             Self::NoNameServer => {
-                "make sure that the network is up and /etc/resolv.conf names a name server that answers"
+                "check the network, and that /etc/resolv.conf names a name server that responds"
             }
-            Self::Refused => "make sure that the registry runs, and that the port is right",
+            Self::Refused => "check that the registry is running and that the port is correct",
             Self::NoRoute { .. } | Self::TimedOut => {
-                "make sure that the network, the VPN and the firewall let this machine reach it, and that HTTPS_PROXY is set where a proxy is needed"
+                "check network, VPN and firewall, and set HTTPS_PROXY if a proxy is needed"
             }
             Self::BrokenOff | Self::Other { .. } => {
-                "nothing by itself: it is asked again; if it stays so, look at the registry's own log"
+                "no action needed; retried automatically. If it persists, check the registry's log"
             }
-            Self::NotHttp => "make sure that host and port are a registry's",
+            Self::NotHttp => "check that host and port belong to a registry",
             Self::NotTls => {
-                "declare the server with http:// in front, if it is really meant to be spoken to without TLS"
+                "put http:// in front of the server only if it is meant to be used without TLS"
             }
             Self::UnknownAuthority { directory } => {
                 return format!(
-                    "put the authority's certificate into /etc/docker/certs.d/{directory}/ca.crt, or its path into the declaration's _CA_FILE"
+                    "copy the authority's certificate to /etc/docker/certs.d/{directory}/ca.crt, or set NAME_CONTAINER_REGISTRY_CA_FILE to its path"
                 );
             }
-            Self::WrongName => "declare the server by the name that is in its certificate",
-            Self::OutOfTime => "renew the registry's certificate, or set this machine's clock",
+            Self::WrongName => "set the server to a name that its certificate contains",
+            Self::OutOfTime => "renew the registry's certificate, or correct this machine's clock",
             Self::HandshakeEnded | Self::Tls { .. } => {
-                "make sure that the registry speaks TLS 1.2 or 1.3, and wants no client certificate"
+                "check that the registry supports TLS 1.2 or 1.3 and requires no client certificate"
             }
             Self::ProxyLogin { .. } => {
-                "put user and password into HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT"
+                "set HTTPS_PROXY with user and password: http://USER:PASSWORD@HOST:PORT"
             }
             Self::ProxyRefused { .. } => {
-                "let the proxy connect to the registry, or add its host to NO_PROXY"
+                "allow the proxy to connect to the registry, or add the registry's host to NO_PROXY"
             }
             Self::ProxyUnreachable { .. } => {
                 "correct HTTPS_PROXY, or add the registry's host to NO_PROXY"
             }
             Self::CaFile { path, .. } => {
-                return format!("make {path} a readable PEM file of certificates");
+                return format!(
+                    "make {path} a PEM file with certificates that the agent's user can read"
+                );
             }
         };
         fix.to_owned()

@@ -32,7 +32,7 @@ pub enum DeclarationReason {
         fault: String,
     },
     /// A value holds a character no registry could be given.
-    #[error("{variable} holds {what}")]
+    #[error("{variable} contains {what}")]
     BadValue {
         /// The variable, whole.
         variable: String,
@@ -41,14 +41,14 @@ pub enum DeclarationReason {
     },
     /// `_PASSWORD` and `_PASSWORD_FILE` are both set.
     #[error(
-        "{name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE are both set; the file is not read"
+        "{name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE are both set; the file is ignored"
     )]
     TwoPasswords {
         /// The `<NAME>`.
         name: String,
     },
     /// What stands before `_CONTAINER_REGISTRY_` is no `<NAME>`.
-    #[error("{variable} begins with a name that is not of letters, digits and underscores alone")]
+    #[error("{variable} is ignored: NAME may contain only letters, digits and underscores")]
     BadName {
         /// The variable, whole; printable.
         variable: String,
@@ -60,7 +60,7 @@ pub enum DeclarationReason {
         variable: String,
     },
     /// The file of `_PASSWORD_FILE` gives no password.
-    #[error("{variable} gives no password: {reason}")]
+    #[error("{variable} provides no password: {reason}")]
     PasswordFile {
         /// The variable, whole.
         variable: String,
@@ -68,7 +68,7 @@ pub enum DeclarationReason {
         reason: SourceReason,
     },
     /// Two names declare one server.
-    #[error("{server} is declared by {other} too, which serves")]
+    #[error("{server} is also declared by {other}; {other} is used and this set is ignored")]
     Duplicate {
         /// The canonical server.
         server: String,
@@ -76,7 +76,9 @@ pub enum DeclarationReason {
         other: String,
     },
     /// A repository path was given where only the server counts.
-    #[error("{variable} has a path, {path}, which is not part of a server; it is ignored")]
+    #[error(
+        "{variable} contains the path {path}, which is ignored: one login applies to the whole server"
+    )]
     PathDropped {
         /// The variable, whole.
         variable: String,
@@ -84,13 +86,15 @@ pub enum DeclarationReason {
         path: String,
     },
     /// A variable that has a say in how a token is got is set beside a token.
-    #[error("{variable} has no effect beside the user AWS, whose password is a token already")]
+    #[error("{variable} is ignored: the user is AWS, so the password is already a token")]
     TokenAlready {
         /// The variable, whole.
         variable: String,
     },
     /// A variable that only AWS ECR knows is set for another registry.
-    #[error("{variable} is for AWS ECR, and {server} is not an ECR registry; it is ignored")]
+    #[error(
+        "{variable} is ignored: it applies only to AWS ECR, and {server} is not an ECR registry"
+    )]
     OnlyForEcr {
         /// The variable, whole.
         variable: String,
@@ -124,36 +128,39 @@ impl DeclarationReason {
             Self::Missing { missing, misspelt: Some(other) } => {
                 format!("rename {other} to {missing}")
             }
+            Self::Missing { missing, misspelt: None } if missing.ends_with("_PASSWORD") => format!(
+                "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` where it is set"
+            ),
             Self::Missing { missing, misspelt: None } => {
-                format!("set {missing} where the others of the set are set")
+                format!("set {missing}, then run `registry-agent sync` where it is set")
             }
             Self::EmptyServer { variable } => format!(
-                "set {variable} to the registry's host, such as ghcr.io or docker.io, or unset the whole set"
+                "set {variable} to the registry's host, such as ghcr.io or docker.io, or unset every variable of this set"
             ),
             Self::BadServer { variable, .. } => {
                 format!("set {variable} to HOST or HOST:PORT, such as mycompany.azurecr.io")
             }
             Self::BadValue { variable, .. } => {
-                format!("set {variable} again, pasting only the value itself")
+                format!("set {variable} again and paste only the value itself")
             }
             Self::TwoPasswords { name } => format!(
                 "unset one of {name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE"
             ),
-            Self::Duplicate { other, .. } => {
-                format!("remove this set, or give it another server than {other} has")
+            Self::Duplicate { .. } => {
+                "remove one of the two sets, or set one of them to another server".to_owned()
             }
             Self::PathDropped { variable, .. } => {
-                format!("leave the path out of {variable}; one login serves the whole server")
+                format!("remove the path from {variable}")
             }
             Self::BadName { variable } => {
-                format!("rename {variable} and its set, such as to ACME_CONTAINER_REGISTRY_SERVER")
+                format!(
+                    "rename {variable} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER"
+                )
             }
-            Self::RelativePath { variable } => {
-                format!("give {variable} the whole path, from the / on")
-            }
+            Self::RelativePath { variable } => format!("set {variable} to an absolute path"),
             Self::PasswordFile { reason, .. } => reason.fix(),
             Self::TokenAlready { variable } => format!(
-                "unset {variable}, or set an access key ID and its secret key in place of the token"
+                "unset {variable}, or declare an access key ID and its secret key instead of the token"
             ),
             Self::OnlyForEcr { variable, .. } => format!("unset {variable}"),
         }

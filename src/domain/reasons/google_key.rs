@@ -3,30 +3,30 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why a password is no service-account key. The sentences follow "…: ".
+/// Why a password is not a service-account key. The text follows "…: ".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyFault {
     /// It is the path of a file.
-    #[error("this is a file's name, not its content")]
+    #[error("the password is the path of a file, not its content")]
     Path,
     /// It is base64, which the other user is for.
-    #[error("this is base64")]
+    #[error("the password is base64")]
     Base64,
     /// It is JSON, though the user says base64.
-    #[error("this is JSON, not base64")]
+    #[error("the password is JSON, not base64")]
     NotBase64,
     /// It is base64 that was broken into lines.
-    #[error("this is base64 in several lines")]
+    #[error("the base64 has line breaks")]
     Wrapped,
     /// It is not JSON, perhaps half of it.
-    #[error("this is not JSON")]
+    #[error("the password is not valid JSON")]
     NotJson,
     /// It is a credential file of another type.
-    #[error("this is a credential file of another type")]
+    #[error("the password is a credential file of another type")]
     OtherType,
     /// A field is missing that a key has.
-    #[error("this lacks the private key or the account's address")]
+    #[error("the key file lacks private_key or client_email")]
     Incomplete,
 }
 
@@ -34,13 +34,15 @@ impl KeyFault {
     /// What to do about it.
     pub fn fix(self) -> &'static str {
         match self {
-            Self::Path => "set _PASSWORD to the file's content, or _PASSWORD_FILE to its path",
+            Self::Path => {
+                "unset NAME_CONTAINER_REGISTRY_PASSWORD and set NAME_CONTAINER_REGISTRY_PASSWORD_FILE to the path"
+            }
             Self::Base64 => "set the user to _json_key_base64",
             Self::NotBase64 => "set the user to _json_key",
-            Self::Wrapped => "encode the key file in one line, with `base64 -w0`",
+            Self::Wrapped => "encode the key file on one line with `base64 -w0`",
             Self::NotJson => "set the password to the whole content of the key file, from { to }",
             Self::OtherType | Self::Incomplete => {
-                "make a key with `gcloud iam service-accounts keys create`, and set the password to its content"
+                "create a key with `gcloud iam service-accounts keys create key.json --iam-account=ACCOUNT`, and set the password to its content"
             }
         }
     }

@@ -20,7 +20,7 @@ pub enum Action {
 #[serde(rename_all = "kebab-case")]
 pub enum ImageAccessReason {
     /// The registry does not grant it.
-    #[error("{server} does not let this login {action} {repository}")]
+    #[error("{server} does not allow this login to {action} {repository}")]
     NotGranted {
         /// The canonical server.
         server: String,
@@ -32,13 +32,15 @@ pub enum ImageAccessReason {
         action: Action,
     },
     /// The token of a workflow or a codespace never publishes.
-    #[error("{server} lets a GITHUB_TOKEN read packages, and not publish them")]
+    #[error("{server} allows GITHUB_TOKEN to read packages, but not to publish them")]
     GithubTokenReadsOnly {
         /// The canonical server.
         server: String,
     },
     /// The image is not there, or not for this login.
-    #[error("{server} knows no {repository} by {reference}, or does not show it to this login")]
+    #[error(
+        "{repository} with the tag or digest {reference} does not exist on {server}, or this login cannot see it"
+    )]
     NoSuchImage {
         /// The canonical server.
         server: String,
@@ -48,13 +50,13 @@ pub enum ImageAccessReason {
         reference: String,
     },
     /// The registry only says when something is pushed.
-    #[error("{server} tells who may push only when something is pushed")]
+    #[error("{server} reveals only during a push whether this login may push")]
     PushUntold {
         /// The canonical server.
         server: String,
     },
     /// The registry gave an answer that says neither.
-    #[error("{server} did not say ({seen})")]
+    #[error("{server} did not say whether this login has access ({seen})")]
     Unclear {
         /// The canonical server.
         server: String,
@@ -81,9 +83,9 @@ impl ImageAccessReason {
             Self::NotGranted { kind, action, .. } => grant(kind, *action),
             Self::GithubTokenReadsOnly { .. } => grant("ghcr", Action::Push),
             Self::NoSuchImage { .. } => {
-                "correct the image's name, or have its owner let this login see it"
+                "correct the image's name, or ask its owner to give this login access"
             }
-            Self::PushUntold { .. } | Self::Unclear { .. } => "push something small to find out",
+            Self::PushUntold { .. } | Self::Unclear { .. } => "push a small image to find out",
         }
     }
 }
@@ -92,11 +94,11 @@ impl ImageAccessReason {
 fn grant(kind: &str, action: Action) -> &'static str {
     match (kind, action) {
         ("ghcr", Action::Pull) => {
-            "use a classic personal access token with read:packages whose user may read the package"
+            "use a classic personal access token with read:packages of a user who may read the package"
         }
         ("ghcr", Action::Push) => "use a classic personal access token with write:packages",
         ("docker-hub", Action::Pull) => {
-            "use a token with read access of a user who may see the repository"
+            "use a token with read access of a user who may read the repository"
         }
         ("docker-hub", Action::Push) => {
             "use a token with read and write access of a user who may write to the repository"
@@ -119,10 +121,10 @@ fn grant(kind: &str, action: Action) -> &'static str {
             "give the service account roles/artifactregistry.writer on the repository"
         }
         (_, Action::Pull) => {
-            "have the repository's owner let this login read it; a GitLab token needs read_registry"
+            "ask the repository's owner to give this login read access; a GitLab token needs read_registry"
         }
         (_, Action::Push) => {
-            "have the repository's owner let this login write to it; a GitLab token needs write_registry"
+            "ask the repository's owner to give this login write access; a GitLab token needs write_registry"
         }
     }
 }

@@ -3,18 +3,20 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::shell_word;
+
 /// What the agent itself knows of a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoginReason {
     /// The configuration says `verify = false`.
-    #[error("{server} was not asked, because the configuration says verify = false")]
+    #[error("the login for {server} is not verified: the configuration sets `verify = false`")]
     NotAsked {
         /// The canonical server.
         server: String,
     },
     /// A token that was declared as a password ends within the hour.
-    #[error("the token declared for {server} ends at {at}, and only you can renew it")]
+    #[error("the token declared for {server} expires at {at} and cannot be renewed automatically")]
     TokenEnds {
         /// The canonical server.
         server: String,
@@ -22,7 +24,7 @@ pub enum LoginReason {
         at: String,
     },
     /// A token that was declared as a password has ended.
-    #[error("the token declared for {server} ended at {at}")]
+    #[error("the token declared for {server} expired at {at}")]
     TokenEnded {
         /// The canonical server.
         server: String,
@@ -30,7 +32,7 @@ pub enum LoginReason {
         at: String,
     },
     /// The file of stored logins cannot be read.
-    #[error("{path} with the logins that docker login stored cannot be used: {fault}")]
+    #[error("the logins that `docker login` stored in {path} cannot be used: {fault}")]
     StoredUnreadable {
         /// The file.
         path: String,
@@ -53,9 +55,9 @@ impl LoginReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::NotAsked { .. } => "remove verify = false to have logins checked".to_owned(),
-            Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR declare an access key and its secret key instead, which the agent renews by itself".to_owned(),
-            Self::StoredUnreadable { path, .. } => format!("remove {path} and log in again"),
+            Self::NotAsked { .. } => "no action needed; remove `verify = false` from the configuration to verify logins".to_owned(),
+            Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR, declare an access key ID and its secret key instead, and the agent renews the token automatically".to_owned(),
+            Self::StoredUnreadable { path, .. } => format!("run `rm {}`, then log in again with `docker login`", shell_word(path)),
         }
     }
 }

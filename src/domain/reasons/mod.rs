@@ -1,8 +1,9 @@
-//! The one catalogue of everything that can be wrong: a stable code, a sentence, a fix.
+//! Every reason and problem that a user can see: a stable code, a sentence, a fix.
 //!
-//! Status, API, helper and `check` all speak from here, so a reason reads the same wherever it is
-//! met. Each file holds one area. A sentence names the variable, the file or the server, and never a
-//! secret: no variant has a field that could hold one.
+//! Status, API, helper and `check` all take their text from here, so a reason reads the same
+//! everywhere. Each file covers one area. No variant has a field that could hold a secret.
+//! `tests/it/troubleshooting` has a sample and the cause of each, and writes
+//! `docs/troubleshooting.md` from them.
 
 pub mod aws;
 pub mod connection;
@@ -16,6 +17,7 @@ pub mod registry;
 pub mod rejection;
 pub mod source;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -31,22 +33,22 @@ pub use source::SourceReason;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// What was declared.
+    /// A `<NAME>_CONTAINER_REGISTRY_*` set.
     Declaration(DeclarationReason),
-    /// Where it was declared.
+    /// A file or directory that variables come from.
     Source(SourceReason),
-    /// What the agent itself knows of a login.
+    /// A login, independent of what the registry says.
     Login(LoginReason),
-    /// What the registry said.
+    /// The registry's response, or the lack of one.
     Registry(RegistryReason),
-    /// What AWS said.
+    /// The exchange of an AWS identity for a token.
     Aws(AwsReason),
     /// The docker configuration and the clients that read it.
     Publish(PublishReason),
 }
 
 impl Reason {
-    /// A stable word for programs, such as `wrong-password`.
+    /// A stable identifier for programs, such as `refused`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Declaration(reason) => reason.code(),
@@ -58,7 +60,7 @@ impl Reason {
         }
     }
 
-    /// What to do about it, as one sentence in the imperative.
+    /// What to do about it: begins with a verb, or with "no action needed".
     pub fn fix(&self) -> String {
         match self {
             Self::Declaration(reason) => reason.fix(),
@@ -82,6 +84,14 @@ impl fmt::Display for Reason {
             Self::Publish(reason) => reason.fmt(f),
         }
     }
+}
+
+/// `text` as one word of a shell command, because fixes are pasted.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@+".contains(c)) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
 macro_rules! area {

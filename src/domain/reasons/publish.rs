@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::shell_word;
+
 /// Why clients may not find what the agent holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum PublishReason {
     /// The file is not a JSON object.
-    #[error("{path} is not a JSON object ({fault}); it is left as it is")]
+    #[error("{path} is not a JSON object ({fault}); left unchanged")]
     Malformed {
         /// The file.
         path: String,
@@ -16,7 +18,7 @@ pub enum PublishReason {
         fault: String,
     },
     /// A member that should hold entries holds something else.
-    #[error("`{name}` in {path} is not an object; the file is left as it is")]
+    #[error("`{name}` in {path} is not a JSON object; left unchanged")]
     NotEntries {
         /// The file.
         path: String,
@@ -24,13 +26,13 @@ pub enum PublishReason {
         name: String,
     },
     /// The file begins with a byte order mark.
-    #[error("{path} begins with a byte order mark, so docker refuses to read it")]
+    #[error("{path} starts with a byte order mark, which docker does not accept")]
     ByteOrderMark {
         /// The file.
         path: String,
     },
     /// A user chose another helper for the registry.
-    #[error("{path} names the credential helper `{helper}` for {key}, which is left so")]
+    #[error("{key} already uses the credential helper `{helper}` in {path}; left unchanged")]
     OtherHelper {
         /// The file.
         path: String,
@@ -40,7 +42,7 @@ pub enum PublishReason {
         helper: String,
     },
     /// A user's own plain login stands where ours should.
-    #[error("{path} holds a login for {key} that registry-agent did not write, which is left so")]
+    #[error("{path} already has a login for {key}; left unchanged")]
     OtherLogin {
         /// The file.
         path: String,
@@ -48,7 +50,7 @@ pub enum PublishReason {
         key: String,
     },
     /// docker asks a credentials store and so does not look into `auths`.
-    #[error("{path} sets `credsStore` to `{store}`, so docker does not read the logins in `auths`")]
+    #[error("{path} sets `credsStore` to `{store}`, so docker ignores the logins in `auths`")]
     StoreFirst {
         /// The file.
         path: String,
@@ -64,10 +66,10 @@ pub enum PublishReason {
         store: String,
     },
     /// The helper is not where clients look for it.
-    #[error("docker-credential-registry-agent is not on PATH, so docker cannot ask for logins")]
+    #[error("docker-credential-registry-agent is not on PATH, so docker cannot run it")]
     HelperMissing,
     /// A file that podman and its kin read first has its own answer for the registry.
-    #[error("{path} holds a login for {key}, which podman, skopeo and buildah use instead")]
+    #[error("{path} has a login for {key}, which podman, skopeo and buildah use instead")]
     Shadowed {
         /// The file.
         path: String,
@@ -75,25 +77,27 @@ pub enum PublishReason {
         key: String,
     },
     /// The environment has its own answer for the registry.
-    #[error("DOCKER_AUTH_CONFIG holds a login for {key}, which docker uses instead")]
+    #[error("DOCKER_AUTH_CONFIG has a login for {key}, which docker uses instead")]
     ShadowedByEnvironment {
         /// The registry's key.
         key: String,
     },
     /// The file, or its directory, is a mount of its own: the host's, most likely.
-    #[error("{path} is on a mount of its own, so it is not written: the host may lack the helper")]
+    #[error(
+        "{path} is on a separate mount and is not changed: it may belong to the host, which may lack the credential helper"
+    )]
     Mount {
         /// The file.
         path: String,
     },
     /// The file is a directory, a device, a pipe, or one of a chain of links without end.
-    #[error("{path} is not a regular file; it is left as it is")]
+    #[error("{path} is not a regular file; left unchanged")]
     NotAFile {
         /// The file.
         path: String,
     },
     /// The file is larger than any configuration.
-    #[error("{path} is larger than {mebibytes} MiB; it is left as it is")]
+    #[error("{path} is larger than {mebibytes} MiB; left unchanged")]
     TooLarge {
         /// The file.
         path: String,
@@ -101,7 +105,7 @@ pub enum PublishReason {
         mebibytes: u64,
     },
     /// The file could not be read.
-    #[error("{path} could not be read: {fault}")]
+    #[error("{path} cannot be read: {fault}")]
     Unreadable {
         /// The file.
         path: String,
@@ -109,7 +113,7 @@ pub enum PublishReason {
         fault: String,
     },
     /// The file may not be written: its mode, an immutable flag, a read-only file system.
-    #[error("{path} could not be written: {fault}")]
+    #[error("{path} cannot be written: {fault}")]
     Unwritable {
         /// The file.
         path: String,
@@ -117,7 +121,7 @@ pub enum PublishReason {
         fault: String,
     },
     /// The file system has no room for a second copy of the file.
-    #[error("{path} could not be written: {fault}")]
+    #[error("{path} cannot be written: {fault}")]
     NoRoom {
         /// The file.
         path: String,
@@ -125,7 +129,7 @@ pub enum PublishReason {
         fault: String,
     },
     /// Others wrote the file each time before we could.
-    #[error("{path} is being written by others all the time")]
+    #[error("other programs keep changing {path}, so it is not written")]
     Busy {
         /// The file.
         path: String,
@@ -159,49 +163,77 @@ impl PublishReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::Malformed { path, .. } => format!("repair or remove {path}"),
-            Self::NotEntries { path, name } => format!("make `{name}` in {path} an object"),
+            Self::Malformed { path, .. } => {
+                let path = shell_word(path);
+                format!("correct {path}, or move it away: `mv {path} {path}.broken`")
+            }
+            Self::NotEntries { path, name } => {
+                format!("change `{name}` in {path} to a JSON object, such as {{}}")
+            }
             Self::ByteOrderMark { path } => {
                 format!("save {path} as UTF-8 without a byte order mark")
             }
             Self::OtherHelper { path, key, .. } => {
-                format!("remove {key} from `credHelpers` in {path}, or its declaration")
+                format!(
+                    "remove {key} from `credHelpers` in {path} to use the declared login, or remove its declaration"
+                )
             }
-            Self::OtherLogin { key, .. } => {
-                format!("run `docker logout {key}`, or remove its declaration")
+            Self::OtherLogin { path, key } => {
+                let dir = path.rsplit_once('/').map_or(".", |(dir, _)| dir);
+                format!(
+                    "run `docker --config {} logout {key}` to use the declared login, or remove its declaration",
+                    shell_word(dir)
+                )
             }
             Self::StoreFirst { path, .. } => {
-                format!("remove `credsStore` from {path}, or set `mode = \"helper\"`")
+                format!(
+                    "remove `credsStore` from {path}, or set `mode = \"helper\"` in the configuration"
+                )
             }
             Self::StoreMissing { path, store } => {
                 format!("install docker-credential-{store}, or remove `credsStore` from {path}")
             }
             Self::HelperMissing => {
-                "install docker-credential-registry-agent into a directory on PATH, \
+                "install docker-credential-registry-agent in a directory on PATH, \
                  such as /usr/local/bin"
                     .to_owned()
             }
             Self::Shadowed { path, key } => {
-                format!("run `podman logout --authfile {path} {key}`")
+                // podman and skopeo do not accept Docker Hub's URL here.
+                let key = if key.contains("index.docker.io") { "docker.io" } else { key };
+                format!(
+                    "remove the login for {key} from {path}, for example with `podman logout --authfile {} {key}`",
+                    shell_word(path)
+                )
             }
             Self::ShadowedByEnvironment { key } => {
-                format!("unset DOCKER_AUTH_CONFIG, or remove {key} from it")
+                format!(
+                    "run `unset DOCKER_AUTH_CONFIG` where docker runs, or remove {key} from the variable"
+                )
             }
-            Self::Mount { .. } => "set DOCKER_CONFIG to a directory of the container's own, or \
-                                   `publish_to_mounts = true`"
+            Self::Mount { .. } => "set DOCKER_CONFIG to a directory inside the container, or set \
+                                   `publish_to_mounts = true` in the configuration"
                 .to_owned(),
-            Self::NotAFile { path } => format!("put a regular file at {path}, or nothing"),
-            Self::TooLarge { path, .. } => format!("remove what does not belong into {path}"),
+            Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
+            Self::TooLarge { path, mebibytes } => {
+                format!("reduce {path} to at most {mebibytes} MiB")
+            }
             Self::Unreadable { path, .. } => {
-                format!("make {path} readable for the agent's user, or set DOCKER_CONFIG")
+                format!(
+                    "give the agent's user permission to read {path}, or set DOCKER_CONFIG to another directory"
+                )
             }
             Self::Unwritable { path, .. } => {
-                format!("let the agent's user write {path} and its directory, or set DOCKER_CONFIG")
+                format!(
+                    "give the agent's user permission to write {path} and its directory, or set DOCKER_CONFIG to another directory"
+                )
             }
             Self::NoRoom { path, .. } => {
-                format!("free space on the file system of {path}, or set DOCKER_CONFIG")
+                format!(
+                    "free space on the file system of {path}, or set DOCKER_CONFIG to a directory elsewhere"
+                )
             }
-            Self::Busy { path } => format!("find the program that keeps writing {path}"),
+            Self::Busy { path } => format!("stop the program that keeps changing {path}"),
         }
     }
 }

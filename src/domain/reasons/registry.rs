@@ -15,7 +15,7 @@ use crate::domain::registry_protocol::realm::RealmFault;
 #[serde(rename_all = "kebab-case")]
 pub enum RegistryReason {
     /// The registry refused user and password.
-    #[error("{server} refused the login of {user}{refusal} ({seen})")]
+    #[error("{server} rejected the login of {user}{refusal} ({seen})")]
     Refused {
         /// The canonical server.
         server: String,
@@ -27,7 +27,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry says that the token has expired.
-    #[error("{server} says that the token has expired ({seen})")]
+    #[error("{server} reports that the token has expired ({seen})")]
     TokenExpired {
         /// The canonical server.
         server: String,
@@ -35,7 +35,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The declared token tells that it is dead.
-    #[error("{server} was given a token that died at {at}")]
+    #[error("the token declared for {server} expired at {at}")]
     TokenDead {
         /// The canonical server.
         server: String,
@@ -43,7 +43,7 @@ pub enum RegistryReason {
         at: Timestamp,
     },
     /// The registry wants to be left alone for a while.
-    #[error("{server} asks to come back later ({seen})")]
+    #[error("{server} is rate-limiting requests ({seen})")]
     RateLimited {
         /// The canonical server.
         server: String,
@@ -51,15 +51,13 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry did not ask for a credential.
-    #[error("{server} let this machine in without a login, so this one could not be checked")]
+    #[error("{server} did not ask for a login, so this one is not verified")]
     NotAsked {
         /// The canonical server.
         server: String,
     },
     /// The realm is on another host, and the user has not allowed it.
-    #[error(
-        "{server} wants its password sent to {realm}, which nobody allowed yet, so it could not be checked"
-    )]
+    #[error("{server} uses the token server {realm}, which is not allowed to receive its password")]
     RealmNotAllowed {
         /// The canonical server.
         server: String,
@@ -67,7 +65,7 @@ pub enum RegistryReason {
         realm: String,
     },
     /// The realm must never see a password.
-    #[error("{server} wants its password sent to {realm}, {fault}, so it is withheld")]
+    #[error("{server} uses the token server {realm}, {fault}, so the password is withheld")]
     RealmForbidden {
         /// The canonical server.
         server: String,
@@ -77,7 +75,7 @@ pub enum RegistryReason {
         fault: RealmFault,
     },
     /// What answered is no registry.
-    #[error("{server} is not a registry ({seen})")]
+    #[error("{server} did not respond like a registry ({seen})")]
     NotARegistry {
         /// The canonical server.
         server: String,
@@ -85,7 +83,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry asks for a login in a way that makes no sense.
-    #[error("{server} asks for a login in a way that cannot be followed: {fault}")]
+    #[error("{server} sent a WWW-Authenticate header that cannot be used: {fault}")]
     BadChallenge {
         /// The canonical server.
         server: String,
@@ -93,7 +91,7 @@ pub enum RegistryReason {
         fault: String,
     },
     /// The token server gave no token, though it refused nothing.
-    #[error("{server} gave no token ({seen})")]
+    #[error("the token server of {server} sent no token ({seen})")]
     NoToken {
         /// The canonical server.
         server: String,
@@ -101,7 +99,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry failed, or turned this machine away before any login.
-    #[error("{server} cannot answer now ({seen})")]
+    #[error("{server} failed to answer the request ({seen})")]
     Failing {
         /// The canonical server.
         server: String,
@@ -109,7 +107,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// No answer.
-    #[error("{host} {fault}")]
+    #[error("{}", .fault.sentence(.host))]
     Unreached {
         /// Host and port that were asked: the registry's, or its token server's.
         host: String,
@@ -117,13 +115,13 @@ pub enum RegistryReason {
         fault: ConnectionFault,
     },
     /// An identity token where only user and password are taken.
-    #[error("{server} takes a user and a password, and was given an identity token")]
+    #[error("{server} requires a user and a password, but an identity token is stored for it")]
     IdentityTokenUseless {
         /// The canonical server.
         server: String,
     },
     /// What should be a service-account key is none; it was not sent.
-    #[error("{server} needs a service-account key as the password of {user}: {fault}")]
+    #[error("{server} requires a service-account key as the password of {user}: {fault}")]
     NotAKey {
         /// The canonical server.
         server: String,
@@ -134,7 +132,7 @@ pub enum RegistryReason {
     },
     /// What should be a refresh token is none; it was not sent.
     #[error(
-        "{server} needs a refresh token as the password of the all-zero user, and this is none"
+        "{server} requires a refresh token as the password of the all-zero user, and this is not one"
     )]
     NotARefreshToken {
         /// The canonical server.
@@ -144,7 +142,9 @@ pub enum RegistryReason {
     #[error(transparent)]
     Right(#[from] ImageAccessReason),
     /// A remark: the login is one that dies within the hour.
-    #[error("{server} was given an access token, which lives one hour and cannot be renewed here")]
+    #[error(
+        "the access token declared for {server} expires after one hour and cannot be renewed automatically"
+    )]
     OneHourToken {
         /// The canonical server.
         server: String,
@@ -179,29 +179,31 @@ impl RegistryReason {
         let fix = match self {
             Self::Refused { refusal, .. } => refusal.fix(),
             Self::TokenExpired { .. } | Self::TokenDead { .. } => {
-                "declare a long-lived credential instead of a token, or set a fresh token"
+                "set the password to a new token, or declare a long-lived credential instead"
             }
-            Self::RateLimited { .. } => "nothing: it is asked again when it said to",
-            Self::NotAsked { .. } => "nothing, unless the registry should ask for a login",
+            Self::RateLimited { .. } => "no action needed; retried when the registry allows it",
+            Self::NotAsked { .. } => {
+                "no action needed; the login is served if a client asks for it"
+            }
             Self::RealmNotAllowed { server, realm } => {
-                return format!(
-                    "if {realm} may see it, add to ~/.config/registry-agent/config.toml: [servers.\"{server}\"] realms = [\"{realm}\"]"
-                );
+                return allow_realm(server, realm);
             }
             Self::RealmForbidden { .. } => {
-                "have the registry name an https token server on its own host; do not log in to it until it does"
+                "ask the registry's operator to use an https token server on the registry's own host"
             }
             Self::NotARegistry { .. } => {
-                "correct the server: it is the host that images are pulled from, without a web address's path"
+                "set the server to the host that images are pulled from, without a path"
             }
             Self::BadChallenge { .. } => {
-                "have the registry's configuration put right by its operator"
+                "ask the registry's operator to correct the WWW-Authenticate header"
             }
             Self::NoToken { .. } | Self::Failing { .. } => {
-                "nothing by itself: it is asked again; if it stays so, ask the registry's operator"
+                "no action needed; retried automatically. If it persists, ask the registry's operator"
             }
             Self::Unreached { fault, .. } => return fault.fix(),
-            Self::IdentityTokenUseless { .. } => "log in with a user and a password",
+            Self::IdentityTokenUseless { server } => {
+                return format!("run `docker login {server}` with a user and a password");
+            }
             Self::NotAKey { fault, .. } => fault.fix(),
             Self::NotARefreshToken { .. } => RejectionHint::AcrRefreshToken.fix(),
             Self::Right(reason) => reason.fix(),
@@ -209,4 +211,19 @@ impl RegistryReason {
         };
         fix.to_owned()
     }
+}
+
+/// The lines for the configuration file. A host comes from the registry's answer, so one that a shell
+/// or TOML could take for more than a name is not offered for pasting.
+fn allow_realm(server: &str, realm: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
+    if !(server.chars().all(plain) && realm.chars().all(plain)) {
+        return "ask the registry's operator to use a token server with a valid host name"
+            .to_owned();
+    }
+    format!(
+        "allow {realm} only if you trust it: run `mkdir -p ~/.config/registry-agent && \
+         printf '\\n[servers.\"{server}\"]\\nrealms = [\"{realm}\"]\\n' >> ~/.config/registry-agent/config.toml`, \
+         then `registry-agent stop && registry-agent sync`"
+    )
 }

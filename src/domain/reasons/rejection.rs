@@ -81,61 +81,61 @@ impl RejectionHint {
     pub fn fix(self) -> &'static str {
         match self {
             Self::Plain => {
-                "set the user and the password again, and make sure that both still work"
+                "set the user and the password again, and check that both are still valid"
             }
             Self::DockerHubEmail => {
-                "set the user to the Docker ID, not to the e-mail address, and the password to a personal access token"
+                "set the user to the Docker ID, not the e-mail address, and the password to a personal access token"
             }
             Self::DockerHub => {
-                "set the user to a Docker ID and the password to a personal access token, which two-factor accounts need"
+                "set the user to the Docker ID and the password to a personal access token, which accounts with two-factor authentication require"
             }
             Self::GhcrFineGrained => {
                 "set the password to a classic personal access token with read:packages"
             }
             Self::GhcrAmbient => {
-                "start the codespace anew for a fresh GITHUB_TOKEN, or declare a classic personal access token with read:packages"
+                "restart the codespace to get a new GITHUB_TOKEN, or declare a classic personal access token with read:packages"
             }
             Self::Ghcr => {
-                "set the password to a classic personal access token with read:packages, authorized for the organization where it uses single sign-on"
+                "set the password to a classic personal access token with read:packages; if the organization uses single sign-on, authorize the token for it"
             }
             Self::AcrRefreshToken => {
-                "get a new token with `az acr login --name NAME --expose-token`; it lives three hours, so prefer a service principal or a token of the registry"
+                "get a new token with `az acr login --name NAME --expose-token`; it expires after three hours, so prefer a service principal or a repository-scoped token"
             }
             Self::Acr => {
-                "set user and password to a service principal that has AcrPull and whose secret has not expired, or to a token of the registry"
+                "set the user and the password to a service principal that has AcrPull and a valid secret, or to a repository-scoped token"
             }
             Self::Ecr => {
-                "set the user to an AWS access key ID and the password to its secret key, so that tokens are fetched as they are needed"
+                "set the user to an AWS access key ID and the password to its secret key; the agent then fetches tokens automatically"
             }
             Self::GoogleKey => {
-                "make sure that the key was not deleted, and that its service account has roles/artifactregistry.reader"
+                "check that the key still exists and that its service account has roles/artifactregistry.reader"
             }
             Self::GoogleAccessToken => {
-                "set the user to _json_key and the password to a service-account key; access tokens live one hour"
+                "set the user to _json_key and the password to a service-account key; access tokens expire after one hour"
             }
             Self::GoogleUser => {
                 "set the user to _json_key and the password to the content of a service-account key file"
             }
             Self::GitLab => {
-                "set user and password to a deploy token, or the password to a personal access token, with read_registry"
+                "set the user and the password to a deploy token with read_registry, or the password to a personal access token with read_registry"
             }
             Self::QuayUser => {
-                "set user and password to a robot account, as in ORGANIZATION+ROBOT; or the user to $oauthtoken"
+                "set the user to a robot account, such as ORGANIZATION+ROBOT, and the password to its token; for an OAuth token, set the user to $oauthtoken"
             }
             Self::HarborRobot => {
-                "set the user to the whole robot name, as in robot$PROJECT+NAME, in single quotes where a shell sets it, and the password to its secret"
+                "set the user to the full robot name, such as robot$PROJECT+NAME (in single quotes in a shell), and the password to its secret"
             }
         }
     }
 }
 
 impl fmt::Display for RejectionHint {
-    /// The end of the sentence "HOST refused the login of USER".
+    /// Follows "HOST rejected the login of USER".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::DockerHubEmail => ", which is an e-mail address",
-            Self::GhcrFineGrained => ": it does not take fine-grained tokens",
-            Self::GhcrAmbient => ": its GITHUB_TOKEN is dead or may not read packages",
+            Self::DockerHubEmail => ": the user is an e-mail address, not a Docker ID",
+            Self::GhcrFineGrained => ": fine-grained tokens are not supported",
+            Self::GhcrAmbient => ": GITHUB_TOKEN is expired or not allowed to read packages",
             _ => "",
         })
     }

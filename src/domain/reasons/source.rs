@@ -8,7 +8,7 @@ use thiserror::Error;
 #[serde(rename_all = "kebab-case")]
 pub enum SourceReason {
     /// The file is not in its format; what was known before is kept.
-    #[error("{path} could not be understood ({fault}); what it said before still counts")]
+    #[error("{path} cannot be parsed ({fault}); its last good values stay in use")]
     Malformed {
         /// The file.
         path: String,
@@ -16,7 +16,7 @@ pub enum SourceReason {
         fault: String,
     },
     /// One value of a file could not be understood.
-    #[error("{path} gives {variable} a value that could not be understood")]
+    #[error("{path} contains a value for {variable} that cannot be decoded")]
     BadValue {
         /// The file.
         path: String,
@@ -24,7 +24,7 @@ pub enum SourceReason {
         variable: String,
     },
     /// A link stands where only a file may.
-    #[error("{path} is a symbolic link, which is not followed there")]
+    #[error("{path} is ignored: it is a symbolic link, and links are not followed there")]
     Link {
         /// The link.
         path: String,
@@ -44,7 +44,7 @@ pub enum SourceReason {
         limit: u64,
     },
     /// Changes are not reported by the kernel, and so seen late.
-    #[error("{path} cannot be watched, and is looked at every {seconds} seconds instead: {fault}")]
+    #[error("{path} cannot be watched ({fault}); it is checked every {seconds} s instead")]
     NotWatched {
         /// The file or directory.
         path: String,
@@ -66,7 +66,7 @@ pub enum SourceReason {
         path: String,
     },
     /// The file could not be read.
-    #[error("{path} could not be read: {fault}")]
+    #[error("{path} cannot be read: {fault}")]
     Unreadable {
         /// The file.
         path: String,
@@ -109,16 +109,16 @@ impl SourceReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::Malformed { path, .. } => format!("write {path} anew, whole"),
-            Self::BadValue { path, variable } => format!("write {variable} in {path} anew"),
-            Self::Link { path } => format!("put the file itself at {path}"),
-            Self::NotAFile { path } => format!("put a regular file at {path}, or remove it"),
-            Self::TooLarge { path, .. } => format!("leave nothing but variables in {path}"),
+            Self::Malformed { path, .. } => format!("correct {path}; the agent reads it again when it changes"),
+            Self::BadValue { path, variable } => format!("correct the value of {variable} in {path}"),
+            Self::Link { path } => format!("replace {path} with a regular file"),
+            Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
+            Self::TooLarge { path, limit } => format!("reduce {path} to at most {limit} bytes"),
             Self::NotWatched { .. } => {
-                "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances".to_owned()
+                "raise the inotify limits on the host: `sudo sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`".to_owned()
             }
             Self::Missing { path } | Self::Empty { path } => format!("write the value into {path}"),
-            Self::Unreadable { path, .. } => format!("make {path} readable for the agent's user"),
+            Self::Unreadable { path, .. } => format!("give the agent's user permission to read {path}"),
         }
     }
 }

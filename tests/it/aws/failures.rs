@@ -21,7 +21,7 @@ fn an_unknown_access_key_is_called_that() {
     aws.state().keys.clear();
     let (code, sentence, what, _) = probe.refusal();
     assert_eq!((code.as_str(), what.as_str()), ("aws-unknown-access-key", REJECTED));
-    assert_eq!(sentence, "AWS does not know the access key AKIA…MPLE in eu-west-1");
+    assert_eq!(sentence, "AWS does not recognize the access key AKIA…MPLE in eu-west-1");
     assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
 }
 
@@ -32,7 +32,7 @@ fn a_wrong_secret_is_called_that() {
     probe.keys = Some((KEY.to_owned(), "another-secret".to_owned(), None));
     let (code, sentence, what, _) = probe.refusal();
     assert_eq!((code.as_str(), what.as_str()), ("aws-wrong-secret", REJECTED));
-    assert_eq!(sentence, "AWS knows the access key AKIA…MPLE, but its secret key is wrong");
+    assert_eq!(sentence, "the secret key of the access key AKIA…MPLE is wrong");
 }
 
 #[test]
@@ -72,7 +72,8 @@ fn a_denied_action_is_named_with_whom_it_is_denied() {
         aws.answer(service, refuse("AccessDeniedException", &message));
         let (code, sentence, what, _) = probe.refusal();
         assert_eq!((code.as_str(), what.as_str()), ("aws-access-denied", REJECTED));
-        let expected = format!("AWS denies arn:aws:iam::111122223333:user/dev the action {action}");
+        let expected =
+            format!("AWS does not allow arn:aws:iam::111122223333:user/dev to call {action}");
         assert_eq!(sentence, expected);
     }
 }
@@ -83,7 +84,7 @@ fn a_denial_without_details_still_names_the_action() {
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", refuse("AccessDeniedException", "no"));
     let (_, sentence, ..) = probe.refusal();
-    assert_eq!(sentence, "AWS denies AKIA…MPLE the action ecr:GetAuthorizationToken");
+    assert_eq!(sentence, "AWS does not allow AKIA…MPLE to call ecr:GetAuthorizationToken");
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_role_that_may_not_be_assumed_is_named() {
     assert_eq!((code.as_str(), what.as_str()), ("aws-role-refused", REJECTED));
     assert_eq!(
         sentence,
-        format!("AWS does not let arn:aws:iam::111122223333:user/dev assume {role}")
+        format!("AWS does not allow arn:aws:iam::111122223333:user/dev to assume {role}")
     );
     assert_eq!(aws.calls_of("ecr"), 0);
 }
@@ -133,7 +134,10 @@ fn a_code_without_an_entry_is_passed_on() {
     aws.answer("ecr", refuse("InvalidParameterException", "x"));
     let (code, sentence, what, _) = probe.refusal();
     assert_eq!((code.as_str(), what.as_str()), ("aws-refused", REJECTED));
-    assert_eq!(sentence, "AWS refused ecr:GetAuthorizationToken: InvalidParameterException");
+    assert_eq!(
+        sentence,
+        "AWS rejected ecr:GetAuthorizationToken with the error InvalidParameterException"
+    );
 }
 
 #[test]
@@ -236,7 +240,7 @@ fn a_profile_that_does_not_exist_is_named() {
         let probe = probe.clone().set("AWS_CONFIG_FILE", file.path().to_str().unwrap());
         let (code, sentence, what, _) = probe.refusal();
         assert_eq!((code.as_str(), what.as_str()), ("aws-profile-missing", INVALID), "{sentence}");
-        assert_eq!(sentence, "the AWS profile staging does not exist, or leads to no credentials");
+        assert_eq!(sentence, "the AWS profile staging does not exist or has no credentials");
     }
 }
 

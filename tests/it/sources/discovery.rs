@@ -147,10 +147,10 @@ const CASES: &[Case] = &[
         ],
         declared: &[],
         problems: &[
-            "A value-refused: A_CONTAINER_REGISTRY_USER holds a control character",
-            "B value-refused: B_CONTAINER_REGISTRY_USER holds a colon",
-            "C value-refused: C_CONTAINER_REGISTRY_PASSWORD holds a NUL character",
-            "D value-refused: D_CONTAINER_REGISTRY_SERVER holds a control character",
+            "A value-refused: A_CONTAINER_REGISTRY_USER contains a control character",
+            "B value-refused: B_CONTAINER_REGISTRY_USER contains a colon",
+            "C value-refused: C_CONTAINER_REGISTRY_PASSWORD contains a NUL character",
+            "D value-refused: D_CONTAINER_REGISTRY_SERVER contains a control character",
         ],
     },
     Case {
@@ -176,7 +176,7 @@ const CASES: &[Case] = &[
             "A_PASSWORD=canary",
         ],
         declared: &["A ghcr.io a"],
-        problems: &["B server-declared-twice: ghcr.io is declared by A too"],
+        problems: &["B server-declared-twice: ghcr.io is also declared by A"],
     },
     Case {
         about: "an incomplete set leaves the server to the next name",
@@ -188,7 +188,7 @@ const CASES: &[Case] = &[
         about: "a path is dropped and mentioned",
         lines: &["A_SERVER=ghcr.io/my-org", "A_USER=u", "A_PASSWORD=canary"],
         declared: &["A ghcr.io u"],
-        problems: &["A path-ignored: A_CONTAINER_REGISTRY_SERVER has a path"],
+        problems: &["A path-ignored: A_CONTAINER_REGISTRY_SERVER contains the path"],
     },
     Case {
         about: "AWS variables for a registry that is not AWS's",

@@ -2,6 +2,7 @@
 //! the API, changed files, results of work, instants that have come.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -73,6 +74,7 @@ impl Controller {
         stop: CancellationToken,
     ) -> (ControllerExit, StateHandoff) {
         let end = self.work(commands, stop).await;
+        self.publisher.close().await;
         (end, self.handoff_to_supervisor)
     }
 
@@ -84,7 +86,8 @@ impl Controller {
         if self.reconcile() {
             return ControllerExit::Restart;
         }
-        self.handoff_to_supervisor.ready();
+        let mut ready = false;
+        let mut published = pin!(self.publisher.published());
         loop {
             self.start_due_work();
             self.publish_view();
@@ -95,7 +98,12 @@ impl Controller {
                 Some(done) = self.workers.next() => { self.apply_results(done); false }
                 Some(command) = commands.recv() => self.handle_command(command),
                 () = self.sources.changed() => self.reconcile(),
-                () = self.publisher.changed() => { self.publisher.repair(self.clock.now(), &self.events); false }
+                () = &mut published, if !ready => {
+                    ready = true;
+                    self.handoff_to_supervisor.ready();
+                    false
+                }
+                () = self.publisher.changed() => false,
                 () = wait_until(&self.clock, due) => self.run_due(),
             };
             if restart {
@@ -132,12 +140,12 @@ impl Controller {
                 let restart = self.reconcile();
                 let difference = self.logins.difference_to(&before);
                 self.events.record(now, "pushed", "sync", difference.summary());
-                // Nobody may be waiting any more.
-                let _ = answer.send(EnvironmentAnswer {
+                let difference = EnvironmentAnswer {
                     added: difference.added,
                     changed: difference.changed,
                     removed: difference.removed,
-                });
+                };
+                self.answer_once_published(answer, difference);
                 return restart;
             }
             AgentCommand::Refresh(server, answer) => {
@@ -195,7 +203,6 @@ impl Controller {
         }
         let now = self.clock.now();
         self.logins.note_ends(now, &self.events);
-        self.publisher.run_due(now, &self.events);
         if self.publisher.mode() == Mode::Auths {
             // A dead token must not stay where clients read it.
             self.publish();
@@ -219,11 +226,21 @@ impl Controller {
         let wanted = self.logins.wanted(self.publisher.mode(), now);
         let servers: Vec<Server> =
             self.logins.logins().map(|login| login.declaration.server.clone()).collect();
-        self.publisher.publish(wanted, &servers, now, &self.events);
+        self.publisher.publish(self.sources.process_variable("DOCKER_CONFIG"), wanted, servers);
+    }
+
+    /// Whoever asked may use what was asked for once the answer is there.
+    fn answer_once_published<T: 'static>(&self, asked: oneshot::Sender<T>, answer: T) {
+        let published = self.publisher.published();
+        tokio::task::spawn_local(async move {
+            published.await;
+            // Nobody may be waiting any more.
+            let _ = asked.send(answer);
+        });
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        [self.logins.next_due(self.clock.now()), self.sources.next_end(), self.publisher.due()]
+        [self.logins.next_due(self.clock.now()), self.sources.next_end()]
             .into_iter()
             .flatten()
             .min()

@@ -18,6 +18,7 @@ pub mod events;
 pub mod exchanges;
 pub mod login_store;
 pub mod publisher;
+mod publisher_thread;
 pub mod source_set;
 pub mod state_handoff;
 pub mod supervisor;
@@ -80,7 +81,8 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
-    let publisher = Publisher::new(&setup.config, &setup.paths, &setup.sources);
+    let publisher =
+        Publisher::new(&setup.config, &setup.paths, setup.clock.clone(), events.clone())?;
     let owner = Controller {
         clock: setup.clock.clone(),
         sources: setup.sources,

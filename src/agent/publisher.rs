@@ -1,62 +1,48 @@
-//! Keeps the docker configuration pointing at the helper.
+//! Has the docker configuration written by a thread of its own: a file system that hangs makes that
+//! thread wait, and nobody else.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::events::Events;
-use super::source_set::SourceSet;
-use crate::adapters::client_obstacles::{self, ClientEnvironment};
+use super::publisher_thread::{self, Publication, PublishReport};
+use crate::adapters::clock::Clock;
 use crate::adapters::config::{Config, Mode};
-use crate::adapters::docker_config::DockerConfig;
-use crate::adapters::file_watcher::Watcher;
 use crate::adapters::paths::Paths;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::Server;
 
-/// Entries that others drop are put back at most this often.
-const REPAIR_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+/// After this time without an answer the docker configuration is a problem, and nobody waits for it.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of the agent waits for a write that is under way.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The one who writes the docker configuration.
+/// Hands the newest publication to the thread, and knows what came of it.
 pub struct Publisher {
-    file: DockerConfig,
     mode: Mode,
-    wanted: Wanted,
-    servers: Vec<Server>,
-    faults: Vec<PublishReason>,
-    obstacles: Vec<PublishReason>,
     paths: Paths,
-    watch: Watcher,
-    written_at: Option<Timestamp>,
-    repair_at: Option<Timestamp>,
+    publications: watch::Sender<Publication>,
+    report: watch::Receiver<PublishReport>,
+    /// When the oldest publication without a report was handed over.
+    handed_over_at: Instant,
+    /// Whether the thread has not answered within the time limit.
+    hangs: bool,
 }
 
 impl Publisher {
-    /// A publisher for the configuration that the agent's environment names.
-    pub fn new(config: &Config, paths: &Paths, sources: &SourceSet) -> Self {
-        let path = paths.docker_config_file(sources.process_variable("DOCKER_CONFIG"));
-        Self {
-            file: DockerConfig::new(path, config.publish_to_mounts, &paths.state_dir()),
-            mode: config.mode,
-            wanted: Wanted::default(),
-            servers: Vec::new(),
-            faults: Vec::new(),
-            obstacles: Vec::new(),
-            paths: paths.clone(),
-            watch: Watcher::default(),
-            written_at: None,
-            repair_at: None,
-        }
-    }
-
-    /// What is wanted of the configuration from here on, written if it is not so.
-    pub fn publish(&mut self, wanted: Wanted, servers: &[Server], now: Timestamp, events: &Events) {
-        self.wanted = wanted;
-        self.servers = servers.to_vec();
-        self.write(now, events);
+    /// Starts the thread, which has nothing to do yet.
+    pub fn new(config: &Config, paths: &Paths, clock: Clock, events: Events) -> io::Result<Self> {
+        let (publications, newest) = watch::channel(Publication::default());
+        let report = publisher_thread::spawn(config, paths, clock, events, newest)?;
+        let (mode, paths) = (config.mode, paths.clone());
+        Ok(Self { mode, paths, publications, report, handed_over_at: Instant::now(), hangs: false })
     }
 
     /// How credentials are published.
@@ -64,103 +50,80 @@ impl Publisher {
         self.mode
     }
 
-    /// Resolves when somebody has touched the configuration.
-    pub async fn changed(&mut self) {
-        self.watch.changed().await;
+    /// Makes the configuration in the directory `docker_config`, a value of `DOCKER_CONFIG`, hold
+    /// what is `wanted`. Returns at once.
+    pub fn publish(&mut self, docker_config: Option<&str>, wanted: Wanted, servers: Vec<Server>) {
+        let file = self.paths.docker_config_file(docker_config);
+        if self.is_up_to_date() {
+            self.handed_over_at = Instant::now();
+        }
+        let number = self.publications.borrow().number + 1;
+        self.publications.send_replace(Publication { number, file, wanted, servers });
     }
 
-    /// Puts back what others dropped, now or as soon as that is not too often.
-    pub fn repair(&mut self, now: Timestamp, events: &Events) {
-        let earliest = self.written_at.and_then(|at| at.checked_add(REPAIR_INTERVAL).ok());
-        match earliest {
-            // A clock that was set back must not keep anything from being repaired.
-            Some(earliest) if now < earliest && self.written_at.is_some_and(|at| at <= now) => {
-                self.repair_at = Some(earliest);
-            }
-            _ => self.write(now, events),
+    /// Resolves once everything handed over so far is published, or the time limit has passed.
+    pub fn published(&self) -> impl Future<Output = ()> + use<> {
+        let (mut report, number) = (self.report.clone(), self.publications.borrow().number);
+        async move {
+            let _ =
+                timeout(PUBLISH_TIMEOUT, report.wait_for(|report| report.number >= number)).await;
         }
     }
 
-    /// When a repair is due that was put off.
-    pub fn due(&self) -> Option<Timestamp> {
-        self.repair_at
-    }
-
-    /// Makes up for a repair that was put off.
-    pub fn run_due(&mut self, now: Timestamp, events: &Events) {
-        if self.repair_at.is_some_and(|at| at <= now) {
-            self.write(now, events);
+    /// Resolves when [`Publisher::problems`] may have changed.
+    pub async fn changed(&mut self) {
+        loop {
+            let limit = self.waiting_since().filter(|_| !self.hangs).map(|at| at + PUBLISH_TIMEOUT);
+            tokio::select! {
+                changed = self.report.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                    let working = self.report.borrow_and_update().working_since.is_some();
+                    if std::mem::take(&mut self.hangs) || !working {
+                        return;
+                    }
+                }
+                () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
+                    self.hangs = true;
+                    return;
+                }
+            }
         }
     }
 
     /// What keeps clients from finding what the agent holds.
     pub fn problems(&self) -> Vec<Problem> {
-        let name = self.file.path().display().to_string();
-        let problem = |fault: &PublishReason| Problem {
-            name: name.clone(),
+        let problem = |file: &Path, reason: &PublishReason| Problem {
+            name: file.display().to_string(),
             source: None,
-            reason: fault.clone().into(),
+            reason: reason.clone().into(),
         };
-        self.faults.iter().chain(&self.obstacles).map(problem).collect()
-    }
-
-    fn write(&mut self, now: Timestamp, events: &Events) {
-        self.repair_at = None;
-        let subject = self.file.path().display().to_string();
-        match self.file.publish(&self.wanted) {
-            Ok(outcome) => {
-                if outcome.changed {
-                    self.written_at = Some(now);
-                    events.record(now, "published", &subject, self.describe());
-                }
-                for key in &outcome.repaired {
-                    let detail = format!("{key}, which another program had dropped");
-                    events.record(now, "repaired", &subject, detail);
-                }
-                self.faults = outcome.conflicts;
-            }
-            Err(fault) => {
-                if !self.faults.contains(&fault) {
-                    events.record(now, "publish-failed", &subject, fault.to_string());
-                }
-                self.repair_at = now.checked_add(retry_after(&fault)).ok();
-                self.faults = vec![fault];
-            }
+        if self.hangs {
+            let file = &self.publications.borrow().file;
+            return vec![problem(
+                file,
+                &PublishReason::Hanging { path: file.display().to_string() },
+            )];
         }
-        self.find_obstacles();
+        let report = self.report.borrow();
+        let found = report.faults.iter().chain(&report.obstacles);
+        found.map(|reason| problem(&report.file, reason)).collect()
     }
 
-    /// Looks for what would keep clients from reading what was written, and follows all of it.
-    fn find_obstacles(&mut self) {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let environment = ClientEnvironment {
-            variable: &variable,
-            home: &self.paths.home,
-            uid: self.paths.uid,
-            docker_config: self.file.path(),
-        };
-        self.obstacles = client_obstacles::obstacles(&environment, &self.servers);
-        let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();
-        followed.extend(client_obstacles::auth_files(&environment));
-        self.watch.set_paths(followed);
+    /// Lets a write that is under way come to its end, unless it hangs.
+    pub async fn close(self) {
+        let Self { publications, mut report, .. } = self;
+        drop(publications);
+        let _ = timeout(CLOSE_TIMEOUT, async { while report.changed().await.is_ok() {} }).await;
     }
 
-    fn describe(&self) -> String {
-        let keys: Vec<&str> = self
-            .wanted
-            .helpers
-            .iter()
-            .chain(self.wanted.auths.keys())
-            .map(String::as_str)
-            .collect();
-        if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
+    fn is_up_to_date(&self) -> bool {
+        self.report.borrow().number == self.publications.borrow().number
     }
-}
 
-/// Others save in a moment; room, rights and a broken file take a person.
-fn retry_after(fault: &PublishReason) -> SignedDuration {
-    match fault {
-        PublishReason::Busy { .. } => REPAIR_INTERVAL,
-        _ => SignedDuration::from_mins(5),
+    fn waiting_since(&self) -> Option<Instant> {
+        let handed_over_at = (!self.is_up_to_date()).then_some(self.handed_over_at);
+        handed_over_at.into_iter().chain(self.report.borrow().working_since).min()
     }
 }

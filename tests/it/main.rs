@@ -9,6 +9,7 @@ mod devcontainer;
 mod docker_config_documents;
 mod docker_config_edit;
 mod docker_config_file;
+mod docker_config_hangs;
 mod docker_config_race;
 mod docker_config_reading;
 mod ecr_agent;

@@ -128,6 +128,12 @@ pub enum PublishReason {
         /// The error of the operating system.
         fault: String,
     },
+    /// The file system of the file does not answer: it is frozen, or its server is gone.
+    #[error("{path} cannot be read or written: its file system does not respond")]
+    Hanging {
+        /// The file.
+        path: String,
+    },
     /// Others wrote the file each time before we could.
     #[error("other programs keep changing {path}, so it is not written")]
     Busy {
@@ -156,6 +162,7 @@ impl PublishReason {
             Self::Unreadable { .. } => "docker-config-unreadable",
             Self::Unwritable { .. } => "docker-config-unwritable",
             Self::NoRoom { .. } => "docker-config-no-room",
+            Self::Hanging { .. } => "docker-config-hangs",
             Self::Busy { .. } => "docker-config-busy",
         }
     }
@@ -231,6 +238,11 @@ impl PublishReason {
             Self::NoRoom { path, .. } => {
                 format!(
                     "free space on the file system of {path}, or set DOCKER_CONFIG to a directory elsewhere"
+                )
+            }
+            Self::Hanging { path } => {
+                format!(
+                    "make the file system of {path} respond again, or set DOCKER_CONFIG to a directory elsewhere"
                 )
             }
             Self::Busy { path } => format!("stop the program that keeps changing {path}"),

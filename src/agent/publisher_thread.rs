@@ -1,0 +1,213 @@
+//! The thread that writes the docker configuration, follows it, and looks for what keeps clients
+//! from reading it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::events::Events;
+use crate::adapters::client_obstacles::{self, ClientEnvironment};
+use crate::adapters::clock::Clock;
+use crate::adapters::config::Config;
+use crate::adapters::docker_config::DockerConfig;
+use crate::adapters::file_watcher::Watcher;
+use crate::adapters::paths::Paths;
+use crate::domain::docker_config::Wanted;
+use crate::domain::reasons::PublishReason;
+use crate::domain::servers::server::Server;
+
+/// Entries that others drop are put back at most this often.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a docker configuration should hold.
+#[derive(Clone, Default)]
+pub(super) struct Publication {
+    /// Counts publications; 0 is none.
+    pub(super) number: u64,
+    /// The configuration.
+    pub(super) file: PathBuf,
+    /// What it should hold.
+    pub(super) wanted: Wanted,
+    /// The registries that clients should find in it.
+    pub(super) servers: Vec<Server>,
+}
+
+/// What the thread has done and found.
+#[derive(Default)]
+pub(super) struct PublishReport {
+    /// The last publication that was tried.
+    pub(super) number: u64,
+    /// The configuration.
+    pub(super) file: PathBuf,
+    /// What keeps it from holding what it should.
+    pub(super) faults: Vec<PublishReason>,
+    /// What keeps clients from reading it.
+    pub(super) obstacles: Vec<PublishReason>,
+    /// When the thread began to work, while it does.
+    pub(super) working_since: Option<Instant>,
+}
+
+/// Starts the thread. It ends when the sender of `publications` is dropped.
+pub(super) fn spawn(
+    config: &Config,
+    paths: &Paths,
+    clock: Clock,
+    events: Events,
+    mut publications: watch::Receiver<Publication>,
+) -> io::Result<watch::Receiver<PublishReport>> {
+    let (report, reports) = watch::channel(PublishReport::default());
+    let (to_mounts, paths) = (config.publish_to_mounts, paths.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = async move {
+        let Ok(()) = publications.changed().await else { return };
+        let newest = publications.borrow_and_update().clone();
+        let mut thread = PublisherThread {
+            file: DockerConfig::new(&newest.file, to_mounts, &paths.state_dir()),
+            newest,
+            to_mounts,
+            paths,
+            clock,
+            events,
+            report,
+            watcher: Watcher::default(),
+            failures: 0,
+            written_at: None,
+            retry_at: None,
+        };
+        thread.write();
+        thread.run(publications).await;
+    };
+    thread::Builder::new().name("publisher".to_owned()).spawn(move || runtime.block_on(work))?;
+    Ok(reports)
+}
+
+struct PublisherThread {
+    newest: Publication,
+    file: DockerConfig,
+    to_mounts: bool,
+    paths: Paths,
+    clock: Clock,
+    events: Events,
+    report: watch::Sender<PublishReport>,
+    watcher: Watcher,
+    /// How many attempts in a row failed.
+    failures: u32,
+    written_at: Option<Instant>,
+    retry_at: Option<Instant>,
+}
+
+impl PublisherThread {
+    async fn run(&mut self, mut publications: watch::Receiver<Publication>) {
+        loop {
+            let retry_at = self.retry_at;
+            tokio::select! {
+                biased;
+                changed = publications.changed() => {
+                    let Ok(()) = changed else { return };
+                    let newest = publications.borrow_and_update().clone();
+                    self.take(newest);
+                    self.write();
+                }
+                _ = self.watcher.changed() => self.repair(),
+                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
+                    self.write();
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, newest: Publication) {
+        if newest.file != self.file.path() {
+            let state_dir = self.paths.state_dir();
+            self.file = DockerConfig::new(&newest.file, self.to_mounts, &state_dir);
+        }
+        self.newest = newest;
+    }
+
+    /// Puts back what others dropped, now or as soon as that is not too often.
+    fn repair(&mut self) {
+        match self.written_at.map(|at| at + REPAIR_INTERVAL) {
+            Some(earliest) if Instant::now() < earliest => self.retry_at = Some(earliest),
+            _ => self.write(),
+        }
+    }
+
+    fn write(&mut self) {
+        self.report.send_modify(|report| report.working_since = Some(Instant::now()));
+        let published = self.file.publish(&self.newest.wanted);
+        let now = self.clock.now();
+        let subject = self.newest.file.display().to_string();
+        self.retry_at = None;
+        let faults = match published {
+            Ok(outcome) => {
+                self.failures = 0;
+                if outcome.changed {
+                    self.written_at = Some(Instant::now());
+                    self.events.record(now, "published", &subject, self.describe());
+                }
+                for key in &outcome.repaired {
+                    let detail = format!("{key}, which another program had dropped");
+                    self.events.record(now, "repaired", &subject, detail);
+                }
+                outcome.conflicts
+            }
+            Err(fault) => {
+                if !self.report.borrow().faults.contains(&fault) {
+                    self.events.record(now, "publish-failed", &subject, fault.to_string());
+                }
+                self.retry_at = Some(Instant::now() + retry_after(&fault, self.failures));
+                self.failures += 1;
+                vec![fault]
+            }
+        };
+        let obstacles = self.find_obstacles();
+        self.report.send_replace(PublishReport {
+            number: self.newest.number,
+            file: self.newest.file.clone(),
+            faults,
+            obstacles,
+            working_since: None,
+        });
+    }
+
+    /// Looks for what would keep clients from reading what was written, and follows all of it.
+    fn find_obstacles(&mut self) -> Vec<PublishReason> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let environment = ClientEnvironment {
+            variable: &variable,
+            home: &self.paths.home,
+            uid: self.paths.uid,
+            docker_config: self.file.path(),
+        };
+        let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();
+        followed.extend(client_obstacles::auth_files(&environment));
+        self.watcher.set_paths(followed);
+        client_obstacles::obstacles(&environment, &self.newest.servers)
+    }
+
+    fn describe(&self) -> String {
+        let wanted = &self.newest.wanted;
+        let keys: Vec<&str> =
+            wanted.helpers.iter().chain(wanted.auths.keys()).map(String::as_str).collect();
+        if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
+    }
+}
+
+/// Other writers finish in a moment, and nothing tells when there is room or a right again. What a
+/// person has to repair in the file itself is seen when it changes.
+fn retry_after(fault: &PublishReason, failures: u32) -> Duration {
+    let longest = match fault {
+        PublishReason::Busy { .. } => REPAIR_INTERVAL,
+        PublishReason::NoRoom { .. } => Duration::from_secs(10),
+        PublishReason::Unreadable { .. } | PublishReason::Unwritable { .. } => {
+            Duration::from_mins(1)
+        }
+        _ => return Duration::from_mins(5),
+    };
+    REPAIR_INTERVAL.saturating_mul(1 << failures.min(10)).min(longest)
+}

@@ -1,0 +1,84 @@
+//! File systems of a test's own, seen by the calling thread and the processes it starts, and by
+//! nobody else. Needs root, as the other tests do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+use super::test_home::succeed;
+
+/// A mounted file system, unmounted when it is dropped.
+pub(crate) struct Mounted(PathBuf);
+
+/// A mounted ext4 that can be frozen, so that whoever writes to it waits in the kernel. It is thawed
+/// and unmounted when it is dropped.
+pub(crate) struct Freezable {
+    mounted: Mounted,
+}
+
+impl Mounted {
+    /// A file system in memory at `directory`, of `size` as tmpfs(5) takes it.
+    pub(crate) fn tmpfs(directory: &Path, size: &str) -> Self {
+        private_mounts();
+        std::fs::create_dir_all(directory).unwrap();
+        let options = format!("size={size}");
+        let (flags, kind) = (MsFlags::empty(), Some("tmpfs"));
+        mount(Some("none"), directory, kind, flags, Some(&*options)).unwrap();
+        Self(directory.to_owned())
+    }
+
+    /// Takes all the room there is; removing the file it returns gives it back.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        let zeros = vec![0; 1 << 20];
+        let mut file = std::fs::File::create(&filler).unwrap();
+        // Whole blocks first, then what is left of the last one.
+        for length in [1 << 20, 1 << 12, 1] {
+            while std::io::Write::write(&mut file, &zeros[..length]).is_ok() {}
+        }
+        filler
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Somebody may still stand in it.
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+impl Freezable {
+    /// An empty file system at `directory`, kept in a file beside it.
+    pub(crate) fn ext4(directory: &Path) -> Self {
+        private_mounts();
+        std::fs::create_dir_all(directory).unwrap();
+        let image = directory.with_extension("image");
+        std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        succeed(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        succeed(Command::new("mount").args(["-o", "loop"]).args([&*image, directory]));
+        Self { mounted: Mounted(directory.to_owned()) }
+    }
+
+    pub(crate) fn freeze(&self) {
+        succeed(Command::new("fsfreeze").arg("--freeze").arg(&self.mounted.0));
+    }
+
+    pub(crate) fn thaw(&self) {
+        succeed(Command::new("fsfreeze").arg("--unfreeze").arg(&self.mounted.0));
+    }
+}
+
+impl Drop for Freezable {
+    fn drop(&mut self) {
+        // It fails when it was thawed already.
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.mounted.0).output();
+    }
+}
+
+fn private_mounts() {
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace, for which these tests need root");
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+}

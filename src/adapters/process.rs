@@ -2,7 +2,6 @@
 //!
 //! The only room with `unsafe` in it.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString, c_int};
 use std::fs::File;
@@ -15,11 +14,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
 use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
-use crate::domain::credentials::secret::Secret;
 
 /// The program that is running, also after its file was replaced.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -63,27 +62,6 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets variables of this process's environment for libraries that read them there.
-///
-/// Call it before any thread exists.
-pub fn set_environment(variables: &BTreeMap<String, Secret>) {
-    for (name, value) in variables {
-        // The C library could not hold these, nor could any program have been started with them.
-        if name.contains(['=', '\0']) || value.reveal().contains('\0') {
-            continue;
-        }
-        // SAFETY: called from `main` before the runtime or any other thread is started.
-        #[expect(
-            unsafe_code,
-            reason = "aws-config and reqwest read the process's environment only"
-        )]
-        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-        unsafe {
-            std::env::set_var(name, value.reveal());
-        }
-    }
-}
-
 /// Leaves this process, and those it starts, with no more than `environment`.
 ///
 /// Call it before any thread exists.
@@ -109,6 +87,11 @@ pub fn harden() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_no_new_privs()?;
     Ok(())
+}
+
+/// Ends this process when the thread that started it ends.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)
 }
 
 /// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.

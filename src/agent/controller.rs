@@ -19,6 +19,7 @@ use super::workers::{WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
 use crate::adapters::stored_logins::StoredLogin;
+use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::servers::server::Server;
 use crate::wire::api::EnvironmentAnswer;
@@ -35,15 +36,6 @@ pub enum AgentCommand {
     Erase(String, oneshot::Sender<io::Result<bool>>),
     /// Something is overdue, and somebody waits for it.
     RunOverdue,
-}
-
-/// Why the controller ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ControllerExit {
-    /// It was asked to.
-    Stopped,
-    /// The environment of the process has to be another one.
-    Restart,
 }
 
 /// The controller, with everything it needs.
@@ -72,72 +64,60 @@ impl Controller {
         mut self,
         commands: mpsc::Receiver<AgentCommand>,
         stop: CancellationToken,
-    ) -> (ControllerExit, StateHandoff) {
-        let end = self.work(commands, stop).await;
+    ) -> StateHandoff {
+        self.work(commands, stop).await;
         self.publisher.close().await;
-        (end, self.handoff_to_supervisor)
+        self.handoff_to_supervisor
     }
 
-    async fn work(
-        &mut self,
-        mut commands: mpsc::Receiver<AgentCommand>,
-        stop: CancellationToken,
-    ) -> ControllerExit {
-        if self.reconcile() {
-            return ControllerExit::Restart;
-        }
+    async fn work(&mut self, mut commands: mpsc::Receiver<AgentCommand>, stop: CancellationToken) {
+        self.reconcile();
         let mut ready = false;
         let mut published = pin!(self.publisher.published());
         loop {
             self.start_due_work();
             self.publish_view();
             let due = self.next_due();
-            let restart = tokio::select! {
+            tokio::select! {
                 biased;
-                () = stop.cancelled() => return ControllerExit::Stopped,
-                Some(done) = self.workers.next() => { self.apply_results(done); false }
+                () = stop.cancelled() => return,
+                Some(done) = self.workers.next() => self.apply_results(done),
                 Some(command) = commands.recv() => self.handle_command(command),
                 () = self.sources.changed() => self.reconcile(),
                 () = &mut published, if !ready => {
                     ready = true;
                     self.handoff_to_supervisor.ready();
-                    false
                 }
-                () = self.publisher.changed() => false,
+                () = self.publisher.changed() => {}
                 () = wait_until(&self.clock, due) => self.run_due(),
-            };
-            if restart {
-                return ControllerExit::Restart;
             }
         }
     }
 
-    /// Reads every source anew and makes the logins what they say. Whether the process needs another
-    /// environment for that.
-    fn reconcile(&mut self) -> bool {
+    /// Reads every source anew and makes the logins what they say.
+    fn reconcile(&mut self) {
         let now = self.clock.now();
         let declarations = self.sources.read(now);
-        self.logins.reconcile(declarations, now, &self.events);
+        let environment = self.sources.merged_environment();
+        if self.workers.use_environment(environment) {
+            self.logins.retry_failed(now);
+        }
+        self.logins.reconcile(declarations, environment, now, &self.events);
         // Whoever asks from here on is told of the new declarations; those they replace are gone.
         self.publish_view();
-        let restart = self.sources.environment_differs();
-        if !restart {
-            // Else the next agent does both, as its environment says.
-            self.start_due_work();
-            self.publish();
-        }
+        self.start_due_work();
+        self.publish();
         self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
         self.publish_view();
-        restart
     }
 
-    fn handle_command(&mut self, command: AgentCommand) -> bool {
+    fn handle_command(&mut self, command: AgentCommand) {
         let now = self.clock.now();
         match command {
             AgentCommand::Push(variables, answer) => {
                 let before = self.logins.declared();
                 self.sources.push(variables, now);
-                let restart = self.reconcile();
+                self.reconcile();
                 let difference = self.logins.difference_to(&before);
                 self.events.record(now, "pushed", "sync", difference.summary());
                 let difference = EnvironmentAnswer {
@@ -146,7 +126,6 @@ impl Controller {
                     removed: difference.removed,
                 };
                 self.answer_once_published(answer, difference);
-                return restart;
             }
             AgentCommand::Refresh(server, answer) => {
                 self.logins.make_due(server.as_deref(), now);
@@ -156,23 +135,20 @@ impl Controller {
             }
             AgentCommand::Store(server, login, answer) => {
                 let kept = self.sources.store(&server, login);
-                let restart = self.reconcile();
+                self.reconcile();
                 if kept.is_ok() {
                     let detail = "a login of the user's own".to_owned();
                     self.events.record(now, "stored", &server, detail);
                 }
                 let _ = answer.send(kept);
-                return restart;
             }
             AgentCommand::Erase(server, answer) => {
                 let erased = self.sources.erase(&server);
-                let restart = self.reconcile();
+                self.reconcile();
                 let _ = answer.send(erased);
-                return restart;
             }
-            AgentCommand::RunOverdue => return self.run_due(),
+            AgentCommand::RunOverdue => self.run_due(),
         }
-        false
     }
 
     /// Takes one result, and those that are there already, so that many are shown and kept at once.
@@ -196,8 +172,8 @@ impl Controller {
         self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
     }
 
-    /// An instant has come, or the clock was set. Whether the process needs another environment.
-    fn run_due(&mut self) -> bool {
+    /// An instant has come, or the clock was set.
+    fn run_due(&mut self) {
         if let Some(by) = self.clock.take_set_back() {
             self.logins.set_back(by);
         }
@@ -208,7 +184,9 @@ impl Controller {
             self.publish();
         }
         // A stored login that told its end has met it, so the declared one serves again.
-        self.sources.drop_ended(now) && self.reconcile()
+        if self.sources.drop_ended(now) {
+            self.reconcile();
+        }
     }
 
     fn start_due_work(&mut self) {
@@ -226,7 +204,8 @@ impl Controller {
         let wanted = self.logins.wanted(self.publisher.mode(), now);
         let servers: Vec<Server> =
             self.logins.logins().map(|login| login.declaration.server.clone()).collect();
-        self.publisher.publish(self.sources.process_variable("DOCKER_CONFIG"), wanted, servers);
+        let docker_config = self.sources.merged_environment().get("DOCKER_CONFIG");
+        self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers);
     }
 
     /// Whoever asked may use what was asked for once the answer is there.

@@ -15,6 +15,7 @@ use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::login::{LastVerdict, Login, State};
 use crate::domain::declarations::changes::{self, Difference};
 use crate::domain::declarations::declaration::{Declaration, Identity};
+use crate::domain::declarations::source::Variables;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
@@ -55,12 +56,27 @@ impl LoginStore {
     }
 
     /// Makes the logins those that `declarations` say. What did not change is left alone.
-    pub fn reconcile(&mut self, declarations: Vec<Declaration>, now: Timestamp, events: &Events) {
+    pub fn reconcile(
+        &mut self,
+        declarations: Vec<Declaration>,
+        environment: &Variables,
+        now: Timestamp,
+        events: &Events,
+    ) {
         let mut kept = BTreeMap::new();
         for declaration in declarations {
             let server = declaration.server.name().to_owned();
+            let exchange = match &declaration.identity {
+                Identity::Aws(identity) => {
+                    ExchangeKey::of(declaration.server.kind(), identity, environment)
+                }
+                Identity::Password { .. } => None,
+            };
             let entry = match self.entries.remove(&server) {
-                Some(mut entry) if entry.login.declaration.is_same_login(&declaration) => {
+                Some(mut entry)
+                    if entry.login.declaration.is_same_login(&declaration)
+                        && entry.exchange == exchange =>
+                {
                     entry.login.declaration = declaration;
                     entry
                 }
@@ -72,7 +88,12 @@ impl LoginStore {
                         &server,
                         format!("declared by {}", declaration.source),
                     );
-                    self.begin(declaration, previous.map_or(0, |old| old.generation + 1), now)
+                    self.begin(
+                        declaration,
+                        exchange,
+                        previous.map_or(0, |old| old.generation + 1),
+                        now,
+                    )
                 }
             };
             kept.insert(server, entry);
@@ -88,15 +109,17 @@ impl LoginStore {
         self.restored_tokens.clear();
     }
 
-    fn begin(&mut self, declaration: Declaration, generation: u64, now: Timestamp) -> LoginEntry {
+    fn begin(
+        &mut self,
+        declaration: Declaration,
+        exchange: Option<ExchangeKey>,
+        generation: u64,
+        now: Timestamp,
+    ) -> LoginEntry {
         let restored = self
             .restored_logins
             .remove(declaration.server.name())
             .filter(|restored| restored.fingerprint == declaration.fingerprint());
-        let exchange = match &declaration.identity {
-            Identity::Aws(identity) => ExchangeKey::of(declaration.server.kind(), identity),
-            Identity::Password { .. } => None,
-        };
         let mut login = Login::begin(declaration);
         let mut needs_verification =
             login.credential.is_some() && login.standing == LastVerdict::Pending;
@@ -241,6 +264,20 @@ impl LoginStore {
             {
                 exchange.due = now;
             } else if self.verify && entry.login.standing != LastVerdict::Judged(Outcome::Invalid) {
+                entry.login.due = Some(now);
+            }
+        }
+    }
+
+    /// Proxies, certificates or AWS settings changed, so what failed may work now: it is due at `now`.
+    pub fn retry_failed(&mut self, now: Timestamp) {
+        for exchange in self.exchanges.values_mut().filter(|exchange| exchange.failure.is_some()) {
+            exchange.due = now;
+        }
+        for entry in self.entries.values_mut() {
+            if entry.login.standing == LastVerdict::Judged(Outcome::Unreachable)
+                && entry.login.due.is_some()
+            {
                 entry.login.due = Some(now);
             }
         }

@@ -27,7 +27,7 @@ pub mod workers;
 
 use self::api::ApiState;
 use self::api::peer::{AccessPolicy, Peer};
-use self::controller::{Controller, ControllerExit};
+use self::controller::Controller;
 use self::events::Events;
 use self::login_store::LoginStore;
 use self::publisher::Publisher;
@@ -38,7 +38,6 @@ use self::workers::WorkerPool;
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Config;
 use crate::adapters::handoff;
-use crate::adapters::http::Http;
 use crate::adapters::paths::Paths;
 use crate::adapters::process;
 use crate::wire::handoff::SavedState;
@@ -68,14 +67,12 @@ pub struct AgentSetup {
 pub enum AgentExit {
     /// Somebody asked it to stop.
     Stopped,
-    /// Its process needs another environment.
-    Restart,
     /// Its supervisor is gone; the latest state is left.
     Orphaned(OwnedFd),
 }
 
-/// Serves until told to stop, until another environment is needed, or until the supervisor dies. The
-/// agent lives on one thread, since it mostly waits: call it on a `LocalSet`.
+/// Serves until told to stop or until the supervisor dies. The agent lives on one thread, since it
+/// mostly waits: call it on a `LocalSet`.
 pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let events = Events::default();
     let stop = CancellationToken::new();
@@ -87,7 +84,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         clock: setup.clock.clone(),
         sources: setup.sources,
         logins: LoginStore::new(&mut setup.memory, setup.config.verify),
-        workers: WorkerPool::new(Http::new(), setup.clock.clone(), setup.config.servers),
+        workers: WorkerPool::new(setup.config.servers),
         publisher,
         handoff_to_supervisor: StateHandoff::new(setup.control.try_clone()?, setup.latest),
         events: events.clone(),
@@ -126,17 +123,17 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         }
     };
     stop.cancel();
-    let (end, handoff_to_supervisor) = ended.map_err(io::Error::other)?;
+    let handoff_to_supervisor = ended.map_err(io::Error::other)?;
     // Answers under way are finished, as far as that takes no longer than a stop may.
     let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
-    Ok(exit((end, handoff_to_supervisor), orphaned))
+    Ok(exit(handoff_to_supervisor, orphaned))
 }
 
-fn exit((end, handoff_to_supervisor): (ControllerExit, StateHandoff), orphaned: bool) -> AgentExit {
-    match end {
-        _ if orphaned => AgentExit::Orphaned(handoff_to_supervisor.into_latest()),
-        ControllerExit::Restart => AgentExit::Restart,
-        ControllerExit::Stopped => AgentExit::Stopped,
+fn exit(handoff_to_supervisor: StateHandoff, orphaned: bool) -> AgentExit {
+    if orphaned {
+        AgentExit::Orphaned(handoff_to_supervisor.into_latest())
+    } else {
+        AgentExit::Stopped
     }
 }
 

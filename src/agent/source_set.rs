@@ -29,8 +29,8 @@ pub struct SourceSet {
     pushed: Option<Variables>,
     pushed_at: Option<Timestamp>,
     stored: StoredLogins,
-    /// The variables this process was given for the libraries that read them there.
-    process: Variables,
+    /// The variables that configure AWS, proxies, TLS and docker.
+    merged_environment: Variables,
     github_token: bool,
     sources: Vec<Source>,
     updated: BTreeMap<String, (Variables, Timestamp)>,
@@ -52,7 +52,7 @@ impl SourceSet {
             pushed,
             pushed_at: memory.pushed_at,
             stored: StoredLogins::default(),
-            process: Variables::new(),
+            merged_environment: Variables::new(),
             github_token,
             sources: Vec::new(),
             updated: BTreeMap::new(),
@@ -61,13 +61,12 @@ impl SourceSet {
             stored_problem: None,
         };
         sources.sources = sources.in_order(file_sources);
-        sources.process = layers::process_environment(&sources.sources);
         sources
     }
 
-    /// The variables that this process must have in its environment.
-    pub fn process_environment(&self) -> &Variables {
-        &self.process
+    /// The variables that configure AWS, proxies, TLS and docker, from every source as last read.
+    pub fn merged_environment(&self) -> &Variables {
+        &self.merged_environment
     }
 
     /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
@@ -95,6 +94,7 @@ impl SourceSet {
         let (file_sources, file_problems) = self.files.read();
         self.file_problems = file_problems;
         self.sources = self.in_order(file_sources);
+        self.merged_environment = layers::merged_environment(&self.sources);
         self.note_updates(now);
         let found = self.discover();
         self.problems = found.problems;
@@ -118,11 +118,6 @@ impl SourceSet {
             selected.insert(name, stored);
         }
         selected.into_values().collect()
-    }
-
-    /// Whether the variables that libraries read from the process are other ones now.
-    pub fn environment_differs(&self) -> bool {
-        layers::process_environment(&self.sources) != self.process
     }
 
     /// Replaces the pushed environment, unless the new one declares nothing.
@@ -209,11 +204,6 @@ impl SourceSet {
         memory.environment_at = self.environment_at;
         memory.pushed = self.pushed.as_ref().map(reveal);
         memory.pushed_at = self.pushed_at;
-    }
-
-    /// The value of a variable of the merged environment.
-    pub fn process_variable(&self, name: &str) -> Option<&str> {
-        self.process.get(name).map(crate::domain::credentials::secret::Secret::reveal)
     }
 
     fn discover(&mut self) -> Discovery {

@@ -23,8 +23,6 @@ use tracing::{info, warn};
 use crate::adapters::handoff::{self, Message};
 use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
-/// The exit status of an agent that wants to be started again at once, with another environment.
-pub const RESTART_STATUS: u8 = 75;
 /// How long an agent may take to end before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -86,7 +84,6 @@ pub fn supervise(
         match ending {
             ChildExit::StopRequested => return Ok(()),
             ChildExit::Died(status) if status.success() => return Ok(()),
-            ChildExit::Died(status) if status.code() == Some(i32::from(RESTART_STATUS)) => continue,
             ChildExit::Died(status) => warn!("the agent died ({})", describe(status)),
         }
         let lived = started.elapsed();

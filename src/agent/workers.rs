@@ -7,16 +7,15 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::adapters::aws::{self, ExchangeFailure, Token};
-use crate::adapters::clock::Clock;
+use crate::adapters::aws::exchange_process::exchange_in_child;
+use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::adapters::config::ServerConfig;
 use crate::adapters::http::Http;
 use crate::adapters::registry::{self, VerificationRequest};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
-use crate::domain::credentials::refresh_schedule::RetryClass;
-use crate::domain::reasons::AwsReason;
-use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
+use crate::domain::declarations::source::Variables;
+use crate::domain::registry_protocol::verdict::Verdict;
 use crate::domain::servers::server::Server;
 
 /// At most so many logins are worked on at a time.
@@ -45,7 +44,7 @@ pub struct Verification {
 /// Asks, several at a time.
 pub struct WorkerPool {
     http: Arc<Http>,
-    clock: Clock,
+    environment: Arc<Variables>,
     servers: BTreeMap<String, ServerConfig>,
     slots: Arc<Semaphore>,
     tasks: JoinSet<WorkResult>,
@@ -53,25 +52,33 @@ pub struct WorkerPool {
 
 impl WorkerPool {
     /// A pool with nothing to do yet. `servers` is what the configuration says of them.
-    pub fn new(http: Http, clock: Clock, servers: BTreeMap<String, ServerConfig>) -> Self {
+    pub fn new(servers: BTreeMap<String, ServerConfig>) -> Self {
         Self {
-            http: Arc::new(http),
-            clock,
+            http: Arc::default(),
+            environment: Arc::default(),
             servers,
             slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             tasks: JoinSet::new(),
         }
     }
 
+    /// Asks with these AWS settings, proxies and certificates from here on; whether they are others
+    /// than before. What is under way ends as it began.
+    pub fn use_environment(&mut self, environment: &Variables) -> bool {
+        let differs = *self.environment != *environment;
+        if differs {
+            self.http = Arc::new(Http::with_environment(environment));
+            self.environment = Arc::new(environment.clone());
+        }
+        differs
+    }
+
     /// Asks AWS for a token.
     pub fn exchange(&mut self, key: ExchangeKey) {
-        let (http, clock, slots) = (self.http.clone(), self.clock.clone(), self.slots.clone());
+        let (environment, slots) = (self.environment.clone(), self.slots.clone());
         self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
-            let result = match http.aws_client() {
-                Ok(client) => aws::exchange(&client, &key, &clock).await,
-                Err(fault) => Err(no_client(&fault.sentence("AWS"))),
-            };
+            let result = exchange_in_child(&key, &environment).await;
             WorkResult::Exchanged(key, result)
         });
     }
@@ -119,15 +126,5 @@ impl WorkerPool {
             .filter(|(name, _)| server.answers_to(name))
             .flat_map(|(_, config)| config.realms.iter().cloned())
             .collect()
-    }
-}
-
-/// There is no way to speak TLS at all, for want of any certificate to trust, say.
-fn no_client(why: &str) -> ExchangeFailure {
-    ExchangeFailure {
-        reason: AwsReason::Unreachable { host: "AWS".to_owned(), why: why.to_owned() },
-        outcome: Outcome::Unreachable,
-        cause: Some(RetryClass::Passing),
-        retry_after: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
 use crate::adapters::{config, handoff, lock, process, stored_logins};
-use crate::agent::supervisor::{self, RESTART_STATUS};
+use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 use crate::wire::handoff::SavedState;
 
@@ -54,8 +54,6 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let mut sources = SourceSet::new(files, &mut memory, config.github_token);
     stored_logins::sweep(&paths.state_dir());
     sources.open_stored(&paths.state_dir());
-    // Before any thread exists, for the libraries that look there.
-    process::set_environment(sources.process_environment());
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,
         control,
@@ -71,7 +69,6 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     drop(runtime);
     match exit? {
         AgentExit::Stopped => Ok(ExitCode::SUCCESS),
-        AgentExit::Restart => Ok(ExitCode::from(RESTART_STATUS)),
         // The init system starts both anew.
         AgentExit::Orphaned(_) if foreground => Ok(ExitCode::FAILURE),
         AgentExit::Orphaned(latest) => {

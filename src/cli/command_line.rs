@@ -11,8 +11,8 @@ use clap_complete::Shell;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
-    agent_process, check, completions, events, export, refresh, run, start, status, stop, sync,
-    wait,
+    agent_process, check, completions, events, exchange, export, refresh, run, start, status, stop,
+    sync, wait,
 };
 
 /// Logs in to every declared container registry and keeps the logins alive.
@@ -111,6 +111,8 @@ enum CliCommand {
         #[arg(long)]
         foreground: bool,
     },
+    #[command(hide = true)]
+    Exchange,
 }
 
 /// Does what the command line says. Wrong usage exits 2, a failure 1.
@@ -132,6 +134,7 @@ pub fn run() -> ExitCode {
         CliCommand::Agent { fds, control, foreground } => {
             agent_process::agent(fds, control, foreground)
         }
+        CliCommand::Exchange => exchange::exchange(),
     };
     done.unwrap_or_else(|error| print_error(&error))
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod command_line;
 pub mod completions;
 pub mod events;
+pub mod exchange;
 pub mod export;
 pub mod inherited_fds;
 pub mod launch;

@@ -30,9 +30,6 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
-    // Where another environment is needed, the agent that answered is replaced by one that publishes
-    // before it answers.
-    agent_client::ask(&paths, "GET", "/healthz", b"", SYNC_TIMEOUT)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
     let mut out = output::stdout();
     if json {

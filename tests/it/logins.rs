@@ -226,32 +226,6 @@ fn a_push_that_declares_nothing_changes_nothing() {
 }
 
 #[test]
-fn a_push_with_another_process_environment_is_answered_by_an_agent_that_starts_anew() {
-    let registry = registry();
-    let mut test_home = TestHome::new();
-    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    test_home.sync();
-    let verified = test_home.login("ACME")["verified_at"].clone();
-    let mut pid = test_home.status()["pid"].clone();
-    for (variable, value) in [
-        ("AWS_REGION", "eu-west-1"),
-        ("HTTPS_PROXY", "http://127.0.0.1:9"),
-        ("no_proxy", "127.0.0.1"),
-        ("AWS_REGION", "eu-central-1"),
-    ] {
-        test_home.set(variable, value);
-        assert_eq!(test_home.sync(), "nothing changed", "{variable}");
-        let status = test_home.status();
-        assert_ne!(status["pid"], pid, "{variable} did not reach the agent's process");
-        pid = status["pid"].clone();
-        assert_eq!(test_home.login("ACME")["verified_at"], verified, "asked again for {variable}");
-        assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
-    }
-    assert_eq!(test_home.sync(), "nothing changed");
-    assert_eq!(test_home.status()["pid"], pid, "an equal environment starts nothing anew");
-}
-
-#[test]
 fn what_docker_login_stores_serves_above_the_declared_login_until_logout() {
     let registry = Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD), ("own", "mine")]), None);
     let server = registry.server();

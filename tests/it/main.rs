@@ -13,6 +13,7 @@ mod docker_config_hangs;
 mod docker_config_race;
 mod docker_config_reading;
 mod ecr_agent;
+mod environment;
 mod helper_protocol;
 mod logins;
 mod registry_hostile;

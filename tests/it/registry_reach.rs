@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use registry_agent::adapters::http::Http;
 use registry_agent::adapters::registry::{VerificationRequest, verify};
@@ -260,16 +259,6 @@ async fn proxy() -> SocketAddr {
 
 #[test]
 fn a_proxy_of_the_environment_is_used_and_blamed() {
-    // The environment belongs to a process, so each is another process of this very test.
-    if let Ok(asked) = std::env::var("LOGIN_BY_PROXY") {
-        let (name, expected) = asked.split_once('=').unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let verdict = runtime.block_on(login(&Http::new(), name, None));
-        let shown = format!("{verdict:?}");
-        assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
-        assert_eq!(code(&verdict), expected, "{shown}");
-        return;
-    }
     let authority = Authority::new("The authority");
     let acceptor = authority.sign(&["r.test", "other.test"]).acceptor();
     // Only other.test has an address here: r.test is for the proxy to know.
@@ -289,26 +278,13 @@ fn a_proxy_of_the_environment_is_used_and_blamed() {
             ("http://127.0.0.1:1", plain.address.to_string(), ""),
             ("http://127.0.0.1:1", "quiet.other.test".to_owned(), "no-name-server"),
         ] {
-            let output = tokio::task::spawn_blocking({
-                let (proxy, name) = (proxy.to_owned(), name.clone());
-                move || {
-                    Command::new(std::env::current_exe().unwrap())
-                        .args([
-                            "--exact",
-                            "registry_reach::a_proxy_of_the_environment_is_used_and_blamed",
-                        ])
-                        .env("LOGIN_BY_PROXY", format!("{name}={expected}"))
-                        .env("HTTPS_PROXY", proxy)
-                        .env("NO_PROXY", "quiet.other.test")
-                        .output()
-                        .unwrap()
-                }
-            })
-            .await
-            .unwrap();
-            let output_text = String::from_utf8_lossy(&output.stdout).into_owned()
-                + &String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name} by {proxy}: {output_text}");
+            let environment = [("HTTPS_PROXY", proxy), ("NO_PROXY", "quiet.other.test")]
+                .map(|(variable, value)| (variable.to_owned(), value.into()))
+                .into();
+            let verdict = login(&Http::with_environment(&environment), &name, None).await;
+            let shown = format!("{verdict:?}");
+            assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
+            assert_eq!(code(&verdict), expected, "{name} by {proxy}: {shown}");
         }
     });
 }

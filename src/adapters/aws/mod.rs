@@ -4,6 +4,7 @@
 //! the role if one is declared, ask for the token. The SDK's own retries are off, because the
 //! schedule retries; one call is repeated, when AWS's `Date` shows that it was signed with a wrong time.
 
+pub mod exchange_process;
 mod failure;
 mod identity;
 mod recording_http_client;
@@ -65,8 +66,8 @@ const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
 /// Asks AWS for a token. Calls nobody when the keys cannot work.
 ///
 /// `client` carries every request but those to the metadata services of the machine, which no
-/// proxy can reach. Endpoint variables, shared files and the default chain are read by the SDK from the
-/// process's environment.
+/// proxy can reach. The SDK reads endpoint variables, shared files and the default chain from the
+/// process's environment, so the agent does this in a process of its own: see [`exchange_process`].
 pub async fn exchange(
     client: &reqwest::Client,
     key: &ExchangeKey,

@@ -6,6 +6,7 @@
 
 mod connection_fault;
 mod extra_roots;
+mod proxies;
 mod resolver;
 mod trust;
 
@@ -14,23 +15,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, Url};
 use zeroize::Zeroizing;
 
+use self::proxies::Proxies;
 use self::resolver::SystemResolver;
 use self::trust::Trust;
+use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::server::Server;
 
-/// What every client shares. Reads proxies, `SSL_CERT_FILE` and `SSL_CERT_DIR` from the environment
-/// of the process.
+/// What every client shares.
 pub struct Http {
     trust: Trust,
     resolver: Arc<SystemResolver>,
-    proxies: Matcher,
+    proxies: Proxies,
     limits: Limits,
     /// The servers that answered over TLS, by name: what they were shown there is never said plainly.
     tls: Mutex<HashSet<String>>,
@@ -63,9 +64,19 @@ const BODY_CAP: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("registry-agent/", env!("CARGO_PKG_VERSION"));
 
 impl Http {
-    /// With the usual limits. Reads nothing yet.
+    /// With the usual limits, no proxies, and the system's certificates. Reads nothing yet.
     pub fn new() -> Self {
         Self::with_limits(Limits::default())
+    }
+
+    /// With the usual limits, and the proxies and certificates that these variables name: `*_PROXY`,
+    /// `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`. The environment of the process does not count.
+    pub fn with_environment(environment: &Variables) -> Self {
+        Self {
+            trust: Trust::of_environment(environment),
+            proxies: Proxies::of_environment(environment),
+            ..Self::new()
+        }
     }
 
     /// With limits of one's own.
@@ -73,7 +84,7 @@ impl Http {
         Self {
             trust: Trust::default(),
             resolver: Arc::new(SystemResolver::default()),
-            proxies: Matcher::from_env(),
+            proxies: Proxies::default(),
             limits,
             tls: Mutex::default(),
         }
@@ -95,8 +106,8 @@ impl Http {
         tls.insert(server.name().to_owned());
     }
 
-    /// A client for AWS: trusts what the system trusts, takes the proxies of the environment, follows
-    /// no redirect. Make one for each exchange, so that its connections end with it.
+    /// A client for AWS: trusts what the system trusts, takes the proxies that are set, follows no
+    /// redirect. Make one for each exchange, so that its connections end with it.
     pub fn aws_client(&self) -> Result<reqwest::Client, ConnectionFault> {
         self.builder(&[])?.build().map_err(|error| connection_fault::of(&error))
     }
@@ -122,7 +133,8 @@ impl Http {
     }
 
     fn builder(&self, extra: &[trust::Certificate]) -> Result<ClientBuilder, ConnectionFault> {
-        Ok(reqwest::Client::builder()
+        let builder = self.proxies.apply_to(reqwest::Client::builder());
+        Ok(builder
             .tls_backend_preconfigured(self.trust.config(extra)?)
             .dns_resolver(Arc::clone(&self.resolver))
             .redirect(Policy::none())
@@ -216,9 +228,6 @@ impl RegistryClient<'_> {
         if !self.proxied {
             return None;
         }
-        let intercept = self.http.proxies.intercept(&url.as_str().parse().ok()?)?;
-        let uri = intercept.uri();
-        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}://{}{port}", uri.scheme_str()?, uri.host()?))
+        self.http.proxies.proxy_of(url)
     }
 }

@@ -10,8 +10,11 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_certs_from_paths;
 
 use super::extra_roots::ExtraRoots;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::server::Server;
 
@@ -25,17 +28,36 @@ const CERTS_D: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 /// TLS configurations by the certificates they trust beyond the system's. Made when first needed.
 #[derive(Default)]
 pub(super) struct Trust {
+    system: SystemRoots,
     made: Mutex<HashMap<Vec<Certificate>, ClientConfig>>,
 }
 
+/// Where the authorities for everybody are read, instead of the system's usual places.
+#[derive(Default)]
+struct SystemRoots {
+    file: Option<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
 impl Trust {
+    /// Trusts the authorities in `SSL_CERT_FILE` and `SSL_CERT_DIR`, else those of the system.
+    pub(super) fn of_environment(environment: &Variables) -> Self {
+        let value = |name| environment.get(name).map(Secret::reveal);
+        let directories = std::env::split_paths(value("SSL_CERT_DIR").unwrap_or_default());
+        let system = SystemRoots {
+            file: value("SSL_CERT_FILE").map(PathBuf::from),
+            directories: directories.filter(|path| !path.as_os_str().is_empty()).collect(),
+        };
+        Self { system, made: Mutex::default() }
+    }
+
     /// The configuration that trusts `extra` beside the system's authorities.
     pub(super) fn config(&self, extra: &[Certificate]) -> Result<ClientConfig, ConnectionFault> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = made.get(extra) {
             return Ok(config.clone());
         }
-        let config = build(extra).map_err(|error| ConnectionFault::Tls { error })?;
+        let config = build(&self.system, extra).map_err(|error| ConnectionFault::Tls { error })?;
         made.insert(extra.to_vec(), config.clone());
         Ok(config)
     }
@@ -95,13 +117,28 @@ fn read(file: &Path) -> Result<Vec<Certificate>, String> {
     Ok(certificates)
 }
 
-fn build(extra: &[Certificate]) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::debug!(%error, "system certificates");
+impl SystemRoots {
+    fn load(&self) -> Vec<Certificate> {
+        let found = if self.file.is_none() && self.directories.is_empty() {
+            vec![rustls_native_certs::load_native_certs()]
+        } else {
+            let file = self.file.as_deref();
+            let directories = self.directories.iter().map(|path| (None, Some(path.as_path())));
+            std::iter::once((file, None))
+                .chain(directories)
+                .map(|(file, directory)| load_certs_from_paths(file, directory))
+                .collect()
+        };
+        for error in found.iter().flat_map(|found| &found.errors) {
+            tracing::debug!(%error, "system certificates");
+        }
+        found.into_iter().flat_map(|found| found.certs).collect()
     }
-    roots.add_parsable_certificates(system.certs);
+}
+
+fn build(system: &SystemRoots, extra: &[Certificate]) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(system.load());
     if roots.is_empty() {
         tracing::info!("this system has no certificate authorities; the built-in ones are used");
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());

@@ -1,7 +1,10 @@
 //! What is asked of AWS: logins that ask the same share one call and one token.
 
+use serde::{Deserialize, Serialize};
+
 use super::secret::Secret;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
+use crate::domain::declarations::source::Variables;
 use crate::domain::servers::server::Kind;
 
 /// The key of an exchange. Equal keys get one call and one token: an ECR token is good for every
@@ -12,10 +15,14 @@ pub struct ExchangeKey {
     pub service: EcrService,
     /// Who calls it.
     pub identity: AwsIdentity,
+    /// The `AWS_*` variables that decide who that is, where no keys are declared: another
+    /// `AWS_PROFILE` is another identity.
+    pub environment: Variables,
 }
 
 /// One of the two APIs that issue tokens, and its endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EcrService {
     /// `ecr`, in the region of the registry.
     Private {
@@ -31,8 +38,9 @@ pub enum EcrService {
 }
 
 impl ExchangeKey {
-    /// The exchange that a login needs; `None` where the registry is not one of AWS.
-    pub fn of(kind: &Kind, identity: &AwsIdentity) -> Option<Self> {
+    /// The exchange that a login needs in this environment; `None` where the registry is not one of
+    /// AWS.
+    pub fn of(kind: &Kind, identity: &AwsIdentity, environment: &Variables) -> Option<Self> {
         let service = match kind {
             Kind::Ecr(host) => EcrService::Private {
                 region: host.region.clone(),
@@ -42,7 +50,12 @@ impl ExchangeKey {
             Kind::EcrPublic => EcrService::Public,
             _ => return None,
         };
-        Some(Self { service, identity: identity.clone() })
+        let environment = environment
+            .iter()
+            .filter(|(name, _)| identity.keys.is_none() && name.starts_with("AWS_"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        Some(Self { service, identity: identity.clone(), environment })
     }
 }
 
@@ -111,7 +124,11 @@ mod tests {
         let keys: HashSet<_> = ["111122223333", "444455556666"]
             .iter()
             .filter_map(|account| {
-                ExchangeKey::of(&host(account, "eu-west-1", false), &identity("a"))
+                ExchangeKey::of(
+                    &host(account, "eu-west-1", false),
+                    &identity("a"),
+                    &Variables::new(),
+                )
             })
             .collect();
         assert_eq!(keys.len(), 1);
@@ -127,14 +144,29 @@ mod tests {
             (Kind::EcrPublic, "a"),
         ]
         .iter()
-        .filter_map(|(kind, secret)| ExchangeKey::of(kind, &identity(secret)))
+        .filter_map(|(kind, secret)| ExchangeKey::of(kind, &identity(secret), &Variables::new()))
         .collect();
         assert_eq!(keys.len(), 5);
     }
 
     #[test]
+    fn aws_variables_decide_who_asks_only_where_no_keys_are_declared() {
+        let kind = host("111122223333", "eu-west-1", false);
+        let found = AwsIdentity { keys: None, role_arn: None, profile: None };
+        let exchanges = |identity: &AwsIdentity| {
+            let set = |name: &str| Variables::from([(name.to_owned(), "x".into())]);
+            ["AWS_PROFILE", "AWS_ROLE_ARN", "HTTPS_PROXY", "SSL_CERT_FILE"]
+                .iter()
+                .filter_map(|name| ExchangeKey::of(&kind, identity, &set(name)))
+                .collect::<HashSet<_>>()
+                .len()
+        };
+        assert_eq!((exchanges(&found), exchanges(&identity("a"))), (3, 1));
+    }
+
+    #[test]
     fn registries_of_others_need_no_exchange() {
-        assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a")), None);
+        assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a"), &Variables::new()), None);
     }
 
     #[test]

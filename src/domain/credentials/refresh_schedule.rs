@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::lifetime::{Lifetime, later};
 
@@ -23,7 +24,8 @@ pub enum RefreshPhase {
 }
 
 /// Why something has to be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RetryClass {
     /// No answer, an answer that will not last, or too many calls: of AWS or of a registry.
     Passing,

@@ -51,12 +51,13 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// The variables the agent's process must have: `AWS_*`, the proxies, `SSL_CERT_*`, `DOCKER_CONFIG`.
-/// One that no process could have, because it holds NUL, is left out.
-pub fn process_environment(sources: &[Source]) -> BTreeMap<String, Secret> {
+/// The variables that configure AWS, proxies, TLS and docker: `AWS_*`, `*_PROXY`, `SSL_CERT_*`,
+/// `DOCKER_CONFIG`. A value that no process could have in its environment, because it contains NUL,
+/// is left out.
+pub fn merged_environment(sources: &[Source]) -> Variables {
     Layers::of(sources)
         .iter()
-        .filter(|(variable, _)| variable::is_process_variable(variable))
+        .filter(|(variable, _)| variable::is_tool_variable(variable))
         .filter(|(_, value)| !value.text.is_empty() && !value.text.contains('\0'))
         .map(|(variable, value)| (variable.to_owned(), Secret::new(value.text)))
         .collect()
@@ -119,13 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn the_process_gets_only_what_it_needs_and_can_hold() {
+    fn the_merged_environment_holds_only_what_tools_read_and_a_process_can_have() {
         let sources = [source(
             SourceKind::Pushed,
             "sync",
             &[("AWS_PROFILE", "p\n"), ("PATH", "/bin"), ("no_proxy", "x"), ("AWS_REGION", "a\0b")],
         )];
-        let names: Vec<String> = process_environment(&sources).into_keys().collect();
+        let names: Vec<String> = merged_environment(&sources).into_keys().collect();
         assert_eq!(names, ["AWS_PROFILE", "no_proxy"]);
     }
 

@@ -119,12 +119,12 @@ pub fn is_name(name: &str) -> bool {
 pub fn is_pushed(variable: &str) -> bool {
     matches!(variable, "GITHUB_TOKEN" | "GITHUB_USER" | "CODESPACE_NAME")
         || variable.contains(INFIX)
-        || is_process_variable(variable)
+        || is_tool_variable(variable)
 }
 
-/// Whether the agent's own process must have the variable of this name: what AWS, the proxies, TLS
-/// and docker's files are found by.
-pub fn is_process_variable(variable: &str) -> bool {
+/// Whether the variable of this name configures AWS, proxies, TLS or docker, for the agent as for any
+/// other program.
+pub fn is_tool_variable(variable: &str) -> bool {
     const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
     let lower = |known: &&str| known.to_ascii_lowercase() == variable;
     variable.strip_prefix("AWS_").is_some_and(is_name)

@@ -154,6 +154,12 @@ pub enum AwsReason {
         /// The region.
         region: String,
     },
+    /// The process that asks AWS could not be started, or died.
+    #[error("the process that asks AWS failed: {error}")]
+    ProcessFailed {
+        /// The error of the operating system, or how the process ended.
+        error: String,
+    },
     /// A remark: the token is good, the clock is not.
     #[error("this machine's clock is {} s {} AWS's", .seconds.abs(), if *.seconds < 0 { "behind" } else { "ahead of" })]
     ClockOff {
@@ -186,6 +192,7 @@ impl AwsReason {
             Self::IdentityBroken { .. } => "aws-identity-broken",
             Self::SsoEnded { .. } => "aws-sso-ended",
             Self::NoEndpoint { .. } => "aws-no-endpoint",
+            Self::ProcessFailed { .. } => "aws-process-failed",
             Self::ClockOff { .. } => "aws-clock-off",
         }
     }
@@ -251,6 +258,9 @@ impl AwsReason {
                 let profile = place.strip_prefix("profile ").map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
                 format!("run `aws sso login{profile}` as the agent's user")
             },
+            Self::ProcessFailed { .. } => {
+                "no action needed; retried automatically. If it persists, free memory or raise the limit on the user's processes".to_owned()
+            }
             Self::NoEndpoint { .. } => {
                 "unset the AWS_ENDPOINT_URL_* variables, which do not work with FIPS and dual-stack hosts, or declare the standard host".to_owned()
             }

@@ -10,6 +10,7 @@ use registry_agent::domain::credentials::credential::Credential;
 use registry_agent::domain::credentials::exchange::ExchangeKey;
 use registry_agent::domain::credentials::refresh_schedule::RetryClass;
 use registry_agent::domain::declarations::declaration::{AwsIdentity, AwsKeys};
+use registry_agent::domain::declarations::source::Variables;
 use registry_agent::domain::servers::server::Server;
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +132,7 @@ async fn inner_exchange() {
         role_arn: probe.role,
         profile: probe.profile,
     };
-    let key = ExchangeKey::of(server.kind(), &identity).unwrap();
+    let key = ExchangeKey::of(server.kind(), &identity, &Variables::new()).unwrap();
     let now = Clock::system().now() + SignedDuration::from_secs(probe.clock_ahead);
     let (clock, _hands) = Clock::manual(now);
     let client = reqwest::Client::new();

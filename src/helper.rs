@@ -1,7 +1,7 @@
 //! The docker credential helper.
 //!
-//! Nothing it does takes longer than [`TOTAL_TIMEOUT`]: docker runs it for every build, and an agent that
-//! hangs is as good as none.
+//! Every command ends within [`TOTAL_TIMEOUT`], because docker runs the helper for every build. An agent
+//! that hangs counts as one that does not run.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,14 +25,14 @@ use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, StatusDocument, WITHHELD};
 use crate::wire::helper::{HelperCredential, NO_SERVER, NO_USER, NOT_FOUND};
 
-/// The longest the helper takes.
+/// The longest that a command may take.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
-/// What is kept of that for the fall-back.
+/// The part of it that is reserved for the fall-back.
 const FALLBACK_RESERVE: Duration = Duration::from_millis(500);
-/// No client sends more.
+/// More than any client sends.
 const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// Does what `verb` says, as the protocol wants it: what goes wrong is told on standard output.
+/// Runs `verb`. The protocol puts errors on standard output.
 pub fn run(
     verb: Option<&str>,
     input: &mut impl Read,
@@ -71,7 +71,7 @@ fn read(input: &mut impl Read) -> Result<Zeroizing<String>, String> {
     input
         .take(INPUT_LIMIT)
         .read_to_string(&mut text)
-        .map_err(|error| format!("standard input cannot be read: {error}"))?;
+        .map_err(|error| format!("cannot read standard input: {error}"))?;
     Ok(text)
 }
 
@@ -80,7 +80,7 @@ struct Helper {
     deadline: Instant,
 }
 
-/// What is printed on success.
+/// The output on success; it may contain a secret.
 type Text = Zeroizing<String>;
 
 impl Helper {
@@ -95,7 +95,7 @@ impl Helper {
             Err(ClientError::Refused(problem)) if problem.code.as_deref() == Some(WITHHELD) => {
                 let hint = problem.hint.unwrap_or_default();
                 let why = problem.detail.unwrap_or(problem.title);
-                // A client that shows nothing of it is no reason to fail in another way.
+                // The answer is the same whether or not standard error can be written.
                 let _ = writeln!(stderr, "registry-agent: {why}; {hint}");
                 Err(NOT_FOUND.to_owned())
             }
@@ -103,7 +103,7 @@ impl Helper {
         }
     }
 
-    /// A plain entry of the docker configuration: that is what docker itself would have used.
+    /// A plain entry of the docker configuration, which docker itself would have used.
     fn fall_back(&self, asked: &str) -> Result<Text, String> {
         let not_found = || NOT_FOUND.to_owned();
         let (server, _) = Server::parse(asked).map_err(|_| not_found())?;
@@ -118,7 +118,11 @@ impl Helper {
 
     fn store(&self, login: &str) -> Result<Text, String> {
         let parsed: HelperCredential = serde_json::from_str(login).map_err(|error| {
-            format!("not a login, line {} column {}", error.line(), error.column())
+            format!(
+                "standard input is not a login: invalid JSON at line {} column {}",
+                error.line(),
+                error.column()
+            )
         })?;
         if parsed.server_url.trim().is_empty() {
             return Err(NO_SERVER.to_owned());
@@ -141,7 +145,7 @@ impl Helper {
         Ok(Text::default())
     }
 
-    /// Everything that can be had; without an agent that is nothing, and no reason to fail a build.
+    /// All servers. Without an agent the list is empty, because an error would fail a build.
     fn list(&self) -> Text {
         let status = self.ask_agent("GET", "/v1/status", b"").ok();
         let status = status.and_then(|body| from_slice::<StatusDocument>(&body).ok());
@@ -149,7 +153,7 @@ impl Helper {
         serde_json::to_string(&listing).unwrap_or_else(|_| "{}".to_owned()).into()
     }
 
-    /// Asks the agent, and starts one first when there is none and nobody wanted it that way.
+    /// Asks the agent, and starts one first unless it was stopped on purpose.
     fn ask_agent(
         &self,
         method: &str,
@@ -167,7 +171,7 @@ impl Helper {
         }
     }
 
-    /// Starts an agent, which takes over the environment of this process.
+    /// Starts an agent with the environment of this process.
     fn start(&self) {
         let started = Command::new(agent_program())
             .args(["start", "--unless-stopped"])
@@ -179,7 +183,7 @@ impl Helper {
         while matches!(child.try_wait(), Ok(None)) && !self.remaining().is_zero() {
             clock::pause(Duration::from_millis(5));
         }
-        // Who waits no longer starts none later either.
+        // After the time limit `start` must not start an agent any more.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -189,7 +193,7 @@ impl Helper {
     }
 }
 
-/// The servers that are declared or stored, under each key clients ask for, with their users.
+/// The users of all declared and stored servers, by each key that clients ask for.
 fn listing(registries: &[RegistryDocument]) -> BTreeMap<String, String> {
     let mut listing = BTreeMap::new();
     for registry in registries {
@@ -203,7 +207,8 @@ fn listing(registries: &[RegistryDocument]) -> BTreeMap<String, String> {
     }
     listing
 }
-/// The agent's program is installed beside the helper's.
+
+/// `registry-agent` is installed next to the helper.
 fn agent_program() -> OsString {
     let beside = env::current_exe().ok().map(|exe| exe.with_file_name("registry-agent"));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("registry-agent")).into()

@@ -1,4 +1,4 @@
-//! The agent and every command about it.
+//! `registry-agent`: the agent and its commands.
 
 use std::process::ExitCode;
 

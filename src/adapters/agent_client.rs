@@ -36,7 +36,7 @@ pub enum ClientError {
     #[error("no agent is running")]
     NoAgent,
     /// An agent answers that is not this user's.
-    #[error("the agent at {} belongs to uid {uid}, not to this user", socket.display())]
+    #[error("the agent at {} belongs to uid {uid}, not to the current user", socket.display())]
     NotOurs {
         /// Its socket.
         socket: PathBuf,
@@ -47,13 +47,13 @@ pub enum ClientError {
     #[error("{}", problem_text(.0))]
     Refused(Box<ProblemDocument>),
     /// It took too long.
-    #[error("the agent did not answer in time")]
+    #[error("the agent did not respond in time")]
     TimedOut,
     /// The response is not HTTP.
-    #[error("the agent's answer could not be understood: {0}")]
+    #[error("the agent's response cannot be parsed: {0}")]
     Garbled(String),
     /// The connection broke.
-    #[error("the connection to the agent broke: {0}")]
+    #[error("the connection to the agent failed: {0}")]
     Broken(#[from] io::Error),
 }
 

@@ -119,7 +119,8 @@ impl Controller {
                 self.sources.push(variables, now);
                 self.reconcile();
                 let difference = self.logins.difference_to(&before);
-                self.events.record(now, "pushed", "sync", difference.summary());
+                let detail = format!("`sync` sent an environment: {}", difference.summary());
+                self.events.record(now, "pushed", "sync", detail);
                 let difference = EnvironmentAnswer {
                     added: difference.added,
                     changed: difference.changed,
@@ -137,7 +138,7 @@ impl Controller {
                 let kept = self.sources.store(&server, login);
                 self.reconcile();
                 if kept.is_ok() {
-                    let detail = "a login of the user's own".to_owned();
+                    let detail = format!("`docker login` stored a login for {server}");
                     self.events.record(now, "stored", &server, detail);
                 }
                 let _ = answer.send(kept);

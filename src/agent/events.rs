@@ -1,4 +1,4 @@
-//! What happened, for `registry-agent events`.
+//! The last events, for `registry-agent events`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +25,9 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Notes that `event` happened to `subject`.
+    /// Records that `event` happened to `subject`; `detail` is the whole sentence.
     pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
-        tracing::info!(event, subject, "{detail}");
+        tracing::info!("{detail}");
         let event =
             EventDocument { at, event: event.to_owned(), subject: subject.to_owned(), detail };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

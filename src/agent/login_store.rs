@@ -82,12 +82,8 @@ impl LoginStore {
                 }
                 previous => {
                     let what = if previous.is_some() { "changed" } else { "added" };
-                    events.record(
-                        now,
-                        what,
-                        &server,
-                        format!("declared by {}", declaration.source),
-                    );
+                    let detail = format!("{server} was {what} by {}", declaration.source);
+                    events.record(now, what, &server, detail);
                     self.begin(
                         declaration,
                         exchange,
@@ -99,7 +95,7 @@ impl LoginStore {
             kept.insert(server, entry);
         }
         for server in self.entries.keys() {
-            events.record(now, "removed", server, "no longer declared".to_owned());
+            events.record(now, "removed", server, format!("{server} is no longer declared"));
         }
         self.entries = kept;
         let Self { entries, exchanges, .. } = self;
@@ -211,7 +207,8 @@ impl LoginStore {
                 events.record(now, "exchange-failed", server, reason.to_string());
                 entry.login.exchange_failed(*outcome, reason.clone(), now);
             } else if let Some((credential, remark)) = &exchange.token {
-                events.record(now, "exchanged", server, "AWS gave a new token".to_owned());
+                let detail = format!("AWS issued a new token for {server}");
+                events.record(now, "exchanged", server, detail);
                 entry.generation += 1;
                 entry.verifying = false;
                 entry.needs_verification = self.verify;
@@ -243,7 +240,8 @@ impl LoginStore {
         let after = entry.login.state(now);
         if after != before {
             let why = entry.login.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
-            events.record(now, after.word(), server, format!("was {}{why}", before.word()));
+            let (is, was) = (after.word(), before.word());
+            events.record(now, is, server, format!("{server} is {is} (was {was}){why}"));
         }
         if refused
             && let Some(key) = &entry.exchange
@@ -396,7 +394,7 @@ impl LoginStore {
         for (server, entry) in &mut self.entries {
             let expiry_recorded = entry.login.state(now) == State::Expired;
             if expiry_recorded && !entry.expiry_recorded {
-                events.record(now, "expired", server, "the token expired".to_owned());
+                events.record(now, "expired", server, format!("the token of {server} expired"));
             }
             entry.expiry_recorded = expiry_recorded;
         }

@@ -148,10 +148,12 @@ impl PublisherThread {
                 self.failures = 0;
                 if outcome.changed {
                     self.written_at = Some(Instant::now());
-                    self.events.record(now, "published", &subject, self.describe());
+                    self.events.record(now, "published", &subject, self.describe(&subject));
                 }
                 for key in &outcome.repaired {
-                    let detail = format!("{key}, which another program had dropped");
+                    let detail = format!(
+                        "{key} was put back into {subject}: another program had removed it"
+                    );
                     self.events.record(now, "repaired", &subject, detail);
                 }
                 outcome.conflicts
@@ -190,11 +192,15 @@ impl PublisherThread {
         client_obstacles::obstacles(&environment, &self.newest.servers)
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, path: &str) -> String {
         let wanted = &self.newest.wanted;
         let keys: Vec<&str> =
             wanted.helpers.iter().chain(wanted.auths.keys()).map(String::as_str).collect();
-        if keys.is_empty() { "nothing of ours is left".to_owned() } else { keys.join(", ") }
+        if keys.is_empty() {
+            format!("{path} no longer contains entries of registry-agent")
+        } else {
+            format!("{path} now contains {}", keys.join(", "))
+        }
     }
 }
 

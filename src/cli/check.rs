@@ -1,4 +1,4 @@
-//! `check`: from variable to client, step by step, up to the first thing that is broken.
+//! `check`: follows a login from its variables to the client and stops at the first failure.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::bail;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::output::{ask_status, is_called, stdout};
+use super::output::{HOW_TO_DECLARE, ask_status, is_called, stdout};
 use super::status_report::{keeps_a_login_away, label};
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
@@ -19,7 +19,7 @@ use crate::domain::docker_config::HELPER;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
-/// One step of the way.
+/// One step between variables and client.
 #[derive(Debug, Serialize)]
 struct CheckStep {
     login: String,
@@ -31,7 +31,7 @@ struct CheckStep {
     fix: Option<String>,
 }
 
-/// Where the way ends, and why.
+/// Why a step failed, and the fix.
 type Broken = (String, String);
 
 /// `registry-agent check`
@@ -39,7 +39,7 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     let status = match ask_status(&paths) {
         Err(ClientError::NoAgent) => {
-            bail!("no agent is running; start it with: registry-agent start")
+            bail!("no agent is running; start one with `registry-agent sync`")
         }
         other => other?,
     };
@@ -50,9 +50,7 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         walk(&paths, registry, &mut steps);
     }
     if steps.is_empty() {
-        bail!(
-            "nothing is declared; set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, then run registry-agent sync"
-        );
+        bail!("no registry is declared; {HOW_TO_DECLARE}");
     }
     let mut out = stdout();
     if json {
@@ -74,7 +72,7 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with what was declared.
+/// Adds the problems of the declarations that `what` selects.
 fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<CheckStep>) {
     let known = what.is_none_or(|what| status.registries.iter().any(|r| is_called(r, what)));
     for problem in &status.problems {
@@ -102,10 +100,7 @@ fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<CheckSt
             title: "declared",
             ok: false,
             detail: "no complete set of variables declares it".to_owned(),
-            fix: Some(
-                "set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, then run registry-agent sync"
-                    .to_owned(),
-            ),
+            fix: Some(HOW_TO_DECLARE.to_owned()),
         });
     }
 }
@@ -113,7 +108,7 @@ fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<CheckSt
 fn walk(paths: &Paths, registry: &RegistryDocument, steps: &mut Vec<CheckStep>) {
     let name = label(registry).to_owned();
     let way: [(&'static str, Result<String, Broken>); 4] = [
-        ("declared", Ok(format!("{} by {}", registry.server, registry.source))),
+        ("declared", Ok(format!("{}, password from {}", registry.server, registry.source))),
         ("login", login(paths, registry)),
         ("published", published(paths, registry)),
         ("clients", clients(paths, registry)),
@@ -130,12 +125,12 @@ fn walk(paths: &Paths, registry: &RegistryDocument, steps: &mut Vec<CheckStep>) 
     }
 }
 
-/// Has the registry asked anew.
+/// Makes the agent verify the login again.
 fn login(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
     let server = utf8_percent_encode(&registry.server, NON_ALPHANUMERIC);
     let target = format!("/v1/refresh?registry={server}");
     let answer = agent_client::ask(paths, "POST", &target, b"", Duration::from_secs(65))
-        .map_err(|error| (error.to_string(), "run registry-agent check again".to_owned()))?;
+        .map_err(|error| (error.to_string(), "run `registry-agent check` again".to_owned()))?;
     let now: Vec<RegistryDocument> = serde_json::from_slice(&answer).unwrap_or_default();
     let now = now.first().unwrap_or(registry);
     match now.state.as_str() {
@@ -143,39 +138,41 @@ fn login(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
         "unverified" => Ok(now.reason.clone().unwrap_or_else(|| "not verified".to_owned())),
         state => Err((
             now.reason.clone().unwrap_or_else(|| format!("the login is {state}")),
-            now.hint.clone().unwrap_or_else(|| "wait and check again".to_owned()),
+            now.hint
+                .clone()
+                .unwrap_or_else(|| "run `registry-agent check` again in a minute".to_owned()),
         )),
     }
 }
 
-/// Whether the docker configuration names the helper.
+/// Whether the docker configuration names the credential helper for each key.
 fn published(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
     let dir = env::var("DOCKER_CONFIG").ok();
     let file = paths.docker_config_file(dir.as_deref());
     let text = fs::read_to_string(&file).map_err(|error| {
         (
             format!("{}: {error}", file.display()),
-            "see the problems in registry-agent status".to_owned(),
+            "run `registry-agent status` and fix the problems of this file".to_owned(),
         )
     })?;
     let document: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        (format!("{}: {error}", file.display()), format!("repair {}", file.display()))
+        (format!("{}: {error}", file.display()), format!("correct {}", file.display()))
     })?;
     for key in &registry.keys {
         match document["credHelpers"][key].as_str() {
             Some(HELPER) => {}
-            // With `mode = "auths"` the login itself stands there.
+            // `mode = "auths"` writes the login itself.
             None if document["auths"][key]["auth"].is_string() => {}
             Some(other) => {
                 return Err((
-                    format!("{} gives {key} to the helper {other}", file.display()),
-                    format!("remove the entry of {key} from credHelpers in {}", file.display()),
+                    format!("{key} uses the credential helper `{other}` in {}", file.display()),
+                    format!("remove {key} from `credHelpers` in {}", file.display()),
                 ));
             }
             None => {
                 return Err((
-                    format!("{} does not name the helper for {key}", file.display()),
-                    "see the problems in registry-agent status".to_owned(),
+                    format!("{} has no `credHelpers` entry for {key}", file.display()),
+                    "run `registry-agent status` and fix the problems of this file".to_owned(),
                 ));
             }
         }
@@ -183,7 +180,7 @@ fn published(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broke
     Ok(file.display().to_string())
 }
 
-/// Whether something keeps clients that are run from here from asking the helper.
+/// Whether anything overrides the credential helper for clients started from this shell.
 fn clients(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let environment = ClientEnvironment {
@@ -195,7 +192,7 @@ fn clients(paths: &Paths, registry: &RegistryDocument) -> Result<String, Broken>
     let servers: Vec<Server> =
         Server::parse(&registry.server).map(|(server, _)| server).into_iter().collect();
     match obstacles(&environment, &servers).first() {
-        None => Ok("nothing keeps them from asking the helper".to_owned()),
+        None => Ok("nothing overrides the credential helper".to_owned()),
         Some(obstacle) => Err((obstacle.to_string(), obstacle.fix())),
     }
 }

@@ -11,11 +11,11 @@ use clap_complete::Shell;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
-    agent_process, check, completions, events, exchange, export, refresh, run, start, status, stop,
-    sync, wait,
+    agent_process, check, completions, events, exchange, explain, export, refresh, run, start,
+    status, stop, sync, wait,
 };
 
-/// Logs in to every declared container registry and keeps the logins alive.
+/// Logs in to declared container registries and gives the logins to docker and other clients
 #[derive(Debug, Parser)]
 #[command(name = "registry-agent", version, about, max_term_width = 100)]
 struct Cli {
@@ -25,75 +25,80 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Make sure an agent runs in the background
+    /// Start an agent in the background unless one is running
     Start {
-        /// Not if somebody stopped it: the helper's way to start one
+        /// Do nothing if the agent was stopped with `stop`
         #[arg(long, hide = true)]
         unless_stopped: bool,
     },
     /// Run in the foreground, for systemd, supervisord, s6 and containers
     Run,
-    /// Stop the agent until `start` or `sync`
+    /// Stop the agent; it stays stopped until `start` or `sync`
     Stop,
-    /// Hand the registries declared in this environment to the agent
+    /// Send the registries declared in this environment to the agent
     Sync {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show every login and every problem
+    /// Show all logins and problems
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Print again whenever something changes
+        /// Print again after each change
         #[arg(long)]
         watch: bool,
     },
-    /// Wait until these logins, or all, are settled
+    /// Wait until no login is pending
     Wait {
-        /// Names of declarations
+        /// Names or servers; default: all
         names: Vec<String>,
         /// How long to wait, such as 90s or 5m
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
     },
-    /// Exchange and verify again, now
+    /// Renew and verify logins now
     Refresh {
-        /// Names or servers; all without any
+        /// Names or servers; default: all
         names: Vec<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Walk the way from variable to client and name the first thing that is broken
+    /// Check a login step by step, from its variables to the client, and show the first failure
     Check {
-        /// A name, a server or an image; every login without one
+        /// Name, server or image; default: all logins
         what: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show what happened, newest last
+    /// Show events, newest last
     Events {
-        /// Go on with what happens
+        /// Follow new events
         #[arg(long)]
         follow: bool,
-        /// Print JSON, one document a line
+        /// Print one JSON document per line
         #[arg(long)]
         json: bool,
     },
-    /// Print plain logins, for clients that cannot run a helper
+    /// Print logins in plain text, for clients that cannot run a credential helper
     Export {
-        /// What to print
+        /// Output format
         format: export::ExportFormat,
-        /// Names or servers; all without any
+        /// Names or servers; default: all
         names: Vec<String>,
     },
-    /// Print a completion script
+    /// Print a shell completion script
     Completions {
-        /// For this shell
+        /// Shell
         shell: Shell,
+    },
+    /// Explain a reason shown by `status` and how to fix it
+    Explain {
+        /// Code of the reason; default: list all codes
+        code: Option<String>,
     },
     #[command(hide = true)]
     Supervise {
@@ -115,7 +120,7 @@ enum CliCommand {
     Exchange,
 }
 
-/// Does what the command line says. Wrong usage exits 2, a failure 1.
+/// Runs the command. Exits with 2 on wrong usage, with 1 on failure.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
@@ -130,6 +135,7 @@ pub fn run() -> ExitCode {
         CliCommand::Events { follow, json } => events::events(follow, json),
         CliCommand::Export { format, names } => export::export(format, &names),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
+        CliCommand::Explain { code } => explain::explain(code.as_deref()),
         CliCommand::Supervise { fds, report } => agent_process::supervise(fds, report),
         CliCommand::Agent { fds, control, foreground } => {
             agent_process::agent(fds, control, foreground)
@@ -139,13 +145,13 @@ pub fn run() -> ExitCode {
     done.unwrap_or_else(|error| print_error(&error))
 }
 
-/// Prints why a command failed.
-#[expect(clippy::print_stderr, reason = "commands report errors here")]
+/// Prints the error of a command that failed.
+#[expect(clippy::print_stderr, reason = "errors of commands go to standard error")]
 pub fn print_error(error: &anyhow::Error) -> ExitCode {
     if let Some(Failed(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    // A reader of our output that has gone away is no failure.
+    // The reader of the output may exit first, as in `registry-agent status | head -1`.
     let gone = error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     });
@@ -163,9 +169,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err("use a number with s, m or h, such as 90s".to_owned()),
+        _ => return Err("expected a number and a unit (s, m or h), such as 90s".to_owned()),
     };
-    let number: f64 = digits.parse().map_err(|_| "use a number with s, m or h".to_owned())?;
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| "expected a number and a unit (s, m or h), such as 90s".to_owned())?;
     Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
 }
 

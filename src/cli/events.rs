@@ -1,4 +1,4 @@
-//! `events`: what happened.
+//! `events`: past and new events.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,8 +22,7 @@ pub fn events(follow: bool, json: bool) -> anyhow::Result<ExitCode> {
             write!(stdout(), "{line}")?;
         } else {
             let event: EventDocument = serde_json::from_str(&line)?;
-            let EventDocument { at, event, subject, detail } = event;
-            writeln!(stdout(), "{at:.3}  {event:<16} {subject}  {detail}")?;
+            writeln!(stdout(), "{:.3}  {}", event.at, event.detail)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `export`: plain logins, for clients that cannot run a helper.
+//! `export`: logins in plain text, for clients that cannot run a credential helper.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,12 +16,12 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::docker_config::export;
 use crate::wire::helper::HelperCredential;
 
-/// What `export` prints.
+/// An output format.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ExportFormat {
-    /// A config.json of docker with plain `auths`.
+    /// A docker config.json with plain-text `auths`
     DockerConfig,
-    /// A secret of Kubernetes for imagePullSecrets.
+    /// A Kubernetes secret for imagePullSecrets
     KubernetesSecret,
 }
 
@@ -31,7 +31,7 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
     let status = ask_status(&paths)?;
     for name in names {
         if !status.registries.iter().any(|registry| is_called(registry, name)) {
-            bail!("no registry {name} is declared; registry-agent status shows those that are");
+            bail!("{name} is not declared; `registry-agent status` shows the declared registries");
         }
     }
     let mut logins = BTreeMap::new();
@@ -51,7 +51,7 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
                 }
             }
             Err(error) => {
-                print_note(&format!("{} is left out: {error}", registry.server));
+                print_note(&format!("{} is omitted: {error}", registry.server));
                 complete = false;
             }
         }

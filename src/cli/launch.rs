@@ -54,7 +54,7 @@ pub fn ensure_running(
             // Somebody else is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
-                    bail!("the agent that holds the lock {} does not answer", dir.display());
+                    bail!("the agent that holds the lock {} does not respond", dir.display());
                 }
                 clock::pause(Duration::from_millis(20));
             }
@@ -97,7 +97,7 @@ fn launch(
         return Ok(());
     }
     let log = paths.state_dir().join("agent.log");
-    bail!("the agent did not start; {} tells why", log.display())
+    bail!("the agent did not start; the reason is in {}", log.display())
 }
 
 fn log_file(paths: &Paths) -> io::Result<File> {

@@ -1,4 +1,4 @@
-//! What people and docker type.
+//! The commands of `registry-agent`, one file each.
 
 pub mod agent_process;
 pub mod check;
@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod completions;
 pub mod events;
 pub mod exchange;
+pub mod explain;
 pub mod export;
 pub mod inherited_fds;
 pub mod launch;

@@ -1,4 +1,4 @@
-//! What commands have in common: where they print, whom they ask, when they fail.
+//! Shared by the commands: output, exit status, requests to the agent.
 
 use std::io::{self, IsTerminal, StdoutLock};
 use std::time::Duration;
@@ -9,17 +9,19 @@ use crate::adapters::agent_client::{self, AgentClient};
 use crate::adapters::paths::Paths;
 use crate::wire::api::{EventDocument, RegistryDocument, StatusDocument};
 
-/// A command that has said all there is to say, and its exit status.
+/// The exit status of a command that has already printed why it failed.
 #[derive(Debug, Error)]
 #[error("exit status {0}")]
 pub struct Failed(pub u8);
 
-/// For questions that the agent answers from memory.
+/// For requests that the agent answers from memory.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// For what goes on until it is interrupted.
+/// For streams that end when they are interrupted.
 pub const NO_TIMEOUT: Duration = Duration::MAX;
+/// The fix where no registry is declared.
+pub const HOW_TO_DECLARE: &str = "set NAME_CONTAINER_REGISTRY_SERVER, NAME_CONTAINER_REGISTRY_USER and NAME_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
 
-/// Standard output, where commands write to.
+/// Standard output.
 pub fn stdout() -> StdoutLock<'static> {
     io::stdout().lock()
 }
@@ -29,25 +31,25 @@ pub fn use_color() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The status document of any agent that answers.
+/// The status document of the first agent that responds.
 pub fn ask_status(paths: &Paths) -> Result<StatusDocument, agent_client::ClientError> {
     AgentClient::connect_to_any(paths, REQUEST_TIMEOUT)?.send("GET", "/v1/status", b"")?.json()
 }
 
-/// Whether a line of the events tells of something after `status`.
+/// Whether a line of the event stream is newer than `status`.
 pub fn is_news(line: &str, status: &StatusDocument) -> bool {
     serde_json::from_str::<EventDocument>(line).is_ok_and(|event| event.at > status.at)
 }
 
-/// Whether `registry` is one that a person calls `asked`.
+/// Whether `asked` is the name or the server, in any form, of `registry`.
 pub fn is_called(registry: &RegistryDocument, asked: &str) -> bool {
     registry.name.as_deref() == Some(asked)
         || crate::domain::servers::server::Server::parse(&registry.server)
             .is_ok_and(|(server, _)| server.answers_to(asked))
 }
 
-/// Says something beside the output.
-#[expect(clippy::print_stderr, reason = "remarks do not belong into the output")]
+/// Prints a note on standard error.
+#[expect(clippy::print_stderr, reason = "notes are not part of the output")]
 pub fn print_note(text: &str) {
     eprintln!("registry-agent: {text}");
 }

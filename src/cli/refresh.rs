@@ -1,4 +1,4 @@
-//! `refresh`: exchanges and verifies again, now.
+//! `refresh`: renews and verifies logins now.
 
 use std::process::ExitCode;
 use std::time::Duration;

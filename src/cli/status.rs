@@ -1,19 +1,19 @@
-//! `status`: every login and every problem.
+//! `status`: all logins and problems.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::output::{self, NO_TIMEOUT, ask_status, stdout};
+use super::output::{self, HOW_TO_DECLARE, NO_TIMEOUT, ask_status, stdout};
 use super::status_report::{exit_code, print_registries};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
 use crate::wire::api::StatusDocument;
 
-/// The pause before an agent that went away is asked again.
+/// The pause before connecting to a restarted agent.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
-/// No agent answers.
+/// Exit status when no agent responds.
 const NO_AGENT: u8 = 4;
 
 /// `registry-agent status`
@@ -29,7 +29,7 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
             Ok(Some(status)) => status,
             Err(error) => match error.downcast_ref() {
                 Some(ClientError::NoAgent | ClientError::Broken(_)) => {
-                    output::print_note(&format!("{error}; start it with: registry-agent start"));
+                    output::print_note(&format!("{error}; start one with `registry-agent sync`"));
                     return Ok(ExitCode::from(NO_AGENT));
                 }
                 _ => return Err(error),
@@ -39,10 +39,9 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints the status, and with `watch` again at each change until the agent goes away: then there is
-/// no last word.
+/// Prints the status; with `watch`, again after each change. `None` when the agent goes away meanwhile.
 fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<StatusDocument>> {
-    // The feed is opened before the status is read, so that no change in between is missed.
+    // Opened before the status is read, so that no change in between is missed.
     let mut feed = if watch {
         let client = AgentClient::connect_to_any(paths, NO_TIMEOUT)?;
         Some(client.send("GET", "/v1/events?follow=true", b"")?)
@@ -60,7 +59,7 @@ fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<Statu
         loop {
             match feed.line() {
                 Ok(Some(line)) if output::is_news(&line, &status) => break,
-                // The first lines are the past.
+                // The stream starts with past events.
                 Ok(Some(_)) => {}
                 Ok(None) | Err(ClientError::Broken(_)) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -72,11 +71,7 @@ fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<Statu
 
 fn print(status: &StatusDocument) -> anyhow::Result<()> {
     if status.registries.is_empty() {
-        writeln!(
-            stdout(),
-            "no registry is declared: set NAME_CONTAINER_REGISTRY_SERVER, _USER and _PASSWORD, \
-             then run registry-agent sync"
-        )?;
+        writeln!(stdout(), "no registry is declared; {HOW_TO_DECLARE}")?;
     } else {
         print_registries(&status.registries, false)?;
     }

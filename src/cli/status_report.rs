@@ -1,4 +1,4 @@
-//! The status as a person reads it: a table, reasons, fixes; and the exit status that goes with it.
+//! The status as text: a table, reasons and fixes; and the exit status it leads to.
 
 use std::io::Write;
 
@@ -9,11 +9,11 @@ use crate::adapters::clock::Clock;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
-/// A login is not usable, or a declaration is incomplete.
+/// Exit status when a login is not usable or a declaration is incomplete.
 const NOT_WELL: u8 = 3;
 
-/// The exit status that goes with a status document. The login that `GITHUB_TOKEN` makes by itself does
-/// not count: nobody asked for it.
+/// The exit status for a status document. The automatic login of `GITHUB_TOKEN` does not count,
+/// because nobody asked for it.
 pub fn exit_code(status: &StatusDocument) -> u8 {
     let well = status
         .registries
@@ -24,12 +24,12 @@ pub fn exit_code(status: &StatusDocument) -> u8 {
     if well && complete { 0 } else { NOT_WELL }
 }
 
-/// Whether a problem is why a declared set is no login.
+/// Whether a problem keeps a declared set from becoming a login.
 pub fn keeps_a_login_away(problem: &ProblemEntry, status: &StatusDocument) -> bool {
     let is_file = problem.name.contains('/');
     let is_login =
         status.registries.iter().any(|r| r.name.as_deref() == Some(problem.name.as_str()));
-    // The other declaration of the same server serves.
+    // The other set of the same server is the login.
     !is_file && !is_login && problem.code != "server-declared-twice"
 }
 
@@ -52,7 +52,7 @@ pub fn print_registries(registries: &[RegistryDocument], json: bool) -> anyhow::
     Ok(())
 }
 
-/// How a login is called where one word has to do.
+/// The short name of a login.
 pub fn label(registry: &RegistryDocument) -> &str {
     registry.name.as_deref().unwrap_or(&registry.server)
 }
@@ -108,7 +108,7 @@ fn paint(state: &str, padded: String) -> String {
     if use_color() { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded }
 }
 
-/// How far away an instant is, as a person would say it.
+/// An instant relative to now, such as "in 5m".
 fn relative(at: Option<Timestamp>) -> String {
     let Some(at) = at else { return "-".to_owned() };
     let left = at.duration_since(Clock::system().now());

@@ -33,7 +33,7 @@ pub fn stop() -> anyhow::Result<ExitCode> {
                 clock::pause(Duration::from_millis(20));
             }
             Err(LockError::Held(dir)) => {
-                bail!("the agent that holds the lock {} does not end", dir.display())
+                bail!("the agent that holds the lock {} does not stop", dir.display())
             }
             Err(error) => return Err(error.into()),
         }

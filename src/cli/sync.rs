@@ -1,4 +1,4 @@
-//! `sync`: hands the environment of this process to the agent.
+//! `sync`: sends the environment of this process to the agent.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::domain::declarations::source::Variables;
 use crate::wire::api::EnvironmentAnswer;
 use crate::wire::handoff::reveal;
 
-/// How long the agent may take to read, exchange nothing, and publish.
+/// The agent answers once it has published; it does not wait for exchanges.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `registry-agent sync`

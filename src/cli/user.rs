@@ -15,13 +15,14 @@ pub(super) fn become_configured_user() -> anyhow::Result<(Paths, Config)> {
         return Ok((paths, config));
     };
     let user = passwd::by_name(name)?
-        .with_context(|| format!("the configuration names the user {name}, who does not exist"))?;
+        .with_context(|| format!("the user {name} in the configuration does not exist"))?;
     if user.uid == 0 {
         return Ok((paths, config));
     }
     socket::prepare_system_dir(&user)
-        .with_context(|| format!("the socket directory for {name} cannot be made"))?;
-    process::become_user(&user).with_context(|| format!("this process may not become {name}"))?;
+        .with_context(|| format!("the socket directory for {name} cannot be created"))?;
+    process::become_user(&user)
+        .with_context(|| format!("this process cannot become the user {name}"))?;
     let paths = Paths::of_user(&user);
     let config = config::load(&paths.config_files())?;
     Ok((paths, config))

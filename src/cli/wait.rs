@@ -1,4 +1,4 @@
-//! `wait`: until logins are settled.
+//! `wait`: blocks until no login is pending.
 
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::adapters::clock;
 use crate::adapters::paths::Paths;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
-/// The pause before an agent that is not there is looked for again.
+/// The pause before looking for an agent again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// `registry-agent wait`
@@ -24,7 +24,7 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
         match check_once(&paths, names, remaining, &mut reported) {
             Ok(Some(code)) => return Ok(code),
             Ok(None) => {}
-            // Whatever starts the agent may come a moment later, and one that is replaced is back soon.
+            // The agent may be about to start, or be restarting.
             Err(ClientError::NoAgent | ClientError::Broken(_)) if !remaining.is_zero() => {
                 clock::pause(RECONNECT_PAUSE.min(remaining));
             }
@@ -33,14 +33,14 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Looks how things are, and when they are not settled waits until something changes.
+/// The exit status once settled; `None` after a change.
 fn check_once(
     paths: &Paths,
     names: &[String],
     remaining: Duration,
     reported: &mut Vec<(String, String)>,
 ) -> Result<Option<ExitCode>, ClientError> {
-    // The feed is opened before the status is read, so that no change in between is missed.
+    // Opened before the status is read, so that no change in between is missed.
     let mut feed = AgentClient::connect_to_any(paths, remaining.max(Duration::from_millis(1)))?
         .send("GET", "/v1/events?follow=true", b"")?;
     let status = ask_status(paths)?;
@@ -57,7 +57,7 @@ fn check_once(
         match feed.line() {
             Ok(Some(line)) if is_news(&line, &status) => return Ok(None),
             Ok(Some(_)) => {}
-            // The agent was replaced and its successor is asked, or time is up.
+            // The agent restarted, or the time is up.
             Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -94,7 +94,7 @@ fn filtered(mut status: StatusDocument, names: &[String]) -> StatusDocument {
     status
 }
 
-/// On a terminal, says each state once as it comes up.
+/// On a terminal, prints each state of a login once.
 fn report_progress(
     status: &StatusDocument,
     names: &[String],
@@ -117,10 +117,10 @@ fn timeout_message(status: &StatusDocument, names: &[String], missing: &[&str]) 
         selected(status, names).filter(|r| r.state == "pending").map(label).collect();
     let mut parts = Vec::new();
     if !missing.is_empty() {
-        parts.push(format!("not declared, or not completely: {}", missing.join(", ")));
+        parts.push(format!("not declared, or incomplete: {}", missing.join(", ")));
     }
     if !pending.is_empty() {
         parts.push(format!("still pending: {}", pending.join(", ")));
     }
-    format!("time is up; {}", parts.join("; "))
+    format!("timed out; {}", parts.join("; "))
 }

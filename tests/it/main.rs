@@ -28,3 +28,4 @@ mod services;
 mod sources;
 mod support;
 mod survival;
+mod troubleshooting;

@@ -10,7 +10,7 @@ use super::peer::Peer;
 use crate::domain::credentials::login::State;
 use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY, WITHHELD};
 
-/// A request that is not granted.
+/// An error response.
 #[derive(Debug)]
 pub struct ApiError(Box<ProblemDocument>);
 
@@ -40,39 +40,36 @@ impl ApiError {
         self
     }
 
-    /// There is nothing at this path.
-    pub fn not_found(detail: &str, hint: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not found").detail(detail).hint(hint)
+    /// No such resource.
+    pub fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not found").detail(detail)
     }
 
-    /// Nothing that was asked for is declared or stored.
+    /// The registry is neither declared nor stored.
     pub fn unknown_registry() -> Self {
-        Self::not_found(
-            "no such registry is declared or stored",
-            "registry-agent status shows those that are",
-        )
-        .code(UNKNOWN_REGISTRY)
+        Self::not_found("this registry is neither declared nor stored")
+            .hint("run `registry-agent status` to list the registries")
+            .code(UNKNOWN_REGISTRY)
     }
 
-    /// The login called `name` has nothing to serve.
+    /// The login `name` exists, but its credential is not served.
     pub fn withheld(name: &str, state: State, reason: Option<&str>) -> Self {
         let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Self::new(StatusCode::NOT_FOUND, "credential withheld")
             .code(WITHHELD)
             .detail(&format!("the login is {}{why}", state.word()))
-            .hint(&format!("run: registry-agent check {name}"))
+            .hint(&format!("run `registry-agent check {name}`"))
     }
 
-    /// What was sent is not what belongs there.
+    /// The request cannot be parsed.
     pub fn malformed(detail: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad request").detail(detail)
     }
 
-    /// The resource is there, and not for this method.
+    /// The resource exists, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
-            .detail("the resource does not know this method")
-            .hint("see docs/api.md")
+            .detail("this resource does not support the method")
     }
 
     /// The peer is neither the agent's user nor root.
@@ -80,19 +77,20 @@ impl ApiError {
         let who = peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("uid {uid}"));
         Self::new(StatusCode::FORBIDDEN, "forbidden")
             .detail(&format!("{who} is neither the agent's user nor root"))
-            .hint("ask as the user the agent runs as")
+            .hint("send the request as the agent's user")
     }
 
     /// A stored login could not be written.
     pub fn not_stored(error: &io::Error) -> Self {
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "login not kept")
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "login not stored")
             .detail(&format!("the state directory cannot be written: {error}"))
-            .hint("make room in it, or make it writable for the agent's user")
+            .hint("free space in it, or give the agent's user permission to write it")
     }
 
-    /// The agent ends before it could answer.
+    /// The agent stops before it can respond.
     pub fn stopping() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping").hint("ask again")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
+            .hint("send the request again")
     }
 }
 

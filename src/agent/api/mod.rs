@@ -84,7 +84,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/readyz", get(observe::get_readiness))
         .route("/metrics", get(observe::get_metrics))
         .merge(owners)
-        .fallback(async || ApiError::not_found("no such resource", "see docs/api.md"))
+        .fallback(async || ApiError::not_found("no such resource"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(state)
@@ -125,7 +125,7 @@ async fn put_environment(
     let variables: Variables = serde_json::from_slice(&body).map(conceal).map_err(|error| {
         // The message of serde could quote a value.
         ApiError::malformed(&format!(
-            "the environment is not one flat object of names and texts (line {} column {})",
+            "the environment is not a flat JSON object of strings (line {} column {})",
             error.line(),
             error.column()
         ))

@@ -252,12 +252,12 @@ impl AwsReason {
                 "add the profile {profile} with credentials to ~/.aws/config of the agent's user, or set NAME_CONTAINER_REGISTRY_PROFILE to another profile"
             ),
             Self::IdentityBroken { place } => format!(
-                "correct the AWS settings of {place} until `aws sts get-caller-identity` succeeds for the agent's user"
+                "correct the AWS settings of {place} until `aws sts get-caller-identity{}` succeeds for the agent's user",
+                profile_option(place)
             ),
             Self::SsoEnded { place } => {
-                let profile = place.strip_prefix("profile ").map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
-                format!("run `aws sso login{profile}` as the agent's user")
-            },
+                format!("run `aws sso login{}` as the agent's user", profile_option(place))
+            }
             Self::ProcessFailed { .. } => {
                 "no action needed; retried automatically. If it persists, free memory or raise the limit on the user's processes".to_owned()
             }
@@ -266,4 +266,11 @@ impl AwsReason {
             }
         }
     }
+}
+
+/// ` --profile NAME` where the place is a profile.
+fn profile_option(place: &str) -> String {
+    place
+        .strip_prefix("profile ")
+        .map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)))
 }

@@ -75,9 +75,10 @@ pub enum ConnectionFault {
 impl ConnectionFault {
     /// What happened to a request to `host`, `HOST:PORT`.
     pub fn sentence(&self, host: &str) -> String {
+        let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
         match self {
-            Self::NoSuchHost => format!("DNS lookup of {host} failed: no such host"),
-            Self::NoNameServer => format!("DNS lookup of {host} failed: no name server responds"),
+            Self::NoSuchHost => format!("DNS lookup of {name} failed: no such host"),
+            Self::NoNameServer => format!("DNS lookup of {name} failed: no name server responds"),
             Self::Refused => format!("{host} refused the connection"),
             Self::NoRoute { error } => format!("{host} cannot be reached: {error}"),
             Self::TimedOut => format!("{host} did not respond in time"),

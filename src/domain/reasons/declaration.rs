@@ -129,10 +129,10 @@ impl DeclarationReason {
                 format!("rename {other} to {missing}")
             }
             Self::Missing { missing, misspelt: None } if missing.ends_with("_PASSWORD") => format!(
-                "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` where it is set"
+                "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` in a shell that has it"
             ),
             Self::Missing { missing, misspelt: None } => {
-                format!("set {missing}, then run `registry-agent sync` where it is set")
+                format!("set {missing}, then run `registry-agent sync` in a shell that has it")
             }
             Self::EmptyServer { variable } => format!(
                 "set {variable} to the registry's host, such as ghcr.io or docker.io, or unset every variable of this set"

@@ -218,8 +218,9 @@ impl PublishReason {
                     "run `unset DOCKER_AUTH_CONFIG` where docker runs, or remove {key} from the variable"
                 )
             }
-            Self::Mount { .. } => "set DOCKER_CONFIG to a directory inside the container, or set \
-                                   `publish_to_mounts = true` in the configuration"
+            Self::Mount { .. } => "set DOCKER_CONFIG to a directory inside the container and run \
+                                   `registry-agent sync`, or set `publish_to_mounts = true` \
+                                   in the configuration"
                 .to_owned(),
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
             Self::TooLarge { path, mebibytes } => {
@@ -227,22 +228,22 @@ impl PublishReason {
             }
             Self::Unreadable { path, .. } => {
                 format!(
-                    "give the agent's user permission to read {path}, or set DOCKER_CONFIG to another directory"
+                    "give the agent's user permission to read {path}, or set DOCKER_CONFIG to another directory and run `registry-agent sync`"
                 )
             }
             Self::Unwritable { path, .. } => {
                 format!(
-                    "give the agent's user permission to write {path} and its directory, or set DOCKER_CONFIG to another directory"
+                    "give the agent's user permission to write {path} and its directory, or set DOCKER_CONFIG to another directory and run `registry-agent sync`"
                 )
             }
             Self::NoRoom { path, .. } => {
                 format!(
-                    "free space on the file system of {path}, or set DOCKER_CONFIG to a directory elsewhere"
+                    "free space on the file system of {path}, or set DOCKER_CONFIG to a directory elsewhere and run `registry-agent sync`"
                 )
             }
             Self::Hanging { path } => {
                 format!(
-                    "make the file system of {path} respond again, or set DOCKER_CONFIG to a directory elsewhere"
+                    "make the file system of {path} respond again, or set DOCKER_CONFIG to a directory elsewhere and run `registry-agent sync`"
                 )
             }
             Self::Busy { path } => format!("stop the program that keeps changing {path}"),

@@ -132,7 +132,7 @@ pub enum RegistryReason {
     },
     /// What should be a refresh token is none; it was not sent.
     #[error(
-        "{server} requires a refresh token as the password of the all-zero user, and this is not one"
+        "{server} requires a refresh token as the password of the all-zero user, and the declared password is not one"
     )]
     NotARefreshToken {
         /// The canonical server.

@@ -45,13 +45,13 @@ pub enum ServerFault {
     #[error("empty server")]
     Empty,
     /// A line end, a tab, an escape.
-    #[error("it holds a control character")]
+    #[error("it contains a control character")]
     ControlCharacter,
     /// `ftp://` and the like.
     #[error("its scheme is neither https nor http")]
     Scheme,
     /// `user:password@host`.
-    #[error("it holds userinfo, which belongs into user and password")]
+    #[error("it contains a user name or password")]
     Userinfo,
     /// No DNS name, no IPv4 address, and no IPv6 address in brackets.
     #[error("not a host name, an IPv4 address, or an IPv6 address in brackets")]

@@ -38,7 +38,7 @@ pub struct Parsed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not JSON of the right shape, or not whole.
-    #[error("no JSON of its kind at line {line}, column {column}")]
+    #[error("not the expected JSON at line {line}, column {column}")]
     Json {
         /// The line, counted from 1.
         line: usize,
@@ -46,7 +46,7 @@ pub enum Malformed {
         column: usize,
     },
     /// A line that is no assignment, or not a whole one.
-    #[error("line {0} is no assignment, or not a whole one")]
+    #[error("line {0} is not a complete NAME=value assignment")]
     Line(usize),
 }
 

@@ -1,0 +1,166 @@
+//! Reasons about variables, the files they come from, and tokens declared as passwords.
+
+use registry_agent::domain::reasons::{DeclarationReason, LoginReason, SourceReason};
+
+use super::{Sample, sample};
+
+const AT: &str = "2026-11-24 06:00:00 UTC";
+
+pub(super) fn variables() -> Vec<Sample> {
+    use DeclarationReason as R;
+    vec![
+        sample(
+            R::Missing {
+                missing: "ACME_CONTAINER_REGISTRY_USER".into(),
+                misspelt: Some("ACME_CONTAINER_REGISTRY_USERNAME".into()),
+            },
+            "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is missing, and a \
+             variable with a similar name is set.",
+        ),
+        sample(
+            R::Missing { missing: "ACME_CONTAINER_REGISTRY_SERVER".into(), misspelt: None },
+            "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is not set in any \
+             source. Empty variables count as not set.",
+        ),
+        sample(
+            R::Missing { missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(), misspelt: None },
+            "Server and user are set, but no source provides the password. A secret that was added after the \
+             container started is often still missing there.",
+        ),
+        sample(
+            R::EmptyServer { variable: "ACME_CONTAINER_REGISTRY_SERVER".into() },
+            "Other variables of the set have values. An empty server never means Docker Hub.",
+        ),
+        sample(
+            R::BadServer {
+                variable: "ACME_CONTAINER_REGISTRY_SERVER".into(),
+                fault: "it contains a user name or password".into(),
+            },
+            "The value is not a host name or address with an optional port. The value itself is not shown, \
+             because it may contain a password.",
+        ),
+        sample(
+            R::BadValue {
+                variable: "ACME_CONTAINER_REGISTRY_USER".into(),
+                what: "a control character".into(),
+            },
+            "No registry accepts this character in this place. It is usually copied by accident, together \
+             with the value.",
+        ),
+        sample(
+            R::TwoPasswords { name: "ACME".into() },
+            "Only one of the two variables can provide the password.",
+        ),
+        sample(
+            R::BadName { variable: "my-acme_CONTAINER_REGISTRY_SERVER".into() },
+            "The text before _CONTAINER_REGISTRY_ is the name of the set.",
+        ),
+        sample(
+            R::RelativePath { variable: "ACME_CONTAINER_REGISTRY_PASSWORD_FILE".into() },
+            "A relative path would depend on the directory that a process was started in.",
+        ),
+        sample(
+            R::PasswordFile {
+                variable: "ACME_CONTAINER_REGISTRY_PASSWORD_FILE".into(),
+                reason: SourceReason::Missing { path: "/run/secrets/acme".into() },
+            },
+            "The file named by the variable cannot be used. The agent reads it as soon as it changes.",
+        ),
+        sample(
+            R::Duplicate { server: "ghcr.io".into(), other: "ACME".into() },
+            "One server has one login. If two sets declare it, the set whose name sorts first is used.",
+        ),
+        sample(
+            R::PathDropped {
+                variable: "ACME_CONTAINER_REGISTRY_SERVER".into(),
+                path: "/my-org".into(),
+            },
+            "Clients choose a login by the registry's host, not by the repository.",
+        ),
+        sample(
+            R::TokenAlready { variable: "WORK_CONTAINER_REGISTRY_ROLE_ARN".into() },
+            "With the user AWS, the password is an ECR token that was created elsewhere. The agent does not \
+             create one, so this variable has nothing to apply to.",
+        ),
+        sample(
+            R::OnlyForEcr {
+                variable: "ACME_CONTAINER_REGISTRY_ROLE_ARN".into(),
+                server: "ghcr.io".into(),
+            },
+            "_SESSION_TOKEN, _ROLE_ARN and _PROFILE describe an AWS identity.",
+        ),
+    ]
+}
+
+pub(super) fn files() -> Vec<Sample> {
+    use SourceReason as R;
+    let path = || "/workspaces/.codespaces/shared/.env".to_owned();
+    vec![
+        sample(
+            R::Malformed {
+                path: path(),
+                fault: "line 3 is not a complete NAME=value assignment".into(),
+            },
+            "The file does not have the format that its name stands for, or was not written completely.",
+        ),
+        sample(
+            R::BadValue { path: path(), variable: "ACME_CONTAINER_REGISTRY_PASSWORD".into() },
+            "The value is not encoded as the file's format requires, for example in base64. The other values \
+             of the file are used.",
+        ),
+        sample(
+            R::Link { path: path() },
+            "A link here would let anyone who can write to the workspace choose which file is read.",
+        ),
+        sample(
+            R::NotAFile { path: path() },
+            "A directory, device, pipe or socket is in the place of the file.",
+        ),
+        sample(
+            R::TooLarge { path: path(), limit: 16_777_216 },
+            "Files with variables are small. The limit protects the agent against the wrong file.",
+        ),
+        sample(
+            R::NotWatched { path: path(), seconds: 5, fault: "no space left on device".into() },
+            "The kernel's inotify limits are reached, usually by other programs. Changes are still noticed, \
+             but later.",
+        ),
+        sample(
+            R::Missing { path: "/run/secrets/acme".into() },
+            "A variable names this file, but there is no file at this path.",
+        ),
+        sample(
+            R::Empty { path: "/run/secrets/acme".into() },
+            "The file exists, but contains nothing except perhaps a line end.",
+        ),
+        sample(
+            R::Unreadable { path: path(), fault: "permission denied (os error 13)".into() },
+            "The agent runs as your user and has exactly that user's permissions.",
+        ),
+    ]
+}
+
+pub(super) fn logins() -> Vec<Sample> {
+    use LoginReason as R;
+    vec![
+        sample(
+            R::NotAsked { server: "ghcr.io".into() },
+            "Verification is switched off, so nothing is known about whether the registry accepts the login.",
+        ),
+        sample(
+            R::TokenEnds { server: "mycompany.azurecr.io".into(), at: AT.into() },
+            "The declared password is a token that expires in less than an hour.",
+        ),
+        sample(
+            R::TokenEnded { server: "mycompany.azurecr.io".into(), at: AT.into() },
+            "The declared password is a token that has expired. Clients no longer get it.",
+        ),
+        sample(
+            R::StoredUnreadable {
+                path: "/home/dev/.local/state/registry-agent/logins.json".into(),
+                fault: "permission denied (os error 13)".into(),
+            },
+            "The file holds what you gave to `docker login`. Declared logins are not affected.",
+        ),
+    ]
+}

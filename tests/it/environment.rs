@@ -7,11 +7,15 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use registry_agent::adapters::clock;
 use serde_json::Value;
 
 use crate::support::authority::Authority;
-use crate::support::aws::StandIn;
+use crate::support::aws::{Answer, StandIn};
+use crate::support::processes::{children_of, only_pair};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, succeed};
 
@@ -143,6 +147,40 @@ fn another_docker_config_is_written_by_the_same_agent() {
         assert_eq!(written["credHelpers"][registry.server()], "registry-agent");
     }
     assert_eq!(test_home.status()["pid"], pid);
+}
+
+#[test]
+fn no_dead_token_is_served_after_an_exchange_stood_still_for_most_of_its_life() {
+    let aws = StandIn::start();
+    aws.state().token_life = SignedDuration::from_secs(10);
+    aws.add_key("AKIADECLAREDKEY00000", PASSWORD, None);
+    aws.answer("ecr", Answer::Slow(Duration::from_secs(1)));
+    let mut test_home = unverified_home();
+    test_home.declare("CLOUD", ECR, ("AKIADECLAREDKEY00000", PASSWORD));
+    set_all(&mut test_home, aws.variables());
+    test_home.start();
+    let agent = only_pair(&test_home.path("agent.sock.lock")).agent.pid;
+    eventually(|| aws.calls_of("ecr") == 1);
+    let [exchange] = children_of(agent, "exchange")[..] else { panic!("not one exchange") };
+    kill(Pid::from_raw(exchange), Signal::SIGSTOP).unwrap();
+    clock::pause(Duration::from_secs(8));
+    // From here on there is no other token.
+    aws.answer("ecr", Answer::Raw(503, "away"));
+    kill(Pid::from_raw(exchange), Signal::SIGCONT).unwrap();
+
+    let client = reqwest::Client::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (begin, mut pulls) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_secs(10) {
+        if let Some((user, password)) = test_home.credential(ECR) {
+            let pull =
+                client.get(format!("http://{}/v2/", aws.host())).basic_auth(user, Some(password));
+            let status = runtime.block_on(async { pull.send().await.unwrap().status() });
+            assert_eq!(status, 200, "after {:?}", begin.elapsed());
+            pulls += 1;
+        }
+    }
+    assert_eq!(aws.state().registry_refusals, 0, "of {pulls} pulls");
 }
 
 /// A home whose agent asks no registry, because the names are those of real ones.

@@ -105,8 +105,10 @@ fn of_answer(
     let (key, host) = (asked.key.clone(), seen.host.clone());
     let (region, action) = (asked.region.to_owned(), asked.action.to_owned());
     let message = error.message().unwrap_or_default();
-    let clock_refused =
-        || AwsReason::ClockRefused { action: action.clone(), seconds: seen.clock_off().as_secs() };
+    let clock_refused = || AwsReason::ClockRefused {
+        action: action.clone(),
+        seconds: seen.trip.clock_skew().as_secs(),
+    };
     // The codes of the JSON services (ECR) and of the query services (STS), which differ by a suffix.
     let code = error.code().unwrap_or_default();
     let reason = match code.strip_suffix("Exception").unwrap_or(code) {

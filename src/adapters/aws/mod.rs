@@ -30,6 +30,7 @@ use crate::domain::credentials::ecr_token;
 use crate::domain::credentials::exchange::{EcrService, ExchangeKey, shortened};
 use crate::domain::credentials::lifetime::{Lifetime, ReportedLifetime};
 use crate::domain::credentials::refresh_schedule::RetryClass;
+use crate::domain::credentials::stated_expiry;
 use crate::domain::reasons::AwsReason;
 use crate::domain::registry_protocol::verdict::Outcome;
 
@@ -93,13 +94,13 @@ pub async fn exchange(
         })?;
     let report = ReportedLifetime {
         expires_at: expires_at.as_ref().and_then(timestamp),
-        date: seen.date,
+        stated_end: stated_expiry::end_of(&secret),
         source_end: credentials.expiry().and_then(|end| Timestamp::try_from(end).ok()),
     };
-    let life = Lifetime::from_report(report, seen.received_at);
+    let life = Lifetime::from_report(report, seen.trip);
     let credential =
         Credential { user, secret, issued_at: Some(life.issued_at), expires_at: life.expires_at };
-    let off = seen.clock_off();
+    let off = seen.trip.clock_skew();
     let remark =
         (off.abs() > SKEW_TO_REMARK).then(|| AwsReason::ClockOff { seconds: off.as_secs() });
     Ok(Token { credential, remark })
@@ -153,7 +154,7 @@ async fn ask<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
         };
         let seen = http_client.seen();
         let refused = matches!(error, SdkError::ServiceError(_));
-        if !(again && refused && seen.clock_off().abs() > SKEW_THAT_MATTERS) {
+        if !(again && refused && seen.trip.clock_skew().abs() > SKEW_THAT_MATTERS) {
             return Err(failure::of_call(&error, asked, &seen));
         }
         again = false;

@@ -16,11 +16,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 use url::{Host, Url};
 
 use crate::adapters::clock::Clock;
+use crate::domain::credentials::lifetime::RoundTrip;
 
 /// A connector over `reqwest` that remembers what the last answer told besides its body.
 #[derive(Clone)]
@@ -38,10 +39,8 @@ pub(super) struct RecordingHttpClient {
 pub(super) struct LastResponse {
     /// The host that was called.
     pub(super) host: String,
-    /// The `Date` of the answer.
-    pub(super) date: Option<Timestamp>,
-    /// When the answer came, by the local clock.
-    pub(super) received_at: Timestamp,
+    /// When it was asked and answered.
+    pub(super) trip: RoundTrip,
     /// How long the service asked to be left alone.
     pub(super) retry_after: Option<Duration>,
 }
@@ -66,12 +65,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 
 impl RecordingHttpClient {
     pub(super) fn new(client: reqwest::Client, clock: Clock) -> Self {
-        let seen = LastResponse {
-            host: String::new(),
-            date: None,
-            received_at: clock.now(),
-            retry_after: None,
-        };
+        let seen =
+            LastResponse { host: String::new(), trip: unanswered(clock.now()), retry_after: None };
         Self { client, direct: None, clock, seen: Arc::new(Mutex::new(seen)), limit: None }
     }
 
@@ -100,12 +95,9 @@ impl RecordingHttpClient {
 
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
-        *self.lock() = LastResponse {
-            host: authority(&url),
-            date: None,
-            received_at: self.clock.now(),
-            retry_after: None,
-        };
+        let sent_at = self.clock.now();
+        *self.lock() =
+            LastResponse { host: authority(&url), trip: unanswered(sent_at), retry_after: None };
         let request = to_reqwest(request)?;
         let client = self.direct.as_ref().filter(|_| is_metadata(&url)).unwrap_or(&self.client);
         let exchange = async {
@@ -133,8 +125,7 @@ impl RecordingHttpClient {
         let date = header("date").and_then(http_date);
         *self.lock() = LastResponse {
             host: authority(&url),
-            date,
-            received_at,
+            trip: RoundTrip { sent_at, received_at, date },
             retry_after: header("retry-after")
                 .and_then(|v| retry_after(v, date.unwrap_or(received_at))),
         };
@@ -142,12 +133,9 @@ impl RecordingHttpClient {
     }
 }
 
-impl LastResponse {
-    /// How far the local clock is ahead of the service's (negative: behind); zero where the
-    /// service did not say.
-    pub(super) fn clock_off(&self) -> SignedDuration {
-        self.date.map_or(SignedDuration::ZERO, |date| self.received_at.duration_since(date))
-    }
+/// A request that was sent, or is about to be.
+fn unanswered(sent_at: Timestamp) -> RoundTrip {
+    RoundTrip { sent_at, received_at: sent_at, date: None }
 }
 
 impl fmt::Debug for RecordingHttpClient {
@@ -285,6 +273,8 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     Throttle { retry_after: u64 },
     /// With a status and a text that is not AWS's.
     Raw(u16, &'static str),
+    /// With what was asked for, made at once and sent this much later.
+    Slow(Duration),
     /// Never.
     Hang,
 }
@@ -155,17 +157,15 @@ async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let (mut response, hang) = {
+    let (mut response, delay) = {
         let mut inner = state.lock().unwrap();
         if uri.path().starts_with("/v2/") {
-            (registry(&mut inner, &headers), false)
+            (registry(&mut inner, &headers), Duration::ZERO)
         } else {
             aws(&mut inner, &method, &uri, &headers, &body)
         }
     };
-    if hang {
-        tokio::time::sleep(Duration::from_hours(1)).await;
-    }
+    tokio::time::sleep(delay).await;
     let date = httpdate::fmt_http_date(state.lock().unwrap().now().try_into().unwrap());
     response.headers_mut().insert("date", date.parse().unwrap());
     response
@@ -191,24 +191,25 @@ fn aws(
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
-) -> (Response<Body>, bool) {
+) -> (Response<Body>, Duration) {
     let Some(signed) = Signed::of(headers) else {
         return (
             error("ecr", 403, "MissingAuthenticationToken", "Missing Authentication Token"),
-            false,
+            Duration::ZERO,
         );
     };
     let service = signed.service.as_str();
     inner.calls.push(format!("{service} {} {}", signed.region, signed.access_key_id));
     if let Some((status, code, message)) = check(inner, &signed, method, uri, headers, body) {
-        return (error(service, status, code, &message), false);
+        return (error(service, status, code, &message), Duration::ZERO);
     }
     let answers = &inner.answers;
     let answer = answers.get(signed.access_key_id.as_str()).or_else(|| answers.get(service));
     let answer = answer.cloned().unwrap_or_default();
+    let delay = if let Answer::Slow(delay) = answer { delay } else { Duration::ZERO };
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let response = match (answer, service, target) {
-        (Answer::Hang, ..) => return (Response::default(), true),
+        (Answer::Hang, ..) => return (Response::default(), Duration::from_hours(1)),
         (Answer::Refuse(status, code, message), ..) => error(service, status, code, &message),
         (Answer::Raw(status, text), ..) => {
             Response::builder().status(status).body(text.into()).unwrap()
@@ -240,7 +241,7 @@ fn aws(
         (_, "sts", None) if body.starts_with(b"Action=AssumeRole&") => assume_role(inner),
         _ => error(service, 400, "UnknownOperationException", "no such operation"),
     };
-    (response, false)
+    (response, delay)
 }
 
 /// What AWS checks before it looks at what is asked, in its order.

@@ -62,6 +62,18 @@ pub(crate) fn fds(pid: i32) -> Vec<PathBuf> {
     entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
 }
 
+/// The children of a process that run this command of the product.
+pub(crate) fn children_of(parent_pid: i32, command: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| {
+        parent(pid) == Some(parent_pid)
+            && fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.split(|&byte| byte == 0).nth(1) == Some(command.as_bytes()))
+    })
+    .collect()
+}
+
 /// The dead children that a process has not taken notice of.
 pub(crate) fn zombies_of(parent_pid: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();

@@ -16,4 +16,5 @@ pub mod process;
 pub mod registry;
 pub mod socket;
 pub mod source_files;
+mod state_file;
 pub mod stored_logins;

@@ -3,178 +3,179 @@
 //! The file is `logins.json` in the state directory, mode 0600.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use nix::libc;
-use nix::unistd::Uid;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use super::state_file::StateFile;
 use crate::domain::credentials::secret::Secret;
+use crate::domain::credentials::stated_expiry;
 use crate::domain::servers::server::Server;
 use crate::wire::exposed_secret::ExposedSecret;
 
-/// How the names of temporary files begin: of this file, and of the memory of what was published.
-pub(super) const TEMP_PREFIXES: [&str; 2] = [".logins-", ".published-"];
+/// The largest file: hundreds of tokens.
+const LIMIT: u64 = 2 << 20;
 
 /// A login that the user made.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredLogin {
     /// The user name; `<token>` for an identity token.
     pub username: String,
     /// The password or token.
     pub secret: ExposedSecret,
-    /// The codespace it was made in, if it was made in one.
+    /// The codespace it was made in; `None` where there is none, or where its name is not known yet.
     pub codespace: Option<String>,
 }
 
 /// The stored logins, by canonical server.
-#[derive(Default)]
-pub struct StoredLogins {
-    path: PathBuf,
-    logins: BTreeMap<String, StoredLogin>,
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StoredLogins(BTreeMap<String, StoredLogin>);
+
+/// A change of one stored login, or of those that no longer count.
+pub enum StoredChange {
+    /// Keep this login for this server.
+    Put(String, StoredLogin),
+    /// Drop the login for this server.
+    Remove(String),
+    /// Drop what ended by this instant or was made in another codespace than this one, and let what
+    /// was made before its name was known belong to it.
+    Prune(Timestamp, Option<String>),
+}
+
+/// What a change did.
+pub struct StoredOutcome {
+    /// The logins from now on, those included that other agents with the same file stored.
+    pub logins: StoredLogins,
+    /// The server for which a login was put.
+    pub put: Option<String>,
+    /// What takes the change back; `None` when it changed nothing.
+    pub undo: Option<StoredChange>,
+}
+
+impl StoredLogin {
+    /// A stored login as a client sent it.
+    pub fn new(username: String, secret: Secret) -> Self {
+        Self { username, secret: ExposedSecret(secret), codespace: None }
+    }
+
+    /// When it ends, where it says so itself.
+    pub fn end(&self) -> Option<Timestamp> {
+        stated_expiry::end_of(&self.secret.0)
+    }
+
+    /// A prebuilt image must not carry a login on into another codespace.
+    fn counts(&self, now: Timestamp, codespace: Option<&str>) -> bool {
+        let elsewhere = matches!((&self.codespace, codespace), (Some(a), Some(b)) if a != b);
+        !elsewhere && self.end().is_none_or(|end| end > now)
+    }
 }
 
 impl StoredLogins {
-    /// Reads the file in `state_dir`; one that is not there holds nothing. A login that was made in
-    /// another codespace than `codespace` is dropped: a prebuilt image must not carry it on.
-    pub fn open(state_dir: &Path, codespace: Option<&str>) -> io::Result<Self> {
-        let path = state_dir.join("logins.json");
-        let mut logins: BTreeMap<String, StoredLogin> = match read(&path)? {
-            Some(text) => serde_json::from_slice(&text).map_err(|error| {
-                let (line, column) = (error.line(), error.column());
-                io::Error::other(format!("not what the agent wrote, line {line} column {column}"))
-            })?,
-            None => BTreeMap::new(),
-        };
-        logins = logins.into_iter().map(|(server, login)| (canonical(&server), login)).collect();
-        let before = logins.len();
-        logins.retain(|_, login| codespace.is_none() || login.codespace.as_deref() == codespace);
-        let stored = Self { path, logins };
-        if stored.logins.len() != before {
-            stored.write()?;
-        }
-        Ok(stored)
+    /// The logins that count in this codespace, each with its server.
+    pub fn counting<'a>(
+        &'a self,
+        now: Timestamp,
+        codespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (Server, &'a StoredLogin)> {
+        let counting = self.0.iter().filter(move |(_, login)| login.counts(now, codespace));
+        counting.filter_map(|(name, login)| Some((Server::parse(name).ok()?.0, login)))
     }
 
-    /// An empty set that will be written to `state_dir`, in place of one that cannot be read.
-    pub fn empty(state_dir: &Path) -> Self {
-        Self { path: state_dir.join("logins.json"), logins: BTreeMap::new() }
-    }
-
-    /// Every login with its server.
-    pub fn iter(&self) -> impl Iterator<Item = (Server, &StoredLogin)> {
-        self.logins.iter().filter_map(|(name, login)| Some((Server::parse(name).ok()?.0, login)))
-    }
-
-    /// Keeps `login` for `server`; when it cannot be written it is not kept.
-    pub fn put(&mut self, server: &str, login: StoredLogin) -> io::Result<()> {
-        let server = canonical(server);
-        let previous = self.logins.insert(server.clone(), login);
-        self.write().inspect_err(|_| {
-            match previous {
-                Some(previous) => self.logins.insert(server, previous),
-                None => self.logins.remove(&server),
-            };
+    /// Whether [`StoredChange::Prune`] would change anything.
+    pub fn needs_pruning(&self, now: Timestamp, codespace: Option<&str>) -> bool {
+        self.0.values().any(|login| {
+            !login.counts(now, codespace) || (login.codespace.is_none() && codespace.is_some())
         })
     }
 
-    /// Drops the login for `server`; whether there was one.
-    pub fn remove(&mut self, server: &str) -> io::Result<bool> {
-        if self.logins.remove(&canonical(server)).is_none() {
-            return Ok(false);
+    fn apply(&mut self, change: StoredChange) -> Option<StoredChange> {
+        match change {
+            StoredChange::Put(server, login) => {
+                let server = canonical(&server);
+                let previous = self.0.insert(server.clone(), login);
+                Some(match previous {
+                    Some(previous) => StoredChange::Put(server, previous),
+                    None => StoredChange::Remove(server),
+                })
+            }
+            StoredChange::Remove(server) => {
+                let server = canonical(&server);
+                let previous = self.0.remove(&server)?;
+                Some(StoredChange::Put(server, previous))
+            }
+            StoredChange::Prune(now, codespace) => {
+                let before = self.clone();
+                self.0.retain(|_, login| login.counts(now, codespace.as_deref()));
+                for login in self.0.values_mut() {
+                    login.codespace = login.codespace.take().or_else(|| codespace.clone());
+                }
+                // Nobody takes it back, so it need not be the true inverse.
+                (*self != before).then_some(StoredChange::Prune(now, codespace))
+            }
         }
-        self.write()?;
-        Ok(true)
+    }
+}
+
+/// The file.
+pub struct StoredLoginFile(StateFile);
+
+impl StoredLoginFile {
+    /// The file in `state_dir`; what a killed agent left beside it is removed.
+    pub fn open(state_dir: &Path) -> Self {
+        let file = StateFile::new(state_dir, "logins.json", LIMIT);
+        file.sweep();
+        Self(file)
     }
 
-    fn write(&self) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let text = Zeroizing::new(serde_json::to_vec(&self.logins)?);
-        let mut file = temporary(TEMP_PREFIXES[0], dir)?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The logins it holds; none when it is not there.
+    pub fn read(&self) -> io::Result<StoredLogins> {
+        let Some(text) = self.0.read()? else { return Ok(StoredLogins::default()) };
+        let logins: StoredLogins = serde_json::from_slice(&text).map_err(|error| {
+            let fault = format!("invalid JSON, line {} column {}", error.line(), error.column());
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        })?;
+        let logins = logins.0.into_iter().map(|(server, login)| (canonical(&server), login));
+        Ok(StoredLogins(logins.collect()))
+    }
+
+    /// Makes a change and has it safe on the disk, unless `is_wanted` says no before that. A file
+    /// that holds no logins gives way to those that are `known`.
+    pub fn change(
+        &self,
+        known: &StoredLogins,
+        change: StoredChange,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> io::Result<StoredOutcome> {
+        let _lock = self.0.lock()?;
+        let mut logins = match self.read() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => known.clone(),
+            read => read?,
+        };
+        let put = match &change {
+            StoredChange::Put(server, _) => Some(canonical(server)),
+            _ => None,
+        };
+        let undo = logins.apply(change);
+        if undo.is_some() && logins.0.is_empty() && is_wanted() {
+            self.0.remove()?;
+        } else if undo.is_some() {
+            let text = Zeroizing::new(serde_json::to_vec(&logins)?);
+            self.0.replace(&text, is_wanted)?;
+        }
+        Ok(StoredOutcome { logins, put, undo })
     }
 }
 
 /// The name under which a login is found again, whatever is written in the file.
 fn canonical(server: &str) -> String {
     Server::parse(server).map_or_else(|_| server.to_owned(), |(server, _)| server.name().to_owned())
-}
-
-/// Reads the file if it is ours and nobody else's.
-fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let opened =
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let found = file.metadata()?;
-    if !found.is_file() || found.uid() != Uid::effective().as_raw() {
-        return Err(io::Error::other("it is not a file of the agent's user"));
-    }
-    let mut text = Zeroizing::new(Vec::new());
-    file.take(16 * 1024 * 1024).read_to_end(&mut text)?;
-    Ok(Some(text))
-}
-
-/// A temporary file in `dir`, 0600 from the start, locked until it has its name or is dropped.
-pub(super) fn temporary(prefix: &str, dir: &Path) -> io::Result<NamedTempFile> {
-    let file = NamedTempFile::with_prefix_in(prefix, dir)?;
-    file.as_file().lock()?;
-    Ok(file)
-}
-
-/// Removes temporary files that a killed agent left in `state_dir`. Those of a living one, in another
-/// container with the same home, are locked and stay.
-pub fn sweep(state_dir: &Path) {
-    let Ok(entries) = fs::read_dir(state_dir) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !TEMP_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            continue;
-        }
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(entry.path());
-        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
-            // What cannot be removed is found again next time.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// A stored login as a client sent it.
-pub fn login(username: String, secret: Secret, codespace: Option<String>) -> StoredLogin {
-    StoredLogin { username, secret: ExposedSecret(secret), codespace }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_agent_left_is_swept_and_what_is_being_written_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".logins-dead"), "").unwrap();
-        fs::write(dir.path().join(".published-dead"), "").unwrap();
-        fs::write(dir.path().join("agent.log"), "").unwrap();
-        let living = temporary(TEMP_PREFIXES[1], dir.path()).unwrap();
-        sweep(dir.path());
-        let mut left: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        left.sort();
-        assert_eq!(left, [living.path().to_owned(), dir.path().join("agent.log")]);
-    }
 }

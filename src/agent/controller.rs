@@ -1,7 +1,6 @@
 //! The one owner of the logins. Everything that changes them passes through its loop: commands of
 //! the API, changed files, results of work, instants that have come.
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -14,11 +13,12 @@ use super::login_store::LoginStore;
 use super::publisher::Publisher;
 use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
+use super::stored_login_writer::{Asked, StoredLoginWriter, StoredReport};
 use super::view::View;
 use super::workers::{WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
-use crate::adapters::stored_logins::StoredLogin;
+use crate::adapters::stored_logins::{StoredChange, StoredLogin};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::servers::server::Server;
@@ -31,9 +31,9 @@ pub enum AgentCommand {
     /// `POST /v1/refresh` of one server or of all; answers once the work is under way.
     Refresh(Option<String>, oneshot::Sender<()>),
     /// `POST /v1/logins`; answers once it is kept.
-    Store(String, StoredLogin, oneshot::Sender<io::Result<()>>),
+    Store(String, StoredLogin, Asked),
     /// `DELETE /v1/logins`; answers whether there was one.
-    Erase(String, oneshot::Sender<io::Result<bool>>),
+    Erase(String, Asked),
     /// Something is overdue, and somebody waits for it.
     RunOverdue,
 }
@@ -44,6 +44,8 @@ pub struct Controller {
     pub clock: Clock,
     /// Where variables come from.
     pub sources: SourceSet,
+    /// Who reads and writes what `docker login` stored.
+    pub stored_logins: StoredLoginWriter,
     /// The logins.
     pub logins: LoginStore,
     /// Who asks AWS and the registries.
@@ -66,11 +68,13 @@ impl Controller {
         stop: CancellationToken,
     ) -> StateHandoff {
         self.work(commands, stop).await;
-        self.publisher.close().await;
+        tokio::join!(self.publisher.close(), self.stored_logins.close());
         self.handoff_to_supervisor
     }
 
     async fn work(&mut self, mut commands: mpsc::Receiver<AgentCommand>, stop: CancellationToken) {
+        let stored = self.stored_logins.first().await;
+        self.sources.set_stored(stored);
         self.reconcile();
         let mut ready = false;
         let mut published = pin!(self.publisher.published());
@@ -84,6 +88,7 @@ impl Controller {
                 Some(done) = self.workers.next() => self.apply_results(done),
                 Some(command) = commands.recv() => self.handle_command(command),
                 () = self.sources.changed() => self.reconcile(),
+                report = self.stored_logins.next() => self.apply_stored(report),
                 () = &mut published, if !ready => {
                     ready = true;
                     self.handoff_to_supervisor.ready();
@@ -98,6 +103,9 @@ impl Controller {
     fn reconcile(&mut self) {
         let now = self.clock.now();
         let declarations = self.sources.read(now);
+        if let Some(prune) = self.sources.prune_stored(now) {
+            self.stored_logins.change(prune, None);
+        }
         let environment = self.sources.merged_environment();
         if self.workers.use_environment(environment) {
             self.logins.retry_failed(now);
@@ -134,22 +142,42 @@ impl Controller {
                 self.publish_view();
                 let _ = answer.send(());
             }
-            AgentCommand::Store(server, login, answer) => {
-                let kept = self.sources.store(&server, login);
-                self.reconcile();
-                if kept.is_ok() {
-                    let detail = format!("`docker login` stored a login for {server}");
-                    self.events.record(now, "stored", &server, detail);
-                }
-                let _ = answer.send(kept);
+            AgentCommand::Store(server, mut login, asked) => {
+                login.codespace = self.sources.codespace_name();
+                self.stored_logins.change(StoredChange::Put(server, login), Some(asked));
             }
-            AgentCommand::Erase(server, answer) => {
-                let erased = self.sources.erase(&server);
-                self.reconcile();
-                let _ = answer.send(erased);
+            AgentCommand::Erase(server, asked) => {
+                self.stored_logins.change(StoredChange::Remove(server), Some(asked));
             }
             AgentCommand::RunOverdue => self.run_due(),
         }
+    }
+
+    /// Takes up what the file of stored logins holds from now on. A change whose asker was told that
+    /// it failed is taken back.
+    fn apply_stored(&mut self, StoredReport { outcome, asked }: StoredReport) {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let _ = asked.map(|asked| asked.send(Err(error)));
+                return;
+            }
+        };
+        let changed = outcome.undo.is_some();
+        match outcome.undo {
+            Some(undo) if asked.as_ref().is_some_and(oneshot::Sender::is_closed) => {
+                self.stored_logins.change(undo, None);
+                return;
+            }
+            _ => {}
+        }
+        self.sources.set_stored(outcome.logins);
+        self.reconcile();
+        if let (Some(server), Some(_)) = (outcome.put, &asked) {
+            let detail = format!("`docker login` stored a login for {server}");
+            self.events.record(self.clock.now(), "stored", &server, detail);
+        }
+        let _ = asked.map(|asked| asked.send(Ok(changed)));
     }
 
     /// Takes one result, and those that are there already, so that many are shown and kept at once.
@@ -185,7 +213,7 @@ impl Controller {
             self.publish();
         }
         // A stored login that told its end has met it, so the declared one serves again.
-        if self.sources.drop_ended(now) {
+        if self.sources.next_end().is_some_and(|end| end <= now) {
             self.reconcile();
         }
     }
@@ -230,6 +258,7 @@ impl Controller {
         let mut problems = self.sources.problems();
         problems.extend(self.logins.problems(self.clock.now()));
         problems.extend(self.publisher.problems());
+        problems.extend(self.stored_logins.problem());
         let mut view = View::empty(self.view.borrow().started_at);
         view.complete = true;
         view.sources = self.sources.sources(&self.logins);

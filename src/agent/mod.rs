@@ -21,6 +21,7 @@ pub mod publisher;
 mod publisher_thread;
 pub mod source_set;
 pub mod state_handoff;
+pub mod stored_login_writer;
 pub mod supervisor;
 pub mod view;
 pub mod workers;
@@ -33,6 +34,7 @@ use self::login_store::LoginStore;
 use self::publisher::Publisher;
 use self::source_set::SourceSet;
 use self::state_handoff::StateHandoff;
+use self::stored_login_writer::StoredLoginWriter;
 use self::view::View;
 use self::workers::WorkerPool;
 use crate::adapters::clock::Clock;
@@ -83,6 +85,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let owner = Controller {
         clock: setup.clock.clone(),
         sources: setup.sources,
+        stored_logins: StoredLoginWriter::new(&setup.paths.state_dir())?,
         logins: LoginStore::new(&mut setup.memory, setup.config.verify),
         workers: WorkerPool::new(setup.config.servers),
         publisher,

@@ -2,21 +2,18 @@
 //! what `docker login` stored.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::login_store::LoginStore;
 use crate::adapters::source_files::FileSources;
-use crate::adapters::stored_logins::{self, StoredLogin, StoredLogins};
-use crate::domain::credentials::stated_expiry;
+use crate::adapters::stored_logins::{StoredChange, StoredLogins};
+use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED};
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers;
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::declarations::variable;
-use crate::domain::reasons::LoginReason;
 use crate::domain::reasons::problem::Problem;
 use crate::wire::api::SourceDocument;
 use crate::wire::handoff::{SavedState, conceal, reveal};
@@ -36,7 +33,8 @@ pub struct SourceSet {
     updated: BTreeMap<String, (Variables, Timestamp)>,
     file_problems: Vec<Problem>,
     problems: Vec<Problem>,
-    stored_problem: Option<Problem>,
+    /// When the next of the stored logins that count meets its end.
+    stored_end: Option<Timestamp>,
 }
 
 impl SourceSet {
@@ -58,7 +56,7 @@ impl SourceSet {
             updated: BTreeMap::new(),
             file_problems,
             problems: Vec::new(),
-            stored_problem: None,
+            stored_end: None,
         };
         sources.sources = sources.in_order(file_sources);
         sources
@@ -69,23 +67,9 @@ impl SourceSet {
         &self.merged_environment
     }
 
-    /// Takes up what `docker login` stored in `state_dir`, but not in another codespace.
-    pub fn open_stored(&mut self, state_dir: &Path) {
-        let codespace = layers::codespace_name(&self.sources);
-        stored_logins::sweep(state_dir);
-        match StoredLogins::open(state_dir, codespace.as_deref()) {
-            Ok(stored) => self.stored = stored,
-            Err(error) => {
-                self.stored = StoredLogins::empty(state_dir);
-                let path = state_dir.join("logins.json").display().to_string();
-                let fault = error.to_string();
-                self.stored_problem = Some(Problem {
-                    name: path.clone(),
-                    source: Some(STORED.to_owned()),
-                    reason: LoginReason::StoredUnreadable { path, fault }.into(),
-                });
-            }
-        }
+    /// Takes up what `docker login` stored.
+    pub fn set_stored(&mut self, stored: StoredLogins) {
+        self.stored = stored;
     }
 
     /// Reads the files anew, puts everything together, and says which logins are wanted: at most one
@@ -103,7 +87,10 @@ impl SourceSet {
             .into_iter()
             .map(|declared| (declared.server.name().to_owned(), declared))
             .collect();
-        for (server, login) in self.stored.iter() {
+        let codespace = self.codespace_name();
+        self.stored_end = None;
+        for (server, login) in self.stored.counting(now, codespace.as_deref()) {
+            self.stored_end = self.stored_end.into_iter().chain(login.end()).min();
             let identity = Identity::Password {
                 user: login.username.clone(),
                 password: login.secret.0.clone(),
@@ -129,42 +116,28 @@ impl SourceSet {
         }
     }
 
-    /// Keeps a login of the user's own for `server`.
-    pub fn store(&mut self, server: &str, mut login: StoredLogin) -> io::Result<()> {
-        login.codespace = layers::codespace_name(&self.sources);
-        self.stored.put(server, login)
+    /// The name of the codespace this is, as far as the sources tell.
+    pub fn codespace_name(&self) -> Option<String> {
+        layers::codespace_name(&self.sources)
     }
 
-    /// Drops the login of the user's own for `server`; whether there was one.
-    pub fn erase(&mut self, server: &str) -> io::Result<bool> {
-        self.stored.remove(server)
+    /// What to do about stored logins that ended or belong to another codespace.
+    pub fn prune_stored(&self, now: Timestamp) -> Option<StoredChange> {
+        let codespace = self.codespace_name();
+        self.stored
+            .needs_pruning(now, codespace.as_deref())
+            .then_some(StoredChange::Prune(now, codespace))
     }
 
-    /// Drops stored logins that told their end, once it has come; whether there were any.
-    pub fn drop_ended(&mut self, now: Timestamp) -> bool {
-        let ended: Vec<String> = self
-            .stored
-            .iter()
-            .filter(|(_, login)| stored_end(login).is_some_and(|end| end <= now))
-            .map(|(server, _)| server.name().to_owned())
-            .collect();
-        let mut any = false;
-        for server in &ended {
-            // One that could not be written is out of the memory all the same.
-            any |= self.stored.remove(server).unwrap_or(true);
-        }
-        any
-    }
-
-    /// When the next stored login meets its end.
+    /// When the next stored login that counts meets its end.
     pub fn next_end(&self) -> Option<Timestamp> {
-        self.stored.iter().filter_map(|(_, login)| stored_end(login)).min()
+        self.stored_end
     }
 
     /// What is wrong with the files and the declarations.
     pub fn problems(&self) -> Vec<Problem> {
         let parts = [&self.file_problems, &self.problems];
-        parts.into_iter().flatten().chain(&self.stored_problem).cloned().collect()
+        parts.into_iter().flatten().cloned().collect()
     }
 
     /// The sources as they are shown.
@@ -172,7 +145,7 @@ impl SourceSet {
         let count =
             |name: &str| logins.logins().filter(|login| login.declaration.source == name).count();
         let mut shown = Vec::new();
-        if self.stored.iter().next().is_some() {
+        if logins.logins().any(Login::is_stored) {
             shown.push(SourceDocument {
                 kind: "stored".to_owned(),
                 name: STORED.to_owned(),
@@ -248,8 +221,4 @@ impl SourceSet {
             }
         }
     }
-}
-
-fn stored_end(login: &StoredLogin) -> Option<Timestamp> {
-    stated_expiry::end_of(&login.secret.0)
 }

@@ -14,7 +14,7 @@ use super::logging;
 use crate::adapters::clock::Clock;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
-use crate::adapters::{config, handoff, lock, process, stored_logins};
+use crate::adapters::{config, handoff, lock, process};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 use crate::wire::handoff::SavedState;
@@ -51,9 +51,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let mut memory = read(&inherited.memory)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
-    let mut sources = SourceSet::new(files, &mut memory, config.github_token);
-    stored_logins::sweep(&paths.state_dir());
-    sources.open_stored(&paths.state_dir());
+    let sources = SourceSet::new(files, &mut memory, config.github_token);
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,
         control,

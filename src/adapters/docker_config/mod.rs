@@ -7,20 +7,23 @@ mod safe_replace;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::libc;
 use zeroize::Zeroizing;
 
 use self::location::Mount;
 use self::published_entries::Published;
 use self::safe_replace::{ATTEMPTS, ReadFault, Replaced, Snapshot, pause};
+use super::state_file::{Locked, lock_directory};
 use crate::domain::docker_config::{Edit, Wanted, edit};
 use crate::domain::reasons::PublishReason;
 
 /// The largest file that is read: a configuration has kilobytes.
 const LIMIT_MEBIBYTES: u64 = 64;
+/// How long another process of ours may take to write it.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A user's docker configuration, which need not exist yet, and what is ours in it.
 #[derive(Debug)]
@@ -149,19 +152,12 @@ impl ConfigLocation<'_> {
     /// yet, or none that can be locked, two of ours are merely as safe from each other as others are.
     fn lock(&self) -> Result<Option<Flock<File>>, PublishReason> {
         let Ok(file) = location::resolve(self.0) else { return Ok(None) };
-        let Some(Ok(mut directory)) = file.parent().map(File::open) else { return Ok(None) };
-        for _ in 0..ATTEMPTS {
-            match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => {
-                    safe_replace::sweep(&file);
-                    return Ok(Some(lock));
-                }
-                Err((back, Errno::EAGAIN)) => directory = back,
-                Err(_) => return Ok(None),
-            }
-            pause();
+        let Some(directory) = file.parent() else { return Ok(None) };
+        let lock = lock_directory(directory, LOCK_TIMEOUT).map_err(|Locked| self.busy())?;
+        if lock.is_some() {
+            safe_replace::sweep(&file);
         }
-        Err(self.busy())
+        Ok(lock)
     }
 
     /// The file that the path leads to, and what is in it.

@@ -3,18 +3,18 @@
 //! The file is `published.json` in the state directory. It holds keys and short marks, no secret.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::stored_logins;
+use crate::adapters::state_file::StateFile;
 use crate::domain::docker_config::PublishedEntries;
+
+const LIMIT: u64 = 16 << 20;
 
 /// What is ours in one configuration file.
 #[derive(Debug)]
 pub(super) struct Published {
-    record: PathBuf,
+    record: StateFile,
     config: PathBuf,
     ours: PublishedEntries,
 }
@@ -23,7 +23,8 @@ impl Published {
     /// What the record in `state_dir` says of `config`. A record that cannot be read says nothing:
     /// what is wanted is then found again in the configuration itself.
     pub(super) fn open(state_dir: &Path, config: &Path) -> Self {
-        let record = state_dir.join("published.json");
+        let record = StateFile::new(state_dir, "published.json", LIMIT);
+        record.sweep();
         let ours = load(&record).remove(config).unwrap_or_default();
         Self { record, config: config.to_owned(), ours }
     }
@@ -41,32 +42,33 @@ impl Published {
 
     /// Notes what is ours.
     pub(super) fn set(&mut self, ours: PublishedEntries) {
-        if self.ours == ours {
+        let before = std::mem::replace(&mut self.ours, ours);
+        if before == PublishedEntries::default() && self.ours == before {
             return;
         }
-        self.ours = ours;
-        if let Err(error) = self.save() {
-            let record = self.record.display();
+        if let Err(error) = self.save(&before) {
+            let record = self.record.path().display();
             tracing::warn!("{record} cannot be written, so a new agent will not know: {error}");
         }
     }
 
-    /// Writes the record anew, with what others may have put there of other files.
-    fn save(&self) -> io::Result<()> {
-        let mut all = load(&self.record);
-        all.insert(self.config.clone(), self.ours.clone());
+    /// Changes the record of this file by what changed for us since `before`: another agent with the
+    /// same home has entries of its own there, and may have taken ours for its own leftovers.
+    fn save(&self, before: &PublishedEntries) -> io::Result<()> {
+        let _lock = self.record.lock()?;
+        let old = load(&self.record);
+        let mut all = old.clone();
+        let entries = all.entry(self.config.clone()).or_default();
+        *entries = entries.clone().without(before).or(&self.ours);
         all.retain(|_, ours| *ours != PublishedEntries::default());
-        let directory = self.record.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut file = stored_logins::temporary(stored_logins::TEMP_PREFIXES[1], directory)?;
-        file.write_all(&serde_json::to_vec(&all)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.record)?;
-        Ok(())
+        if all == old {
+            return Ok(());
+        }
+        self.record.replace(&serde_json::to_vec(&all)?, &|| true)
     }
 }
 
-fn load(record: &Path) -> BTreeMap<PathBuf, PublishedEntries> {
-    let text = fs::read(record).unwrap_or_default();
+fn load(record: &StateFile) -> BTreeMap<PathBuf, PublishedEntries> {
+    let text = record.read().ok().flatten().unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! `/v1/credential` and `/v1/logins`: what the credential helper asks for and brings.
 
+use std::io;
 use std::time::Duration;
 
 use axum::Json;
@@ -10,8 +11,9 @@ use tokio::time::Instant;
 use super::ApiState;
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::adapters::stored_logins;
+use crate::adapters::stored_logins::StoredLogin;
 use crate::agent::controller::AgentCommand;
+use crate::agent::stored_login_writer::Asked;
 use crate::agent::view::Entry;
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::servers::server::Server;
@@ -19,6 +21,8 @@ use crate::wire::helper::HelperCredential;
 
 /// How long a client waits for a first login, or for a dead token to be renewed.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client waits for a stored login to be safe on the disk.
+const STORE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A server in any form.
 #[derive(Deserialize)]
@@ -106,11 +110,9 @@ pub async fn post_login(
         }
         return Ok(Json(LoginAnswer { changed: false }));
     }
-    let stored = stored_logins::login(login.username, login.secret.0, None);
-    state
-        .send_command(|answer| AgentCommand::Store(server.name().to_owned(), stored, answer))
-        .await?
-        .map_err(|error| ApiError::not_stored(&error))?;
+    let stored = StoredLogin::new(login.username, login.secret.0);
+    change_stored(&state, |asked| AgentCommand::Store(server.name().to_owned(), stored, asked))
+        .await?;
     Ok(Json(LoginAnswer { changed: true }))
 }
 
@@ -123,7 +125,18 @@ pub async fn delete_login(
         Some(entry) if entry.login.is_stored() => entry.login.declaration.server.name().to_owned(),
         _ => return Ok(Json(LoginAnswer { changed: false })),
     };
-    let erased = state.send_command(|answer| AgentCommand::Erase(server, answer)).await?;
-    let changed = erased.map_err(|error| ApiError::not_stored(&error))?;
+    let changed = change_stored(&state, |asked| AgentCommand::Erase(server, asked)).await?;
     Ok(Json(LoginAnswer { changed }))
+}
+
+/// Whether a stored login changed. What is not safe within the time limit is reported as failed, and
+/// does not take effect later.
+async fn change_stored(
+    state: &ApiState,
+    command: impl FnOnce(Asked) -> AgentCommand,
+) -> Result<bool, ApiError> {
+    tokio::time::timeout(STORE_TIMEOUT, state.send_command(command))
+        .await
+        .unwrap_or_else(|_| Ok(Err(io::Error::other("its file system does not respond"))))?
+        .map_err(|error| ApiError::not_stored(&error))
 }

@@ -62,6 +62,16 @@ pub struct Mark {
 }
 
 impl PublishedEntries {
+    /// The entries that are in this and not in `other`.
+    #[must_use]
+    pub fn without(mut self, other: &Self) -> Self {
+        self.helpers.retain(|key| !other.helpers.contains(key));
+        self.auths.retain(|key, _| !other.auths.contains_key(key));
+        self.empty_helpers = self.empty_helpers.filter(|_| !self.helpers.is_empty());
+        self.empty_auths = self.empty_auths.filter(|_| !self.auths.is_empty());
+        self
+    }
+
     /// What is ours before an edit or after it, whichever the file shows.
     #[must_use]
     pub fn or(mut self, after: &Self) -> Self {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct StatusDocument {
     /// The version of the agent.
     pub version: String,
-    /// Its process.
+    /// Its process ID.
     pub pid: u32,
     /// When that process started.
     pub started_at: Timestamp,
-    /// When all of this was so.
+    /// The time of this document.
     pub at: Timestamp,
     /// Whether every source was read and no login is `pending`.
     pub settled: bool,
@@ -21,20 +21,20 @@ pub struct StatusDocument {
     pub sources: Vec<SourceDocument>,
     /// The logins.
     pub registries: Vec<RegistryDocument>,
-    /// What a user should put right.
+    /// What a user should fix.
     pub problems: Vec<ProblemEntry>,
 }
 
-/// A place variables come from.
+/// A source of variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceDocument {
     /// `stored`, `codespaces`, `pushed`, `configured` or `environment`.
     pub kind: String,
-    /// A path, or the command that brought it.
+    /// A path, or the command that sent it.
     pub name: String,
-    /// When its content last changed, as far as the agent saw.
+    /// When the agent last saw its content change.
     pub updated_at: Option<Timestamp>,
-    /// How many logins have their password from it.
+    /// The number of logins whose password it provides.
     pub declarations: usize,
 }
 
@@ -59,9 +59,9 @@ pub struct RegistryDocument {
     pub keys: Vec<String>,
     /// One of the states.
     pub state: String,
-    /// A stable word for the reason.
+    /// The code of the reason.
     pub code: Option<String>,
-    /// Why it is not `ready`, or what to keep in mind.
+    /// Why it is not `ready`, or a remark.
     pub reason: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -71,18 +71,18 @@ pub struct RegistryDocument {
     pub issued_at: Option<Timestamp>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
-    /// When the agent acts next by itself.
+    /// When the agent renews or verifies it next.
     pub next_refresh_at: Option<Timestamp>,
 }
 
-/// Something to put right.
+/// A problem that a user should fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemEntry {
     /// The `<NAME>` or the file.
     pub name: String,
     /// The source it was found in.
     pub source: Option<String>,
-    /// A stable word for it.
+    /// The code of the problem.
     pub code: String,
     /// What is wrong.
     pub problem: String,
@@ -90,12 +90,12 @@ pub struct ProblemEntry {
     pub hint: String,
 }
 
-/// `PUT /v1/environment` answers the names whose declarations differ now.
+/// The response of `PUT /v1/environment`: names whose declarations changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentAnswer {
     /// Names that are new.
     pub added: Vec<String>,
-    /// Names whose values differ.
+    /// Names whose values changed.
     pub changed: Vec<String>,
     /// Names that are gone.
     pub removed: Vec<String>,
@@ -106,27 +106,27 @@ pub struct EnvironmentAnswer {
 pub struct EventDocument {
     /// When it happened.
     pub at: Timestamp,
-    /// A stable word for what happened.
+    /// A stable identifier of the kind of event.
     pub event: String,
-    /// The server, the name or the file it happened to.
+    /// The server, name or file concerned.
     pub subject: String,
-    /// A sentence.
+    /// The whole sentence.
     pub detail: String,
 }
 
-/// The code of an error about a server that the agent knows nothing of.
+/// The error code for a server that the agent does not know.
 pub const UNKNOWN_REGISTRY: &str = "unknown-registry";
-/// The code of an error about a credential that the agent has and does not serve.
+/// The error code for a credential that the agent has but does not serve.
 pub const WITHHELD: &str = "credential-withheld";
 
-/// An error, as RFC 9457 has it (`application/problem+json`).
+/// An error in the format of RFC 9457 (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemDocument {
-    /// What kind of error it is.
+    /// The kind of error.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// A stable word for it.
+    /// A stable identifier of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What happened this time.

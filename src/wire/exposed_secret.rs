@@ -1,10 +1,10 @@
-//! Documents that exist to carry a secret write it through this type, and only they.
+//! The only type that serializes a secret, for documents that exist to carry one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::credentials::secret::Secret;
 
-/// A secret that is about to leave the process on purpose.
+/// A secret that leaves the process on purpose.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ExposedSecret(pub Secret);
 

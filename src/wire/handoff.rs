@@ -1,4 +1,4 @@
-//! What one agent leaves to the next. It lives in memory only.
+//! The state that one agent hands to the next, in memory only.
 
 use std::collections::BTreeMap;
 
@@ -11,59 +11,59 @@ use crate::domain::credentials::login::{LastVerdict, Login};
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::Reason;
 
-/// Everything that no source would bring back.
+/// Everything that the sources would not bring back.
 #[derive(Default, Serialize, Deserialize)]
 pub struct SavedState {
-    /// The matching variables of the environment `start` or `run` found.
+    /// The matching variables of the environment of `start` or `run`.
     #[serde(default)]
     pub environment: BTreeMap<String, ExposedSecret>,
-    /// When that was.
+    /// When.
     #[serde(default)]
     pub environment_at: Option<Timestamp>,
     /// The environment that was pushed last.
     #[serde(default)]
     pub pushed: Option<BTreeMap<String, ExposedSecret>>,
-    /// When that was.
+    /// When.
     #[serde(default)]
     pub pushed_at: Option<Timestamp>,
-    /// What is known of each login, by server.
+    /// The state of each login, by server.
     #[serde(default)]
     pub logins: BTreeMap<String, SavedLogin>,
-    /// The tokens in hand, by the fingerprint of their exchange.
+    /// The current tokens, by the fingerprint of their exchange.
     #[serde(default)]
     pub tokens: BTreeMap<u64, SavedToken>,
 }
 
-/// A login as the last agent knew it.
+/// The state of a login.
 #[derive(Serialize, Deserialize)]
 pub struct SavedLogin {
-    /// Of the declaration it belongs to: another one makes all of this void.
+    /// The fingerprint of its declaration; the state does not apply to any other.
     pub fingerprint: u64,
-    /// What the registry said last.
+    /// The last verdict of the registry.
     pub standing: LastVerdict,
-    /// Why.
+    /// The reason for it.
     pub reason: Option<Reason>,
-    /// When it was last accepted.
+    /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
-    /// When it is asked again.
+    /// When it is verified next.
     pub due: Option<Timestamp>,
-    /// How often in a row it failed.
+    /// The number of failures in a row.
     pub failures: u32,
 }
 
-/// A token as the last agent held it.
+/// A token.
 #[derive(Serialize, Deserialize)]
 pub struct SavedToken {
     user: String,
     secret: ExposedSecret,
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
-    /// When it is to be renewed.
+    /// When it is renewed.
     pub due: Timestamp,
 }
 
 impl SavedLogin {
-    /// What to remember of `login`.
+    /// The state of `login`.
     pub fn of(login: &Login) -> Self {
         Self {
             fingerprint: login.declaration.fingerprint(),
@@ -77,7 +77,7 @@ impl SavedLogin {
 }
 
 impl SavedToken {
-    /// What to remember of a token that is to be renewed at `due`.
+    /// A token that is renewed at `due`.
     pub fn of(credential: &Credential, due: Timestamp) -> Self {
         Self {
             user: credential.user.clone(),
@@ -88,7 +88,7 @@ impl SavedToken {
         }
     }
 
-    /// The token again.
+    /// The token as a credential.
     pub fn credential(&self) -> Credential {
         Credential {
             user: self.user.clone(),
@@ -99,12 +99,12 @@ impl SavedToken {
     }
 }
 
-/// Variables that may leave the process.
+/// Makes variables serializable.
 pub fn reveal(variables: &Variables) -> BTreeMap<String, ExposedSecret> {
     variables.iter().map(|(name, value)| (name.clone(), ExposedSecret(value.clone()))).collect()
 }
 
-/// Variables that came from outside.
+/// Wraps deserialized variables as secrets.
 pub fn conceal(variables: BTreeMap<String, ExposedSecret>) -> Variables {
     variables.into_iter().map(|(name, value)| (name, value.0)).collect()
 }

@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::exposed_secret::ExposedSecret;
 use crate::domain::credentials::credential::Credential;
 
-/// What clients take for "there is none"; compared byte for byte.
+/// What clients recognize as "no credential"; compared byte for byte.
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
-/// What clients know as the complaint about an empty server.
+/// What clients recognize as the error for an empty server.
 pub const NO_SERVER: &str = "no credentials server URL";
-/// What clients know as the complaint about an empty user.
+/// What clients recognize as the error for an empty user.
 pub const NO_USER: &str = "no credentials username";
 
-/// What `get` prints and `store` reads.
+/// The output of `get` and the input of `store`.
 #[derive(Serialize, Deserialize)]
 pub struct HelperCredential {
-    /// The server, as the client put it.
+    /// The server as the client wrote it.
     #[serde(rename = "ServerURL", default)]
     pub server_url: String,
     /// The user name; `<token>` for an identity token.
@@ -27,7 +27,7 @@ pub struct HelperCredential {
 }
 
 impl HelperCredential {
-    /// The answer to a client that asked for `server_url`.
+    /// The response to a request for `server_url`.
     pub fn new(server_url: &str, credential: &Credential) -> Self {
         Self {
             server_url: server_url.to_owned(),

@@ -1,20 +1,20 @@
-//! What one set of declarations has that another has not.
+//! The difference between two sets of declarations.
 
 use std::collections::BTreeMap;
 
-/// Names whose declarations differ, each list sorted.
+/// Names whose declarations differ; each list is sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Names that are new.
     pub added: Vec<String>,
-    /// Names that declare another login than before.
+    /// Names that now declare another login.
     pub changed: Vec<String>,
     /// Names that are gone.
     pub removed: Vec<String>,
 }
 
 impl Difference {
-    /// All of it in one line.
+    /// The difference as one line of text.
     pub fn summary(&self) -> String {
         let lists =
             [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
@@ -27,7 +27,7 @@ impl Difference {
     }
 }
 
-/// The way from `before` to `after`; both map names to fingerprints.
+/// The difference from `before` to `after`; both map names to fingerprints.
 pub fn between(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Difference {
     let mut difference = Difference::default();
     for (name, fingerprint) in after {

@@ -1,4 +1,4 @@
-//! `<NAME>_CONTAINER_REGISTRY_*` sets: what is declared, by which source, and what is missing.
+//! A complete `<NAME>_CONTAINER_REGISTRY_*` set.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::servers::server::Server;
 
-/// One complete set: enough to try a login.
+/// A complete set, which is enough for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     /// The `<NAME>`; `GITHUB_TOKEN` for the ambient login.
@@ -15,22 +15,22 @@ pub struct Declaration {
     pub server: Server,
     /// Who logs in.
     pub identity: Identity,
-    /// A file with the certificates of the authority that signed the registry's (`_CA_FILE`).
+    /// A file with CA certificates for this registry (`_CA_FILE`).
     pub ca_file: Option<PathBuf>,
     /// The label of the source that its password comes from.
     pub source: String,
 }
 
-/// The source that stands above all others: what `docker login` stored.
+/// The label of the highest source: what `docker login` stored.
 pub const STORED: &str = "docker login";
 
 impl Declaration {
-    /// Whether it is the user's own `docker login` rather than variables.
+    /// Whether it comes from `docker login` rather than from variables.
     pub fn is_stored(&self) -> bool {
         self.source == STORED
     }
 
-    /// Whether `other` makes the same login, under whatever name and from whatever source.
+    /// Whether `other` leads to the same login, regardless of name and source.
     pub fn is_same_login(&self, other: &Self) -> bool {
         self.server == other.server
             && self.identity == other.identity
@@ -38,7 +38,7 @@ impl Declaration {
             && self.is_stored() == other.is_stored()
     }
 
-    /// A number that differs when the login does, and tells nothing of its secrets.
+    /// A number that changes with the login and reveals nothing of its secrets.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.server, &self.identity, &self.ca_file, self.is_stored()).hash(&mut hasher);
@@ -49,7 +49,7 @@ impl Declaration {
 /// Who logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// A user and a password that the registry is shown as they are.
+    /// A user and a password, sent to the registry unchanged.
     Password {
         /// The user name.
         user: String,
@@ -60,7 +60,7 @@ pub enum Identity {
     Aws(AwsIdentity),
 }
 
-/// Whom AWS is asked as. Without keys it is the default chain, or the profile's.
+/// An AWS identity: the keys, else the profile, else the default chain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AwsIdentity {
     /// The declared keys.

@@ -1,4 +1,4 @@
-//! Sources laid over each other, variable by variable, the highest first.
+//! The sources merged variable by variable, the highest first.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,24 @@ use super::source::{Source, Variables};
 use super::variable::{self, Field};
 use crate::domain::credentials::secret::Secret;
 
-/// What each variable is, all sources considered.
+/// The merged value of each variable.
 #[derive(Default)]
 pub struct Layers<'a> {
     values: BTreeMap<&'a str, Value<'a>>,
 }
 
-/// A variable's value and where it comes from.
+/// A value and its source.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
-    /// The value without its last line end. Nothing, where every source has it empty.
+    /// The value without its last line end; empty if it is empty in every source.
     pub text: &'a str,
     /// The label of the source.
     pub source: &'a str,
 }
 
 impl<'a> Layers<'a> {
-    /// Lays `sources` over each other by their kind and, within a kind, in the order given. An empty
-    /// value hides nothing: it counts as unset.
+    /// Merges `sources` by their kind and, within a kind, in the given order. An empty value counts as
+    /// unset and hides nothing.
     pub fn of(sources: &'a [Source]) -> Self {
         let mut ranked: Vec<&Source> = sources.iter().collect();
         ranked.sort_by_key(|source| source.kind);
@@ -45,7 +45,7 @@ impl<'a> Layers<'a> {
         self.values.get(variable).copied().filter(|value| !value.text.is_empty())
     }
 
-    /// Every variable that some source has, the empty ones too, sorted by name.
+    /// The variables of all sources, including empty ones, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         self.values.iter().map(|(variable, value)| (*variable, *value))
     }
@@ -63,14 +63,14 @@ pub fn merged_environment(sources: &[Source]) -> Variables {
         .collect()
 }
 
-/// The codespace this is, if it is one.
+/// The name of this codespace, if it is one.
 pub fn codespace_name(sources: &[Source]) -> Option<String> {
     Layers::of(sources).get("CODESPACE_NAME").map(|value| value.text.to_owned())
 }
 
-/// Whether a pushed environment takes the place of the one before it, `held`. One that declares no
-/// registry does not: it comes from a shell that was never given the secrets. `GITHUB_TOKEN` alone is
-/// a login too, but not worth the loss of declared ones.
+/// Whether a pushed environment replaces the previous one, `held`. One that declares no registry
+/// does not, because it comes from a shell without the secrets. Neither does `GITHUB_TOKEN` alone:
+/// it is a login too, but must not remove declared ones.
 pub fn push_counts(held: Option<&Variables>, pushed: &Variables) -> bool {
     let has_token = pushed.get("GITHUB_TOKEN").is_some_and(|token| !token.is_empty());
     declares_registry(pushed) || (has_token && !held.is_some_and(declares_registry))
@@ -85,7 +85,7 @@ fn declares_registry(variables: &Variables) -> bool {
     })
 }
 
-/// The text without its last line end: what `echo` and an editor add.
+/// The text without its last line end, which `echo` and editors add.
 pub fn trim_line_end(text: &str) -> &str {
     text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }

@@ -1,4 +1,4 @@
-//! What is declared: variables, the sources they come from, and the sets they make.
+//! Variables, the sources they come from, and the sets that declare registries.
 
 pub mod changes;
 pub mod declaration;

@@ -1,4 +1,4 @@
-//! Where variables come from, and which source is above which.
+//! Sources of variables and their precedence.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use crate::domain::credentials::secret::Secret;
 /// The kinds of sources, highest first: the order of the variants is the precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKind {
-    /// A file the Codespaces platform writes.
+    /// A file that the Codespaces platform writes.
     Codespaces,
     /// The environment that `sync` pushed.
     Pushed,
     /// An env file or a secrets directory named in the configuration.
     Configured,
-    /// The environment the agent was started with.
+    /// The environment that the agent was started with.
     Environment,
 }
 
 impl SourceKind {
-    /// The word for it in `status`.
+    /// Its name in `status`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Codespaces => "codespaces",
@@ -29,13 +29,13 @@ impl SourceKind {
     }
 }
 
-/// Names and values. Empty values are not stored: empty counts as unset, except for `_SERVER`.
+/// Names and values. An empty value counts as unset, except for `_SERVER`.
 pub type Variables = BTreeMap<String, Secret>;
 
-/// One source and what it says now.
+/// A source and its current variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its kind, and so its rank.
+    /// Its kind, which decides its precedence.
     pub kind: SourceKind,
     /// A file's or directory's path; `sync` and `start` for the two environments.
     pub name: String,

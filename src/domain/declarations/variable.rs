@@ -1,5 +1,5 @@
-//! The names of the variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` set, which look as if
-//! they were meant to, and which `sync` sends.
+//! Names of variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` set, which are misspelt, and
+//! which `sync` sends.
 
 /// One variable of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,25 +18,24 @@ pub enum Field {
     RoleArn,
     /// The profile of the shared AWS files.
     Profile,
-    /// The certificates of the authority that signed the registry's.
+    /// A file with CA certificates for the registry.
     CaFile,
 }
 
-/// A variable's name, taken apart.
+/// The parts of a variable's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetVariable<'a> {
-    /// What stands before `_CONTAINER_REGISTRY_`, as it is written. Any printable text: see
-    /// [`is_name`].
+    /// The text before `_CONTAINER_REGISTRY_`, as written. It may be invalid: see [`is_name`].
     pub name: &'a str,
-    /// Which variable of the set it is, or was meant to be.
+    /// The variable of the set that it is, or was meant to be.
     pub field: Field,
-    /// Whether it is spelt as it must be; a look-alike declares nothing.
+    /// Whether the spelling is exact; a misspelt variable declares nothing.
     pub exact: bool,
 }
 
 const INFIX: &str = "_CONTAINER_REGISTRY_";
 
-/// The right spellings.
+/// The exact spellings.
 const SUFFIXES: [(&str, Field); 8] = [
     ("SERVER", Field::Server),
     ("USER", Field::User),
@@ -48,7 +47,7 @@ const SUFFIXES: [(&str, Field); 8] = [
     ("CA_FILE", Field::CaFile),
 ];
 
-/// What people write instead.
+/// Common misspellings.
 const MISSPELLINGS: [(&str, Field); 30] = [
     ("ADDRESS", Field::Server),
     ("DOMAIN", Field::Server),
@@ -83,16 +82,15 @@ const MISSPELLINGS: [(&str, Field); 30] = [
 ];
 
 impl Field {
-    /// The whole name of this variable in the set called `name`.
+    /// The full name of this variable in the set `name`.
     pub fn variable(self, name: &str) -> String {
         let suffix = SUFFIXES.iter().find(|(_, field)| *field == self).map_or("", |(text, _)| text);
         format!("{name}{INFIX}{suffix}")
     }
 }
 
-/// Takes a variable's name apart; `None` when it has nothing to do with a set. Sets are found in any
-/// mixture of upper and lower case, because a look-alike is worth a hint, but only the exact
-/// spelling counts.
+/// Splits a variable's name; `None` when it does not belong to a set. Case is ignored, because a
+/// misspelt variable deserves a hint, but only the exact spelling declares anything.
 pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
     let upper = variable.to_ascii_uppercase();
     let at = upper.rfind(INFIX)?;

@@ -1,4 +1,4 @@
-//! The name of an image: a registry, a repository, a tag or a digest.
+//! Image names: registry, repository, and tag or digest.
 
 use super::kind::Kind;
 use super::server::{Server, ServerFault};
@@ -6,7 +6,7 @@ use super::server::{Server, ServerFault};
 /// An image, as people and clients name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The registry that keeps it.
+    /// Its registry.
     pub server: Server,
     /// The repository, such as `library/alpine`.
     pub repository: String,

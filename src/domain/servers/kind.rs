@@ -1,4 +1,4 @@
-//! The kinds of registries, told from the host name alone and on whole labels.
+//! The kinds of registries, recognized by whole labels of the host name.
 
 /// The kind of a registry, which decides its rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,27 +17,27 @@ pub enum Kind {
     Gcr,
     /// Google's artifact registry.
     ArtifactRegistry,
-    /// Any other.
+    /// Any other registry.
     Generic,
 }
 
-/// What the host name of a private ECR registry says.
+/// The parts of the host name of a private ECR registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EcrHost {
     /// The twelve digits of the AWS account.
     pub account: String,
     /// The region, such as `eu-west-1`.
     pub region: String,
-    /// Whether the FIPS endpoints are meant.
+    /// Whether it uses the FIPS endpoints.
     pub fips: bool,
-    /// Whether the dual-stack endpoints are meant.
+    /// Whether it uses the dual-stack endpoints.
     pub dual_stack: bool,
 }
 
 impl Kind {
     /// The kind of `host`: lower-case ASCII, without port and trailing dot.
     ///
-    /// Docker Hub lives on the standard port only, which is for [`super::server::Server`] to know.
+    /// Docker Hub uses only the standard port, which [`super::server::Server`] checks.
     pub fn of_host(host: &str) -> Self {
         if let Some(ecr) = EcrHost::parse(host) {
             return Self::Ecr(ecr);
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The word for it in `status`.
+    /// Its name in `status`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ecr(_) => "ecr",

@@ -1,4 +1,4 @@
-//! What a registry is called: parsed once, matched on whole labels.
+//! Registry servers: parsed once, matched on whole labels.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,11 +15,11 @@ pub struct Server {
     address: Address,
     kind: Kind,
     scheme: Scheme,
-    /// Whether the scheme's own port was spelt out, which makes a key of its own.
+    /// Whether the default port was written out, which adds a key.
     spelt_port: bool,
 }
 
-/// A host and the port that is spoken to, whether it was written or is the scheme's own.
+/// A host and its port, written or the default one of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Address {
     /// Lower-case ASCII without a trailing dot; IPv6 in brackets.
@@ -27,33 +27,33 @@ struct Address {
     port: u16,
 }
 
-/// What was said of the transport when the server was declared.
+/// The declared transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
-    /// `https://`: TLS and nothing else.
+    /// `https://`: TLS only.
     Https,
     /// `http://`: plain, as declared.
     Http,
-    /// No scheme: TLS, but a loopback host that speaks no TLS may be spoken to plainly.
+    /// No scheme: TLS, or plain HTTP for a loopback host without TLS.
     Unstated,
 }
 
-/// Why a text is not a server. Never holds the text.
+/// Why a text is not a server. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ServerFault {
-    /// Nothing, or only blanks.
+    /// Empty or blank.
     #[error("empty server")]
     Empty,
-    /// A line end, a tab, an escape.
+    /// A line end, tab or escape.
     #[error("it contains a control character")]
     ControlCharacter,
-    /// `ftp://` and the like.
+    /// A scheme such as `ftp://`.
     #[error("its scheme is neither https nor http")]
     Scheme,
     /// `user:password@host`.
     #[error("it contains a user name or password")]
     Userinfo,
-    /// No DNS name, no IPv4 address, and no IPv6 address in brackets.
+    /// Neither a DNS name, nor an IPv4 address, nor an IPv6 address in brackets.
     #[error("not a host name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
     /// Not a number, or not one from 1 to 65535.
@@ -64,17 +64,17 @@ pub enum ServerFault {
 /// Docker Hub's canonical name, which is the key docker itself looks under.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What docker logs out of beside Docker Hub; nobody keeps these for it (`docker/cli`).
+/// The paths that `docker logout` also erases for Docker Hub (`docker/cli`).
 const DOCKER_HUB_TOKENS: [&str; 2] = ["v1/access-token", "v1/refresh-token"];
 
 impl Server {
-    /// Parses any form people type. The second value is the path that was dropped, if any; `/v1/`
-    /// and `/v2/` belong to how a registry is written and do not count.
+    /// Parses any form that people type. The second value is the path that was dropped, if any, other
+    /// than `/v1/` and `/v2/`.
     pub fn parse(declared: &str) -> Result<(Self, Option<String>), ServerFault> {
         let mut typed = Typed::parse(declared)?;
         let plain_hub = typed.scheme == Scheme::Http && matches!(typed.port, None | Some(80));
         if plain_hub && Kind::of_host(&typed.host) == Kind::DockerHub {
-            // Docker Hub speaks TLS, whatever an old manual says: a password is not risked on it.
+            // Docker Hub always uses TLS; a plain request would expose the password.
             (typed.scheme, typed.port) = (Scheme::Https, None);
         }
         let own_port = typed.scheme.port();
@@ -107,7 +107,7 @@ impl Server {
         &self.kind
     }
 
-    /// What was declared of the transport.
+    /// The declared transport.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -129,9 +129,8 @@ impl Server {
 
     /// Whether a client that asks for `asked` means this registry.
     ///
-    /// Blanks and line ends around it are nothing. A path is passed over, except for the two under
-    /// which docker keeps Docker Hub's own tokens. Who asks with `http://` is never handed what
-    /// must only travel over TLS.
+    /// White space around it and a path are ignored, except for the two paths of Docker Hub's own
+    /// tokens. A request with `http://` never gets a credential that may only travel over TLS.
     pub fn answers_to(&self, asked: &str) -> bool {
         let Ok(typed) = Typed::parse(asked.trim()) else { return false };
         let may_be_plain =
@@ -154,8 +153,8 @@ impl Server {
         typed.host == self.address.host
     }
 
-    /// The host and port that speak the registry API, as an authority for a URL
-    /// (`registry-1.docker.io` for Docker Hub).
+    /// The host and port of the registry API, as the authority of a URL (`registry-1.docker.io` for
+    /// Docker Hub).
     pub fn authority(&self) -> &str {
         match self.kind {
             Kind::DockerHub => "registry-1.docker.io",
@@ -163,7 +162,7 @@ impl Server {
         }
     }
 
-    /// The host that speaks the registry API, without a port; an IPv6 address is in brackets.
+    /// The host of the registry API, without a port; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         match self.kind {
             Kind::DockerHub => "registry-1.docker.io",
@@ -171,7 +170,7 @@ impl Server {
         }
     }
 
-    /// The port that is spoken to, stated or not.
+    /// The port of the registry API.
     pub fn port(&self) -> u16 {
         self.address.port
     }
@@ -182,7 +181,7 @@ impl Server {
     }
 }
 
-/// Whether `host`, as it stands in a URL, is `localhost` or a loopback address.
+/// Whether `host`, as in a URL, is `localhost` or a loopback address.
 pub fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match bare.parse::<IpAddr>() {
@@ -198,7 +197,7 @@ impl fmt::Display for Server {
 }
 
 impl Scheme {
-    /// The port that need not be written.
+    /// The default port.
     fn port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -207,7 +206,7 @@ impl Scheme {
     }
 }
 
-/// What somebody typed, in its parts.
+/// The parts of what somebody typed.
 struct Typed {
     scheme: Scheme,
     host: String,
@@ -247,7 +246,7 @@ impl Typed {
     }
 }
 
-/// Splits at the colon that is not part of an IPv6 address.
+/// Splits at the colon before the port.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), ServerFault> {
     if authority.starts_with('[') {
         let end = authority.find(']').ok_or(ServerFault::Host)? + 1;
@@ -272,10 +271,10 @@ fn parse_port(text: &str) -> Result<u16, ServerFault> {
     text.parse().ok().filter(|port| *port != 0).ok_or(ServerFault::Port)
 }
 
-/// The one spelling of a host: lower-case, punycode, addresses in their canonical form.
+/// The canonical host: lower-case, punycode, addresses in canonical form.
 ///
-/// The URL standard's parser decides, since it is what a request's URL will go through; what it
-/// would quietly turn into another host (`%2e`, `127.1`, a soft hyphen) is refused.
+/// The parser of the URL standard decides, because it also parses the URLs of requests. A host that it
+/// would silently change (`%2e`, `127.1`, a soft hyphen) is refused.
 fn canonical_host(host: &str) -> Result<String, ServerFault> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.contains('%') {
@@ -289,8 +288,8 @@ fn canonical_host(host: &str) -> Result<String, ServerFault> {
     }
 }
 
-/// Letters, digits, hyphens and underscores (Compose's service names have them), in labels and
-/// lengths that DNS can carry (RFC 1035, section 2.3.4).
+/// Letters, digits, hyphens and underscores (used in Compose service names), in labels and lengths
+/// that DNS allows (RFC 1035, section 2.3.4).
 fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

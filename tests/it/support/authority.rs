@@ -1,4 +1,4 @@
-//! An authority of a test's own, and the certificates it signs.
+//! A certificate authority for one test, and the certificates it signs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::registry::TlsFiles;
 
-/// Signs certificates, and is trusted where its own is.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -33,7 +33,7 @@ impl Authority {
         Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
     }
 
-    /// Its own certificate.
+    /// Its certificate.
     pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
@@ -43,7 +43,7 @@ impl Authority {
         self.sign_until(names, 2096)
     }
 
-    /// A certificate that ends with the beginning of `year`.
+    /// A certificate that expires at the beginning of `year`.
     pub(crate) fn sign_until(&self, names: &[&str], year: i32) -> Identity {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -55,7 +55,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// What `openssl req -x509` makes: a certificate that signs itself and calls itself an authority.
+    /// What `openssl req -x509` creates: a self-signed certificate that is also an authority.
     pub(crate) fn self_signed(names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -64,14 +64,14 @@ impl Identity {
         Self { certificate: params.self_signed(&key).unwrap(), key }
     }
 
-    /// With an RSA key, as signers of tokens have.
+    /// With an RSA key, as used to sign tokens.
     pub(crate) fn rsa() -> Self {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let params = CertificateParams::default();
         Self { certificate: params.self_signed(&key).unwrap(), key }
     }
 
-    /// The server's side of TLS.
+    /// The server side of TLS.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -84,7 +84,7 @@ impl Identity {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Writes both where a server can read them.
+    /// Writes both to files.
     pub(crate) fn write(&self, directory: &Path) -> TlsFiles {
         let files =
             TlsFiles { certificate: directory.join("tls.crt"), key: directory.join("tls.key") };

@@ -1,8 +1,8 @@
 //! A stand-in for ECR, public ECR and STS, and for a registry that accepts live tokens only.
 //!
-//! It checks signatures as AWS does and answers in AWS's words, over plain HTTP on loopback. Point the
-//! SDK at it with [`StandIn::variables`]. It is what real parts cannot be: tokens that live seconds, every
-//! refusal on demand, another clock.
+//! It checks signatures and responds like AWS, over plain HTTP on loopback. [`StandIn::variables`]
+//! points the SDK to it. It provides what AWS cannot on demand: tokens that live seconds, every error,
+//! another clock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,46 +18,46 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::sigv4::Signed;
 
-/// A running stand-in; it ends with the value.
+/// A running stand-in, stopped on drop.
 pub(crate) struct StandIn {
     port: u16,
     state: Arc<Mutex<Inner>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
-/// How a service answers a call that is signed well.
+/// The response to a correctly signed call.
 #[derive(Clone, Default)]
 pub(crate) enum Answer {
-    /// With what was asked for.
+    /// Success.
     #[default]
     Grant,
-    /// With an error of AWS.
+    /// An AWS error.
     Refuse(u16, &'static str, String),
-    /// With 429 and a `Retry-After`.
+    /// 429 with a `Retry-After`.
     Throttle { retry_after: u64 },
-    /// With a status and a text that is not AWS's.
+    /// A status and a text that do not come from AWS.
     Raw(u16, &'static str),
-    /// With what was asked for, made at once and sent this much later.
+    /// Success after this delay; the token is made at once.
     Slow(Duration),
-    /// Never.
+    /// No response.
     Hang,
 }
 
-/// What a test sets, and what it may look at afterwards.
+/// What a test can set and inspect.
 pub(crate) struct Inner {
     /// Secret key and session token by access key ID.
     pub(crate) keys: HashMap<String, (String, Option<String>)>,
-    /// Answers by access key ID, else by the service of the signature: `ecr`, `ecr-public`, `sts`.
+    /// Responses by access key ID, else by the service of the signature: `ecr`, `ecr-public`, `sts`.
     pub(crate) answers: HashMap<String, Answer>,
     /// How long a token lives.
     pub(crate) token_life: SignedDuration,
     /// How long the session of an assumed role lives.
     pub(crate) role_life: SignedDuration,
-    /// How far this side's clock is ahead of the machine's.
+    /// How far the clock of the stand-in is ahead.
     pub(crate) clock_ahead: SignedDuration,
-    /// Every call, as `service region access-key-id`, refused ones too.
+    /// Every call as `service region access-key-id`, including rejected ones.
     pub(crate) calls: Vec<String>,
-    /// Requests to the registry that were refused although they brought a password.
+    /// Rejected requests to the registry that had a password.
     pub(crate) registry_refusals: usize,
     tokens: HashMap<String, Timestamp>,
 }
@@ -98,7 +98,7 @@ impl StandIn {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The variables that point the SDK here.
+    /// The variables that point the SDK to this stand-in.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         ["ECR", "ECR_PUBLIC", "STS"]
             .map(|service| {
@@ -111,19 +111,19 @@ impl StandIn {
         self.state.lock().unwrap()
     }
 
-    /// Makes a key known.
+    /// Adds an access key.
     pub(crate) fn add_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
         self.state()
             .keys
             .insert(id.to_owned(), (secret.to_owned(), session_token.map(str::to_owned)));
     }
 
-    /// Sets the answer of a service, or to an access key.
+    /// Sets the response of a service or for an access key.
     pub(crate) fn answer(&self, of: &str, answer: Answer) {
         self.state().answers.insert(of.to_owned(), answer);
     }
 
-    /// How many calls `service` got.
+    /// The number of calls to `service`.
     pub(crate) fn calls_of(&self, service: &str) -> usize {
         self.state().calls.iter().filter(|call| call.starts_with(&format!("{service} "))).count()
     }
@@ -244,7 +244,7 @@ fn aws(
     (response, delay)
 }
 
-/// What AWS checks before it looks at what is asked, in its order.
+/// The checks that AWS makes before it looks at the action, in order.
 fn check(
     inner: &Inner,
     signed: &Signed,
@@ -289,7 +289,7 @@ fn at(date: &str) -> Timestamp {
     civil.to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp()
 }
 
-/// A new token, which the registry takes until its end.
+/// A new token, which the registry accepts until it expires.
 fn grant(inner: &mut Inner) -> (String, String) {
     let end = inner.now() + inner.token_life;
     let told = format!(
@@ -329,7 +329,7 @@ fn error(service: &str, status: u16, code: &str, message: &str) -> Response<Body
             .body(xml.into())
             .unwrap();
     }
-    // The JSON services answer every refusal of a caller with 400.
+    // The JSON services respond to every rejected caller with 400.
     let status = if status == 403 { 400 } else { status };
     json(status, &format!(r#"{{"__type":"{code}","message":"{message}"}}"#))
 }

@@ -6,15 +6,15 @@ use std::process::Command;
 
 use super::test_home::{output_text, succeed};
 
-/// Debian's smallest, with `skopeo` and a user `dev` who has no sudo.
+/// A minimal Debian with `skopeo` and a user `dev` without sudo.
 pub(crate) const DEBIAN: &str = "registry-agent-test/debian:12";
 /// One static program and its `/bin/sh`.
 pub(crate) const BUSYBOX: &str = "registry-agent-test/busybox:latest";
 
-/// What every folder with a devcontainer is called.
+/// The name of every folder with a devcontainer.
 pub(crate) const FOLDER: &str = "registry-agent-test";
 
-/// The engine, held by one test at a time: the Dev Container CLI does not share it.
+/// The engine, used by one test at a time, because the Dev Container CLI does not share it.
 pub(crate) struct Engine(#[expect(dead_code, reason = "the lock is held while it lives")] File);
 
 impl Engine {
@@ -35,7 +35,7 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Removes what the Dev Container CLI made of the workspaces; it names images after folders.
+    /// Removes the containers and images of the Dev Container CLI, which names images after folders.
     fn drop(&mut self) {
         let ours = format!("reference=vsc-{FOLDER}-*");
         let Ok(images) = docker().args(["images", "--quiet", "--filter", &ours]).output() else {
@@ -47,14 +47,14 @@ impl Drop for Engine {
     }
 }
 
-/// The docker CLI with the configuration of nobody: for preparing and looking, never as a client.
+/// The docker CLI with an empty configuration: for setup and inspection, never as a client.
 pub(crate) fn docker() -> Command {
     let mut docker = Command::new("docker");
     docker.env("DOCKER_CONFIG", "/nonexistent");
     docker
 }
 
-/// Puts an image of the engine into a registry.
+/// Copies an image from the engine to a registry.
 pub(crate) fn push(image: &str, to: &str, (user, password): (&str, &str)) {
     succeed(
         Command::new("skopeo")

@@ -1,7 +1,7 @@
-//! A world of a test's own: a network of nothing but loopback, and an `/etc` of its own files.
+//! An isolated system for one test: a network with only loopback, and its own `/etc`.
 //!
-//! Both are namespaces of one thread. In there real host names can be served on their real port, and
-//! what the product reads of the system is really read. Needs root, as the other tests do.
+//! Both are namespaces of one thread. Inside, real host names can be served on their real ports, and
+//! the product reads real system files. Requires root.
 
 use std::fs;
 use std::future::Future;
@@ -11,18 +11,18 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-/// What the thread finds in `/etc`, beside an empty `resolv.conf`.
+/// The content of `/etc`, besides an empty `resolv.conf`.
 #[derive(Default)]
 pub(crate) struct Etc<'a> {
-    /// Host names, and the address each has.
+    /// Host names and their addresses.
     pub(crate) hosts: &'a [(&'a str, &'a str)],
-    /// The authorities the system trusts, PEM; none where it is empty.
+    /// The authorities that the system trusts, as PEM; none if empty.
     pub(crate) roots: &'a str,
-    /// More files, by their path below `/etc`.
+    /// More files, by their paths below `/etc`.
     pub(crate) files: &'a [(&'a str, &'a str)],
 }
 
-/// Runs `test` in there, on a runtime of one thread.
+/// Runs `test` inside, on a single-threaded runtime.
 pub(crate) fn run<F: Future>(etc: &Etc<'_>, test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
@@ -39,7 +39,7 @@ pub(crate) fn run<F: Future>(etc: &Etc<'_>, test: impl FnOnce() -> F + Send) {
 fn enter(etc: &Etc<'_>) {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
         .expect("namespaces, for which these tests need root");
-    // From iproute2; a child has the namespaces of the thread that makes it.
+    // From iproute2; a child inherits the namespaces of the thread that starts it.
     for command in ["link set lo up", "addr add 169.254.169.254/32 dev lo"] {
         assert!(
             Command::new("ip").args(command.split(' ')).status().unwrap().success(),
@@ -63,7 +63,7 @@ fn enter(etc: &Etc<'_>) {
     }
 }
 
-/// Writes a file below `/etc`, its directories too.
+/// Writes a file below `/etc` and creates its directories.
 pub(crate) fn write(path: &str, text: &str) {
     let path = Path::new("/etc").join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();

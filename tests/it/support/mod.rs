@@ -1,4 +1,4 @@
-//! What several modules of tests need.
+//! Support for several test modules.
 
 pub(crate) mod authority;
 pub(crate) mod aws;

@@ -1,4 +1,4 @@
-//! The processes that an agent in a test home consists of, as `/proc` tells of them.
+//! The supervisor and agent processes of a test home, found in `/proc`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,7 @@ pub(crate) fn holders(lock: &Path) -> Vec<Process> {
     .collect()
 }
 
-/// The supervisor and the agent, once there is exactly one of each and one is the other's child. What
-/// is being started or is ending is waited for.
+/// Waits until there is exactly one supervisor and one agent, its child.
 pub(crate) fn only_pair(lock: &Path) -> Pair {
     let begin = Instant::now();
     loop {
@@ -51,12 +50,12 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
     }
 }
 
-/// Ends a process as a crash would; it may have ended already.
+/// Kills a process, which may have ended already.
 pub(crate) fn kill_9(process: &Process) {
     let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
 }
 
-/// What the descriptors of a process lead to.
+/// The targets of the descriptors of a process.
 pub(crate) fn fds(pid: i32) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
@@ -74,7 +73,7 @@ pub(crate) fn children_of(parent_pid: i32, command: &str) -> Vec<i32> {
     .collect()
 }
 
-/// The dead children that a process has not taken notice of.
+/// The zombie children of a process.
 pub(crate) fn zombies_of(parent_pid: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -97,7 +96,7 @@ fn parent(pid: i32) -> Option<i32> {
     stat(pid).map(|(_, parent)| parent)
 }
 
-/// The state and the parent.
+/// The state and the parent process.
 fn stat(pid: i32) -> Option<(String, i32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut words = text.rsplit_once(')')?.1.split_whitespace();

@@ -1,4 +1,4 @@
-//! A real `docker-registry`, as Debian packages it, with storage, port and configuration of its own.
+//! A real `docker-registry` from Debian with its own storage, port and configuration.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,26 +9,26 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A running registry; it ends with the value.
+/// A running registry, stopped on drop.
 pub(crate) struct Registry {
     child: Child,
     port: u16,
     directory: TempDir,
 }
 
-/// Who may use it.
+/// Access control.
 pub(crate) enum Auth<'a> {
-    /// Anybody.
+    /// Anonymous access.
     Open,
-    /// Users and passwords, over Basic.
+    /// Basic authentication with users and passwords.
     Htpasswd(&'a [(&'a str, &'a str)]),
-    /// Whoever brings a token of this issuer, over Bearer.
+    /// Bearer authentication with tokens of this issuer.
     Token {
-        /// Where tokens are to be had.
+        /// The URL of the token server.
         realm: &'a str,
-        /// The name the registry goes by.
+        /// The name of the registry at the token server.
         service: &'a str,
-        /// Who signs the tokens.
+        /// The issuer of the tokens.
         issuer: &'a str,
         /// The issuer's certificate, PEM.
         certificate: &'a Path,
@@ -44,7 +44,7 @@ pub(crate) struct TlsFiles {
 }
 
 impl Registry {
-    /// Starts one on a free port of 127.0.0.1, and returns once it listens.
+    /// Starts a registry on a free port of 127.0.0.1 and returns once it listens.
     pub(crate) fn start(auth: &Auth<'_>, tls: Option<&TlsFiles>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config.yml");
@@ -63,7 +63,7 @@ impl Registry {
         let (say, heard) = mpsc::channel();
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
-                // The log is read to its end, or the registry would stall on a full pipe.
+                // A full pipe would block the registry, so the whole log is read.
                 let _ = say.send(line);
             }
         });
@@ -94,12 +94,12 @@ impl Registry {
         self.directory.path()
     }
 
-    /// Replaces its users, when it was started with some; the registry sees it at the next request.
+    /// Replaces the users of a registry with users; takes effect at the next request.
     pub(crate) fn set_users(&self, users: &[(&str, &str)]) {
         write_htpasswd(&self.directory().join("htpasswd"), users);
     }
 
-    /// Ends it, as a crash would; the port refuses from now on.
+    /// Kills it; the port refuses connections from now on.
     pub(crate) fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -112,7 +112,7 @@ impl Drop for Registry {
     }
 }
 
-/// Its configuration, as JSON, which is YAML too.
+/// Its configuration as JSON, which is also YAML.
 fn configuration(directory: &Path, auth: &Auth<'_>, tls: Option<&TlsFiles>) -> String {
     let mut config = json!({
         "version": 0.1,
@@ -146,8 +146,8 @@ fn write_htpasswd(path: &Path, users: &[(&str, &str)]) {
     std::fs::write(path, users.iter().map(htpasswd_line).collect::<String>()).unwrap();
 }
 
-/// One line of the file, made by `htpasswd` with its cheapest bcrypt; the password goes by a pipe,
-/// so that any character can be in it.
+/// A line of the password file, created by `htpasswd` with its cheapest bcrypt. The password goes
+/// through a pipe so that it may contain any character.
 fn htpasswd_line((user, password): &(&str, &str)) -> String {
     let mut child = Command::new("htpasswd")
         .args(["-niB", "-C", "4", user])

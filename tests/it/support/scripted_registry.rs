@@ -1,6 +1,6 @@
-//! A server that answers by a script, byte for byte, and remembers all it was told.
+//! A server that responds as a script says and records every byte it receives.
 //!
-//! It plays what real registries cannot: other people's registries, faults and attacks.
+//! It stands in for what real registries cannot do on demand: public registries, faults and attacks.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// One request, as it came.
+/// A request as received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// `GET https://host/path?query`, the scheme by which it came.
+    /// `GET https://host/path?query`, with the scheme of the connection.
     pub(crate) line: String,
     /// Header names, lower-case, and values.
     pub(crate) headers: Vec<(String, String)>,
@@ -27,7 +27,7 @@ impl Heard {
     }
 }
 
-/// A running script; it ends with the value.
+/// A running script, stopped on drop.
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
@@ -36,13 +36,13 @@ pub(crate) struct Scripted {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// The answer to a request; the connection is closed after it.
+/// A response; the connection is closed after it.
 pub(crate) enum Play {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// These bytes, and then zeros without end.
+    /// These bytes, then endless zeros.
     Endless(Vec<u8>),
-    /// These bytes, and then one zero now and then.
+    /// These bytes, then a zero from time to time.
     Drip(Vec<u8>),
 }
 
@@ -55,7 +55,7 @@ impl From<Vec<u8>> for Play {
 type Script = dyn Fn(&Heard) -> Play + Send + Sync;
 
 impl Scripted {
-    /// Listens on `address` and answers by `script`, over TLS where there is an acceptor.
+    /// Listens on `address` and responds by `script`, over TLS if there is an acceptor.
     pub(crate) async fn start<P: Into<Play>>(
         address: &str,
         tls: Option<TlsAcceptor>,
@@ -89,22 +89,22 @@ impl Scripted {
         Self { address, heard, bytes, sent, task }
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 
-    /// The lines of what was asked so far.
+    /// The request lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.heard().into_iter().map(|heard| heard.line).collect()
     }
 
-    /// How many of endless zeros the other side took.
+    /// The number of endless zeros that the client read.
     pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Every byte that came, behind TLS where there is any.
+    /// Every received byte, decrypted.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.lock().unwrap().clone()
     }
@@ -116,7 +116,7 @@ impl Drop for Scripted {
     }
 }
 
-/// As good as endless: a gigabyte.
+/// Enough to count as endless.
 const ENDLESS: usize = 1 << 30;
 
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -145,7 +145,7 @@ impl Host {
                 Ok(Some(heard)) => break heard,
                 Ok(None) if length == 0 => return None,
                 Ok(None) => {}
-                // What is no HTTP, TLS for example, is answered as servers do.
+                // Anything but HTTP, such as TLS, gets the response that servers give.
                 Err(_) => {
                     stream.write_all(&reply(400, &[], "")).await.ok()?;
                     return stream.shutdown().await.ok();
@@ -175,7 +175,7 @@ impl Host {
     }
 }
 
-/// A whole request, or nothing yet.
+/// A complete request, or nothing yet.
 fn parse(scheme: &str, come: &[u8]) -> Result<Option<Heard>, httparse::Error> {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut slots);

@@ -1,11 +1,11 @@
-//! Checking an AWS Signature Version 4, as "Signature Version 4 signing process" in the AWS General
-//! Reference describes it.
+//! Checks AWS Signature Version 4 as described in the AWS General Reference ("Signature Version 4
+//! signing process").
 
 use axum::http::{HeaderMap, Method, Uri};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-/// What the `Authorization` header of a request claims.
+/// The parts of an `Authorization` header.
 pub(crate) struct Signed {
     pub(crate) access_key_id: String,
     pub(crate) date: String,
@@ -16,7 +16,7 @@ pub(crate) struct Signed {
 }
 
 impl Signed {
-    /// `None` where there is no such header, or it has another shape.
+    /// `None` if the header is missing or has another format.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get("authorization")?.to_str().ok()?;
         let fields = text.strip_prefix("AWS4-HMAC-SHA256 ")?;
@@ -35,7 +35,7 @@ impl Signed {
         })
     }
 
-    /// Whether `secret` made the signature, over this request.
+    /// Whether `secret` signed this request.
     pub(crate) fn is_of(
         &self,
         secret: &str,

@@ -1,4 +1,4 @@
-//! A developer's home for one test: a home directory of its own, an agent, and clients that find both.
+//! A home directory for one test, with an agent and clients that use it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,17 +10,17 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longest that any command may take.
+/// The longest that any command may take.
 const SECONDS: &str = "300";
 
-/// The home, the agent in it, and a record of what clients ask the helper.
+/// The home, its agent, and a record of what clients ask the helper.
 pub(crate) struct TestHome {
     home: TempDir,
     declared: Vec<(String, String)>,
 }
 
 impl TestHome {
-    /// An empty home, with a helper on `PATH` that writes down what it is asked and then asks ours.
+    /// An empty home with a helper on `PATH` that records each request and then runs ours.
     pub(crate) fn new() -> Self {
         let test_home = Self { home: tempfile::tempdir().unwrap(), declared: Vec::new() };
         fs::create_dir(test_home.path("bin")).unwrap();
@@ -35,62 +35,62 @@ impl TestHome {
         self.home.path().join(name)
     }
 
-    /// Declares a registry, for the agent and nobody else.
+    /// Declares a registry to the agent only.
     pub(crate) fn declare(&mut self, name: &str, server: &str, (user, password): (&str, &str)) {
         for (suffix, value) in [("SERVER", server), ("USER", user), ("PASSWORD", password)] {
             self.declared.push((format!("{name}_CONTAINER_REGISTRY_{suffix}"), value.to_owned()));
         }
     }
 
-    /// The same, in place of what was declared under this name.
+    /// Replaces what was declared under this name.
     pub(crate) fn declare_anew(&mut self, name: &str, server: &str, login: (&str, &str)) {
         self.declared.retain(|(variable, _)| !variable.starts_with(&format!("{name}_CONTAINER_")));
         self.declare(name, server, login);
     }
 
-    /// Sets one variable, for the agent and nobody else.
+    /// Sets a variable for the agent only.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.unset(variable);
         self.declared.push((variable.to_owned(), value.to_owned()));
     }
 
-    /// Takes one variable back.
+    /// Removes a variable.
     pub(crate) fn unset(&mut self, variable: &str) {
         self.declared.retain(|(name, _)| name != variable);
     }
 
-    /// Starts the agent with what was declared, and waits until every login is ready.
+    /// Starts the agent with the declarations and waits until every login is ready.
     pub(crate) fn start_agent(&self) {
         self.start();
         succeed(&mut self.agent(&["wait"]));
     }
 
-    /// Starts the agent with what was declared, whatever comes of the logins.
+    /// Starts the agent with the declarations, whatever becomes of the logins.
     pub(crate) fn start(&self) {
         succeed(&mut self.with_declared(self.agent(&["start"])));
     }
 
-    /// A command of the agent's, in an environment that declares nothing.
+    /// A `registry-agent` command in an environment without declarations.
     pub(crate) fn agent(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_registry-agent"));
         command.args(arguments);
         command
     }
 
-    /// The same command, in an environment with everything that was declared.
+    /// A `registry-agent` command in an environment with all declarations.
     pub(crate) fn with_declared(&self, mut command: Command) -> Command {
         command.envs(self.declared.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Pushes what was declared, and returns what was printed.
+    /// Runs `sync` with the declarations and returns its output.
     pub(crate) fn sync(&self) -> String {
         let sync = self.with_declared(self.agent(&["sync"])).output().unwrap();
         assert!(sync.status.success(), "{}", output_text(&sync));
         String::from_utf8(sync.stdout).unwrap().trim().to_owned()
     }
 
-    /// The exit status of a command of the agent's.
+    /// The exit status of a `registry-agent` command.
     pub(crate) fn exit_of(&self, arguments: &[&str]) -> i32 {
         self.agent(arguments).output().unwrap().status.code().unwrap()
     }
@@ -102,7 +102,7 @@ impl TestHome {
             .unwrap_or_else(|error| panic!("{error}: {}", output_text(&output)))
     }
 
-    /// What the status says of one login, once none is pending.
+    /// The status of one login, once none is pending.
     pub(crate) fn login(&self, name: &str) -> Value {
         self.exit_of(&["wait"]);
         let status = self.status();
@@ -111,7 +111,7 @@ impl TestHome {
         found.unwrap_or_else(|| panic!("{name} is not in {status:#}")).clone()
     }
 
-    /// The problems of one name: each with its sentence and its fix.
+    /// The problems of one name, each with its sentence and fix.
     pub(crate) fn problems(&self, name: &str) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let status = self.status();
@@ -122,7 +122,7 @@ impl TestHome {
             .collect()
     }
 
-    /// Asks our helper, in an environment that declares nothing.
+    /// Runs our helper in an environment without declarations.
     pub(crate) fn helper(&self, verb: &str, input: &str) -> Output {
         run_with_input(
             self.command(env!("CARGO_BIN_EXE_docker-credential-registry-agent")).arg(verb),
@@ -130,12 +130,12 @@ impl TestHome {
         )
     }
 
-    /// The user and the secret that our helper gives for a server.
+    /// The user and secret that our helper returns for a server.
     pub(crate) fn credential(&self, server: &str) -> Option<(String, String)> {
         credential(&self.helper("get", server))
     }
 
-    /// A command in this home. It knows of no registry but what the docker configuration says.
+    /// A command in this home. It knows only the registries in the docker configuration.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let programs = Path::new(env!("CARGO_BIN_EXE_registry-agent")).parent().unwrap();
         let path = format!(
@@ -162,7 +162,7 @@ impl TestHome {
         command
     }
 
-    /// What the helper was asked since this was last called: `get 127.0.0.1:5000`, `list`.
+    /// The requests to the helper since the last call, such as `get 127.0.0.1:5000`.
     pub(crate) fn asked(&self) -> Vec<String> {
         let record = self.path("asked");
         let text = fs::read_to_string(&record).unwrap_or_default();
@@ -180,14 +180,14 @@ impl Drop for TestHome {
     }
 }
 
-/// Runs a command to its end, and fails the test with its output when it fails.
+/// Runs a command; fails the test with its output if the command fails.
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?} {}: {}", output.status, output_text(&output));
     output
 }
 
-/// Both streams of a command, one after the other.
+/// Standard output followed by standard error.
 pub(crate) fn output_text(output: &Output) -> String {
     format!(
         "{}{}",
@@ -196,16 +196,16 @@ pub(crate) fn output_text(output: &Output) -> String {
     )
 }
 
-/// Runs a command to its end with this on its standard input.
+/// Runs a command with this standard input.
 pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A command that does not read its input may have ended already.
+    // The command may end without reading its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
-/// The user and the secret that a helper gave, if it gave any.
+/// The user and secret in the output of a helper.
 pub(crate) fn credential(output: &Output) -> Option<(String, String)> {
     let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
     let text = |name: &str| answer[name].as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A workspace with a devcontainer that has the Feature, brought up by the real Dev Container CLI.
+//! A workspace whose devcontainer uses the Feature, started by the real Dev Container CLI.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::engine::{Engine, FOLDER, devcontainer_cli, docker};
 use super::test_home::{output_text, succeed};
 
-/// The folder, and the container once it is up.
+/// The folder, and its container once it runs.
 pub(crate) struct TestWorkspace {
     directory: TempDir,
     container: String,
@@ -18,7 +18,7 @@ pub(crate) struct TestWorkspace {
 }
 
 impl TestWorkspace {
-    /// A folder whose `devcontainer.json` is this one with the Feature and the host's network.
+    /// A folder with this `devcontainer.json` plus the Feature and the host's network.
     pub(crate) fn new(mut config: Value) -> Self {
         let engine = Engine::take();
         let directory = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ impl TestWorkspace {
         Self { directory, container: String::new(), _engine: engine }
     }
 
-    /// Writes a file beside `devcontainer.json`.
+    /// Writes a file next to `devcontainer.json`.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let folder = self.directory.path().join(FOLDER).join(".devcontainer");
         fs::write(folder.join(name), text).unwrap();
@@ -63,7 +63,7 @@ impl TestWorkspace {
         output_text(&output)
     }
 
-    /// Runs a shell script in the container as a user, as a new terminal would: with no secrets.
+    /// Runs a shell script in the container as a user, like a new terminal without secrets.
     pub(crate) fn run(&self, user: &str, script: &str) -> Output {
         docker()
             .args(["exec", "--user", user, &self.container, "sh", "-c", script])
@@ -71,14 +71,14 @@ impl TestWorkspace {
             .unwrap()
     }
 
-    /// The same, which must succeed; what it wrote to stdout.
+    /// Runs a script that must succeed, and returns its standard output.
     pub(crate) fn stdout(&self, user: &str, script: &str) -> String {
         let output = self.run(user, script);
         assert!(output.status.success(), "{script}: {}", output_text(&output));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Asks again, for half a minute at most, until the script succeeds.
+    /// Repeats the script until it succeeds, for at most half a minute.
     pub(crate) fn eventually(&self, user: &str, script: &str) -> String {
         let patient = format!(
             "i=0; until ({script}) 2> /tmp/output; do i=$((i+1)); \
@@ -87,7 +87,7 @@ impl TestWorkspace {
         self.stdout(user, &patient)
     }
 
-    /// What the engine says of the container with this verb, as text.
+    /// The output of this docker command for the container.
     pub(crate) fn engine_says(&self, verb: &[&str]) -> String {
         output_text(&succeed(docker().args(verb).arg(&self.container)))
     }
@@ -98,13 +98,13 @@ impl TestWorkspace {
         succeed(docker().args(["start", &self.container]));
     }
 
-    /// The image that the container was made from.
+    /// The image of the container.
     pub(crate) fn image(&self) -> String {
         let image = docker().args(["inspect", "--format", "{{.Image}}", &self.container]).output();
         String::from_utf8(image.unwrap().stdout).unwrap().trim().to_owned()
     }
 
-    /// Whether a text is in any file of the container, or of its image.
+    /// Whether any file of the container or its image contains a text.
     pub(crate) fn any_file_has(&self, text: &str) -> bool {
         let files = format!("docker export {}; docker save {}", self.container, self.image());
         let mut search = Command::new("sh");

@@ -1,4 +1,4 @@
-//! A token server for a real `docker-registry`, which signs what its users may do.
+//! A token server for a real `docker-registry`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,15 +8,15 @@ use serde_json::json;
 use super::authority::Identity;
 use super::scripted_registry::{Heard, Scripted, json as reply_json};
 
-/// The name tokens are signed by.
+/// The issuer of the tokens.
 pub(crate) const ISSUER: &str = "The token server";
-/// The name of the registry that tokens are for.
+/// The registry that the tokens are for.
 pub(crate) const SERVICE: &str = "The registry";
 
 /// A user, a password, and the actions granted on every repository.
 pub(crate) type User = (&'static str, &'static str, &'static [&'static str]);
 
-/// Starts one on loopback, without TLS.
+/// Starts a server on loopback, without TLS.
 pub(crate) async fn start(signer: Identity, users: &'static [User]) -> Scripted {
     Scripted::start("127.0.0.1:0", None, move |heard: &Heard| {
         let shown = heard.header("authorization").unwrap_or_default();
@@ -35,7 +35,7 @@ pub(crate) async fn start(signer: Identity, users: &'static [User]) -> Scripted 
 }
 
 /// A token in the registry's format (`distribution/distribution`, "Token Authentication
-/// Implementation"): of what the scope asks for, what may be had.
+/// Implementation") for the granted part of the requested scope.
 fn sign(signer: &Identity, user: &str, scope: Option<&str>, actions: &[&str]) -> String {
     let access: Vec<_> = scope
         .iter()

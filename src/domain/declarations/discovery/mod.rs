@@ -1,4 +1,4 @@
-//! From all sources to what is declared and what is wrong with it: one pure function.
+//! Finds declarations and their problems in the sources: one pure function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,31 +18,30 @@ mod variable_set;
 
 use variable_set::Set;
 
-/// The name of the login that `GITHUB_TOKEN` makes by itself.
+/// The name of the automatic login of `GITHUB_TOKEN`.
 pub const AMBIENT_NAME: &str = "GITHUB_TOKEN";
 
-/// The user that `GITHUB_TOKEN` goes with where `GITHUB_USER` is not known; the registry looks at the
-/// token alone.
+/// The user for `GITHUB_TOKEN` where `GITHUB_USER` is not set; ghcr.io checks only the token.
 const AMBIENT_USER: &str = "x-access-token";
 
-/// What the files that `_PASSWORD_FILE`s name hold.
+/// The contents of the files named by `_PASSWORD_FILE` variables.
 pub type PasswordFiles = BTreeMap<PathBuf, Result<Secret, SourceReason>>;
 
-/// Everything the sources say.
+/// The declarations and problems of all sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
-    /// The complete sets, at most one for a server, sorted by name; the ambient login last.
+    /// The complete sets, at most one per server, sorted by name; the ambient login comes last.
     pub declarations: Vec<Declaration>,
     /// What a user should put right, sorted by name.
     pub problems: Vec<Problem>,
-    /// Every declared name, of incomplete and refused sets too.
+    /// Every declared name, including those of incomplete and refused sets.
     pub names: BTreeSet<String>,
-    /// The files that hold passwords: to be read, followed, and handed in again.
+    /// The password files that the caller must read and watch.
     pub password_files: BTreeSet<PathBuf>,
 }
 
-/// Finds out what `sources` declare. A set whose `_PASSWORD_FILE` is not in `password_files` yet
-/// neither counts nor is a problem: read [`Discovery::password_files`] and call again.
+/// Finds what `sources` declare. A set whose `_PASSWORD_FILE` is not in `password_files` yet is
+/// neither a declaration nor a problem: read [`Discovery::password_files`] and call again.
 pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery {
     let layers = Layers::of(sources);
     let mut found = Discovery::default();
@@ -68,8 +67,7 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
     found
 }
 
-/// The sets that were meant, each with its own variables and the look-alikes it may have; a name that
-/// cannot be one is a problem.
+/// The intended sets, each with its variables and misspelt variables. An invalid name is a problem.
 fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
     let mut sets: BTreeMap<&str, Set<'a>> = BTreeMap::new();
     for (variable, value) in layers.iter() {
@@ -94,7 +92,7 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
     spelling::settle(sets)
 }
 
-/// Takes the declaration in, unless a name that sorts before it has its server.
+/// Adds the declaration, unless a name that sorts before it declares the same server.
 fn admit(declaration: Declaration, serving: &mut BTreeMap<String, String>, found: &mut Discovery) {
     let server = declaration.server.name();
     if let Some(other) = serving.get(server) {
@@ -110,8 +108,8 @@ fn admit(declaration: Declaration, serving: &mut BTreeMap<String, String>, found
     found.declarations.push(declaration);
 }
 
-/// The login that `GITHUB_TOKEN` makes by itself. One that cannot work is passed over in silence: the
-/// platform made it, not the user.
+/// The automatic login of `GITHUB_TOKEN`. One that cannot work is ignored without a problem, because
+/// the platform set it and not the user.
 fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
     let token = layers.get("GITHUB_TOKEN")?;
     let user = layers.get("GITHUB_USER").map_or(AMBIENT_USER, |value| value.text);

@@ -1,4 +1,4 @@
-//! Which sets were meant, where names differ in case only.
+//! Finds the intended sets where names differ only in case.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::variable_set::Set;
 use crate::domain::declarations::variable::Field;
 
-/// The sets that were meant, sorted by name. Names are case-sensitive; but where `Acme_…_PASSWORD` is
-/// just what `ACME` lacks, it is a misspelling of that set and not a set of its own.
+/// The intended sets, sorted by name. Names are case-sensitive, but if `Acme_…_PASSWORD` is exactly
+/// what `ACME` lacks, it is a misspelling and not a set of its own.
 pub(super) fn settle<'a>(sets: BTreeMap<&'a str, Set<'a>>) -> Vec<Set<'a>> {
     let mut groups: BTreeMap<String, Vec<Set<'_>>> = BTreeMap::new();
     for (name, set) in sets {
@@ -19,7 +19,7 @@ pub(super) fn settle<'a>(sets: BTreeMap<&'a str, Set<'a>>) -> Vec<Set<'a>> {
     meant
 }
 
-/// Gives the strongest set of a group the ones that only fill its gaps, as look-alikes.
+/// Adds the sets that only fill gaps of the most complete set to it, as misspelt variables.
 fn gather(mut group: Vec<Set<'_>>) -> Vec<Set<'_>> {
     group.sort_by_key(|set| (Reverse(set.strength()), set.name));
     let mut group = group.into_iter();

@@ -1,4 +1,4 @@
-//! One set judged: a declaration, or what stands in its way.
+//! Validates one set: a declaration or its problems.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,21 +16,21 @@ use crate::domain::servers::server::{Kind, Server, ServerFault};
 /// The user whose password is an ECR token already.
 const TOKEN_USER: &str = "AWS";
 
-/// What became of a set.
+/// The result for a set.
 #[derive(Default)]
 pub(super) struct Judged {
-    /// The registry, where it could be understood.
+    /// The registry, if `_SERVER` is valid.
     pub(super) server: Option<Server>,
-    /// The declaration, where nothing stands in its way.
+    /// The declaration, if the set is complete and valid.
     pub(super) declaration: Option<Declaration>,
-    /// What is wrong, or merely odd.
+    /// Problems and remarks.
     pub(super) problems: Vec<Problem>,
-    /// The file its password is in.
+    /// The file that holds its password.
     pub(super) password_file: Option<PathBuf>,
 }
 
 impl Set<'_> {
-    /// Judges the set; `files` is what its password file may be found in.
+    /// Validates the set; `files` holds the contents of password files.
     pub(super) fn judge(&self, files: &PasswordFiles) -> Judged {
         let mut judge = Judge { set: self, refused: BTreeSet::new(), problems: Vec::new() };
         judge.refuse_characters();
@@ -52,7 +52,7 @@ impl Set<'_> {
 
 struct Judge<'a> {
     set: &'a Set<'a>,
-    /// The variables that are set and cannot be used.
+    /// Variables that are set but invalid.
     refused: BTreeSet<Field>,
     problems: Vec<Problem>,
 }
@@ -108,7 +108,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The file to read the password from, unless the password itself is set.
+    /// The password file, unless the password itself is set.
     fn password_file(&mut self) -> Option<PathBuf> {
         if self.is_set(Field::Password) && self.is_set(Field::PasswordFile) {
             let name = self.set.name.to_owned();
@@ -159,7 +159,7 @@ impl Judge<'_> {
         Some((identity, source))
     }
 
-    /// Whether keys were meant, though none is set: a session token or a misspelling says so.
+    /// Whether keys were intended, although none is set: a session token or a misspelling shows it.
     fn means_keys(&self) -> bool {
         let mut alike = self.set.look_alikes.iter();
         self.is_set(Field::SessionToken)
@@ -182,7 +182,7 @@ impl Judge<'_> {
             Ok(secret) => match trim_line_end(secret.reveal()) {
                 "" => SourceReason::Empty { path: path.display().to_string() },
                 text if text.contains('\0') => {
-                    let what = "the name of a file with a NUL character".to_owned();
+                    let what = "a file name with a NUL character".to_owned();
                     let reason = DeclarationReason::BadValue { variable, what };
                     self.refuse(Field::PasswordFile, reason);
                     return None;
@@ -198,7 +198,7 @@ impl Judge<'_> {
         None
     }
 
-    /// Says which variables do nothing for this registry.
+    /// Adds remarks about variables that do not apply to this registry.
     fn remark_on_idle_variables(&mut self, server: &Server, identity: &Identity) {
         if matches!(identity, Identity::Aws(_)) {
             return;
@@ -217,7 +217,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The value of a variable that is set and can be used.
+    /// The value of a variable that is set and valid.
     fn text(&self, field: Field) -> Option<&str> {
         let usable = !self.refused.contains(&field);
         self.set.values.get(&field).filter(|_| usable).map(|value| value.text)

@@ -9,21 +9,21 @@ use crate::domain::declarations::variable::Field;
 pub(super) struct Set<'a> {
     /// The `<NAME>`.
     pub(super) name: &'a str,
-    /// What is set, rightly spelt, and not empty.
+    /// Variables with the exact spelling and a value.
     pub(super) values: BTreeMap<Field, Value<'a>>,
-    /// What is spelt otherwise, and which variable it was meant to be.
+    /// Misspelt variables, and the variable that each was meant to be.
     pub(super) look_alikes: Vec<(Field, String)>,
-    /// The source of a `_SERVER` that is set to nothing.
+    /// The source of an empty `_SERVER`.
     pub(super) empty_server: Option<&'a str>,
 }
 
 impl<'a> Set<'a> {
-    /// A set of which nothing is known.
+    /// An empty set.
     pub(super) fn new(name: &'a str) -> Self {
         Self { name, values: BTreeMap::new(), look_alikes: Vec::new(), empty_server: None }
     }
 
-    /// Takes in one variable.
+    /// Adds a variable.
     pub(super) fn add(&mut self, field: Field, exact: bool, variable: &str, value: Value<'a>) {
         match (exact, value.text.is_empty()) {
             (true, false) => {
@@ -35,8 +35,9 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Whether somebody meant to declare a registry. Look-alikes alone must be two of the three that
-    /// are required, because other programs have variables like `AZURE_CONTAINER_REGISTRY_ENDPOINT`.
+    /// Whether the set is meant to declare a registry. Misspelt variables count only if two of the three
+    /// required ones are there, because other programs use names such as
+    /// `AZURE_CONTAINER_REGISTRY_ENDPOINT`.
     pub(super) fn is_meant(&self) -> bool {
         let alike: BTreeSet<Field> = self
             .look_alikes
@@ -47,12 +48,12 @@ impl<'a> Set<'a> {
         !self.values.is_empty() || alike.len() >= 2
     }
 
-    /// How many of the required variables are there.
+    /// The number of required variables that are set.
     pub(super) fn strength(&self) -> usize {
         REQUIRED.iter().filter(|field| self.values.contains_key(field)).count()
     }
 
-    /// The source to name when something is wrong with the set as a whole.
+    /// The source to name in problems of the whole set.
     pub(super) fn source(&self) -> Option<String> {
         let fields = [Field::Password, Field::PasswordFile, Field::Server, Field::User];
         let value = fields.iter().find_map(|field| self.values.get(field));

@@ -1,4 +1,4 @@
-//! `NAME=<base64 of the value>` a line.
+//! One `NAME=<base64 of the value>` per line.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -24,7 +24,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
         };
         let encoded: Vec<u8> =
             encoded.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        // A writer that was interrupted leaves no line end, and seldom a multiple of four.
+        // A truncated file lacks the last line end, and rarely ends at a multiple of four.
         if index + 1 == lines.len() && !whole && !encoded.len().is_multiple_of(4) {
             return Err(Malformed::Line(index + 1));
         }
@@ -38,7 +38,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     Ok(parsed)
 }
 
-/// Decodes either alphabet, with or without padding; `None` when it is neither, or no text.
+/// Decodes either alphabet, with or without padding; `None` when it is neither or not UTF-8.
 fn decode(encoded: &[u8]) -> Option<Secret> {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

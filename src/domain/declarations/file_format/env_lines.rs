@@ -1,16 +1,16 @@
-//! `NAME=value` a line.
+//! One `NAME=value` per line.
 
 use zeroize::Zeroizing;
 
 use super::{Malformed, Parsed, is_variable};
 use crate::domain::credentials::secret::Secret;
 
-/// What quotes around a value mean.
+/// The meaning of quotes around a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// As in `sh`: they may hold line ends, and the double ones backslash escapes.
+    /// As in `sh`: they may contain line ends; double quotes may contain backslash escapes.
     Shell,
-    /// As in `pam_env(8)`: one at either end is dropped.
+    /// As in `pam_env(8)`: one quote at each end is dropped.
     Pam,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
                     if !bytes.ends_with(b"\n") {
                         return Err(Malformed::Line(line_number));
                     }
-                    // A whole file with a stray quote: this line is lost, the others are not.
+                    // A complete file with a stray quote loses this line only.
                     parsed.refused.push(name);
                     rest = after;
                     continue;
@@ -66,7 +66,7 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
     Ok(parsed)
 }
 
-/// The first line, without its end, and what follows it.
+/// The first line without its end, and the rest.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|&byte| byte == b'\n') {
         Some(at) => (bytes[..at].strip_suffix(b"\r").unwrap_or(&bytes[..at]), &bytes[at + 1..]),
@@ -74,8 +74,8 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The name of an assignment, and where in the line its value begins; `None` for comments, blank
-/// lines and everything else that is no assignment.
+/// The name of an assignment and the position of its value; `None` for comments, blank lines and
+/// everything else.
 fn assignment(line: &[u8]) -> Option<(String, usize)> {
     let equals = line.iter().position(|&byte| byte == b'=')?;
     let left = std::str::from_utf8(&line[..equals]).ok()?.trim_start();
@@ -88,8 +88,8 @@ fn assignment(line: &[u8]) -> Option<(String, usize)> {
     is_variable(name).then(|| (name.to_owned(), value_at))
 }
 
-/// The value up to its closing quote, and how many bytes it took with the quote; `None` when the
-/// quote is never closed.
+/// The value up to its closing quote, and its length in bytes including the quote; `None` when the
+/// quote is not closed.
 fn quoted(bytes: &[u8], quote: u8) -> Option<(Zeroizing<Vec<u8>>, usize)> {
     let mut value = Zeroizing::new(Vec::with_capacity(bytes.len().min(4096)));
     let mut at = 0;

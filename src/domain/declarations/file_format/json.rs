@@ -26,7 +26,7 @@ pub(super) fn array(bytes: &[u8]) -> Result<Parsed, Malformed> {
 
 impl From<serde_json::Error> for Malformed {
     fn from(error: serde_json::Error) -> Self {
-        // The error's own text may quote the file.
+        // The message of serde_json may quote the file.
         Self::Json { line: error.line(), column: error.column() }
     }
 }
@@ -39,7 +39,7 @@ struct Item {
     value: Text,
 }
 
-/// A text, which goes into a [`Secret`] without a copy in between, or anything else, passed over.
+/// A string, moved into a [`Secret`] without another copy; or any other value, which is ignored.
 struct Text(Option<Secret>);
 
 impl<'de> Deserialize<'de> for Text {

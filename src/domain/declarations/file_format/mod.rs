@@ -1,7 +1,7 @@
 //! The formats of the files that variables come from.
 //!
-//! The Codespaces formats were found in public scripts and logs of that platform; `/etc/environment`
-//! follows `pam_env(8)`, other env files the assignments of `sh`.
+//! The Codespaces formats are taken from public scripts and logs of that platform. `/etc/environment`
+//! follows `pam_env(8)`; other env files follow the assignments of `sh`.
 
 use super::source::Variables;
 
@@ -9,35 +9,34 @@ mod base64_lines;
 mod env_lines;
 mod json;
 
-/// How a file says its variables.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One flat JSON object from names to values; what is not a text is passed over.
+    /// One flat JSON object from names to values; values that are not strings are ignored.
     JsonObject,
-    /// A JSON array of `{type, name, value}`, of which the type `EnvironmentVariable` counts.
+    /// A JSON array of `{type, name, value}`; only the type `EnvironmentVariable` is used.
     JsonArray,
-    /// `NAME=<base64 of the value>` a line.
+    /// One `NAME=<base64 of the value>` per line.
     Base64Lines,
-    /// `NAME=value` a line, perhaps with `export` in front and quotes around the value, which may
-    /// then be of several lines.
+    /// One `NAME=value` per line, optionally after `export`. A quoted value may span several lines.
     EnvLines,
-    /// `/etc/environment`: as above, but a line is a line and a backslash a backslash.
+    /// `/etc/environment`: as above, but without multi-line values and escapes.
     PamLines,
 }
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// The variables, the empty ones too. Of two of one name the last counts.
+    /// The variables, including empty ones. The last of several with one name is used.
     pub variables: Variables,
-    /// The names whose value could not be understood.
+    /// The names whose value cannot be decoded.
     pub refused: Vec<String>,
 }
 
-/// Why a file is not in its format. Never holds a text of the file.
+/// Why a file cannot be parsed. Never contains text of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Not JSON of the right shape, or not whole.
+    /// Not JSON, of another shape, or truncated.
     #[error("not the expected JSON at line {line}, column {column}")]
     Json {
         /// The line, counted from 1.
@@ -45,13 +44,13 @@ pub enum Malformed {
         /// The column, counted from 1.
         column: usize,
     },
-    /// A line that is no assignment, or not a whole one.
+    /// A line that is not a complete assignment.
     #[error("line {0} is not a complete NAME=value assignment")]
     Line(usize),
 }
 
-/// Reads the bytes of a whole file. One value that cannot be understood is left out and named; a file
-/// that is not in its format, or only the first half of one, is an error.
+/// Parses a whole file. A single value that cannot be decoded is left out and named; a file in another
+/// format, or a truncated one, is an error.
 pub fn parse(format: Format, bytes: &[u8]) -> Result<Parsed, Malformed> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match format {
@@ -63,8 +62,8 @@ pub fn parse(format: Format, bytes: &[u8]) -> Result<Parsed, Malformed> {
     }
 }
 
-/// Whether a text can be the name of a variable: as the shells have it, and also a digit in front,
-/// which `<NAME>` may have.
+/// Whether a text can be the name of a variable: as in shells, but it may start with a digit, because
+/// `<NAME>` may.
 fn is_variable(name: &str) -> bool {
     super::variable::is_name(name)
 }

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_that_is_full_is_not_waited_for_without_end() {
+    fn waiting_for_a_full_queue_ends() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
         let hung = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_user_is_passed_over() {
+    fn an_invalid_passwd_line_is_skipped() {
         assert_eq!(parse_user("+::::::"), None);
         assert_eq!(parse_user("# comment"), None);
     }

@@ -99,7 +99,7 @@ fn an_image_with_nothing_but_a_shell_is_enough() {
 
 #[test]
 #[ignore = "needs the docker engine that `make test` provides"]
-fn what_the_options_say_is_in_the_configuration() {
+fn feature_options_reach_the_configuration() {
     let registry = private_registry();
     let mut config = config(&registry, json!({"image": DEBIAN}));
     config["features"]["./registry-agent"] = json!({"logLevel": "debug", "verify": false});

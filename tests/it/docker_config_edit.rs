@@ -39,7 +39,7 @@ fn there_and_back(text: &str, keys: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn a_new_member_looks_like_those_beside_it() {
+fn a_new_member_is_formatted_like_its_neighbours() {
     let cases = [
         // docker's own layout
         (
@@ -103,7 +103,7 @@ fn an_entry_that_names_another_helper_stays_and_is_named() {
 }
 
 #[test]
-fn a_key_that_a_user_took_back_is_no_longer_ours_to_remove() {
+fn a_key_that_the_user_changed_is_not_removed() {
     let ours = published("{}", &helpers(&["ghcr.io"]), &PublishedEntries::default()).ours;
     let theirs = r#"{"credHelpers": {"ghcr.io": "pass"}}"#;
     let outcome = published(theirs, &helpers(&["ghcr.io"]), &ours);
@@ -160,7 +160,7 @@ fn an_escaped_key_is_the_same_key() {
 }
 
 #[test]
-fn what_is_no_configuration_is_refused_without_being_quoted() {
+fn an_invalid_configuration_is_rejected_without_being_quoted() {
     for text in ["[]", "\"canary\"", "canary", "{\"a\": canary}", "{\"a\": 1} canary", "{", "null"]
     {
         let refused = edit(PATH, text, &helpers(&["a"]), &PublishedEntries::default()).unwrap_err();
@@ -222,7 +222,7 @@ fn a_store_or_helper_that_docker_asks_before_plain_logins_is_named() {
 }
 
 #[test]
-fn what_is_remembered_holds_no_password() {
+fn the_record_of_published_entries_contains_no_password() {
     let outcome =
         published("", &auths(&[("ghcr.io", "canary", "canary")]), &PublishedEntries::default());
     let remembered = serde_json::to_string(&outcome.ours).unwrap();

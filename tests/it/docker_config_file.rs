@@ -69,7 +69,7 @@ fn run(program: &str, args: &[&str]) {
 }
 
 #[test]
-fn a_missing_file_is_made_for_its_user_alone() {
+fn a_missing_file_is_created_readable_by_its_user_only() {
     let home = Home::new();
     assert!(home.publish(&["ghcr.io"]).unwrap().changed);
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
@@ -125,7 +125,7 @@ fn links_stay_links_even_when_they_lead_nowhere_yet() {
 }
 
 #[test]
-fn what_is_ours_is_remembered_by_the_next_agent() {
+fn published_entries_are_remembered_by_the_next_agent() {
     let home = Home::with(THEIRS);
     home.publish(&["ghcr.io", "gcr.io"]).unwrap();
     home.publish(&["gcr.io"]).unwrap();
@@ -149,7 +149,7 @@ fn entries_that_somebody_dropped_are_put_back() {
 }
 
 #[test]
-fn a_file_that_a_killed_agent_left_is_taken_away() {
+fn a_temporary_file_of_a_killed_agent_is_removed() {
     let home = Home::with(THEIRS);
     fs::write(home.at(".docker/.config.json.registry-agent-x1"), "{}").unwrap();
     fs::write(home.at(".docker/config.json123"), "docker's own").unwrap();
@@ -160,7 +160,7 @@ fn a_file_that_a_killed_agent_left_is_taken_away() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_left_alone() {
+fn a_path_that_is_not_a_regular_file_is_left_unchanged() {
     let home = Home::new();
     fs::create_dir_all(home.file()).unwrap();
     assert!(matches!(home.publish(&["a"]), Err(PublishReason::NotAFile { .. })));
@@ -186,7 +186,7 @@ fn what_is_no_regular_file_is_left_alone() {
 }
 
 #[test]
-fn a_file_of_absurd_size_or_of_other_bytes_than_text_is_left_alone() {
+fn a_huge_or_binary_file_is_left_unchanged() {
     let home = Home::with("");
     fs::File::options().write(true).open(home.file()).unwrap().set_len(65 << 20).unwrap();
     assert!(matches!(home.publish(&["a"]), Err(PublishReason::TooLarge { mebibytes: 64, .. })));
@@ -197,7 +197,7 @@ fn a_file_of_absurd_size_or_of_other_bytes_than_text_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_being_written_in_place_is_not_believed() {
+fn a_file_being_written_in_place_is_not_used() {
     let home = Home::with(THEIRS);
     let writer = fs::File::create(home.file()).unwrap();
     let refused = home.publish(&["ghcr.io"]).unwrap_err();
@@ -245,7 +245,7 @@ fn inner_publish() {
 }
 
 #[test]
-fn a_mount_of_its_own_is_not_written_unless_that_is_wished() {
+fn a_separate_mount_is_written_only_if_configured() {
     let home = Home::with(THEIRS);
     let output_text = published_in_namespace(
         &home,
@@ -311,7 +311,7 @@ fn a_full_disk_a_read_only_home_and_an_immutable_file_each_have_their_reason() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written_is_named_to_a_plain_user() {
+fn an_unwritable_directory_is_named() {
     let home = Home::with(THEIRS);
     fs::set_permissions(home.dir.path(), Permissions::from_mode(0o755)).unwrap();
     fs::DirBuilder::new().mode(0o777).create(home.at("state")).unwrap();

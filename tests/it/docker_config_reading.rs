@@ -54,7 +54,7 @@ fn the_exact_key_goes_before_others_and_a_marker_before_none() {
 }
 
 #[test]
-fn what_is_no_configuration_says_nothing() {
+fn an_invalid_configuration_contains_no_logins() {
     for text in ["", "[]", "{\"auths\": []}", "{\"auths\": {\"ghcr.io\": {\"auth\": \"dTpw\"}}"] {
         assert_eq!(plain_auth(text, &server("ghcr.io")), None, "{text}");
         assert!(!holds_login(text, &server("ghcr.io")));
@@ -63,7 +63,7 @@ fn what_is_no_configuration_says_nothing() {
 }
 
 #[test]
-fn another_helper_is_an_answer_of_its_own_and_ours_is_not() {
+fn another_helper_counts_as_a_login_and_ours_does_not() {
     let text = r#"{"credHelpers": {"ghcr.io": "registry-agent", "docker.io": "pass"}}"#;
     assert!(!holds_login(text, &server("ghcr.io")));
     assert!(holds_login(text, &server("docker.io")));
@@ -86,7 +86,7 @@ fn found(home: &Path, variables: &[(&str, &str)], names: &[&str]) -> Vec<Publish
 }
 
 #[test]
-fn each_thing_in_the_way_of_clients_is_named() {
+fn each_obstacle_for_clients_is_named() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     for directory in ["bin", ".docker", "run/containers", ".config/containers"] {

@@ -188,7 +188,7 @@ fn logins_of_one_identity_and_region_share_one_call() {
 }
 
 #[test]
-fn each_refusal_of_aws_is_told_in_status_and_the_other_registries_log_in_all_the_same() {
+fn each_aws_rejection_is_shown_in_status_and_other_registries_still_log_in() {
     let aws = StandIn::start();
     let refuse = |code, message: &str| Answer::Refuse(403, code, message.to_owned());
     let cases = [

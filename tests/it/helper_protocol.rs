@@ -77,7 +77,7 @@ fn many_at_once_all_get_the_login() {
 }
 
 #[test]
-fn a_hanging_agent_is_as_good_as_none() {
+fn a_hanging_agent_counts_as_none() {
     let test_home = TestHome::new();
     write_plain_entry(&test_home);
     let listener = UnixListener::bind(test_home.path("agent.sock")).unwrap();

@@ -29,7 +29,7 @@ fn a_password_of_any_characters_is_verified_and_served() {
 }
 
 #[test]
-fn a_wrong_password_is_withheld_and_the_reason_is_told() {
+fn a_wrong_password_is_withheld_and_the_reason_is_shown() {
     let registry = registry();
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), (USER, "wrong"));
@@ -45,7 +45,7 @@ fn a_wrong_password_is_withheld_and_the_reason_is_told() {
 }
 
 #[test]
-fn a_registry_that_is_down_has_its_login_served_and_is_asked_again() {
+fn the_login_of_an_unreachable_registry_is_served_and_verified_later() {
     let mut registry = registry();
     let server = registry.server();
     registry.stop();
@@ -60,7 +60,7 @@ fn a_registry_that_is_down_has_its_login_served_and_is_asked_again() {
 }
 
 #[test]
-fn of_two_names_for_one_server_the_first_serves_and_the_other_is_a_problem() {
+fn of_two_names_for_one_server_the_first_is_used_and_the_other_is_a_problem() {
     let registry = registry();
     let mut test_home = TestHome::new();
     test_home.declare("BETA", &registry.server(), ("other", "other"));
@@ -126,7 +126,7 @@ const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
 ];
 
 #[test]
-fn a_set_that_cannot_work_is_named_with_its_fix_and_keeps_no_other_from_logging_in() {
+fn an_invalid_set_is_named_with_its_fix_and_does_not_affect_others() {
     let registry = registry();
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
@@ -152,7 +152,7 @@ fn a_set_that_cannot_work_is_named_with_its_fix_and_keeps_no_other_from_logging_
 }
 
 #[test]
-fn without_an_agent_status_and_wait_say_so() {
+fn status_and_wait_report_that_no_agent_runs() {
     let test_home = TestHome::new();
     assert_eq!(test_home.exit_of(&["status"]), 4);
     assert_eq!(test_home.exit_of(&["status", "--json"]), 4);
@@ -170,7 +170,7 @@ fn wait_gives_up_on_a_name_that_nobody_declares() {
 }
 
 #[test]
-fn each_push_replaces_the_last_and_tells_the_difference() {
+fn each_push_replaces_the_last_and_reports_the_difference() {
     let registry = registry();
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
@@ -226,7 +226,7 @@ fn a_push_that_declares_nothing_changes_nothing() {
 }
 
 #[test]
-fn what_docker_login_stores_serves_above_the_declared_login_until_logout() {
+fn a_docker_login_overrides_the_declared_login_until_logout() {
     let registry = Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD), ("own", "mine")]), None);
     let server = registry.server();
     let mut test_home = TestHome::new();

@@ -130,7 +130,7 @@ fn at_the_realm(heard: &Heard, play: impl Into<Play>) -> Play {
 }
 
 #[test]
-fn a_realm_elsewhere_is_not_given_the_password() {
+fn a_foreign_token_server_does_not_get_the_password() {
     in_world(async |world| {
         let asked = (Outcome::Unverified, "realm-not-allowed");
         let never = (Outcome::Invalid, "realm-forbidden");
@@ -166,7 +166,7 @@ fn a_realm_elsewhere_is_not_given_the_password() {
 }
 
 #[test]
-fn a_realm_that_the_user_allowed_is_given_the_password_and_no_other() {
+fn only_the_token_server_that_the_user_allowed_gets_the_password() {
     in_world(async |world| {
         let script = |realm: &'static str| {
             move |heard: &Heard| match heard.header("authorization") {
@@ -222,7 +222,7 @@ fn a_redirect_to_another_origin_is_not_followed() {
 }
 
 #[test]
-fn a_redirect_within_the_registry_is_followed_but_not_for_ever() {
+fn redirects_within_the_registry_are_followed_up_to_a_limit() {
     in_world(async |world| {
         let verdict = world
             .login(&[], |heard| match (heard.line.as_str(), heard.header("authorization")) {
@@ -240,7 +240,7 @@ fn a_redirect_within_the_registry_is_followed_but_not_for_ever() {
 }
 
 #[test]
-fn a_body_without_end_is_not_read_to_its_end() {
+fn an_endless_body_is_not_read_to_its_end() {
     in_world(async |world| {
         let head = || json(200, &[], "").strip_suffix(b"\r\n\r\n").unwrap().to_vec();
         let head = String::from_utf8(head()).unwrap().replace("Content-Length: 0", "X: 0");
@@ -259,7 +259,7 @@ fn a_body_without_end_is_not_read_to_its_end() {
 }
 
 #[test]
-fn an_answer_that_comes_drop_by_drop_is_given_up() {
+fn a_response_that_trickles_in_is_abandoned() {
     in_world(async |world| {
         for head in
             ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\n\r\n"]
@@ -272,7 +272,7 @@ fn an_answer_that_comes_drop_by_drop_is_given_up() {
 }
 
 #[test]
-fn garbage_is_called_what_it_is() {
+fn responses_that_are_not_a_registrys_have_their_own_reasons() {
     in_world(async |world| {
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
@@ -336,7 +336,7 @@ fn a_registry_that_repeats_the_password_is_not_quoted() {
 }
 
 #[test]
-fn a_token_that_cannot_be_one_is_no_token() {
+fn an_implausible_token_is_not_accepted() {
     in_world(async |world| {
         for body in [
             "",
@@ -355,7 +355,7 @@ fn a_token_that_cannot_be_one_is_no_token() {
 }
 
 #[test]
-fn a_registry_that_speaks_no_tls_is_told_nothing() {
+fn a_registry_without_tls_gets_no_password() {
     let hosts = [("r.test", "127.0.0.1")];
     isolated::run(&Etc { hosts: &hosts, ..Etc::default() }, async || {
         let take = |_: &Heard| challenge(&["Basic"]);

@@ -235,7 +235,7 @@ fn every_registry_takes_the_right_login() {
 }
 
 #[test]
-fn every_registry_that_refuses_is_understood_and_the_fix_is_its_own() {
+fn every_registry_that_rejects_a_login_has_its_own_fix() {
     in_the_world(async |http, _world| {
         let zero = "00000000-0000-0000-0000-000000000000";
         let dead = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
@@ -300,7 +300,7 @@ fn every_registry_that_refuses_is_understood_and_the_fix_is_its_own() {
 }
 
 #[test]
-fn a_token_server_is_asked_as_docker_asks_and_the_password_is_shown_once() {
+fn a_token_server_is_asked_as_docker_does_and_gets_the_password_once() {
     in_the_world(async |http, world| {
         assert_eq!(login(&http, "docker.io", "me & you", RIGHT).await, Verdict::ready());
         assert_eq!(

@@ -61,7 +61,7 @@ fn output_text(right: AccessRight) -> String {
 }
 
 #[test]
-fn ghcr_tells_pull_and_push_apart_and_names_the_token_that_can() {
+fn ghcr_distinguishes_pull_and_push_and_names_the_token_needed() {
     let authority = Authority::new("The world's authority");
     let acceptor = authority.sign(&["ghcr.io"]).acceptor();
     let etc = Etc { hosts: &[("ghcr.io", "127.0.0.1")], roots: &authority.pem(), files: &[] };

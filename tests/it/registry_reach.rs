@@ -79,7 +79,7 @@ fn a_private_authority_is_trusted_where_the_user_puts_it() {
 }
 
 #[test]
-fn an_authority_that_the_system_learns_later_is_noticed() {
+fn an_authority_installed_later_is_noticed() {
     let authority = Authority::new("A company's authority");
     let acceptor = authority.sign(&["r.test"]).acceptor();
     let others = Authority::new("Somebody else");
@@ -95,7 +95,7 @@ fn an_authority_that_the_system_learns_later_is_noticed() {
 }
 
 #[test]
-fn a_certificate_that_signs_itself_is_believed_where_the_user_put_it_down() {
+fn a_self_signed_certificate_is_trusted_where_the_user_installs_it() {
     let own = Identity::self_signed(&["r.test"]);
     let acceptor = own.acceptor();
     isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
@@ -110,7 +110,7 @@ fn a_certificate_that_signs_itself_is_believed_where_the_user_put_it_down() {
 }
 
 #[test]
-fn a_certificate_of_another_name_or_time_is_told_apart() {
+fn certificates_for_another_name_or_time_have_their_own_reasons() {
     let authority = Authority::new("The authority");
     let right = authority.sign(&["r.test"]).acceptor();
     let old = authority.sign_until(&["r.test"], 2001).acceptor();
@@ -125,7 +125,7 @@ fn a_certificate_of_another_name_or_time_is_told_apart() {
 }
 
 #[test]
-fn a_loopback_registry_without_tls_is_spoken_to_plainly_unless_https_was_declared() {
+fn a_loopback_registry_without_tls_is_used_plainly_unless_https_is_declared() {
     isolated::run(&Etc::default(), async || {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let plain = Scripted::start(address, None, friendly).await;
@@ -258,7 +258,7 @@ async fn proxy() -> SocketAddr {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_used_and_blamed() {
+fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
     let authority = Authority::new("The authority");
     let acceptor = authority.sign(&["r.test", "other.test"]).acceptor();
     // Only other.test has an address here: r.test is for the proxy to know.
@@ -290,7 +290,7 @@ fn a_proxy_of_the_environment_is_used_and_blamed() {
 }
 
 #[test]
-fn a_registry_that_says_come_back_later_says_when() {
+fn a_rate_limited_verdict_carries_the_retry_after() {
     isolated::run(&Etc::default(), async || {
         let later = |_: &Heard| {
             let headers = [

@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_quoted_comes_back_unquoted(value in "\\PC{0,40}") {
+    fn quoted_values_are_unquoted(value in "\\PC{0,40}") {
         let quoted: String =
             value.chars().flat_map(|c| if "\"\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
         let line = format!("Negotiate, BEARER a=b , ReaLM=\"{quoted}\", Basic realm=\"\"");
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_realm_that_may_see_the_password_is_the_registrys_own(realm in "(https?://)?([a-z.@:/]|registry\\.test|%2e|\\\\){0,20}") {
+    fn an_allowed_realm_is_on_the_registrys_host(realm in "(https?://)?([a-z.@:/]|registry\\.test|%2e|\\\\){0,20}") {
         if let RealmRule::Send(url) = realm::judge(&server("registry.test"), &realm, &[]) {
             prop_assert_eq!(url.origin().ascii_serialization(), "https://registry.test");
             prop_assert_eq!(url.username(), "");
@@ -187,7 +187,7 @@ const JSON: &str = "application/json; charset=utf-8";
 type Row<'a> = (&'a str, u16, &'a str, &'a str, Outcome, &'a str);
 
 #[test]
-fn an_answer_to_a_ping_without_a_challenge_is_judged_by_the_table() {
+fn a_response_to_a_ping_without_a_challenge_gets_the_verdict_of_the_table() {
     let rows: [Row<'_>; 11] = [
         ("r.test", 200, JSON, "{}", Outcome::Unverified, "not-asked"),
         ("r.test", 200, "text/plain", "{}", Outcome::Unverified, "not-asked"),
@@ -224,7 +224,7 @@ fn an_answer_to_a_ping_without_a_challenge_is_judged_by_the_table() {
 }
 
 #[test]
-fn an_answer_to_a_credential_is_judged_by_the_table() {
+fn a_response_to_a_credential_gets_the_verdict_of_the_table() {
     let ecr = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
     let expired = r#"{"errors":[{"code":"DENIED","message":"Your Authorization Token has expired. Please log in again."}]}"#;
     let plain = "denied: Your authorization token has expired. Reauthenticate and try again.";
@@ -258,7 +258,7 @@ fn an_answer_to_a_credential_is_judged_by_the_table() {
 }
 
 #[test]
-fn a_400_at_the_realm_is_a_refusal_only_where_it_says_so() {
+fn a_400_from_the_token_server_is_a_rejection_only_if_it_says_so() {
     let credential = Credential::plain("u", Secret::new("p"));
     let judged = |body| {
         after_token(
@@ -273,7 +273,7 @@ fn a_400_at_the_realm_is_a_refusal_only_where_it_says_so() {
 }
 
 #[test]
-fn a_registrys_words_are_one_printable_line_and_hold_no_secret() {
+fn a_quoted_response_is_one_printable_line_without_secrets() {
     let secret = Secret::new("correct horse battery staple");
     let says = |text: &str| {
         let body = serde_json::json!({"errors": [{"code": "DENIED", "message": text}]}).to_string();
@@ -329,7 +329,7 @@ fn a_retry_after_is_seconds_or_a_date_by_the_services_own_clock() {
 }
 
 #[test]
-fn a_key_file_that_is_none_is_told_before_it_is_sent() {
+fn an_invalid_key_file_is_reported_and_not_sent() {
     let key = r#"{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\nx\n","client_email":"a@b.iam.gserviceaccount.com"}"#;
     let encoded = STANDARD.encode(key);
     let wrapped = format!("{}\n{}", &encoded[..76], &encoded[76..]);
@@ -379,7 +379,7 @@ fn a_key_file_that_is_none_is_told_before_it_is_sent() {
 }
 
 #[test]
-fn an_azure_refresh_token_that_is_none_is_told_before_it_is_sent() {
+fn an_invalid_azure_refresh_token_is_reported_and_not_sent() {
     let zero = "00000000-0000-0000-0000-000000000000";
     let jwt = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
     let fault = |user: &str, password: &str| {

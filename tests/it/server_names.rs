@@ -99,7 +99,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should: T) -> Result<
 }
 
 #[test]
-fn a_fault_never_repeats_what_was_typed() {
+fn an_error_never_repeats_the_input() {
     for typed in
         ["https://canary:canary@host", "ftp://canary", "canary canary", "a:canary", "canary\n"]
     {
@@ -127,7 +127,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
-    fn a_canonical_name_is_its_own_canonical_name(typed in any_typed()) {
+    fn parsing_a_canonical_name_gives_the_same_name(typed in any_typed()) {
         let Ok((server, _)) = Server::parse(&typed) else { return Ok(()) };
         // The scheme is not part of the name; a plain registry on 443 needs it to be itself.
         let again = match server.scheme() {
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn no_question_makes_it_panic_or_answer_over_http(typed in any_typed(), asked in any_typed()) {
+    fn no_query_panics_or_gets_a_tls_credential_over_http(typed in any_typed(), asked in any_typed()) {
         let Ok((server, _)) = Server::parse(&typed) else { return Ok(()) };
         let plain = format!("http://{}", asked.trim());
         let may = server.scheme() == Scheme::Http

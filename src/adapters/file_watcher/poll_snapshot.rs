@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_file_systems_that_are_changed_elsewhere_are_blind() {
+    fn only_remote_file_systems_are_polled() {
         for (name, magic) in BLIND {
             assert!(sends_no_events(FsType(magic.try_into().unwrap())), "{name}");
         }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_path_is_waited_for_in_the_last_directory_there_is() {
+    fn a_missing_path_is_watched_in_its_last_existing_directory() {
         let root = tempfile::tempdir().unwrap();
         let resolved = follow(&root.path().join("a/b"));
         assert!(resolved.watches.contains(root.path()), "{resolved:?}");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_links_ends() {
+    fn a_loop_of_links_ends() {
         let root = tempfile::tempdir().unwrap();
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_none() {
+    fn invalid_tokens_are_rejected() {
         for text in ["", "%%%", &base64("AWS"), &base64("AWS:"), &base64(":x"), "/////w=="] {
             assert!(user_and_password(text).is_none(), "{text:?}");
         }

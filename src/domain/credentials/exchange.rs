@@ -165,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn registries_of_others_need_no_exchange() {
+    fn other_registries_need_no_exchange() {
         assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a"), &Variables::new()), None);
     }
 
     #[test]
-    fn an_access_key_is_shown_shortened_and_what_is_none_not_at_all() {
+    fn an_access_key_is_shortened_and_other_text_is_hidden() {
         assert_eq!(shortened("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");
         for other in
             ["", "test", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AKIAÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ"]

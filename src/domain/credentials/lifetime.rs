@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_clock_that_is_a_day_wrong_changes_nothing() {
+    fn a_local_clock_off_by_a_day_changes_nothing() {
         for wrong in [-86_400, 0, 86_400] {
             let life = Lifetime::from_report(report(NOW + HOURS_12), quick(NOW + wrong, NOW));
             let left = life.expires_at.unwrap().duration_since(at(NOW + wrong)).as_secs();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_past_by_the_services_own_date_is_unknown() {
+    fn an_expiry_before_the_services_date_is_unknown() {
         // What moto answers: an end in 2015, whatever the day.
         let life = Lifetime::from_report(report(1_420_000_000), quick(NOW, NOW));
         assert_eq!(life.expires_at, None);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_clock_in_2010_does_not_make_an_end_in_2015_a_future_one() {
+    fn a_local_clock_in_2010_does_not_put_2015_in_the_future() {
         let life = Lifetime::from_report(report(1_420_000_000), quick(1_262_304_000, NOW));
         assert_eq!(life.expires_at, None);
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_takes_the_end_with_it() {
+    fn setting_the_clock_back_moves_the_expiry_too() {
         let life = Lifetime { issued_at: at(NOW), expires_at: Some(at(NOW + HOURS_12)) };
         let moved = life.set_back(SignedDuration::from_hours(24));
         assert!(moved.serves(at(NOW - 86_400 + HOURS_12 - 61)));
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_life_serves_to_the_margin_and_never_to_its_end(
+        fn a_token_is_served_until_the_margin_before_its_expiry(
             left in 1i64..10_000_000_000, skew in -10_000_000_000i64..10_000_000_000,
         ) {
             let life = Lifetime::from_report(report(NOW + left), quick(NOW + skew, NOW));
@@ -234,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn an_end_at_either_edge_of_time_does_not_panic(received in any::<i32>()) {
+        fn an_extreme_expiry_does_not_panic(received in any::<i32>()) {
             for end in [Timestamp::MIN, Timestamp::MAX] {
                 let report = ReportedLifetime {
                     expires_at: Some(end), stated_end: Some(end), source_end: Some(end),

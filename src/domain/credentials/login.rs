@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_token_is_a_problem_from_an_hour_before_its_end() {
+    fn a_pasted_token_is_a_problem_from_an_hour_before_it_expires() {
         let mut login = pasted();
         login.verified(Verdict::ready(), at(END - 7200), 0.5);
         let code = |now| login.problem(at(now)).map(|problem| problem.reason.code());
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_token_serves_to_its_end_and_is_then_expired() {
+    fn a_pasted_token_is_served_until_it_expires() {
         let mut login = pasted();
         login.verified(Verdict::ready(), at(END - 7200), 0.5);
         assert_eq!(login.state(at(END - 1)), State::Ready);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_is_withheld_and_asked_about_again_only_after_an_hour() {
+    fn a_rejected_login_is_withheld_and_retried_only_after_an_hour() {
         let mut login = pasted();
         let reason = Reason::from(LoginReason::NotAsked { server: HOST.to_owned() });
         login.verified(Verdict::because(Outcome::Rejected, reason), at(0), 0.0);

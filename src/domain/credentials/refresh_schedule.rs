@@ -133,20 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_unknown_life_is_fetched_anew_hourly() {
+    fn a_token_of_unknown_life_is_renewed_hourly() {
         let unknown = Lifetime { issued_at: at(NOW), expires_at: None };
         let due = refresh_at(&unknown, at(NOW), 0.5, RefreshPhase::Later);
         assert_eq!(due, at(NOW + 3600));
     }
 
     #[test]
-    fn what_fell_due_while_the_machine_slept_is_due_now() {
+    fn work_due_during_suspend_is_due_on_waking() {
         let week_later = at(NOW + 7 * 86_400);
         assert_eq!(refresh_at(&life(12 * 3600), week_later, 0.5, RefreshPhase::Later), week_later);
     }
 
     #[test]
-    fn an_aws_refusal_gets_a_few_quick_tries_then_one_every_quarter_of_an_hour() {
+    fn an_aws_rejection_is_retried_quickly_a_few_times_and_then_every_15_minutes() {
         let delay = |failures| {
             retry_at(at(NOW), failures, RetryClass::AwsRefused, None, 0.0).duration_since(at(NOW))
         };
@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn a_first_refresh_covers_its_whole_interval(jitter in 0.0..1.0, point in 0.1..1.0) {
+        fn the_first_refresh_is_spread_over_the_whole_interval(jitter in 0.0..1.0, point in 0.1..1.0) {
             let twelve_hours = life(12 * 3600);
             let whole = refresh_at(&twelve_hours, at(NOW), jitter, RefreshPhase::Later).duration_since(at(NOW));
             let part = refresh_at(&twelve_hours, at(NOW), jitter, RefreshPhase::First { point })

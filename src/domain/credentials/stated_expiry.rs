@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_tells_its_exp() {
+    fn the_expiry_of_a_jwt_is_read() {
         let end = end_of(&jwt(r#"{"exp": 1795500000, "x": "ÿ?~"}"#)).unwrap();
         assert_eq!(end.as_second(), 1_795_500_000);
         assert_eq!(end_of(&jwt(r#"{"exp": 1795500000.9}"#)), Some(end));
     }
 
     #[test]
-    fn an_ecr_token_tells_its_expiration() {
+    fn the_expiration_of_an_ecr_token_is_read() {
         let json = r#"{"payload":"x","datakey":"y","version":"2","type":"DATA_KEY","expiration":1795500000}"#;
         for text in [STANDARD.encode(json), format!("{}\n", STANDARD.encode(json))] {
             assert_eq!(end_of(&text.into()).unwrap().as_second(), 1_795_500_000);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_tells_nothing() {
+    fn other_secrets_state_no_expiry() {
         let huge = jwt(r#"{"exp": 1e300}"#);
         for secret in ["", "hunter2", "a.b.c", "e30.e30.e30", "a.b.c.d", "ghp_abc", "{}", "MTIz"] {
             assert_eq!(end_of(&secret.into()), None, "{secret}");

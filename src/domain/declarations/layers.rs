@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_source_that_says_something_is_heard() {
+    fn the_highest_source_with_a_value_wins() {
         let sources = [
             source(SourceKind::Environment, "start", &[("A", "low"), ("B", "low"), ("C", "low")]),
             source(SourceKind::Pushed, "sync", &[("A", "high"), ("B", "\n")]),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_without_registries_takes_nothing_away() {
+    fn a_push_without_registries_removes_nothing() {
         let set = Variables::from([("A_CONTAINER_REGISTRY_USER".to_owned(), "u".into())]);
         let token = Variables::from([("GITHUB_TOKEN".to_owned(), "t".into())]);
         let shell = Variables::from([("AWS_PROFILE".to_owned(), "p".into())]);

@@ -135,13 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_is_taken_apart_at_the_last_infix() {
+    fn a_variable_is_split_at_the_last_infix() {
         let parsed = parse("A_CONTAINER_REGISTRY_B_CONTAINER_REGISTRY_USER").unwrap();
         assert_eq!((parsed.name, parsed.field), ("A_CONTAINER_REGISTRY_B", Field::User));
     }
 
     #[test]
-    fn look_alikes_are_found_and_do_not_count() {
+    fn misspelt_variables_are_found_and_not_used() {
         for (text, field) in [
             ("acr_container_registry_server", Field::Server),
             ("ACR_CONTAINER_REGISTRY_Password", Field::Password),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_is_passed_over() {
+    fn other_variables_are_ignored() {
         for text in [
             "PATH",
             "CONTAINER_REGISTRY_SERVER",

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_apart_as_docker_does() {
+    fn image_names_are_parsed_as_docker_does() {
         let hub = "https://index.docker.io/v1/";
         for (text, server, repository, reference) in [
             ("alpine", hub, "library/alpine", "latest"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_repository_is_no_image() {
+    fn an_image_needs_a_repository() {
         for text in
             ["", "ghcr.io/", "UPPER", "a//b", "ghcr.io/../x", "a b", "a?b", "app:", "app@", "a:-"]
         {

@@ -15,7 +15,7 @@ fn refuse(code: &'static str, message: &str) -> Answer {
 }
 
 #[test]
-fn an_unknown_access_key_is_called_that() {
+fn an_unknown_access_key_has_its_own_reason() {
     let aws = StandIn::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.state().keys.clear();
@@ -26,7 +26,7 @@ fn an_unknown_access_key_is_called_that() {
 }
 
 #[test]
-fn a_wrong_secret_is_called_that() {
+fn a_wrong_secret_has_its_own_reason() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = Some((KEY.to_owned(), "another-secret".to_owned(), None));
@@ -36,7 +36,7 @@ fn a_wrong_secret_is_called_that() {
 }
 
 #[test]
-fn an_expired_session_is_called_that() {
+fn an_expired_session_has_its_own_reason() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     let id = "ASIAIOSFODNN7EXAMPLE";
@@ -47,7 +47,7 @@ fn an_expired_session_is_called_that() {
 }
 
 #[test]
-fn a_temporary_key_without_its_session_token_is_not_even_sent() {
+fn a_temporary_key_without_its_session_token_is_not_sent() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = Some(("ASIAIOSFODNN7EXAMPLE".to_owned(), SECRET.to_owned(), None));
@@ -57,7 +57,7 @@ fn a_temporary_key_without_its_session_token_is_not_even_sent() {
 }
 
 #[test]
-fn a_denied_action_is_named_with_whom_it_is_denied() {
+fn a_denied_action_is_named_with_the_identity() {
     let cases = [
         (PRIVATE, "ecr", "ecr:GetAuthorizationToken"),
         ("public.ecr.aws", "ecr-public", "ecr-public:GetAuthorizationToken"),
@@ -117,7 +117,7 @@ fn a_region_that_is_not_enabled_is_named() {
 }
 
 #[test]
-fn throttling_is_called_that_and_the_time_asked_for_is_handed_on() {
+fn throttling_has_its_own_reason_and_keeps_the_retry_after() {
     let aws = StandIn::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", Answer::Throttle { retry_after: 17 });
@@ -128,7 +128,7 @@ fn throttling_is_called_that_and_the_time_asked_for_is_handed_on() {
 }
 
 #[test]
-fn a_code_without_an_entry_is_passed_on() {
+fn an_unknown_aws_code_is_passed_on() {
     let aws = StandIn::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", refuse("InvalidParameterException", "x"));
@@ -141,7 +141,7 @@ fn a_code_without_an_entry_is_passed_on() {
 }
 
 #[test]
-fn a_failing_service_and_a_foreign_answer_are_passing_troubles() {
+fn a_failing_service_and_an_unexpected_response_are_retried() {
     let cases = [
         (Answer::Refuse(500, "ServerException", String::new()), "aws-service-fault"),
         (Answer::Raw(503, "<html>"), "aws-service-fault"),
@@ -160,7 +160,7 @@ fn a_failing_service_and_a_foreign_answer_are_passing_troubles() {
 }
 
 #[test]
-fn an_endpoint_that_hangs_is_given_up() {
+fn an_endpoint_that_hangs_times_out() {
     let aws = StandIn::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", Answer::Hang);
@@ -170,7 +170,7 @@ fn an_endpoint_that_hangs_is_given_up() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_there_is_unreachable() {
+fn a_missing_endpoint_is_unreachable() {
     let aws = StandIn::start();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let cases = [
@@ -187,7 +187,7 @@ fn an_endpoint_that_is_not_there_is_unreachable() {
 }
 
 #[test]
-fn a_proxy_that_refuses_is_told_from_an_endpoint_that_does() {
+fn a_proxy_failure_differs_from_an_endpoint_failure() {
     let cases = [
         (
             Some("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
@@ -219,7 +219,7 @@ fn a_proxy_that_refuses_is_told_from_an_endpoint_that_does() {
 }
 
 #[test]
-fn a_machine_without_any_identity_is_told_so() {
+fn a_machine_without_an_identity_has_its_own_reason() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
@@ -245,7 +245,7 @@ fn a_profile_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn an_sso_session_that_has_ended_is_called_that() {
+fn an_expired_sso_session_has_its_own_reason() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;

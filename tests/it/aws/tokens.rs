@@ -45,7 +45,7 @@ fn the_public_gallery_is_asked_in_us_east_1() {
 }
 
 #[test]
-fn temporary_keys_bring_their_session_token() {
+fn temporary_keys_are_sent_with_their_session_token() {
     let aws = StandIn::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     aws.add_key("ASIAIOSFODNN7EXAMPLE", SECRET, Some("session"));
@@ -117,7 +117,7 @@ fn container_credentials_are_fetched_and_bound_the_token() {
 }
 
 #[test]
-fn a_wrong_local_clock_costs_a_second_call_and_a_remark_and_changes_no_life() {
+fn a_wrong_local_clock_costs_one_more_call_and_a_remark() {
     for (ahead, calls, word) in
         [(86_400, 2, "ahead of"), (-86_400, 2, "behind"), (90, 1, "ahead of")]
     {
@@ -142,7 +142,7 @@ fn a_service_whose_clock_is_a_day_ahead_gives_tokens_of_the_same_life() {
 }
 
 #[test]
-fn a_token_that_is_past_by_the_services_date_has_an_unknown_life() {
+fn a_token_expired_by_the_services_clock_has_an_unknown_life() {
     let aws = StandIn::start();
     aws.state().token_life = -SignedDuration::from_hours(24 * 365);
     let (_, life, _) = token(&Probe::of(PRIVATE, &aws));

@@ -217,7 +217,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_set_is_a_login_or_says_what_is_wrong() {
+fn each_set_becomes_a_login_or_a_problem() {
     for case in CASES {
         let found = from_lines(case.lines);
         assert_eq!(declared(&found), case.declared, "{}", case.about);
@@ -230,7 +230,7 @@ fn each_set_is_a_login_or_says_what_is_wrong() {
 }
 
 #[test]
-fn ecr_takes_keys_or_a_token_or_nothing_but_no_half() {
+fn ecr_accepts_keys_a_token_or_nothing_but_no_incomplete_set() {
     let server = format!("A_SERVER={ECR}");
     let cases: [(&[&str], &str, usize); 7] = [
         (&["A_USER=AKIA", "A_PASSWORD=canary"], "aws:AKIA", 0),
@@ -252,7 +252,7 @@ fn ecr_takes_keys_or_a_token_or_nothing_but_no_half() {
 }
 
 #[test]
-fn a_misspelling_is_named_with_what_it_should_be() {
+fn a_misspelt_variable_is_named_with_its_correct_name() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["A_SERVER=a.test", "A_USER=u", "A_TOKEN=canary"],
@@ -302,7 +302,7 @@ fn a_set_of_misspellings_alone_is_a_problem_but_another_programs_variable_is_not
 }
 
 #[test]
-fn sources_lie_over_each_other_variable_by_variable() {
+fn sources_are_merged_variable_by_variable() {
     let sources = [
         source(SourceKind::Environment, "start", &["A_SERVER=low.test", "A_USER=low"]),
         source(SourceKind::Configured, "/run/secrets", &["A_PASSWORD=canary"]),
@@ -332,7 +332,7 @@ fn github_token_serves_ghcr_only_where_nothing_else_declares_it() {
 }
 
 #[test]
-fn a_password_file_is_asked_for_and_then_followed() {
+fn a_password_file_is_requested_and_then_watched() {
     let lines = ["A_SERVER=a.test", "A_USER=u", "A_PASSWORD_FILE=/run/pw"];
     let sources = [source(SourceKind::Environment, "start", &lines)];
     let path = PathBuf::from("/run/pw");

@@ -50,7 +50,7 @@ fn pause(milliseconds: u64) {
 }
 
 #[test]
-fn each_file_of_the_platform_is_followed_through_all_that_happens_to_it() {
+fn each_codespaces_file_is_followed_through_every_change() {
     for file in FILES {
         let root = tempfile::tempdir().expect("a directory");
         let dir = root.path().join("workspaces/.codespaces/shared");
@@ -120,7 +120,7 @@ fn a_file_that_is_half_written_when_the_agent_starts_is_waited_for() {
 }
 
 #[test]
-fn a_thousand_rewrites_never_show_anything_but_whole_values() {
+fn a_thousand_rewrites_show_only_complete_values() {
     rewrite_and_read(|path, text, n| {
         if n % 2 == 0 {
             fs::write(path, text).expect("written");
@@ -182,7 +182,7 @@ fn rewrite_and_read(write: fn(&Path, &str, usize)) {
 }
 
 #[test]
-fn a_malformed_file_keeps_what_was_known_and_is_a_problem() {
+fn a_malformed_file_keeps_its_last_good_values_and_is_a_problem() {
     let root = tempfile::tempdir().expect("a directory");
     let path = root.path().join(".user-secrets.json");
     fs::write(&path, text(".user-secrets.json", "one")).expect("written");
@@ -205,7 +205,7 @@ fn a_malformed_file_keeps_what_was_known_and_is_a_problem() {
 }
 
 #[test]
-fn an_emptied_env_file_says_nothing_any_more() {
+fn an_emptied_env_file_declares_nothing() {
     let root = tempfile::tempdir().expect("a directory");
     let path = root.path().join(".env-secrets");
     fs::write(&path, text(".env-secrets", "one")).expect("written");

@@ -39,7 +39,7 @@ fn shown(parsed: &Parsed) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn each_file_of_the_table_gives_its_variables() {
+fn each_file_of_the_table_provides_its_variables() {
     let table: Table =
         serde_json::from_str(include_str!("../fixtures/codespaces.json")).expect("a table");
     for case in table.cases {
@@ -100,7 +100,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn odd_files_give_what_is_whole_in_them() {
+fn odd_files_provide_their_complete_values() {
     for (file, bytes, expected) in ROWS {
         let text = String::from_utf8_lossy(bytes);
         let parsed = parse(format_of(file), bytes);
@@ -137,7 +137,7 @@ fn a_value_of_48_kb_and_many_lines_comes_through_every_format() {
 }
 
 #[test]
-fn no_beginning_of_a_json_file_is_taken_for_the_whole() {
+fn a_truncated_json_file_is_never_accepted() {
     let text = br#"{"A_CONTAINER_REGISTRY_PASSWORD":"abc","B":"d"}"#;
     for end in 0..text.len() {
         assert!(parse(Format::JsonObject, &text[..end]).is_err(), "{end}");

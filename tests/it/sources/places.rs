@@ -10,7 +10,7 @@ use registry_agent::domain::declarations::source::SourceKind;
 use registry_agent::domain::reasons::SourceReason;
 
 #[test]
-fn what_is_no_file_of_the_platforms_is_refused_and_said() {
+fn files_that_the_platform_cannot_have_written_are_rejected_with_a_reason() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("shared");
     fs::create_dir(&dir).expect("a directory");
@@ -35,7 +35,7 @@ fn what_is_no_file_of_the_platforms_is_refused_and_said() {
 }
 
 #[test]
-fn a_secrets_directory_gives_one_variable_a_file_and_nothing_else() {
+fn a_secrets_directory_provides_one_variable_per_file() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("secrets");
     let key = "{\n  \"k\": \"v\"\n}\n".repeat(3500);
@@ -135,7 +135,7 @@ fn password_files_come_and_go_and_are_followed_while_they_are_named() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_a_problem_until_it_may() {
+fn an_unreadable_file_is_a_problem_until_it_is_readable() {
     let test = "sources::places::inner_a_file_that_may_not_be_read";
     if nix::unistd::Uid::effective().is_root() {
         // Root may read everything by two capabilities.
@@ -166,7 +166,7 @@ fn inner_a_file_that_may_not_be_read() {
 }
 
 #[test]
-fn where_inotify_is_not_to_be_had_files_are_looked_at_instead() {
+fn without_inotify_files_are_polled() {
     let test = "sources::places::inner_where_inotify_is_not_to_be_had";
     let limit = "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$@\"";
     inside(test, &["unshare", "--user", "--map-root-user", "sh", "-c", limit, "sh"]);

@@ -44,7 +44,7 @@ fn a_file_is_reported_when_its_writer_closes_it_and_not_before() {
 }
 
 #[test]
-fn a_file_that_was_shortened_with_nobody_to_close_it_is_reported_all_the_same() {
+fn a_truncated_file_is_reported_without_a_close_event() {
     let root = tempfile::tempdir().expect("a directory");
     let path = root.path().join("file");
     fs::write(&path, "old").expect("written");

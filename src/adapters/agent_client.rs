@@ -181,17 +181,17 @@ pub fn ask(
     timeout: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
     let deadline = deadline(timeout);
-    let mut tries = 3;
+    let mut broken = 0;
     loop {
-        tries -= 1;
         let remaining = deadline.saturating_duration_since(Instant::now());
         let answer = AgentClient::connect(paths, remaining)?
             .send(method, target, body)
             .and_then(AgentResponse::bytes);
         match answer {
-            Err(ClientError::Broken(_)) if tries > 0 => {}
+            // An agent that the request itself ends must not be ended by it for ever.
+            Err(ClientError::Broken(_)) if broken < 5 => broken += 1,
             Err(ClientError::Refused(problem))
-                if tries > 0 && problem.status == STOPPING_STATUS =>
+                if problem.status == STOPPING_STATUS && !remaining.is_zero() =>
             {
                 // Its successor listens on the same socket in a moment.
                 clock::pause(Duration::from_millis(20));

@@ -10,8 +10,10 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use nix::libc;
+use nix::unistd::Pid;
 use thiserror::Error;
 
 use super::paths::Paths;
@@ -21,6 +23,9 @@ const STOPPED: &str = "stopped";
 
 /// The note of the socket's path.
 const SOCKET: &str = "socket";
+
+/// The note of the supervisor's process.
+const SUPERVISOR: &str = "supervisor";
 
 /// Why there is no lock.
 #[derive(Debug, Error)]
@@ -73,6 +78,24 @@ pub fn noted_socket(paths: &Paths) -> Option<PathBuf> {
     let dir = paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))?;
     let noted = fs::read(dir.join(SOCKET)).ok()?;
     Some(PathBuf::from(OsString::from_vec(noted)))
+}
+
+/// Notes this process as the one to signal when the agent has to stop. Call it with the lock held.
+pub fn note_supervisor(paths: &Paths) -> Result<(), LockError> {
+    let (dir, _file) = open(paths)?;
+    let note = dir.join(SUPERVISOR);
+    fs::write(&note, process::id().to_string())
+        .map_err(|error| LockError::Unusable(format!("{}: {error}", note.display())))
+}
+
+/// The supervisor that was noted last, while it lives.
+pub fn supervisor(paths: &Paths) -> Option<Pid> {
+    let dir = paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))?;
+    let pid: i32 = fs::read_to_string(dir.join(SUPERVISOR)).ok()?.parse().ok()?;
+    // Its number may belong to another process by now.
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let program = line.split(|&byte| byte == 0).next()?;
+    program.ends_with(b"registry-agent").then(|| Pid::from_raw(pid))
 }
 
 /// Removes a file; that there is none is no error.

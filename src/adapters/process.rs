@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
 use tokio::io::unix::AsyncFd;
 
@@ -135,6 +135,11 @@ fn lease(file: &File, kind: c_int) -> io::Result<()> {
     // ignored unless asked for, in place of SIGIO, which would end the process.
     control(F_SETSIG, libc::SIGURG)?;
     control(libc::F_SETLEASE, kind)
+}
+
+/// Lets every signal arrive. Call it before any thread exists.
+pub fn unblock_signals() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// The name `ps` shows, since the program is started through `/proc/self/exe`.

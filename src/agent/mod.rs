@@ -19,6 +19,7 @@ pub mod exchanges;
 pub mod login_store;
 pub mod publisher;
 mod publisher_thread;
+pub mod running_agent;
 pub mod source_set;
 pub mod state_handoff;
 pub mod stored_login_writer;
@@ -105,12 +106,11 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     // comes from an agent that has read everything.
     let mut first_view = api_state.view.clone();
     let ready = first_view.wait_for(|view| view.complete);
-    let early = tokio::select! {
-        _ = ready => None,
-        ended = &mut owner => Some(ended),
-    };
-    if let Some(ended) = early {
-        return Ok(exit(ended.map_err(io::Error::other)?, false));
+    tokio::select! {
+        _ = ready => {}
+        ended = &mut owner => return ended.map(|_| AgentExit::Stopped).map_err(io::Error::other),
+        _ = terminate.recv() => return Ok(AgentExit::Stopped),
+        _ = interrupt.recv() => return Ok(AgentExit::Stopped),
     }
     let server = serve(setup.listener, api_state, stop.clone())?;
     let mut orphaned = false;
@@ -127,17 +127,13 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     };
     stop.cancel();
     let handoff_to_supervisor = ended.map_err(io::Error::other)?;
+    if orphaned {
+        // Nobody else has the state now: it is passed on before anything is waited for.
+        return Ok(AgentExit::Orphaned(handoff_to_supervisor.into_latest()));
+    }
     // Answers under way are finished, as far as that takes no longer than a stop may.
     let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
-    Ok(exit(handoff_to_supervisor, orphaned))
-}
-
-fn exit(handoff_to_supervisor: StateHandoff, orphaned: bool) -> AgentExit {
-    if orphaned {
-        AgentExit::Orphaned(handoff_to_supervisor.into_latest())
-    } else {
-        AgentExit::Stopped
-    }
+    Ok(AgentExit::Stopped)
 }
 
 fn serve(

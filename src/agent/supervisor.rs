@@ -5,44 +5,33 @@
 //! the supervisor itself dies, its agent becomes the supervisor by executing this program anew with
 //! the same descriptors.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::Pid;
+use nix::sys::wait::WaitStatus;
 use tracing::{info, warn};
 
+use super::running_agent::{Inherited, RunningAgent, reap_orphans};
 use crate::adapters::handoff::{self, Message};
-use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
 /// How long an agent may take to end before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a killed agent may take to disappear: one that waits in the kernel stays until the kernel
+/// lets it go, but never runs again.
+const KILL_GRACE: Duration = Duration::from_millis(250);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// An agent that did not live this long may be one that cannot live at all.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// An agent that lived this long starts with a short delay again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-
-/// What outlives an agent.
-#[derive(Debug)]
-pub struct Inherited {
-    /// Makes it the only one.
-    pub lock: File,
-    /// Where clients connect.
-    pub listener: UnixListener,
-    /// The last state, as a memfd.
-    pub memory: OwnedFd,
-}
 
 /// What the world around wants to hear of the supervisor's work.
 pub trait ServiceNotifier {
@@ -52,23 +41,26 @@ pub trait ServiceNotifier {
     fn state_saved(&mut self, memory: BorrowedFd<'_>);
 }
 
-/// Runs agents until one ends by itself with success, or this process is asked to stop.
+/// Runs agents until one ends by itself with success, or this process is asked to stop. The first is
+/// `adopted`, where a dead supervisor left one.
 ///
-/// The socket is the caller's to remove, before `inherited`, and with it the lock, is dropped: from then
-/// on it may be a successor's.
+/// An agent that hangs in the kernel may outlive this call, and its copy of the lock with it. The
+/// caller removes the socket and then unlocks the lock, which releases it for every copy.
 ///
 /// `foreground` tells agents that an init system watches over the supervisor.
 pub fn supervise(
     inherited: &mut Inherited,
     foreground: bool,
+    mut adopted: Option<RunningAgent>,
     notifier: &mut impl ServiceNotifier,
 ) -> io::Result<()> {
     let signals = catch_signals()?;
     let mut delay = FIRST_DELAY;
     loop {
         let started = Instant::now();
-        let (mut child, control) = match spawn(inherited, foreground) {
-            Ok(spawned) => spawned,
+        let spawned = adopted.take().map_or_else(|| RunningAgent::spawn(inherited, foreground), Ok);
+        let agent = match spawned {
+            Ok(agent) => agent,
             Err(error) => {
                 // A machine out of memory or processes has them again later; what is kept here has
                 // no other place.
@@ -80,11 +72,13 @@ pub fn supervise(
                 continue;
             }
         };
-        let (ending, was_ready) = watch_child(&mut child, &control, &signals, inherited, notifier)?;
-        match ending {
-            ChildExit::StopRequested => return Ok(()),
-            ChildExit::Died(status) if status.success() => return Ok(()),
-            ChildExit::Died(status) => warn!("the agent died ({})", describe(status)),
+        let (end, was_ready) = watch_agent(&agent, &signals, inherited, notifier)?;
+        match end {
+            AgentEnd::AsAsked(Request::Stop) | AgentEnd::Itself(WaitStatus::Exited(_, 0)) => {
+                return Ok(());
+            }
+            AgentEnd::AsAsked(Request::Reload) => continue,
+            AgentEnd::Itself(status) => warn!("the agent died ({})", describe(status)),
         }
         let lived = started.elapsed();
         if lived >= HEALTHY_AFTER {
@@ -103,29 +97,20 @@ pub fn supervise(
     }
 }
 
-/// The arguments by which [`crate::cli`] finds the descriptors of [`Inherited`] again.
-pub fn arguments(
-    command: &str,
-    inherited: &Inherited,
-    control: Option<&OwnedFd>,
-) -> io::Result<Vec<String>> {
-    let mut arguments = vec![command.to_owned()];
-    let mut add = |name: &str, fd: BorrowedFd<'_>| {
-        arguments.push(format!("--{name}={}", fd.as_raw_fd()));
-        keep_across_exec(fd)
-    };
-    add("lock", inherited.lock.as_fd())?;
-    add("listener", inherited.listener.as_fd())?;
-    add("memory", inherited.memory.as_fd())?;
-    if let Some(control) = control {
-        add("control", control.as_fd())?;
-    }
-    Ok(arguments)
+/// What a signal asks of the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Request {
+    /// SIGHUP: read the configuration and the sources again, which a new agent does.
+    Reload,
+    /// SIGTERM, SIGINT: end.
+    Stop,
 }
 
-enum ChildExit {
-    Died(ExitStatus),
-    StopRequested,
+enum AgentEnd {
+    /// It was asked to end.
+    AsAsked(Request),
+    /// Nobody asked it to.
+    Itself(WaitStatus),
 }
 
 fn catch_signals() -> io::Result<SignalFd> {
@@ -137,55 +122,52 @@ fn catch_signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
-fn spawn(inherited: &Inherited, foreground: bool) -> io::Result<(Child, OwnedFd)> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let mut command = Command::new(THIS_PROGRAM);
-    command.arg0("registry-agent");
-    command.args(arguments("agent", inherited, Some(&theirs))?);
-    if foreground {
-        command.arg("--foreground");
-    }
-    // The environment of this process was emptied of secrets when it was started.
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    Ok((child, ours))
-}
-
 /// Listens to the agent and to the signals until the agent is gone. Says whether it was ever ready.
-fn watch_child(
-    child: &mut Child,
-    control: &OwnedFd,
+fn watch_agent(
+    agent: &RunningAgent,
     signals: &SignalFd,
     inherited: &mut Inherited,
     notifier: &mut impl ServiceNotifier,
-) -> io::Result<(ChildExit, bool)> {
+) -> io::Result<(AgentEnd, bool)> {
     let mut was_ready = false;
-    let mut stop_requested: Option<Instant> = None;
     let mut control_closed = false;
+    let mut asked: Option<Request> = None;
+    let mut killed = false;
+    let mut deadline: Option<Instant> = None;
     loop {
-        let timeout = match stop_requested {
-            None => PollTimeout::NONE,
-            Some(since) => {
-                let left = STOP_GRACE.saturating_sub(since.elapsed());
-                if left.is_zero() {
-                    child.kill()?;
-                }
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match (left, asked) {
+            (Some(Duration::ZERO), Some(request)) if killed => {
+                warn!("the agent waits in the kernel and is left to it");
+                return Ok((AgentEnd::AsAsked(request), was_ready));
             }
-        };
+            (Some(Duration::ZERO), _) => {
+                warn!("the agent does not end by itself and is killed");
+                agent.kill();
+                killed = true;
+                deadline = Some(Instant::now() + KILL_GRACE);
+                continue;
+            }
+            _ => {}
+        }
         let mut ready = [
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(agent.control.as_fd(), PollFlags::POLLIN),
         ];
         // A closed control socket is readable for ever.
         let watched = if control_closed { &mut ready[..1] } else { &mut ready[..] };
-        match poll(watched, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
+        wait_for(watched, left)?;
+        let has_message = !control_closed && ready[1].any().unwrap_or_default();
+        let request = take_requests(signals)?;
+        if request > asked {
+            if asked.is_none() {
+                deadline = Some(Instant::now() + STOP_GRACE);
+                agent.terminate();
+            }
+            asked = request;
         }
-        let has_message = ready[1].any().unwrap_or_default();
-        if has_message && !control_closed {
-            match handoff::receive(control.as_fd()) {
+        if has_message {
+            match handoff::receive(agent.control.as_fd()) {
                 Ok(Some(Message::SaveState(memory))) => {
                     notifier.state_saved(memory.as_fd());
                     inherited.memory = memory;
@@ -197,38 +179,30 @@ fn watch_child(
                 Ok(None) => control_closed = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }
-            // Messages sent before the agent died come first.
-            continue;
+            // Messages sent before the agent died come first. Its end closes the socket, so that
+            // a SIGCHLD read above is not forgotten.
+            if !control_closed {
+                continue;
+            }
         }
-        if take_signals(signals)? && stop_requested.is_none() {
-            stop_requested = Some(Instant::now());
-            terminate(child);
-        }
-        if let Some(status) = child.try_wait()? {
-            let ending = if stop_requested.is_some() {
-                ChildExit::StopRequested
-            } else {
-                ChildExit::Died(status)
-            };
-            return Ok((ending, was_ready));
+        if let Some(status) = agent.try_wait()? {
+            let end = asked.map_or(AgentEnd::Itself(status), AgentEnd::AsAsked);
+            return Ok((end, was_ready));
         }
     }
 }
 
-/// Reads every signal that is there; whether one of them asks to end.
-fn take_signals(signals: &SignalFd) -> io::Result<bool> {
-    let mut end = false;
+/// Reads every signal that is there; the strongest request among them.
+fn take_requests(signals: &SignalFd) -> io::Result<Option<Request>> {
+    let mut request = None;
     while let Some(info) = signals.read_signal()? {
-        end |= Signal::try_from(info.ssi_signo.cast_signed()) != Ok(Signal::SIGCHLD);
+        request = request.max(match Signal::try_from(info.ssi_signo.cast_signed()) {
+            Ok(Signal::SIGCHLD) | Err(_) => None,
+            Ok(Signal::SIGHUP) => Some(Request::Reload),
+            Ok(_) => Some(Request::Stop),
+        });
     }
-    Ok(end)
-}
-
-fn terminate(child: &Child) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        // It may have ended by itself just now.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
+    Ok(request)
 }
 
 /// Waits before the next agent, until a client asks for it at the latest, but not less than `minimum`;
@@ -251,12 +225,9 @@ fn pause(
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
         ];
         let watched = if may_be_cut_short { &mut ready[..] } else { &mut ready[..1] };
-        let wait = if may_be_cut_short { left } else { left.min(minimum) };
-        match poll(watched, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if take_signals(signals)? {
+        wait_for(watched, Some(if may_be_cut_short { left } else { left.min(minimum) }))?;
+        reap_orphans(None)?;
+        if take_requests(signals)? == Some(Request::Stop) {
             return Ok(false);
         }
         if left.is_zero() || may_be_cut_short && ready[1].any().unwrap_or_default() {
@@ -265,10 +236,22 @@ fn pause(
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no status".to_owned(),
+/// Waits until one of `descriptors` is readable, no longer than `timeout`.
+fn wait_for(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+    // poll(2) counts milliseconds: rounded down, it would return early and be called over and over.
+    let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+        PollTimeout::try_from(timeout + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    });
+    match poll(descriptors, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn describe(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("exit status {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("signal {signal}"),
+        other => format!("{other:?}"),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use nix::unistd::Pid;
 use tokio::task::LocalSet;
 
 use super::inherited_fds::{InheritedFds, inherit};
@@ -15,12 +16,17 @@ use crate::adapters::clock::Clock;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
 use crate::adapters::{config, handoff, lock, process};
+use crate::agent::running_agent::{self, RunningAgent};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 use crate::wire::handoff::SavedState;
 
 /// The supervisor, in a session of its own.
-pub fn supervise(fds: InheritedFds, report: Option<RawFd>) -> anyhow::Result<ExitCode> {
+pub fn supervise(
+    fds: InheritedFds,
+    report: Option<RawFd>,
+    adopted: Option<(i32, RawFd)>,
+) -> anyhow::Result<ExitCode> {
     // One that took over from a dead supervisor leads a session already.
     let _ = nix::unistd::setsid();
     process::set_name(c"registry-agent");
@@ -30,11 +36,20 @@ pub fn supervise(fds: InheritedFds, report: Option<RawFd>) -> anyhow::Result<Exi
     logging::init(&config.log_level);
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let mut inherited = inherit(fds)?;
+    let adopted = match adopted {
+        Some((pid, control)) => {
+            let control = process::take_inherited(control)?;
+            Some(RunningAgent { pid: Pid::from_raw(pid), control })
+        }
+        None => None,
+    };
+    lock::note_supervisor(&paths)?;
     let socket = inherited.listener.local_addr()?.as_pathname().map(ToOwned::to_owned);
-    let done = supervisor::supervise(&mut inherited, false, &mut StartNotifier(report));
+    let done = supervisor::supervise(&mut inherited, false, adopted, &mut StartNotifier(report));
     if let Some(socket) = socket {
         lock::remove_if_there(&socket)?;
     }
+    inherited.lock.unlock()?;
     done?;
     Ok(ExitCode::SUCCESS)
 }
@@ -42,6 +57,8 @@ pub fn supervise(fds: InheritedFds, report: Option<RawFd>) -> anyhow::Result<Exi
 /// The agent, under a supervisor.
 pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
+    // The supervisor takes its signals from a descriptor, and its children inherit what it blocks.
+    process::unblock_signals()?;
     process::harden()?;
     let mut inherited = inherit(fds)?;
     let control = process::take_inherited(control)?;
@@ -72,7 +89,12 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
         AgentExit::Orphaned(latest) => {
             tracing::warn!("the supervisor died; this process takes its place");
             inherited.memory = latest;
-            let arguments = supervisor::arguments("supervise", &inherited, None)?;
+            // The next agent has the state before this process lets go of it, so that the death of
+            // either loses nothing.
+            let next = RunningAgent::spawn(&inherited, foreground)?;
+            let mut arguments = running_agent::arguments("supervise", &inherited)?;
+            arguments.push(format!("--agent={}", next.pid));
+            arguments.push(running_agent::argument("control", next.control.as_fd())?);
             process::reexec(&arguments, &paths.environment()).context("taking over failed")?;
             Ok(ExitCode::FAILURE)
         }

@@ -106,6 +106,11 @@ enum CliCommand {
         fds: InheritedFds,
         #[arg(long)]
         report: Option<RawFd>,
+        /// The agent of a dead supervisor
+        #[arg(long, requires = "control")]
+        agent: Option<i32>,
+        #[arg(long)]
+        control: Option<RawFd>,
     },
     #[command(hide = true)]
     Agent {
@@ -136,7 +141,9 @@ pub fn run() -> ExitCode {
         CliCommand::Export { format, names } => export::export(format, &names),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
         CliCommand::Explain { code } => explain::explain(code.as_deref()),
-        CliCommand::Supervise { fds, report } => agent_process::supervise(fds, report),
+        CliCommand::Supervise { fds, report, agent, control } => {
+            agent_process::supervise(fds, report, agent.zip(control))
+        }
         CliCommand::Agent { fds, control, foreground } => {
             agent_process::agent(fds, control, foreground)
         }

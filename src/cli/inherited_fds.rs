@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use clap::Args;
 
 use crate::adapters::process;
-use crate::agent::supervisor::Inherited;
+use crate::agent::running_agent::Inherited;
 
 /// Descriptors that one process of this program hands to the next.
 #[derive(Debug, Clone, Copy, Args)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -18,7 +18,8 @@ use crate::adapters::clock::{self, Clock};
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
 use crate::adapters::{handoff, process, socket};
-use crate::agent::supervisor::{self, Inherited, ServiceNotifier};
+use crate::agent::running_agent::{self, Inherited};
+use crate::agent::supervisor::ServiceNotifier;
 use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::wire::handoff::{SavedState, reveal};
@@ -74,9 +75,8 @@ fn launch(
     lock::note_socket(paths, &socket)?;
     let inherited = Inherited { lock, listener, memory: initial_state(environment)? };
     let (mut report, theirs) = io::pipe()?;
-    let mut arguments = supervisor::arguments("supervise", &inherited, None)?;
-    arguments.push(format!("--report={}", theirs.as_raw_fd()));
-    process::keep_across_exec(&theirs)?;
+    let mut arguments = running_agent::arguments("supervise", &inherited)?;
+    arguments.push(running_agent::argument("report", theirs.as_fd())?);
     Command::new(process::THIS_PROGRAM)
         .arg0("registry-agent")
         .args(arguments)

@@ -12,7 +12,8 @@ use super::logging;
 use super::user::become_configured_user;
 use crate::adapters::paths::Paths;
 use crate::adapters::{lock, process, socket};
-use crate::agent::supervisor::{self, Inherited, ServiceNotifier};
+use crate::agent::running_agent::Inherited;
+use crate::agent::supervisor::{self, ServiceNotifier};
 
 /// Under this name systemd keeps the state of an agent.
 const STORED_STATE: &str = "state";
@@ -35,8 +36,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let mut notifier = SystemdNotifier { notify, kept };
     clear_environment(&paths)?;
     let mut inherited = Inherited { lock, listener, memory };
-    let done = supervisor::supervise(&mut inherited, true, &mut notifier);
+    lock::note_supervisor(&paths)?;
+    let done = supervisor::supervise(&mut inherited, true, None, &mut notifier);
     lock::remove_if_there(&path)?;
+    inherited.lock.unlock()?;
     done?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::output::{ask_status, is_called, is_news, print_note};
+use super::output::{REQUEST_TIMEOUT, ask_status, is_called, is_news, print_note};
 use super::status_report::{exit_code, label};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
@@ -25,6 +25,7 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
             Ok(Some(code)) => return Ok(code),
             Ok(None) => {}
             // The agent may be about to start, or be restarting.
+            Err(ClientError::TimedOut) if !remaining.is_zero() => {}
             Err(ClientError::NoAgent | ClientError::Broken(_)) if !remaining.is_zero() => {
                 clock::pause(RECONNECT_PAUSE.min(remaining));
             }
@@ -41,8 +42,9 @@ fn check_once(
     reported: &mut Vec<(String, String)>,
 ) -> Result<Option<ExitCode>, ClientError> {
     // Opened before the status is read, so that no change in between is missed.
-    let mut feed = AgentClient::connect_to_any(paths, remaining.max(Duration::from_millis(1)))?
-        .send("GET", "/v1/events?follow=true", b"")?;
+    let timeout = if remaining.is_zero() { REQUEST_TIMEOUT } else { remaining };
+    let mut feed =
+        AgentClient::connect_to_any(paths, timeout)?.send("GET", "/v1/events?follow=true", b"")?;
     let status = ask_status(paths)?;
     report_progress(&status, names, reported);
     let missing = missing(&status, names);

@@ -26,6 +26,7 @@ mod secrets;
 mod server_names;
 mod services;
 mod sources;
+mod stopping;
 mod stored_logins;
 mod support;
 mod survival;

@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use nix::unistd::Pid;
 
-use crate::support::processes::{self, Pair, kill_9, only_pair};
+use crate::support::processes::{self, Pair, kill_9, only_pair, wait_until};
 use crate::support::test_home::TestHome;
 
 /// Nothing listens there: the login is unreachable at once, and served.
@@ -229,12 +229,4 @@ fn owned(fd: RawFd) -> OwnedFd {
     let file = fs::OpenOptions::new().read(true).write(true).open(link).unwrap();
     nix::unistd::close(fd).unwrap();
     file.into()
-}
-
-fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !done() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
-        registry_agent::adapters::clock::pause(Duration::from_millis(20));
-    }
 }

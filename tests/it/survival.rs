@@ -11,7 +11,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::processes::{self, Pair, only_pair};
+use crate::support::processes::{self, Pair, Process, only_pair};
 use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
 
 /// Nothing listens there: the login is unreachable at once, and served.
@@ -84,6 +84,30 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
         ["agent.log", "published.json"],
         "left over"
     );
+}
+
+#[test]
+fn kill_9_of_a_supervisor_and_then_of_the_agent_that_replaces_it_loses_nothing() {
+    prctl::set_child_subreaper(true).unwrap();
+    let mut test_home = TestHome::new();
+    test_home.start();
+    let lock = test_home.path("agent.sock.lock");
+    for round in 0..60 {
+        let secret = format!("secret of {round}");
+        test_home.declare_anew("KEPT", SERVER, ("user", &secret));
+        test_home.sync();
+        let before = only_pair(&lock);
+        processes::kill_9(&before.supervisor);
+        // Alone, it could leave nothing to anybody.
+        let replaces = |process: &Process| process.parent == before.agent.pid;
+        processes::wait_until("no agent follows", || {
+            processes::holders(&lock).iter().any(replaces)
+        });
+        registry_agent::adapters::clock::pause(Duration::from_micros(fastrand::u64(..20_000)));
+        processes::kill_9(&before.agent);
+        assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), secret)), "{round}");
+        reap(&before, &only_pair(&lock));
+    }
 }
 
 #[test]

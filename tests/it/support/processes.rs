@@ -50,6 +50,15 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
     }
 }
 
+/// Waits until something is so, and fails with `otherwise` when it never is.
+pub(crate) fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
+        registry_agent::adapters::clock::pause(Duration::from_millis(5));
+    }
+}
+
 /// Kills a process, which may have ended already.
 pub(crate) fn kill_9(process: &Process) {
     let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);

@@ -1,0 +1,112 @@
+//! The supervisor's child: an agent, and the control socket that leads to it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
+
+/// What outlives an agent.
+#[derive(Debug)]
+pub struct Inherited {
+    /// Makes it the only one.
+    pub lock: File,
+    /// Where clients connect.
+    pub listener: UnixListener,
+    /// The last state, as a memfd.
+    pub memory: OwnedFd,
+}
+
+/// An agent that is a child of this process.
+#[derive(Debug)]
+pub struct RunningAgent {
+    /// Its process.
+    pub pid: Pid,
+    /// The supervisor's end of the control socket.
+    pub control: OwnedFd,
+}
+
+impl RunningAgent {
+    /// Starts an agent with what the last one left.
+    pub fn spawn(inherited: &Inherited, foreground: bool) -> io::Result<Self> {
+        let (control, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let mut command = Command::new(THIS_PROGRAM);
+        command.arg0("registry-agent").args(arguments("agent", inherited)?);
+        command.arg(argument("control", theirs.as_fd())?);
+        if foreground {
+            command.arg("--foreground");
+        }
+        // The environment of this process was emptied of secrets when it was started.
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        Ok(Self { pid: Pid::from_raw(child.id().cast_signed()), control })
+    }
+
+    /// Asks it to end. A stopped process acts on a signal only when it continues.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Ends it without its help.
+    pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// How it ended; `None` while it runs. Reaps other children as well: as PID 1 of a container this
+    /// process inherits every orphan.
+    pub fn try_wait(&self) -> io::Result<Option<WaitStatus>> {
+        reap_orphans(Some(self.pid))?;
+        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::StillAlive => Ok(None),
+            ended => Ok(Some(ended)),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It stays a zombie until it is waited for, so the number cannot be another process's.
+        let _ = kill(self.pid, signal);
+    }
+}
+
+/// Reaps dead children up to the agent's own process.
+pub fn reap_orphans(agent: Option<Pid>) -> io::Result<()> {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    loop {
+        match waitid(Id::All, peek) {
+            Ok(ended) => match ended.pid() {
+                Some(pid) if Some(pid) != agent => {
+                    waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
+                }
+                _ => return Ok(()),
+            },
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The arguments by which [`crate::cli`] finds the descriptors of [`Inherited`] again.
+pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<Vec<String>> {
+    Ok(vec![
+        command.to_owned(),
+        argument("lock", inherited.lock.as_fd())?,
+        argument("listener", inherited.listener.as_fd())?,
+        argument("memory", inherited.memory.as_fd())?,
+    ])
+}
+
+/// The argument that names a descriptor which the next program keeps.
+pub fn argument(name: &str, fd: BorrowedFd<'_>) -> io::Result<String> {
+    keep_across_exec(fd)?;
+    Ok(format!("--{name}={}", fd.as_raw_fd()))
+}

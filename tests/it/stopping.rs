@@ -1,0 +1,133 @@
+//! Ending an agent, whoever asks and whatever hangs.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use registry_agent::adapters::clock;
+use registry_agent::agent::supervisor::STOP_GRACE;
+
+use crate::support::processes::{holders, only_pair, wait_until};
+use crate::support::test_home::{TestHome, succeed};
+
+/// Nothing listens there: the login is unreachable at once, and served.
+const SERVER: &str = "127.0.0.1:1";
+
+#[test]
+fn an_agent_ends_by_itself_on_every_signal_that_asks_it_to() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let test_home = TestHome::new();
+        test_home.start();
+        let pair = only_pair(&lock(&test_home));
+        let begin = Instant::now();
+        send(pair.supervisor.pid, signal);
+        wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+        assert_prompt(begin);
+        assert_drained(&test_home);
+    }
+    let test_home = TestHome::new();
+    test_home.start();
+    let begin = Instant::now();
+    succeed(&mut test_home.agent(&["stop"]));
+    assert_prompt(begin);
+    assert_eq!(holders(&lock(&test_home)), []);
+    assert_drained(&test_home);
+}
+
+#[test]
+fn a_service_ends_by_itself_when_asked() {
+    let test_home = TestHome::new();
+    let log = fs::File::create(test_home.path("run.log")).unwrap();
+    let mut service = test_home.agent(&["run"]).stderr(log).spawn().unwrap();
+    let pair = only_pair(&lock(&test_home));
+    test_home.exit_of(&["wait"]);
+    let begin = Instant::now();
+    send(pair.supervisor.pid, Signal::SIGTERM);
+    assert!(service.wait().unwrap().success(), "a stop is no failure");
+    assert_prompt(begin);
+    let log = fs::read_to_string(test_home.path("run.log")).unwrap();
+    assert!(!log.contains("killed"), "{log}");
+}
+
+#[test]
+fn a_stopped_agent_and_a_stopped_supervisor_end_all_the_same() {
+    for hung in ["agent", "supervisor", "both"] {
+        let test_home = TestHome::new();
+        test_home.start();
+        let pair = only_pair(&lock(&test_home));
+        if hung != "supervisor" {
+            send(pair.agent.pid, Signal::SIGSTOP);
+        }
+        if hung != "agent" {
+            send(pair.supervisor.pid, Signal::SIGSTOP);
+        }
+        succeed(&mut test_home.agent(&["stop"]));
+        assert_eq!(holders(&lock(&test_home)), [], "stopped: {hung}");
+    }
+}
+
+#[test]
+fn a_shutdown_whose_client_has_gone_is_not_obeyed() {
+    let test_home = TestHome::new();
+    test_home.start();
+    let agent = only_pair(&lock(&test_home)).agent;
+    send(agent.pid, Signal::SIGSTOP);
+    let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
+    client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
+    drop(client);
+    send(agent.pid, Signal::SIGCONT);
+    for _ in 0..20 {
+        assert_eq!(test_home.exit_of(&["status"]), 0);
+        clock::pause(Duration::from_millis(10));
+    }
+    assert_eq!(only_pair(&lock(&test_home)).agent, agent);
+}
+
+#[test]
+fn a_hang_up_reads_the_configuration_again_and_keeps_what_was_pushed() {
+    let mut test_home = TestHome::new();
+    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
+    test_home.start();
+    test_home.sync();
+    let env_file = test_home.path("registries.env");
+    fs::write(
+        &env_file,
+        "FILE_CONTAINER_REGISTRY_SERVER=127.0.0.1:2\nFILE_CONTAINER_REGISTRY_USER=user\n\
+         FILE_CONTAINER_REGISTRY_PASSWORD=configured\n",
+    )
+    .unwrap();
+    fs::create_dir_all(test_home.path(".config/registry-agent")).unwrap();
+    let config = format!("sources = [\"{}\"]\n", env_file.display());
+    fs::write(test_home.path(".config/registry-agent/config.toml"), config).unwrap();
+    assert_eq!(test_home.credential("127.0.0.1:2"), None);
+
+    let pair = only_pair(&lock(&test_home));
+    send(pair.supervisor.pid, Signal::SIGHUP);
+    // Nothing listens on either server, so that both settle as unreachable.
+    assert_eq!(test_home.exit_of(&["wait", "FILE", "PUSHED", "--timeout", "30s"]), 1);
+    assert!(test_home.credential("127.0.0.1:2").is_some());
+    assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
+    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+}
+
+/// Long before an agent that does not hear the signal is killed.
+fn assert_prompt(begin: Instant) {
+    assert!(begin.elapsed() < STOP_GRACE * 4 / 5, "{:?}", begin.elapsed());
+}
+
+/// No process had to be killed: an agent that ends by itself has removed its temporary files.
+fn assert_drained(test_home: &TestHome) {
+    let log = fs::read_to_string(test_home.path(".local/state/registry-agent/agent.log")).unwrap();
+    assert!(!log.contains("killed"), "{log}");
+}
+
+fn lock(test_home: &TestHome) -> std::path::PathBuf {
+    test_home.path("agent.sock.lock")
+}
+
+fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}

@@ -3,6 +3,7 @@
 mod location;
 mod published_entries;
 mod safe_replace;
+mod snapshot;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -15,7 +16,8 @@ use zeroize::Zeroizing;
 
 use self::location::Mount;
 use self::published_entries::Published;
-use self::safe_replace::{ATTEMPTS, ReadFault, Replaced, Snapshot, pause};
+use self::safe_replace::Replaced;
+use self::snapshot::{ATTEMPTS, ReadFault, Snapshot, pause};
 use super::state_file::{Locked, lock_directory};
 use crate::domain::docker_config::{Edit, Wanted, edit};
 use crate::domain::reasons::PublishReason;
@@ -71,14 +73,6 @@ impl DockerConfig {
     /// file itself. They change when a link does.
     pub fn paths_to_watch(&self) -> Vec<PathBuf> {
         location::symlink_chain(&self.path)
-    }
-
-    /// Whether [`DockerConfig::publish`] would leave the file as it is.
-    pub fn holds(&self, wanted: &Wanted) -> Result<bool, PublishReason> {
-        let text = read(&self.path)?.unwrap_or_default();
-        Ok(edit(&ConfigLocation(&self.path).shown(), &text, wanted, self.published.ours())?
-            .text
-            .is_none())
     }
 
     /// Makes the file hold what is `wanted` of ours and nothing else of ours. Every other byte stays.
@@ -165,7 +159,7 @@ impl ConfigLocation<'_> {
         let mebibytes = LIMIT_MEBIBYTES;
         let file = location::resolve(self.0).map_err(|error| self.unreadable(&error))?;
         let found =
-            safe_replace::read(&file, mebibytes * 1024 * 1024).map_err(|fault| match fault {
+            snapshot::read(&file, mebibytes * 1024 * 1024).map_err(|fault| match fault {
                 ReadFault::NotAFile => PublishReason::NotAFile { path: self.shown() },
                 ReadFault::TooLarge => PublishReason::TooLarge { path: self.shown(), mebibytes },
                 ReadFault::Io(error) => self.unreadable(&error),

@@ -1,42 +1,22 @@
-//! A file of somebody's, read whole and replaced whole, without losing what others write meanwhile.
+//! A file of somebody's, replaced whole without losing what others write meanwhile.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{
     DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
 };
 use std::path::Path;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, posix_fallocate, renameat2};
 use nix::libc;
-use nix::poll::{PollTimeout, poll};
 use tempfile::{NamedTempFile, TempPath};
-use zeroize::Zeroizing;
 
-use crate::adapters::process::{has_writer, keep_closed_to_others, stop_waiting};
+use super::snapshot::{Snapshot, content, identity};
+use crate::adapters::process::keep_closed_to_others;
 
-/// How often something is tried again because another writer came first.
-pub(super) const ATTEMPTS: u32 = 40;
-
-/// The pause before that. An editor's save takes less.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// A file as it was when it was read.
-pub(super) struct Snapshot {
-    file: File,
-    pub(super) bytes: Zeroizing<Vec<u8>>,
-}
-
-/// Why there is no snapshot.
-pub(super) enum ReadFault {
-    /// A directory, a pipe, a device.
-    NotAFile,
-    /// More bytes than the limit.
-    TooLarge,
-    Io(io::Error),
-}
+/// Stands before the number of its inode in the name of a temporary file.
+const INODE: &str = "inode-";
 
 /// What came of a replacement.
 pub(super) enum Replaced {
@@ -44,65 +24,6 @@ pub(super) enum Replaced {
     Done,
     /// Somebody else wrote; what they wrote is in place.
     Overtaken,
-}
-
-impl From<io::Error> for ReadFault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Reads a file that follows no link; `None` when it is not there.
-pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFault> {
-    // Looked at before it is opened: opening a device or a pipe does something already.
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() => return Err(ReadFault::NotAFile),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let mut opened = options.open(path);
-    for _ in 0..ATTEMPTS {
-        // Another process of ours keeps it closed until it is sure of it.
-        if !opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            break;
-        }
-        pause();
-        opened = options.open(path);
-    }
-    let file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let bytes = content(&file, limit)?;
-    if bytes.len() as u64 > limit {
-        return Err(ReadFault::TooLarge);
-    }
-    Ok(Some(Snapshot { file, bytes }))
-}
-
-impl Snapshot {
-    /// Whether somebody is writing the file in place, so that it may be half of what it will be.
-    pub(super) fn is_being_written(&self) -> bool {
-        let seen = has_writer(&self.file);
-        // Not held: who waited to write this file would go on with it after it was replaced.
-        stop_waiting(&self.file);
-        seen.unwrap_or_default()
-    }
-
-    /// Whether `path` is this very file, as it was, and nobody is at it.
-    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
-        Ok(identity(&fs::symlink_metadata(path)?) == identity(&self.file.metadata()?)
-            && self.is_unchanged()?
-            && !self.is_being_written())
-    }
-
-    fn is_unchanged(&self) -> io::Result<bool> {
-        (&self.file).rewind()?;
-        Ok(content(&self.file, self.bytes.len() as u64)? == self.bytes)
-    }
 }
 
 /// Puts `new` in the place of `old` at `path`, with its mode and owner; mode 0600 where there was no
@@ -121,10 +42,10 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
     }
     file.as_file_mut().write_all(new)?;
     file.as_file().sync_all()?;
-    let (file, temporary) = file.into_parts();
+    let (file, mut temporary) = named_by_inode(file, path)?;
     let replaced = match old {
         None => appear(&temporary, path)?,
-        Some(old) => exchange(&temporary, &file, path, old)?,
+        Some(old) => exchange(&mut temporary, &file, path, old)?,
     };
     if matches!(replaced, Replaced::Done) {
         File::open(directory)?.sync_all()?;
@@ -146,17 +67,35 @@ pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<R
     Ok(Replaced::Done)
 }
 
-/// Removes what a killed process of ours left beside `path`. Call with the lock held.
+/// Takes away what a killed process of ours left beside `path`. Call with the lock held.
+///
+/// A file under the name of another inode was exchanged with ours and perhaps not looked at since: it
+/// may be more than what ours was made from. It goes back, unless ours was replaced by now.
 pub(super) fn sweep(path: &Path) {
     let Some(directory) = path.parent() else { return };
     let Ok(entries) = fs::read_dir(directory) else { return };
     let prefix = temporary_prefix(path);
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // What cannot be removed is found again next time.
-            let _ = fs::remove_file(entry.path());
-        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(suffix) = name.strip_prefix(&prefix) else { continue };
+        let ours = suffix.strip_prefix(INODE).and_then(|inode| inode.parse::<u64>().ok());
+        let inode = |path: &Path| fs::symlink_metadata(path).ok().map(|found| found.ino());
+        let was_exchanged = ours.is_some() && inode(&entry.path()) != ours && inode(path) == ours;
+        // What cannot be put back or removed is found again next time.
+        let _ = if was_exchanged {
+            fs::rename(entry.path(), path)
+        } else {
+            fs::remove_file(entry.path())
+        };
     }
+}
+
+/// Gives a temporary file a name that tells which file it was given to; see [`sweep`].
+fn named_by_inode(file: NamedTempFile, path: &Path) -> io::Result<(File, TempPath)> {
+    let inode = file.as_file().metadata()?.ino();
+    let name = path.with_file_name(format!("{}{INODE}{inode}", temporary_prefix(path)));
+    let file = file.persist(&name).map_err(|error| error.error)?;
+    Ok((file, TempPath::try_from_path(name)?))
 }
 
 fn temporary_prefix(path: &Path) -> String {
@@ -181,44 +120,65 @@ fn appear(temporary: &TempPath, path: &Path) -> io::Result<Replaced> {
 }
 
 /// The new file takes the place of `old`, and of nothing else.
-fn exchange(temporary: &TempPath, new: &File, path: &Path, old: &Snapshot) -> io::Result<Replaced> {
+fn exchange(
+    temporary: &mut TempPath,
+    new: &File,
+    path: &Path,
+    old: &Snapshot,
+) -> io::Result<Replaced> {
     // Nobody reads the new file until it is certain that nothing is missing in it.
     keep_closed_to_others(new);
     if !old.is_still_at(path).or_else(absent)? {
         return Ok(Replaced::Overtaken);
     }
-    let swap = || {
-        let flags = RenameFlags::RENAME_EXCHANGE;
-        renameat2(AT_FDCWD, &**temporary, AT_FDCWD, path, flags).map_err(io::Error::from)
-    };
-    match swap() {
+    match swap(temporary, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replaced::Overtaken),
         Err(error) if is_unsupported(&error) => {
             // The file system can only replace; the look taken above has to do.
-            fs::rename(temporary, path)?;
+            fs::rename(&*temporary, path)?;
             return Ok(Replaced::Done);
         }
         Err(error) => return Err(error),
     }
-    if old.is_still_at(temporary)? {
-        return Ok(Replaced::Done);
-    }
-    let theirs = content(&File::open(temporary)?, u64::MAX - 1)?;
-    let is_ours = |path: &Path| {
-        Ok::<_, io::Error>(identity(&fs::symlink_metadata(path)?) == identity(&new.metadata()?))
-    };
-    if is_ours(path)? {
-        swap()?;
-        if !is_ours(temporary)? {
-            // A third writer replaced ours just then: the last one wins, as without us.
-            swap()?;
+    check_exchanged(temporary, new, path, old)
+}
+
+/// Takes an exchange back, unless what it took away is `old`. After an error the temporary name may
+/// be that of somebody else's file, so it stays until [`sweep`].
+fn check_exchanged(
+    temporary: &mut TempPath,
+    new: &File,
+    path: &Path,
+    old: &Snapshot,
+) -> io::Result<Replaced> {
+    temporary.disable_cleanup(true);
+    let is_done = old.is_still_at(temporary).unwrap_or(false);
+    if !is_done {
+        let theirs = File::open(&*temporary).and_then(|file| content(&file, u64::MAX - 1));
+        let is_ours = |path: &Path| {
+            Ok::<_, io::Error>(identity(&fs::symlink_metadata(path)?) == identity(&new.metadata()?))
+        };
+        if is_ours(path)? {
+            swap(temporary, path)?;
+            if !is_ours(temporary)? {
+                // A third writer replaced ours just then: the last one wins, as without us.
+                swap(temporary, path)?;
+            }
+        }
+        if let Ok(theirs) = theirs {
+            // Who waits to open our file found it in the place of theirs: it becomes theirs.
+            new.set_len(0)?;
+            new.write_all_at(&theirs, 0)?;
         }
     }
-    // Who waits to open our file found it in the place of theirs: it becomes theirs.
-    new.set_len(0)?;
-    new.write_all_at(&theirs, 0)?;
-    Ok(Replaced::Overtaken)
+    temporary.disable_cleanup(false);
+    Ok(if is_done { Replaced::Done } else { Replaced::Overtaken })
+}
+
+fn swap(temporary: &Path, path: &Path) -> io::Result<()> {
+    let flags = RenameFlags::RENAME_EXCHANGE;
+    renameat2(AT_FDCWD, temporary, AT_FDCWD, path, flags).map_err(io::Error::from)
 }
 
 /// Gives a new file the mode and owner of the one it will replace.
@@ -237,18 +197,6 @@ fn copy_mode_and_owner(new: &File, old: &File) -> io::Result<()> {
     new.set_permissions(Permissions::from_mode(mode))
 }
 
-/// At most one byte more than `limit`.
-fn content(file: &File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let size = file.metadata()?.len().min(limit);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn identity(found: &fs::Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
-}
-
 fn absent(error: io::Error) -> io::Result<bool> {
     if error.kind() == io::ErrorKind::NotFound { Ok(false) } else { Err(error) }
 }
@@ -257,9 +205,90 @@ fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS))
 }
 
-/// A pause of the calling thread: nothing tells when a stranger's save has ended for good.
-pub(super) fn pause() {
-    let timeout = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
-    // Cut short by a signal, it is a shorter pause.
-    let _ = poll(&mut [], timeout);
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::snapshot::read;
+    use super::*;
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn with(text: &str) -> Self {
+            let home = Self(tempfile::tempdir().unwrap());
+            fs::write(home.file(), text).unwrap();
+            home
+        }
+
+        fn file(&self) -> std::path::PathBuf {
+            self.0.path().join("config.json")
+        }
+
+        /// Reads the file, lets another writer replace it, and exchanges it for a new one all the
+        /// same, as when the other writer comes between the last look and the exchange.
+        fn exchange_after(&self, other_writer: impl FnOnce(&Path)) -> (File, TempPath, Snapshot) {
+            let Ok(Some(old)) = read(&self.file(), 1 << 20) else { panic!("no snapshot") };
+            let theirs = self.0.path().join("theirs");
+            other_writer(&theirs);
+            fs::rename(theirs, self.file()).unwrap();
+            let new = NamedTempFile::with_prefix_in(temporary_prefix(&self.file()), &self.0);
+            let (new, temporary) = named_by_inode(new.unwrap(), &self.file()).unwrap();
+            new.write_all_at(b"ours", 0).unwrap();
+            swap(&temporary, &self.file()).unwrap();
+            (new, temporary, old)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    #[test]
+    fn a_file_that_another_writer_put_there_before_the_exchange_goes_back() {
+        let home = Home::with("old");
+        let (new, mut temporary, old) = home.exchange_after(|path| fs::write(path, "it").unwrap());
+        let checked = check_exchanged(&mut temporary, &new, &home.file(), &old);
+        assert!(matches!(checked, Ok(Replaced::Overtaken)));
+        drop(temporary);
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_read_goes_back_too() {
+        let home = Home::with("old");
+        let (new, mut temporary, old) =
+            home.exchange_after(|path| symlink("nowhere", path).unwrap());
+        let _ = check_exchanged(&mut temporary, &new, &home.file(), &old);
+        drop(temporary);
+        assert_eq!(fs::read_link(home.file()).unwrap(), Path::new("nowhere"));
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn a_process_that_is_killed_after_the_exchange_leaves_nothing_lost() {
+        let home = Home::with("old");
+        let (_, mut temporary, _) = home.exchange_after(|path| fs::write(path, "it").unwrap());
+        temporary.disable_cleanup(true);
+        drop(temporary);
+        sweep(&home.file());
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn what_replaced_our_file_after_an_exchange_stays() {
+        let home = Home::with("old");
+        let (_, mut temporary, _) = home.exchange_after(|path| fs::write(path, "it").unwrap());
+        temporary.disable_cleanup(true);
+        drop(temporary);
+        let newest = home.0.path().join("newest");
+        fs::write(&newest, "newest").unwrap();
+        fs::rename(newest, home.file()).unwrap();
+        sweep(&home.file());
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "newest");
+        assert_eq!(home.names(), ["config.json"]);
+    }
 }

@@ -204,7 +204,8 @@ impl LoginStore {
                 continue;
             }
             if let Some((outcome, reason)) = &exchange.failure {
-                events.record(now, "exchange-failed", server, reason.to_string());
+                let detail = format!("no token for {server}: {reason}");
+                events.record(now, "exchange-failed", server, detail);
                 entry.login.exchange_failed(*outcome, reason.clone(), now);
             } else if let Some((credential, remark)) = &exchange.token {
                 let detail = format!("AWS issued a new token for {server}");

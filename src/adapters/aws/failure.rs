@@ -37,7 +37,7 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
     let host = seen.host.clone();
     let status = error.raw_response().map(|raw| raw.status().as_u16());
     let refusal = match (error, status) {
-        (_, Some(407)) => proxy_refused(host, "it wants a user and a password"),
+        (_, Some(407)) => proxy_refused(host, "the proxy requires a user and a password"),
         (SdkError::ServiceError(service), Some(status)) => {
             of_answer(service.err(), status, asked, seen)
         }

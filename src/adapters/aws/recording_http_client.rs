@@ -214,13 +214,13 @@ fn fault(error: &reqwest::Error) -> TransportFault {
     let says = |word: &str| chain().any(|e| e.to_string().to_ascii_lowercase().contains(word));
     let io = chain().find_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
     if says("proxy authorization required") {
-        return TransportFault::Proxy("it wants a user and a password");
+        return TransportFault::Proxy("the proxy requires a user and a password");
     }
     if says("tunnel error: failed to create underlying connection") {
-        return TransportFault::Proxy("it cannot be reached");
+        return TransportFault::Proxy("the proxy does not respond");
     }
     if says("tunnel error") {
-        return TransportFault::Proxy("it refuses");
+        return TransportFault::Proxy("the proxy refused the connection");
     }
     if error.is_timeout() {
         return TransportFault::TimedOut;

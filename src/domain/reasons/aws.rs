@@ -94,7 +94,7 @@ pub enum AwsReason {
         why: String,
     },
     /// The proxy would not open a way to the endpoint.
-    #[error("{host} cannot be reached through the proxy: {why}")]
+    #[error("{host} cannot be reached: {why}")]
     ProxyRefused {
         /// The endpoint.
         host: String,

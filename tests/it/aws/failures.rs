@@ -191,10 +191,10 @@ fn a_proxy_failure_differs_from_an_endpoint_failure() {
     let cases = [
         (
             Some("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
-            "it wants a user and a password",
+            "the proxy requires a user and a password",
         ),
-        (Some("HTTP/1.1 403 Forbidden\r\n\r\n"), "it refuses"),
-        (None, "it cannot be reached"),
+        (Some("HTTP/1.1 403 Forbidden\r\n\r\n"), "the proxy refused the connection"),
+        (None, "the proxy does not respond"),
     ];
     for (answer, why) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -82,7 +82,10 @@ pub(super) fn aws() -> Vec<Sample> {
             "There is no network path to the endpoint. A token that is still valid stays in use.",
         ),
         sample(
-            R::ProxyRefused { host: host(), why: "it wants a user and a password".into() },
+            R::ProxyRefused {
+                host: host(),
+                why: "the proxy requires a user and a password".into(),
+            },
             "HTTPS_PROXY names a proxy, and the proxy did not open a connection to the endpoint.",
         ),
         sample(

@@ -91,6 +91,9 @@ pub(super) fn of_lookup(
             AwsReason::ProfileMissing { profile: profile.clone() }
         }
         _ if mentions(error, "sso") => AwsReason::SsoEnded { place },
+        _ if mentions(error, "cached login token") || mentions(error, "login/cache") => {
+            AwsReason::LoginEnded { place }
+        }
         _ => AwsReason::IdentityBroken { place },
     };
     ExchangeFailure::invalid(reason)

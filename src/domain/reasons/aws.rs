@@ -146,6 +146,12 @@ pub enum AwsReason {
         /// The profile, or "the default chain".
         place: String,
     },
+    /// The session of `aws login` has to be renewed by a person.
+    #[error("the AWS login session of {place} has expired or cannot be read")]
+    LoginEnded {
+        /// The profile, or "the default chain".
+        place: String,
+    },
     /// The SDK found no endpoint to call, as with an endpoint variable on a FIPS host.
     #[error("no AWS endpoint exists for {action} in {region} with the current settings")]
     NoEndpoint {
@@ -191,6 +197,7 @@ impl AwsReason {
             Self::ProfileMissing { .. } => "aws-profile-missing",
             Self::IdentityBroken { .. } => "aws-identity-broken",
             Self::SsoEnded { .. } => "aws-sso-ended",
+            Self::LoginEnded { .. } => "aws-login-ended",
             Self::NoEndpoint { .. } => "aws-no-endpoint",
             Self::ProcessFailed { .. } => "aws-process-failed",
             Self::ClockOff { .. } => "aws-clock-off",
@@ -257,6 +264,9 @@ impl AwsReason {
             ),
             Self::SsoEnded { place } => {
                 format!("run `aws sso login{}` as the agent's user", profile_option(place))
+            }
+            Self::LoginEnded { place } => {
+                format!("run `aws login{}` as the agent's user", profile_option(place))
             }
             Self::ProcessFailed { .. } => {
                 "no action needed; retried automatically. If it persists, free memory or raise the limit on the user's processes".to_owned()

@@ -1,6 +1,7 @@
 //! What comes of an exchange that goes well.
 
 use jiff::SignedDuration;
+use sha2::Digest as _;
 
 use super::probe::{KEY, Outcome, PRIVATE, Probe, SECRET};
 use crate::support::aws::StandIn;
@@ -98,6 +99,44 @@ fn a_declared_profile_beats_keys_in_the_environment() {
         .set("AWS_SECRET_ACCESS_KEY", "x");
     token(&probe);
     assert_eq!(aws.state().calls, [format!("ecr eu-west-1 {KEY}")]);
+}
+
+#[test]
+fn a_profile_made_by_aws_login_serves_until_its_session_ends() {
+    let aws = StandIn::start();
+    let mut probe = Probe::of(PRIVATE, &aws);
+    let id = "ASIALOGINSESSION0000";
+    aws.add_key(id, SECRET, Some("session"));
+    probe.keys = None;
+    probe.profile = Some("console".to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    let (config, session) = (directory.path().join("config"), "arn:aws:iam::111122223333:user/Dev");
+    let profile = format!("[profile console]\nlogin_session = {session}\nregion = eu-west-1\n");
+    std::fs::write(&config, profile).unwrap();
+    let end =
+        registry_agent::adapters::clock::Clock::system().now() + SignedDuration::from_hours(1);
+    let token = serde_json::json!({
+        "accessToken": {
+            "accessKeyId": id, "secretAccessKey": SECRET, "sessionToken": "session",
+            "accountId": "111122223333", "expiresAt": format!("{end:.0}"),
+        },
+        "tokenType": "aws_sigv4", "refreshToken": "x", "idToken": "x",
+        "clientId": "arn:aws:signin:::devtools/same-device", "dpopKey": "x",
+    });
+    let name = hex::encode(sha2::Sha256::digest(session));
+    let cache = directory.path().join("login/cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let cached = cache.join(name).with_extension("json");
+    std::fs::write(&cached, token.to_string()).unwrap();
+    let probe = probe
+        .set("AWS_CONFIG_FILE", config.to_str().unwrap())
+        .set("AWS_LOGIN_CACHE_DIRECTORY", cache.to_str().unwrap());
+    let (_, life, _) = self::token(&probe);
+    assert!((3590..=3600).contains(&life.unwrap()), "{life:?}");
+    assert_eq!(aws.state().calls, [format!("ecr eu-west-1 {id}")]);
+
+    std::fs::remove_file(&cached).unwrap();
+    assert_eq!(probe.refusal().0, "aws-login-ended");
 }
 
 #[test]

@@ -121,6 +121,10 @@ pub(super) fn aws() -> Vec<Sample> {
             "An SSO session needs a person to log in again from time to time.",
         ),
         sample(
+            R::LoginEnded { place: "profile staging".into() },
+            "A session of `aws login` needs a person to log in again from time to time.",
+        ),
+        sample(
             R::NoEndpoint { action: action(), region: region() },
             "The AWS SDK does not allow an endpoint variable together with a FIPS or dual-stack host.",
         ),

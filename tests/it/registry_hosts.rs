@@ -7,6 +7,7 @@ use registry_agent::adapters::http::Http;
 use registry_agent::adapters::registry::{VerificationRequest, verify};
 use registry_agent::domain::credentials::credential::Credential;
 use registry_agent::domain::credentials::secret::Secret;
+use registry_agent::domain::reasons::rejection::ACR_TOKEN_USER;
 use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
 use registry_agent::domain::servers::server::Server;
 
@@ -17,7 +18,7 @@ use crate::support::scripted_registry::{Heard, Scripted, json, reply};
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// The hosts that are played, all on 127.0.0.1:443.
-const HOSTS: [&str; 13] = [
+const HOSTS: [&str; 17] = [
     "ghcr.io",
     "registry-1.docker.io",
     "index.docker.io",
@@ -31,6 +32,10 @@ const HOSTS: [&str; 13] = [
     "registry.gitlab.com",
     "gitlab.com",
     "quay.io",
+    "dhi.io",
+    "marketplace.gcr.io",
+    "docker.us-east1.rep.pkg.dev",
+    "mycompany.azurecr.de",
 ];
 
 /// The password that is right everywhere.
@@ -71,7 +76,15 @@ fn api(host: &str, authorization: Option<&str>) -> Vec<u8> {
         "mycompany.azurecr.io" => {
             r#"Bearer realm="https://mycompany.azurecr.io/oauth2/token",service="mycompany.azurecr.io""#
         }
+        "mycompany.azurecr.de" => {
+            r#"Bearer realm="https://mycompany.azurecr.de/oauth2/token",service="mycompany.azurecr.de""#
+        }
         "gcr.io" => r#"Bearer realm="https://gcr.io/v2/token",service="gcr.io""#,
+        "marketplace.gcr.io" => r#"Bearer realm="https://marketplace.gcr.io/v2/token""#,
+        "docker.us-east1.rep.pkg.dev" => {
+            r#"Bearer realm="https://docker.us-east1.rep.pkg.dev/v2/token""#
+        }
+        "dhi.io" => r#"Bearer realm="https://dhi.io/token",service="registry.docker.io""#,
         "eu.gcr.io" => r#"Bearer realm="https://eu.gcr.io/v2/token""#,
         "us-docker.pkg.dev" => {
             r#"Bearer realm="https://us-docker.pkg.dev/v2/token",service="us-docker.pkg.dev""#
@@ -95,12 +108,16 @@ fn api(host: &str, authorization: Option<&str>) -> Vec<u8> {
 
 fn token_path(host: &str) -> Option<&'static str> {
     Some(match host {
-        "auth.docker.io" | "ghcr.io" => "/token",
+        "auth.docker.io" | "ghcr.io" | "dhi.io" => "/token",
         "public.ecr.aws" => "/token/",
-        "mycompany.azurecr.io" => "/oauth2/token",
+        "mycompany.azurecr.io" | "mycompany.azurecr.de" => "/oauth2/token",
         "gitlab.com" => "/jwt/auth",
         "quay.io" => "/v2/auth",
-        "gcr.io" | "eu.gcr.io" | "us-docker.pkg.dev" => "/v2/token",
+        "gcr.io"
+        | "eu.gcr.io"
+        | "marketplace.gcr.io"
+        | "us-docker.pkg.dev"
+        | "docker.us-east1.rep.pkg.dev" => "/v2/token",
         _ => return None,
     })
 }
@@ -110,7 +127,7 @@ fn token(host: &str, url: &url::Url, heard: &Heard) -> Vec<u8> {
     let account = url.query_pairs().find(|(name, _)| name == "account").map(|(_, it)| it);
     let shown = heard.header("authorization").unwrap_or_default();
     let right = account.as_deref().is_some_and(|user| {
-        [RIGHT, &key(), &STANDARD.encode(key())].iter().any(|it| shown == basic(user, it))
+        [RIGHT, REFRESH, &key(), &STANDARD.encode(key())].iter().any(|it| shown == basic(user, it))
     });
     if heard.line.starts_with("POST ") {
         let fields: Vec<_> = url::form_urlencoded::parse(heard.body.as_bytes()).collect();
@@ -118,15 +135,12 @@ fn token(host: &str, url: &url::Url, heard: &Heard) -> Vec<u8> {
         let good = has("grant_type", "refresh_token")
             && has("refresh_token", REFRESH)
             && has("service", "mycompany.azurecr.io")
+            && fields.iter().any(|(name, value)| name == "scope" && !value.is_empty())
             && has("client_id", "registry-agent");
         return if good {
             json(200, &[], r#"{"access_token":"good-token"}"#)
         } else {
-            json(
-                401,
-                &[],
-                r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information."}]}"#,
-            )
+            acr_refusal()
         };
     }
     match (host, right) {
@@ -137,6 +151,7 @@ fn token(host: &str, url: &url::Url, heard: &Heard) -> Vec<u8> {
             r#"{"token":"good-token","access_token":"good-token","expires_in":300,"issued_at":"2026-11-24T04:00:00Z"}"#,
         ),
         (_, true) => json(200, &[], r#"{"token":"good-token"}"#),
+        ("mycompany.azurecr.io", false) => acr_refusal(),
         ("auth.docker.io", false) => {
             json(401, &[], r#"{"details":"incorrect username or password"}"#)
         }
@@ -157,6 +172,14 @@ fn token(host: &str, url: &url::Url, heard: &Heard) -> Vec<u8> {
             r#"{"errors":[{"code":"UNAUTHORIZED","message":"failed authentication"}]}"#,
         ),
     }
+}
+
+fn acr_refusal() -> Vec<u8> {
+    json(
+        401,
+        &[],
+        r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information."}]}"#,
+    )
 }
 
 /// Private ECR speaks Basic.
@@ -218,7 +241,12 @@ fn every_registry_takes_the_right_login() {
             ("ghcr.io", "me", RIGHT),
             ("GHCR.io/my-org", "me", RIGHT),
             ("mycompany.azurecr.io", "11111111-2222-3333-4444-555555555555", RIGHT),
-            ("mycompany.azurecr.io", "00000000-0000-0000-0000-000000000000", REFRESH),
+            ("mycompany.azurecr.io", ACR_TOKEN_USER, REFRESH),
+            ("mycompany.azurecr.io", "<token>", REFRESH),
+            ("mycompany.azurecr.de", "app", RIGHT),
+            ("dhi.io", "me", RIGHT),
+            ("marketplace.gcr.io", "_json_key", &file),
+            ("docker.us-east1.rep.pkg.dev", "_json_key", &file),
             ("gcr.io", "_json_key", &file),
             ("eu.gcr.io", "_json_key", &file),
             ("us-docker.pkg.dev", "_json_key_base64", &encoded),
@@ -237,7 +265,6 @@ fn every_registry_takes_the_right_login() {
 #[test]
 fn every_registry_that_rejects_a_login_has_its_own_fix() {
     in_the_world(async |http, _world| {
-        let zero = "00000000-0000-0000-0000-000000000000";
         let dead = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
         let file = key().replace("abc", "xyz");
         for (name, user, password, output_text, fix) in [
@@ -258,8 +285,8 @@ fn every_registry_that_rejects_a_login_has_its_own_fix() {
                 "classic personal access token",
             ),
             ("ghcr.io", "me", "ghu_wrong", "GITHUB_TOKEN", "read:packages"),
-            ("mycompany.azurecr.io", "sp", "wrong", "failed authentication", "AcrPull"),
-            ("mycompany.azurecr.io", zero, &dead, "aka.ms", "--expose-token"),
+            ("mycompany.azurecr.io", "sp", "wrong", "aka.ms", "AcrPull"),
+            ("mycompany.azurecr.io", ACR_TOKEN_USER, &dead, "aka.ms", "--expose-token"),
             (
                 "gcr.io",
                 "_json_key",

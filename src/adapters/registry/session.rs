@@ -16,7 +16,6 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
-use crate::domain::reasons::rejection::ACR_TOKEN_USER;
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::response::{
     self, RawResponse, RegistryResponse, RequestStep,
@@ -29,6 +28,10 @@ use crate::domain::servers::server::{Scheme, Server};
 
 /// The name this client goes by at token servers.
 const CLIENT_ID: &str = "registry-agent";
+
+/// The scope that an identity token is verified with. Azure requires one for this grant, and this is
+/// the one in its reference that names no repository ("Access Tokens - Get").
+const IDENTITY_TOKEN_SCOPE: &str = "registry:catalog:*";
 
 /// The most redirects that are followed, all within the registry's own origin.
 const REDIRECTS: usize = 5;
@@ -131,14 +134,13 @@ impl<'a> Session<'a> {
         scope: Option<&str>,
     ) -> Result<Secret, Verdict> {
         let service = service.filter(|service| !service.is_empty());
-        let refresh = self.credential.is_identity_token() || self.credential.user == ACR_TOKEN_USER;
         let make = self.client.request();
-        let request = if refresh {
+        let request = if self.credential.is_identity_token() {
             let fields = [
                 Some(("grant_type", "refresh_token")),
                 service.map(|service| ("service", service)),
                 Some(("client_id", CLIENT_ID)),
-                scope.map(|scope| ("scope", scope)),
+                Some(("scope", scope.unwrap_or(IDENTITY_TOKEN_SCOPE))),
                 Some(("refresh_token", self.credential.secret.reveal())),
             ];
             make.post(realm.clone()).form(&fields.into_iter().flatten().collect::<Vec<_>>())

@@ -46,8 +46,9 @@ impl Kind {
             "docker.io" | "index.docker.io" | "registry-1.docker.io" => Self::DockerHub,
             "ghcr.io" => Self::Ghcr,
             "public.ecr.aws" | "ecr-public.aws.com" => Self::EcrPublic,
-            "gcr.io" | "us.gcr.io" | "eu.gcr.io" | "asia.gcr.io" => Self::Gcr,
-            _ if is_below(host, &["azurecr.io", "azurecr.cn", "azurecr.us"]) => Self::Acr,
+            "gcr.io" => Self::Gcr,
+            _ if is_below(host, &["gcr.io"]) => Self::Gcr,
+            _ if is_below(host, &ACR_DOMAINS) => Self::Acr,
             _ if is_artifact_registry(host) => Self::ArtifactRegistry,
             _ => Self::Generic,
         }
@@ -67,6 +68,9 @@ impl Kind {
         }
     }
 }
+
+/// The domains of Azure's clouds.
+const ACR_DOMAINS: [&str; 4] = ["azurecr.io", "azurecr.cn", "azurecr.us", "azurecr.de"];
 
 /// The domains of ECR's partitions (`awslabs/amazon-ecr-credential-helper`, `ecr-login/api/client.go`).
 const ECR_DOMAINS: [&str; 9] = [
@@ -114,8 +118,10 @@ fn is_below(host: &str, domains: &[&str]) -> bool {
     })
 }
 
-/// `LOCATION-docker.pkg.dev`, one label before `pkg.dev`.
+/// `LOCATION-docker.pkg.dev`, or the regional endpoint `docker.REGION.rep.pkg.dev`.
 fn is_artifact_registry(host: &str) -> bool {
+    let regional = || host.strip_prefix("docker.")?.strip_suffix(".rep.pkg.dev");
     host.strip_suffix("-docker.pkg.dev")
+        .or_else(regional)
         .is_some_and(|location| !location.is_empty() && !location.contains('.'))
 }

@@ -201,7 +201,10 @@ fn listing(registries: &[RegistryDocument]) -> BTreeMap<String, String> {
             "ecr" | "ecr-public" => "AWS".to_owned(),
             _ => registry.user.clone().unwrap_or_default(),
         };
-        for key in &registry.keys {
+        // A login that was stored is listed as it was stored, and one it covers as it is published.
+        let stored = registry.stored_as.iter();
+        let published = registry.keys.iter().filter(|_| registry.is_declared());
+        for key in stored.chain(published) {
             listing.insert(key.clone(), user.clone());
         }
     }

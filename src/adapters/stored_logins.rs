@@ -26,6 +26,9 @@ pub struct StoredLogin {
     pub username: String,
     /// The password or token.
     pub secret: ExposedSecret,
+    /// The server as the client spelt it.
+    #[serde(default)]
+    pub key: Option<String>,
     /// The codespace it was made in; `None` where there is none, or where its name is not known yet.
     pub codespace: Option<String>,
 }
@@ -58,8 +61,8 @@ pub struct StoredOutcome {
 
 impl StoredLogin {
     /// A stored login as a client sent it.
-    pub fn new(username: String, secret: Secret) -> Self {
-        Self { username, secret: ExposedSecret(secret), codespace: None }
+    pub fn new(key: String, username: String, secret: Secret) -> Self {
+        Self { username, secret: ExposedSecret(secret), key: Some(key), codespace: None }
     }
 
     /// When it ends, where it says so itself.

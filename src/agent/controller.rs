@@ -14,7 +14,7 @@ use super::publisher::Publisher;
 use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
 use super::stored_login_writer::{Asked, StoredLoginWriter, StoredReport};
-use super::view::View;
+use super::view::{self, View};
 use super::workers::{WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
@@ -34,8 +34,8 @@ pub enum AgentCommand {
     Store(String, StoredLogin, Asked),
     /// `DELETE /v1/logins`; answers whether there was one.
     Erase(String, Asked),
-    /// Something is overdue, and somebody waits for it.
-    RunOverdue,
+    /// A client waits for the credential of this server, and the agent can act on it.
+    RunOnDemand(String),
 }
 
 /// The controller, with everything it needs.
@@ -68,6 +68,7 @@ impl Controller {
         stop: CancellationToken,
     ) -> StateHandoff {
         self.work(commands, stop).await;
+        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
         tokio::join!(self.publisher.close(), self.stored_logins.close());
         self.handoff_to_supervisor
     }
@@ -124,7 +125,7 @@ impl Controller {
         match command {
             AgentCommand::Push(variables, answer) => {
                 let before = self.logins.declared();
-                self.sources.push(variables, now);
+                let incomplete = self.sources.push(variables, now);
                 self.reconcile();
                 let difference = self.logins.difference_to(&before);
                 let detail = format!("`sync` sent an environment: {}", difference.summary());
@@ -133,6 +134,7 @@ impl Controller {
                     added: difference.added,
                     changed: difference.changed,
                     removed: difference.removed,
+                    incomplete: incomplete.iter().map(view::problem_entry).collect(),
                 };
                 self.answer_once_published(answer, difference);
             }
@@ -149,7 +151,10 @@ impl Controller {
             AgentCommand::Erase(server, asked) => {
                 self.stored_logins.change(StoredChange::Remove(server), Some(asked));
             }
-            AgentCommand::RunOverdue => self.run_due(),
+            AgentCommand::RunOnDemand(server) => {
+                self.logins.retry_on_demand(&server, now);
+                self.run_due();
+            }
         }
     }
 
@@ -184,9 +189,11 @@ impl Controller {
     fn apply_results(&mut self, first: WorkResult) {
         let now = self.clock.now();
         let mut next = Some(first);
+        let mut new_token = false;
         while let Some(done) = next {
             match done {
                 WorkResult::Exchanged(key, result) => {
+                    new_token |= result.is_ok();
                     self.logins.exchanged(&key, result, now, &self.events);
                 }
                 WorkResult::Verified(server, generation, verdict) => {
@@ -198,15 +205,23 @@ impl Controller {
         if self.publisher.mode() == Mode::Auths {
             self.publish();
         }
-        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+        if new_token {
+            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+        } else {
+            self.handoff_to_supervisor.hand_over_soon(now);
+        }
     }
 
     /// An instant has come, or the clock was set.
     fn run_due(&mut self) {
         if let Some(by) = self.clock.take_set_back() {
             self.logins.set_back(by);
+            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
         }
         let now = self.clock.now();
+        if self.handoff_to_supervisor.due().is_some_and(|due| due <= now) {
+            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+        }
         self.logins.note_ends(now, &self.events);
         if self.publisher.mode() == Mode::Auths {
             // A dead token must not stay where clients read it.
@@ -248,13 +263,12 @@ impl Controller {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        [self.logins.next_due(self.clock.now()), self.sources.next_end()]
-            .into_iter()
-            .flatten()
-            .min()
+        let logins = self.logins.next_due(self.clock.now());
+        let dues = [logins, self.sources.next_end(), self.handoff_to_supervisor.due()];
+        dues.into_iter().flatten().min()
     }
 
-    fn publish_view(&self) {
+    fn publish_view(&mut self) {
         let mut problems = self.sources.problems();
         problems.extend(self.logins.problems(self.clock.now()));
         problems.extend(self.publisher.problems());
@@ -262,7 +276,7 @@ impl Controller {
         let mut view = View::empty(self.view.borrow().started_at);
         view.complete = true;
         view.sources = self.sources.sources(&self.logins);
-        view.entries = self.logins.entries();
+        view.entries = self.logins.shown();
         view.problems = problems;
         self.view.send_replace(Arc::new(view));
     }

@@ -25,6 +25,7 @@ pub struct Exchange {
     pub due: Timestamp,
     /// Whether a try is under way.
     pub busy: bool,
+    failed_at: Timestamp,
     failures: u32,
     /// What the failures so far had in common.
     cause: Option<RetryClass>,
@@ -39,6 +40,7 @@ impl Exchange {
             failure: None,
             due: now,
             busy: false,
+            failed_at: now,
             failures: 0,
             cause: None,
             renewed: false,
@@ -84,13 +86,28 @@ impl Exchange {
         let retry_after = refusal.retry_after;
         self.due = match refusal.cause {
             Some(cause) => {
-                refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter)
+                let due =
+                    refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter);
+                self.serves_until().map_or(due, |end| refresh_schedule::before_end(due, now, end))
             }
             // Nothing but another declaration would help, and that makes another exchange.
             None => Timestamp::MAX,
         };
         self.failure = Some((refusal.outcome, refusal.reason.into()));
+        self.failed_at = now;
         self.busy = false;
+    }
+
+    /// From when on a client that needs a token may have the next try made before it is due. `None`
+    /// where nothing failed, or what failed does not pass by itself.
+    pub fn retry_on_demand_at(&self) -> Option<Timestamp> {
+        let passing = self.failure.is_some() && self.cause == Some(RetryClass::Passing);
+        let life = self.token.as_ref().and_then(|(credential, _)| credential.lifetime());
+        passing.then(|| refresh_schedule::retry_on_demand_at(self.failed_at, life.as_ref()))
+    }
+
+    fn serves_until(&self) -> Option<Timestamp> {
+        self.token.as_ref().and_then(|(credential, _)| credential.serves_until())
     }
 
     /// The registry refused the token, so it died before its time: a new one is due, but no sooner
@@ -116,6 +133,7 @@ impl Exchange {
             credential.expires_at = life.expires_at;
         }
         self.due = self.due.checked_sub(by).unwrap_or(self.due);
+        self.failed_at = self.failed_at.checked_sub(by).unwrap_or(self.failed_at);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::adapters::config::Mode;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::login::{LastVerdict, Login, State};
+use crate::domain::credentials::replaced::{self, ReplacedCredential};
 use crate::domain::declarations::changes::{self, Difference};
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::source::Variables;
@@ -21,23 +22,42 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
 
+/// How far the verification of a credential is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum VerificationState {
+    /// None is under way, and none is needed before the login is due.
+    Idle,
+    /// The credential in hand was not shown to the registry yet.
+    Needed,
+    UnderWay,
+}
+
 /// A login and the verification that is under way for it.
 struct LoginEntry {
     login: Login,
+    /// Of its declaration.
+    fingerprint: u64,
     exchange: Option<ExchangeKey>,
-    /// Counts the credentials it had: an answer about an earlier one is not about this.
+    /// The number of its credential: an answer about any other one is not about this.
     generation: u64,
-    verifying: bool,
-    /// The credential in hand was not shown to the registry yet.
-    needs_verification: bool,
-    /// Its end was noted.
+    verification: VerificationState,
     expiry_recorded: bool,
+    /// The credentials it had before, for as long as clients may bring them back.
+    replaced: Vec<ReplacedCredential>,
+    /// Whether it differs from what was shown last.
+    changed: bool,
 }
+
+/// The logins as they are shown, by canonical server. Those that did not change are shared.
+pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
 
 /// All logins.
 pub struct LoginStore {
-    entries: BTreeMap<String, LoginEntry>,
+    entries: BTreeMap<Arc<str>, LoginEntry>,
     exchanges: Exchanges,
+    shown: ShownLogins,
+    /// Grows with each credential, of whichever login: no number is given twice.
+    last_generation: u64,
     verify: bool,
     restored_logins: BTreeMap<String, SavedLogin>,
     restored_tokens: BTreeMap<u64, SavedToken>,
@@ -49,6 +69,8 @@ impl LoginStore {
         Self {
             entries: BTreeMap::new(),
             exchanges: HashMap::new(),
+            shown: ShownLogins::new(),
+            last_generation: 0,
             verify,
             restored_logins: std::mem::take(&mut memory.logins),
             restored_tokens: std::mem::take(&mut memory.tokens),
@@ -65,18 +87,23 @@ impl LoginStore {
     ) {
         let mut kept = BTreeMap::new();
         for declaration in declarations {
-            let server = declaration.server.name().to_owned();
             let exchange = match &declaration.identity {
                 Identity::Aws(identity) => {
                     ExchangeKey::of(declaration.server.kind(), identity, environment)
                 }
                 Identity::Password { .. } => None,
             };
-            let entry = match self.entries.remove(&server) {
+            let previous = self.entries.remove_entry(declaration.server.name());
+            let (server, previous) = match previous {
+                Some((server, entry)) => (server, Some(entry)),
+                None => (Arc::from(declaration.server.name()), None),
+            };
+            let entry = match previous {
                 Some(mut entry)
                     if entry.login.declaration.is_same_login(&declaration)
                         && entry.exchange == exchange =>
                 {
+                    entry.changed |= entry.login.declaration != declaration;
                     entry.login.declaration = declaration;
                     entry
                 }
@@ -84,18 +111,19 @@ impl LoginStore {
                     let what = if previous.is_some() { "changed" } else { "added" };
                     let detail = format!("{server} was {what} by {}", declaration.source);
                     events.record(now, what, &server, detail);
-                    self.begin(
-                        declaration,
-                        exchange,
-                        previous.map_or(0, |old| old.generation + 1),
-                        now,
-                    )
+                    let mut entry = self.begin(declaration, exchange, now);
+                    if let Some(mut previous) = previous {
+                        previous.remember_credential(now);
+                        entry.replaced = previous.replaced;
+                    }
+                    entry
                 }
             };
             kept.insert(server, entry);
         }
         for server in self.entries.keys() {
             events.record(now, "removed", server, format!("{server} is no longer declared"));
+            self.shown.remove(server);
         }
         self.entries = kept;
         let Self { entries, exchanges, .. } = self;
@@ -109,13 +137,13 @@ impl LoginStore {
         &mut self,
         declaration: Declaration,
         exchange: Option<ExchangeKey>,
-        generation: u64,
         now: Timestamp,
     ) -> LoginEntry {
+        let fingerprint = declaration.fingerprint();
         let restored = self
             .restored_logins
             .remove(declaration.server.name())
-            .filter(|restored| restored.fingerprint == declaration.fingerprint());
+            .filter(|restored| restored.fingerprint == fingerprint);
         let mut login = Login::begin(declaration);
         let mut needs_verification =
             login.credential.is_some() && login.standing == LastVerdict::Pending;
@@ -129,27 +157,32 @@ impl LoginStore {
                 needs_verification = true;
             }
         }
-        if let Some(restored) = restored
-            && login.standing == LastVerdict::Pending
-        {
-            login.standing = restored.standing;
-            login.reason = restored.reason;
-            login.verified_at = restored.verified_at;
-            login.due = restored.due;
-            login.failures = restored.failures;
-            needs_verification &= restored.standing == LastVerdict::Pending;
+        let mut replaced = Vec::new();
+        if let Some(mut restored) = restored {
+            replaced = std::mem::take(&mut restored.replaced);
+            if login.standing == LastVerdict::Pending {
+                login.standing = restored.standing;
+                login.reason = restored.reason;
+                login.verified_at = restored.verified_at;
+                login.due = restored.due;
+                login.failures = restored.failures;
+                needs_verification &= restored.standing == LastVerdict::Pending;
+            }
         }
         if needs_verification && !self.verify {
             login.not_asked();
             needs_verification = false;
         }
+        self.last_generation += 1;
         LoginEntry {
             login,
+            fingerprint,
             exchange,
-            generation,
-            verifying: false,
-            needs_verification,
+            generation: self.last_generation,
+            verification: VerificationState::needed(needs_verification),
             expiry_recorded: false,
+            replaced,
+            changed: true,
         }
     }
 
@@ -162,6 +195,9 @@ impl LoginStore {
                 due.push(key.clone());
             }
         }
+        for key in &due {
+            self.exchange_changed(key);
+        }
         due
     }
 
@@ -170,12 +206,16 @@ impl LoginStore {
         let mut due = Vec::new();
         for entry in self.entries.values_mut() {
             let Some(credential) = &entry.login.credential else { continue };
-            let asks = entry.needs_verification || entry.login.due.is_some_and(|due| due <= now);
-            if entry.verifying || !asks {
+            let asks = match entry.verification {
+                VerificationState::Idle => entry.login.due.is_some_and(|due| due <= now),
+                VerificationState::Needed => true,
+                VerificationState::UnderWay => false,
+            };
+            if !asks {
                 continue;
             }
-            entry.verifying = true;
-            entry.needs_verification = false;
+            entry.verification = VerificationState::UnderWay;
+            entry.changed = true;
             due.push(Verification {
                 server: entry.login.declaration.server.clone(),
                 credential: credential.clone(),
@@ -203,6 +243,7 @@ impl LoginStore {
             if entry.exchange.as_ref() != Some(key) {
                 continue;
             }
+            entry.changed = true;
             if let Some((outcome, reason)) = &exchange.failure {
                 let detail = format!("no token for {server}: {reason}");
                 events.record(now, "exchange-failed", server, detail);
@@ -210,9 +251,10 @@ impl LoginStore {
             } else if let Some((credential, remark)) = &exchange.token {
                 let detail = format!("AWS issued a new token for {server}");
                 events.record(now, "exchanged", server, detail);
-                entry.generation += 1;
-                entry.verifying = false;
-                entry.needs_verification = self.verify;
+                self.last_generation += 1;
+                entry.generation = self.last_generation;
+                entry.remember_credential(now);
+                entry.verification = VerificationState::needed(self.verify);
                 entry.login.exchanged(credential.clone(), remark.clone());
                 if !self.verify {
                     entry.login.not_asked();
@@ -234,7 +276,8 @@ impl LoginStore {
         if entry.generation != generation {
             return;
         }
-        entry.verifying = false;
+        entry.verification = VerificationState::Idle;
+        entry.changed = true;
         let before = entry.login.state(now);
         let refused = verdict.outcome == Outcome::Rejected;
         entry.login.verified(verdict, now, fastrand::f64());
@@ -249,15 +292,18 @@ impl LoginStore {
             && let Some(exchange) = self.exchanges.get_mut(key)
         {
             exchange.rejected_by_registry(entry.login.failures, now);
+            let key = key.clone();
+            self.exchange_changed(&key);
         }
     }
 
     /// Makes the exchange and the verification of one server, or of all, due at `now`.
     pub fn make_due(&mut self, server: Option<&str>, now: Timestamp) {
         for (name, entry) in &mut self.entries {
-            if server.is_some_and(|server| server != name) {
+            if server.is_some_and(|server| server != &**name) {
                 continue;
             }
+            entry.changed = true;
             if let Some(exchange) =
                 entry.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
             {
@@ -274,11 +320,24 @@ impl LoginStore {
             exchange.due = now;
         }
         for entry in self.entries.values_mut() {
+            entry.changed |= entry.exchange.is_some();
             if entry.login.standing == LastVerdict::Judged(Outcome::Unreachable)
                 && entry.login.due.is_some()
             {
                 entry.login.due = Some(now);
+                entry.changed = true;
             }
+        }
+    }
+
+    /// A client needs a token of `server`: a try that failed is made again now rather than when it is
+    /// due, unless it was made a moment ago.
+    pub fn retry_on_demand(&mut self, server: &str, now: Timestamp) {
+        let key = self.entries.get(server).and_then(|entry| entry.exchange.as_ref());
+        if let Some(exchange) = key.and_then(|key| self.exchanges.get_mut(key))
+            && exchange.retry_on_demand_at().is_some_and(|at| at <= now)
+        {
+            exchange.due = exchange.due.min(now);
         }
     }
 
@@ -293,6 +352,7 @@ impl LoginStore {
                 entry.login.credential = Some(credential.clone());
             }
             entry.login.due = entry.login.due.and_then(|due| due.checked_sub(by).ok());
+            entry.changed = true;
         }
     }
 
@@ -302,7 +362,7 @@ impl LoginStore {
         let logins = self
             .entries
             .values()
-            .filter(|r| !r.verifying && r.login.credential.is_some())
+            .filter(|r| !r.is_verified_now() && r.login.credential.is_some())
             .filter_map(|r| r.login.due);
         let ends = self.entries.values().flat_map(|r| r.login.changes_at()).filter(|at| *at > now);
         exchanges.chain(logins).chain(ends).min()
@@ -315,7 +375,7 @@ impl LoginStore {
             .filter(|entry| !entry.login.is_stored())
             .map(|entry| {
                 let declaration = &entry.login.declaration;
-                (declaration.name.clone(), declaration.fingerprint())
+                (declaration.name.clone(), entry.fingerprint)
             })
             .collect()
     }
@@ -330,21 +390,31 @@ impl LoginStore {
         self.entries.values().map(|entry| &entry.login)
     }
 
-    /// The logins as they are shown.
-    pub fn entries(&self) -> BTreeMap<String, Arc<Entry>> {
-        let shown = |entry: &LoginEntry| {
+    /// The logins as they are shown. Only those that changed are made anew.
+    pub fn shown(&mut self) -> ShownLogins {
+        for (server, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.changed) {
             let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
-            Arc::new(Entry {
+            let shown = Entry {
                 login: entry.login.clone(),
-                busy: entry.verifying || exchange.is_some_and(|exchange| exchange.busy),
+                busy: entry.is_verified_now() || exchange.is_some_and(|exchange| exchange.busy),
                 due: [exchange.map(|exchange| exchange.due), entry.login.due]
                     .into_iter()
                     .flatten()
                     .filter(|due| *due < Timestamp::MAX)
                     .min(),
-            })
-        };
-        self.entries.iter().map(|(server, entry)| (server.clone(), shown(entry))).collect()
+                retry_on_demand_at: exchange.and_then(Exchange::retry_on_demand_at),
+                replaced: entry.replaced.clone(),
+            };
+            self.shown.insert(server.clone(), Arc::new(shown));
+            entry.changed = false;
+        }
+        self.shown.clone()
+    }
+
+    fn exchange_changed(&mut self, key: &ExchangeKey) {
+        for entry in self.entries.values_mut() {
+            entry.changed |= entry.exchange.as_ref() == Some(key);
+        }
     }
 
     /// What the docker configuration should hold: the keys of every login, whatever its state, or
@@ -377,7 +447,10 @@ impl LoginStore {
         memory.logins = self
             .entries
             .iter()
-            .map(|(server, entry)| (server.clone(), SavedLogin::of(&entry.login)))
+            .map(|(server, entry)| {
+                let saved = SavedLogin::of(&entry.login, entry.fingerprint, &entry.replaced);
+                (server.to_string(), saved)
+            })
             .collect();
         memory.tokens = self
             .exchanges
@@ -398,6 +471,27 @@ impl LoginStore {
                 events.record(now, "expired", server, format!("the token of {server} expired"));
             }
             entry.expiry_recorded = expiry_recorded;
+        }
+    }
+}
+
+impl VerificationState {
+    fn needed(needed: bool) -> Self {
+        if needed { Self::Needed } else { Self::Idle }
+    }
+}
+
+impl LoginEntry {
+    fn is_verified_now(&self) -> bool {
+        self.verification == VerificationState::UnderWay
+    }
+
+    /// The credential in hand is about to be replaced. Clients may bring back what the agent handed
+    /// out, but what the user stored is the user's own at any time.
+    fn remember_credential(&mut self, now: Timestamp) {
+        if let Some(credential) = self.login.credential.as_ref().filter(|_| !self.login.is_stored())
+        {
+            replaced::remember(&mut self.replaced, credential, now);
         }
     }
 }

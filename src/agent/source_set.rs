@@ -1,7 +1,7 @@
 //! Everything variables come from, brought together: files, pushed and inherited environments, and
 //! what `docker login` stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -9,9 +9,10 @@ use super::login_store::LoginStore;
 use crate::adapters::source_files::FileSources;
 use crate::adapters::stored_logins::{StoredChange, StoredLogins};
 use crate::domain::credentials::login::Login;
-use crate::domain::declarations::declaration::{Declaration, Identity, STORED};
+use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers;
+use crate::domain::declarations::push;
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::declarations::variable;
 use crate::domain::reasons::problem::Problem;
@@ -98,22 +99,45 @@ impl SourceSet {
             // The transport and the certificates that were declared for the server count all the same.
             let declared = selected.get(server.name());
             let ca_file = declared.and_then(|declared| declared.ca_file.clone());
+            let covers = declared.map(|declared| declared.name.clone());
             let server = declared.map_or(server, |declared| declared.server.clone());
             let name = server.name().to_owned();
-            let source = STORED.to_owned();
-            let stored = Declaration { name: name.clone(), server, identity, ca_file, source };
+            let stored = Declaration {
+                name: name.clone(),
+                server,
+                identity,
+                ca_file,
+                source: STORED.to_owned(),
+                stored: Some(StoredAs { key: login.key.clone().unwrap_or(name.clone()), covers }),
+            };
             selected.insert(name, stored);
         }
         selected.into_values().collect()
     }
 
-    /// Replaces the pushed environment, unless the new one declares nothing.
-    pub fn push(&mut self, mut variables: Variables, now: Timestamp) {
+    /// Replaces the pushed environment, unless the new one declares nothing. Returns what is missing
+    /// of the sets that stay as they were.
+    pub fn push(&mut self, mut variables: Variables, now: Timestamp) -> Vec<Problem> {
         variables.retain(|name, _| variable::is_pushed(name));
-        if layers::push_counts(self.pushed.as_ref(), &variables) {
-            self.pushed = Some(variables);
-            self.pushed_at = Some(now);
+        if !layers::push_counts(self.pushed.as_ref(), &variables) {
+            return Vec::new();
         }
+        let held = self.pushed.clone().unwrap_or_default();
+        let before = self.sources.clone();
+        let mut after = before.clone();
+        after.retain(|source| source.kind != SourceKind::Pushed);
+        after.push(Source {
+            kind: SourceKind::Pushed,
+            name: "sync".to_owned(),
+            variables: variables.clone(),
+        });
+        let (kept, problems) = push::kept_sets(&held, &variables, &before, &after);
+        let sets: BTreeSet<&str> = problems.iter().map(|problem| problem.name.as_str()).collect();
+        variables.retain(|variable, _| !push::set_of(variable).is_some_and(|it| sets.contains(it)));
+        variables.extend(kept);
+        self.pushed = Some(variables);
+        self.pushed_at = Some(now);
+        problems
     }
 
     /// The name of the codespace this is, as far as the sources tell.

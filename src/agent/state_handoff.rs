@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -10,17 +11,21 @@ use super::source_set::SourceSet;
 use crate::adapters::handoff::{self, Message};
 use crate::wire::handoff::SavedState;
 
+/// At most this often is the state handed over for what the next agent could find out by itself.
+const INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+
 /// The way to the supervisor.
 pub struct StateHandoff {
     control: OwnedFd,
     last_state: OwnedFd,
     content: Zeroizing<Vec<u8>>,
+    due: Option<Timestamp>,
 }
 
 impl StateHandoff {
     /// A handoff that sends over `control`; `last_state` is what the last agent left.
     pub fn new(control: OwnedFd, last_state: OwnedFd) -> Self {
-        Self { control, last_state, content: Zeroizing::default() }
+        Self { control, last_state, content: Zeroizing::default(), due: None }
     }
 
     /// Every source was read and published.
@@ -30,8 +35,20 @@ impl StateHandoff {
         }
     }
 
+    /// Something has changed that the next agent could find out by itself, such as a verdict: it is
+    /// handed over within a second, with all that changes until then.
+    pub fn hand_over_soon(&mut self, now: Timestamp) {
+        self.due = self.due.or_else(|| now.checked_add(INTERVAL).ok());
+    }
+
+    /// When the state is to be handed over.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
     /// Hands the present state over, if it is another one than before.
     pub fn hand_over(&mut self, sources: &SourceSet, logins: &LoginStore) {
+        self.due = None;
         let mut state = SavedState::default();
         sources.save_into(&mut state);
         logins.save_into(&mut state);

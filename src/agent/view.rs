@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
+use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
 use crate::domain::reasons::Reason;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::servers::server::Kind;
+use crate::domain::servers::server::{AskedServer, Kind};
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
 
 /// A login and what the agent is about to do with it.
@@ -24,6 +25,10 @@ pub struct Entry {
     pub busy: bool,
     /// When the agent acts on it next by itself.
     pub due: Option<Timestamp>,
+    /// From when on a client that needs a token may have it act earlier.
+    pub retry_on_demand_at: Option<Timestamp>,
+    /// The credentials that clients may still bring back.
+    pub replaced: Vec<ReplacedCredential>,
 }
 
 /// What the agent knows.
@@ -36,7 +41,7 @@ pub struct View {
     /// The sources, highest first.
     pub sources: Vec<SourceDocument>,
     /// The logins, by canonical server.
-    pub entries: BTreeMap<String, Arc<Entry>>,
+    pub entries: BTreeMap<Arc<str>, Arc<Entry>>,
     /// What a user should put right.
     pub problems: Vec<Problem>,
 }
@@ -56,7 +61,8 @@ impl View {
     /// The login that a client means who asks for `asked`, a server in any form.
     pub fn by_server(&self, asked: &str) -> Option<&Arc<Entry>> {
         self.entries.get(asked).or_else(|| {
-            self.entries.values().find(|entry| entry.login.declaration.server.answers_to(asked))
+            let asked = AskedServer::parse(asked)?;
+            self.entries.values().find(|entry| entry.login.declaration.server.is_meant_by(&asked))
         })
     }
 
@@ -64,7 +70,7 @@ impl View {
     pub fn by_name_or_server(&self, asked: &str) -> Option<&Arc<Entry>> {
         self.entries
             .values()
-            .find(|entry| entry.login.declaration.name == asked && !entry.login.is_stored())
+            .find(|entry| entry.login.declaration.called() == Some(asked))
             .or_else(|| self.by_server(asked))
     }
 
@@ -94,6 +100,12 @@ impl Entry {
         !self.busy && self.due.is_some_and(|due| due <= now)
     }
 
+    /// Whether a client that needs a credential at `now` makes the agent act on it.
+    pub fn acts_on_demand(&self, now: Timestamp) -> bool {
+        let retries = self.retry_on_demand_at.is_some_and(|at| at <= now);
+        self.overdue(now) || (!self.busy && retries && self.login.served(now).is_none())
+    }
+
     /// Its part of the status.
     pub fn document(&self, now: Timestamp) -> RegistryDocument {
         let login = &self.login;
@@ -108,6 +120,8 @@ impl Entry {
         let credential = login.credential.as_ref();
         RegistryDocument {
             name: (!login.is_stored()).then(|| declaration.name.clone()),
+            covers: declaration.stored.as_ref().and_then(|stored| stored.covers.clone()),
+            stored_as: declaration.stored.as_ref().map(|stored| stored.key.clone()),
             server: server.name().to_owned(),
             kind: server.kind().word().to_owned(),
             region,
@@ -127,7 +141,8 @@ impl Entry {
     }
 }
 
-fn problem_entry(problem: &Problem) -> ProblemEntry {
+/// A problem as it is shown.
+pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     ProblemEntry {
         name: problem.name.clone(),
         source: problem.source.clone(),

@@ -44,6 +44,7 @@ pub fn is_news(line: &str, status: &StatusDocument) -> bool {
 /// Whether `asked` is the name or the server, in any form, of `registry`.
 pub fn is_called(registry: &RegistryDocument, asked: &str) -> bool {
     registry.name.as_deref() == Some(asked)
+        || registry.covers.as_deref() == Some(asked)
         || crate::domain::servers::server::Server::parse(&registry.server)
             .is_ok_and(|(server, _)| server.answers_to(asked))
 }

@@ -13,7 +13,7 @@ use crate::adapters::{agent_client, lock};
 use crate::domain::declarations::changes::Difference;
 use crate::domain::declarations::layers;
 use crate::domain::declarations::source::Variables;
-use crate::wire::api::EnvironmentAnswer;
+use crate::wire::api::{EnvironmentAnswer, ProblemEntry};
 use crate::wire::handoff::reveal;
 
 /// The agent answers once it has published; it does not wait for exchanges.
@@ -31,12 +31,16 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
+    let code = ExitCode::from(u8::from(!answer.incomplete.is_empty()));
     let mut out = output::stdout();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
-    let EnvironmentAnswer { added, changed, removed } = answer;
+    let EnvironmentAnswer { added, changed, removed, incomplete } = answer;
     writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
-    Ok(ExitCode::SUCCESS)
+    for ProblemEntry { name, problem, hint, .. } in incomplete {
+        output::print_note(&format!("{name} stays as it was: {problem}; fix: {hint}"));
+    }
+    Ok(code)
 }

@@ -43,6 +43,12 @@ pub struct SourceDocument {
 pub struct RegistryDocument {
     /// The `<NAME>`; `GITHUB_TOKEN` for the ambient login; null for a stored one.
     pub name: Option<String>,
+    /// The `<NAME>` of the declared login that a stored one stands above.
+    #[serde(default)]
+    pub covers: Option<String>,
+    /// The server as it was spelt when the login was stored; null for a declared one.
+    #[serde(default)]
+    pub stored_as: Option<String>,
     /// The canonical server.
     pub server: String,
     /// One of the kinds.
@@ -75,6 +81,13 @@ pub struct RegistryDocument {
     pub next_refresh_at: Option<Timestamp>,
 }
 
+impl RegistryDocument {
+    /// Whether variables declare it, whatever `docker login` stored above them.
+    pub fn is_declared(&self) -> bool {
+        self.name.is_some() || self.covers.is_some()
+    }
+}
+
 /// A problem that a user should fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemEntry {
@@ -99,6 +112,9 @@ pub struct EnvironmentAnswer {
     pub changed: Vec<String>,
     /// Names that are gone.
     pub removed: Vec<String>,
+    /// What is missing of the sets that were pushed in part and stay as they were.
+    #[serde(default)]
+    pub incomplete: Vec<ProblemEntry>,
 }
 
 /// One line of `GET /v1/events`.

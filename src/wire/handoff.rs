@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::exposed_secret::ExposedSecret;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::{LastVerdict, Login};
+use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::Reason;
 
@@ -49,6 +50,9 @@ pub struct SavedLogin {
     pub due: Option<Timestamp>,
     /// The number of failures in a row.
     pub failures: u32,
+    /// The credentials that clients may still bring back.
+    #[serde(default)]
+    pub replaced: Vec<ReplacedCredential>,
 }
 
 /// A token.
@@ -64,9 +68,10 @@ pub struct SavedToken {
 
 impl SavedLogin {
     /// The state of `login`.
-    pub fn of(login: &Login) -> Self {
+    pub fn of(login: &Login, fingerprint: u64, replaced: &[ReplacedCredential]) -> Self {
         Self {
-            fingerprint: login.declaration.fingerprint(),
+            fingerprint,
+            replaced: replaced.to_vec(),
             standing: login.standing,
             reason: login.reason.clone(),
             verified_at: login.verified_at,

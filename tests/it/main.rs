@@ -15,6 +15,7 @@ mod docker_config_reading;
 mod ecr_agent;
 mod environment;
 mod helper_protocol;
+mod login_changes;
 mod logins;
 mod registry_hostile;
 mod registry_hosts;

@@ -16,6 +16,7 @@ use crate::agent::controller::AgentCommand;
 use crate::agent::stored_login_writer::Asked;
 use crate::agent::view::Entry;
 use crate::domain::credentials::login::State as LoginState;
+use crate::domain::credentials::replaced;
 use crate::domain::servers::server::Server;
 use crate::wire::helper::HelperCredential;
 
@@ -43,17 +44,19 @@ pub async fn get_credential(
         let Some(entry) = view.by_server(&query.server) else {
             return Err(ApiError::unknown_registry());
         };
-        if entry.overdue(now) && !woken {
-            // A suspended machine wakes up with work to do.
-            woken = state.commands.send(AgentCommand::RunOverdue).await.is_ok();
+        let acts = entry.acts_on_demand(now);
+        if acts && !woken {
+            // A suspended machine wakes up with work to do, and a dead token is worth another try.
+            let server = entry.login.declaration.server.name().to_owned();
+            woken = state.commands.send(AgentCommand::RunOnDemand(server)).await.is_ok();
         }
         if let Some(credential) = entry.login.served(now) {
             return Ok(Json(HelperCredential::new(&query.server, credential)));
         }
         let may_arrive = match entry.login.state(now) {
             LoginState::Pending => true,
-            LoginState::Expired => entry.busy || entry.overdue(now),
-            _ => false,
+            LoginState::Rejected | LoginState::Invalid => false,
+            _ => entry.busy || acts,
         };
         if !may_arrive {
             return Err(withheld(entry, now));
@@ -68,7 +71,7 @@ pub async fn get_credential(
 
 fn withheld(entry: &Entry, now: jiff::Timestamp) -> ApiError {
     let declaration = &entry.login.declaration;
-    let name = if declaration.is_stored() { declaration.server.name() } else { &declaration.name };
+    let name = declaration.called().unwrap_or(declaration.server.name());
     let state = entry.login.state(now);
     let reason = entry.login.reason_at(now).map(|reason| reason.to_string());
     ApiError::withheld(name, state, reason.as_deref())
@@ -95,22 +98,29 @@ pub async fn post_login(
         // Docker Hub's own client also stores tokens of other uses, under keys of their own.
         return Err(ApiError::malformed("this is no login of a registry"));
     }
-    let view = state.now();
-    let same = view.by_server(&login.server_url).filter(|entry| {
+    let (view, now) = (state.now(), state.clock.now());
+    let known = view.by_server(&login.server_url);
+    let old = known.filter(|entry| !entry.login.is_stored()).is_some_and(|entry| {
+        replaced::contains(&entry.replaced, &login.username, login.secret.0.reveal(), now)
+    });
+    let same = known.filter(|entry| {
         entry.login.credential.as_ref().is_some_and(|credential| {
             credential.user == login.username && credential.secret == login.secret.0
         })
     });
     // docker brings back after every login what it was given; that is no login of the user's own.
     if let Some(entry) = same {
-        if entry.login.served(state.clock.now()).is_none() {
+        if entry.login.served(now).is_none() {
             // Withheld, and yet docker has just seen it accepted: worth asking about again.
             let server = entry.login.declaration.server.name().to_owned();
             state.send_command(|answer| AgentCommand::Refresh(Some(server), answer)).await?;
         }
         return Ok(Json(LoginAnswer { changed: false }));
     }
-    let stored = StoredLogin::new(login.username, login.secret.0);
+    if old {
+        return Ok(Json(LoginAnswer { changed: false }));
+    }
+    let stored = StoredLogin::new(login.server_url, login.username, login.secret.0);
     change_stored(&state, |asked| AgentCommand::Store(server.name().to_owned(), stored, asked))
         .await?;
     Ok(Json(LoginAnswer { changed: true }))

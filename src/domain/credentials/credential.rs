@@ -36,10 +36,15 @@ impl Credential {
     /// The instant up to which it may be handed out; `None` when its end is unknown. Where it is not
     /// known how long it lived before, it serves up to its very end.
     pub fn serves_until(&self) -> Option<Timestamp> {
-        match self.issued_at {
-            Some(issued_at) => Lifetime { issued_at, expires_at: self.expires_at }.serves_until(),
+        match self.lifetime() {
+            Some(life) => life.serves_until(),
             None => self.expires_at,
         }
+    }
+
+    /// Its life; `None` where it is not known since when it lives.
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.issued_at.map(|issued_at| Lifetime { issued_at, expires_at: self.expires_at })
     }
 
     /// Whether it may be handed out at `now`.

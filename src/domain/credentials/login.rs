@@ -134,19 +134,28 @@ impl Login {
             Outcome::Rejected => Some(RetryClass::PasswordRefused),
         };
         self.failures = if cause.is_some() { self.failures.saturating_add(1) } else { 0 };
-        self.due = cause.map(|cause| {
-            refresh_schedule::retry_at(now, self.failures, cause, verdict.retry_after, jitter)
-        });
+        self.due = match cause {
+            Some(cause) => {
+                let retry_after = verdict.retry_after;
+                Some(refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter))
+            }
+            // Only the registry knows whether it still takes a token past the end the token states.
+            None if verdict.outcome == Outcome::Ready => self.stated_end().filter(|end| *end > now),
+            None => None,
+        };
         self.standing = LastVerdict::Judged(verdict.outcome);
         self.reason = verdict.reason.or_else(|| self.remark());
     }
 
     /// The state at `now`.
     pub fn state(&self, now: Timestamp) -> State {
-        let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now));
+        let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now))
+            && !self.accepted_past_end();
         match self.standing {
             LastVerdict::Judged(Outcome::Rejected) => State::Rejected,
             LastVerdict::Judged(Outcome::Invalid) => State::Invalid,
+            // The end that a token states is not the registry's word yet.
+            LastVerdict::Pending if self.stated_end().is_some() => State::Pending,
             _ if dead => State::Expired,
             LastVerdict::Pending => State::Pending,
             LastVerdict::Judged(Outcome::Ready) => State::Ready,
@@ -200,8 +209,9 @@ impl Login {
 
     /// A token that was pasted in dies and nobody can renew it: a problem from an hour before.
     pub fn problem(&self, now: Timestamp) -> Option<Problem> {
-        let expires_at = self.credential.as_ref()?.expires_at?;
-        if self.warns_at()? > now {
+        let expires_at = self.stated_end()?;
+        let asking = self.standing == LastVerdict::Pending;
+        if self.warns_at()? > now || asking || self.accepted_past_end() {
             return None;
         }
         let reason = if expires_at <= now {
@@ -227,11 +237,22 @@ impl Login {
     }
 
     fn warns_at(&self) -> Option<Timestamp> {
-        if matches!(self.declaration.identity, Identity::Aws(_)) {
-            return None;
-        }
-        let end = self.credential.as_ref()?.expires_at?;
+        let end = self.stated_end()?;
         Some(end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(end))
+    }
+
+    /// The end that a declared or stored token states about itself.
+    fn stated_end(&self) -> Option<Timestamp> {
+        match self.declaration.identity {
+            Identity::Password { .. } => self.credential.as_ref()?.expires_at,
+            Identity::Aws(_) => None,
+        }
+    }
+
+    /// Whether the registry accepted the token after the end that the token states.
+    fn accepted_past_end(&self) -> bool {
+        self.standing == LastVerdict::Judged(Outcome::Ready)
+            && self.stated_end().is_some_and(|end| self.verified_at.is_some_and(|at| at >= end))
     }
 
     fn expiry_reason(&self) -> Reason {
@@ -269,6 +290,7 @@ mod tests {
             identity,
             ca_file: None,
             source: "sync".to_owned(),
+            stored: None,
         };
         Login::begin(declaration)
     }
@@ -292,6 +314,16 @@ mod tests {
         assert_eq!(login.state(at(END)), State::Expired);
         assert!(login.served(at(END)).is_none());
         assert_eq!(login.reason_at(at(END)).map(|reason| reason.code()), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_token_is_shown_to_the_registry_again_at_the_end_it_states() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        assert_eq!(login.due, Some(at(END)));
+        login.verified(Verdict::ready(), at(END), 0.5);
+        assert_eq!((login.state(at(END + 1)), login.due), (State::Ready, None));
+        assert_eq!(login.problem(at(END + 1)), None);
     }
 
     #[test]

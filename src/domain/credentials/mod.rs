@@ -7,5 +7,6 @@ pub mod lifetime;
 pub mod login;
 pub mod precheck;
 pub mod refresh_schedule;
+pub mod replaced;
 pub mod secret;
 pub mod stated_expiry;

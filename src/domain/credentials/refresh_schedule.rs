@@ -61,8 +61,28 @@ pub fn refresh_at(life: &Lifetime, now: Timestamp, jitter: f64, turn: RefreshPha
         RefreshPhase::First { point } => interval.mul_f64(unit(point)),
         RefreshPhase::Later => interval,
     };
-    let gap = life.length().map_or(SMALLEST_GAP, |length| SMALLEST_GAP.min(length / 4));
-    later(life.issued_at, wait.max(gap).max(MIN_REFRESH_GAP)).max(now)
+    later(life.issued_at, wait.max(smallest_gap(Some(life)))).max(now)
+}
+
+/// A retry that is due only after the token in hand has ended comes halfway to that end, whatever
+/// the service asked for by `Retry-After`: clients would be left without a token.
+pub fn before_end(due: Timestamp, now: Timestamp, serves_until: Timestamp) -> Timestamp {
+    if due < serves_until || serves_until <= now {
+        return due;
+    }
+    let left = serves_until.duration_since(now);
+    later(now, (left / 2).max(MIN_REFRESH_GAP))
+}
+
+/// From when on a client that meets a dead token may bring the next try forward, after one that
+/// failed at `failed_at`. `life` is that of the last token.
+pub fn retry_on_demand_at(failed_at: Timestamp, life: Option<&Lifetime>) -> Timestamp {
+    later(failed_at, smallest_gap(life))
+}
+
+fn smallest_gap(life: Option<&Lifetime>) -> SignedDuration {
+    let length = life.and_then(Lifetime::length);
+    length.map_or(SMALLEST_GAP, |length| SMALLEST_GAP.min(length / 4)).max(MIN_REFRESH_GAP)
 }
 
 /// When to try again after `failures` tries in a row failed for this `cause` (the one that failed at
@@ -130,6 +150,15 @@ mod tests {
             let due = refresh_at(&life(12 * 3600), at(NOW), jitter, RefreshPhase::Later);
             assert_eq!(due.duration_since(at(NOW)).as_mins(), minutes);
         }
+    }
+
+    #[test]
+    fn no_retry_after_outlives_the_token_in_hand() {
+        let (now, day) = (at(NOW), Some(Duration::from_hours(24)));
+        let due = retry_at(now, 1, RetryClass::Passing, day, 0.5);
+        assert_eq!(before_end(due, now, at(NOW + 3600)), at(NOW + 1800));
+        assert_eq!(before_end(at(NOW + 60), now, at(NOW + 90)), at(NOW + 60));
+        assert_eq!(before_end(due, now, now), due, "a dead token does not hurry anything");
     }
 
     #[test]

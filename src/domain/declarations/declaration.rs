@@ -19,6 +19,17 @@ pub struct Declaration {
     pub ca_file: Option<PathBuf>,
     /// The label of the source that its password comes from.
     pub source: String,
+    /// For what `docker login` stored; `None` for variables.
+    pub stored: Option<StoredAs>,
+}
+
+/// What is known of a login that the user made, beside the login itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAs {
+    /// The server as the client spelt it.
+    pub key: String,
+    /// The declared name that it stands above.
+    pub covers: Option<String>,
 }
 
 /// The label of the highest source: what `docker login` stored.
@@ -27,7 +38,15 @@ pub const STORED: &str = "docker login";
 impl Declaration {
     /// Whether it comes from `docker login` rather than from variables.
     pub fn is_stored(&self) -> bool {
-        self.source == STORED
+        self.stored.is_some()
+    }
+
+    /// The `<NAME>` that a person calls it by, whether the declared login serves or one above it.
+    pub fn called(&self) -> Option<&str> {
+        match &self.stored {
+            Some(stored) => stored.covers.as_deref(),
+            None => Some(&self.name),
+        }
     }
 
     /// Whether `other` leads to the same login, regardless of name and source.

@@ -5,5 +5,6 @@ pub mod declaration;
 pub mod discovery;
 pub mod file_format;
 pub mod layers;
+pub mod push;
 pub mod source;
 pub mod variable;

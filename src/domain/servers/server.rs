@@ -132,7 +132,11 @@ impl Server {
     /// White space around it and a path are ignored, except for the two paths of Docker Hub's own
     /// tokens. A request with `http://` never gets a credential that may only travel over TLS.
     pub fn answers_to(&self, asked: &str) -> bool {
-        let Ok(typed) = Typed::parse(asked.trim()) else { return false };
+        AskedServer::parse(asked).is_some_and(|asked| self.is_meant_by(&asked))
+    }
+
+    /// The same, of a question that was parsed before, for many servers in turn.
+    pub fn is_meant_by(&self, AskedServer(typed): &AskedServer) -> bool {
         let may_be_plain =
             self.scheme == Scheme::Http || (self.scheme == Scheme::Unstated && self.is_loopback());
         if typed.scheme == Scheme::Http && !may_be_plain {
@@ -203,6 +207,16 @@ impl Scheme {
             Self::Http => 80,
             Self::Https | Self::Unstated => 443,
         }
+    }
+}
+
+/// What a client asks for: a server in any form.
+pub struct AskedServer(Typed);
+
+impl AskedServer {
+    /// Parses `asked`; `None` for what no server answers to.
+    pub fn parse(asked: &str) -> Option<Self> {
+        Typed::parse(asked.trim()).ok().map(Self)
     }
 }
 

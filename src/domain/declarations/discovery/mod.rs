@@ -125,5 +125,6 @@ fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
         identity,
         ca_file: None,
         source: token.source.to_owned(),
+        stored: None,
     })
 }

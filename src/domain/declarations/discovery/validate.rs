@@ -42,7 +42,7 @@ impl Set<'_> {
             (Some(server), Some((identity, source))) if judge.refused.is_empty() => {
                 judge.remark_on_idle_variables(server, &identity);
                 let (name, server) = (self.name.to_owned(), server.clone());
-                Some(Declaration { name, server, identity, ca_file, source })
+                Some(Declaration { name, server, identity, ca_file, source, stored: None })
             }
             _ => None,
         };

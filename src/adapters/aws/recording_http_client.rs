@@ -21,7 +21,9 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::adapters::clock::Clock;
+use crate::adapters::http::authority;
 use crate::domain::credentials::lifetime::RoundTrip;
+use crate::domain::registry_protocol::response::retry_after;
 
 /// A connector over `reqwest` that remembers what the last answer told besides its body.
 #[derive(Clone)]
@@ -126,8 +128,7 @@ impl RecordingHttpClient {
         *self.lock() = LastResponse {
             host: authority(&url),
             trip: RoundTrip { sent_at, received_at, date },
-            retry_after: header("retry-after")
-                .and_then(|v| retry_after(v, date.unwrap_or(received_at))),
+            retry_after: header("retry-after").and_then(|text| retry_after(text, header("date"))),
         };
         to_smithy(&answer, body)
     }
@@ -237,12 +238,6 @@ fn fault(error: &reqwest::Error) -> TransportFault {
     })
 }
 
-/// The host, and the port where it is not the scheme's own.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 /// Whether `url` is one of the addresses of EC2, ECS and EKS that only the machine itself can reach.
 fn is_metadata(url: &Url) -> bool {
     let ip = match url.host() {
@@ -263,29 +258,9 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
-/// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Duration::try_from(http_date(text)?.duration_since(now)).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let now = Timestamp::constant(1_784_887_210, 0);
-        assert_eq!(retry_after("125", now), Some(Duration::from_secs(125)));
-        let date = (now + SignedDuration::from_secs(7)).try_into().unwrap();
-        let date = httpdate::fmt_http_date(date);
-        assert_eq!(retry_after(&date, now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("soon", now), None);
-    }
 
     #[test]
     fn metadata_addresses_go_past_the_proxy_and_others_do_not() {

@@ -150,6 +150,15 @@ impl Default for Http {
     }
 }
 
+/// The host of `url`, and its port where it is not the scheme's own.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
 /// A client for one conversation with one registry.
 pub(crate) struct RegistryClient<'h> {
     inner: reqwest::Client,

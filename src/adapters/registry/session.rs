@@ -11,7 +11,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{VerificationRequest, connection_failed};
-use crate::adapters::http::{Http, HttpReply, RegistryClient};
+use crate::adapters::http::{Http, HttpReply, RegistryClient, authority};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::RegistryReason;
@@ -301,14 +301,6 @@ fn speaks_no_tls(fault: &ConnectionFault) -> bool {
         fault,
         ConnectionFault::NotTls | ConnectionFault::HandshakeEnded | ConnectionFault::Refused
     )
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }
 
 /// Where a reply sends the client.

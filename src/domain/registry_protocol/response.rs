@@ -85,7 +85,7 @@ impl RegistryResponse {
             message: message
                 .map(|message| clean(&message, secrets))
                 .filter(|message| !message.is_empty()),
-            retry_after: response.retry_after.and_then(|text| wait(text, response.date)),
+            retry_after: response.retry_after.and_then(|text| retry_after(text, response.date)),
         }
     }
 
@@ -174,7 +174,7 @@ fn repeats(text: &str, secret: &str) -> bool {
 }
 
 /// `Retry-After`: seconds, or a date that is counted from the service's own (RFC 9110, 10.2.3).
-fn wait(text: &str, date: Option<&str>) -> Option<Duration> {
+pub(crate) fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     let wait = if let Ok(seconds) = text.parse() {
         Duration::from_secs(seconds)

@@ -28,7 +28,7 @@ pub struct StoredLoginWriter {
     path: PathBuf,
     changes: mpsc::Sender<(StoredChange, Option<Asked>)>,
     reports: reports::UnboundedReceiver<StoredReport>,
-    problem: Option<String>,
+    problem: Option<LoginReason>,
 }
 
 /// What came of reading the file or of a change.
@@ -53,21 +53,29 @@ impl StoredLoginWriter {
 
     /// What the file holds; nothing, and a problem, when it cannot be read or does not respond.
     pub async fn first(&mut self) -> StoredLogins {
-        match timeout(READ_TIMEOUT, self.reports.recv()).await {
+        let path = self.path.display().to_string();
+        self.problem = Some(match timeout(READ_TIMEOUT, self.reports.recv()).await {
             Ok(Some(StoredReport { outcome: Ok(outcome), .. })) => return outcome.logins,
             Ok(Some(StoredReport { outcome: Err(error), .. })) => {
-                self.problem = Some(error.to_string());
+                LoginReason::StoredUnreadable { path, fault: error.to_string() }
             }
-            _ => self.problem = Some("its file system does not respond".to_owned()),
-        }
+            _ => LoginReason::StoredHanging { path },
+        });
         StoredLogins::default()
     }
 
     /// The next report; the file is no problem once one tells what it holds.
     pub async fn next(&mut self) -> StoredReport {
         let Some(report) = self.reports.recv().await else { return std::future::pending().await };
-        if report.outcome.is_ok() {
-            self.problem = None;
+        match &report.outcome {
+            Ok(_) => self.problem = None,
+            // The answer to the first reading, which came too late for `first`.
+            Err(error) if report.asked.is_none() && self.problem.is_some() => {
+                let path = self.path.display().to_string();
+                self.problem =
+                    Some(LoginReason::StoredUnreadable { path, fault: error.to_string() });
+            }
+            Err(_) => {}
         }
         report
     }
@@ -80,9 +88,9 @@ impl StoredLoginWriter {
 
     /// What keeps stored logins from being used.
     pub fn problem(&self) -> Option<Problem> {
-        let (path, fault) = (self.path.display().to_string(), self.problem.clone()?);
-        let reason = LoginReason::StoredUnreadable { path: path.clone(), fault }.into();
-        Some(Problem { name: path, source: Some(STORED.to_owned()), reason })
+        let reason = self.problem.clone()?.into();
+        let name = self.path.display().to_string();
+        Some(Problem { name, source: Some(STORED.to_owned()), reason })
     }
 
     /// Lets a change that is under way come to its end, unless it hangs.

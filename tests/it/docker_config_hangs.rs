@@ -9,7 +9,7 @@ use registry_agent::adapters::clock::pause;
 use serde_json::Value;
 
 use crate::support::mounts::{Freezable, Mounted};
-use crate::support::test_home::{TestHome, succeed};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 /// Nothing listens there: the login is unreachable at once, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -73,6 +73,20 @@ fn a_frozen_docker_configuration_keeps_no_command_waiting_and_is_a_problem_of_it
     assert_eq!(helper_of(&config, OTHER), "registry-agent");
     succeed(&mut test_home.agent(&["stop"]));
     drop((test_home, disk));
+}
+
+#[test]
+fn stop_ends_while_the_docker_configuration_is_frozen() {
+    let test_home = home_on_disk();
+    let disk = Freezable::ext4(&test_home.path("disk"));
+    disk.freeze();
+    test_home.start();
+    let begin = Instant::now();
+    let stopped = test_home.agent(&["stop"]).output().unwrap();
+    assert!(stopped.status.success(), "{}", output_text(&stopped));
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    assert_eq!(test_home.exit_of(&["status"]), 4, "no agent");
+    drop(disk);
 }
 
 #[test]

@@ -39,6 +39,14 @@ pub enum LoginReason {
         /// The cause.
         fault: String,
     },
+    /// The file system of the file does not answer.
+    #[error(
+        "the logins that `docker login` stored in {path} cannot be read: its file system does not respond"
+    )]
+    StoredHanging {
+        /// The file.
+        path: String,
+    },
 }
 
 impl LoginReason {
@@ -49,6 +57,7 @@ impl LoginReason {
             Self::TokenEnds { .. } => "token-ends-soon",
             Self::TokenEnded { .. } => "token-ended",
             Self::StoredUnreadable { .. } => "stored-logins-unreadable",
+            Self::StoredHanging { .. } => "stored-logins-hang",
         }
     }
 
@@ -58,6 +67,7 @@ impl LoginReason {
             Self::NotAsked { .. } => "no action needed; remove `verify = false` from the configuration to verify logins".to_owned(),
             Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR, declare an access key ID and its secret key instead, and the agent renews the token automatically".to_owned(),
             Self::StoredUnreadable { path, .. } => format!("run `rm {}`, then log in again with `docker login`", shell_word(path)),
+            Self::StoredHanging { path } => format!("make the file system of {path} respond again; the agent then reads the file"),
         }
     }
 }

@@ -162,5 +162,10 @@ pub(super) fn logins() -> Vec<Sample> {
             },
             "The file holds what you gave to `docker login`. Declared logins are not affected.",
         ),
+        sample(
+            R::StoredHanging { path: "/home/dev/.local/state/registry-agent/logins.json".into() },
+            "The file system is frozen, or it is a network file system whose server is down. \
+             Declared logins are not affected.",
+        ),
     ]
 }

@@ -1,6 +1,7 @@
 //! The one owner of the logins. Everything that changes them passes through its loop: commands of
 //! the API, changed files, results of work, instants that have come.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::adapters::config::Mode;
 use crate::adapters::stored_logins::{StoredChange, StoredLogin};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
+use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::Server;
 use crate::wire::api::EnvironmentAnswer;
 
@@ -58,6 +60,15 @@ pub struct Controller {
     pub events: Events,
     /// Where the view is published.
     pub view: watch::Sender<Arc<View>>,
+    /// Pushes that are answered once they are published.
+    pub unanswered_pushes: Vec<UnansweredPush>,
+}
+
+/// A push, what was declared before it, and what is incomplete in it.
+pub struct UnansweredPush {
+    before: BTreeMap<String, u64>,
+    incomplete: Vec<Problem>,
+    answer: oneshot::Sender<EnvironmentAnswer>,
 }
 
 impl Controller {
@@ -74,8 +85,14 @@ impl Controller {
     }
 
     async fn work(&mut self, mut commands: mpsc::Receiver<AgentCommand>, stop: CancellationToken) {
-        let stored = self.stored_logins.first().await;
-        self.sources.set_stored(stored);
+        let now = self.clock.now();
+        let first =
+            async { tokio::join!(self.stored_logins.first(), self.sources.first_answers(now)) };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            (stored, ()) = first => self.sources.set_stored(stored),
+        }
         self.reconcile();
         let mut ready = false;
         let mut published = pin!(self.publisher.published());
@@ -103,7 +120,10 @@ impl Controller {
     /// Reads every source anew and makes the logins what they say.
     fn reconcile(&mut self) {
         let now = self.clock.now();
-        let declarations = self.sources.read(now);
+        let Some(declarations) = self.sources.wanted(now) else {
+            // A file that holds a password was just named: its answer is the next change.
+            return;
+        };
         if let Some(prune) = self.sources.prune_stored(now) {
             self.stored_logins.change(prune, None);
         }
@@ -118,6 +138,18 @@ impl Controller {
         self.publish();
         self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
         self.publish_view();
+        for push in std::mem::take(&mut self.unanswered_pushes) {
+            let difference = self.logins.difference_to(&push.before);
+            let detail = format!("`sync` sent an environment: {}", difference.summary());
+            self.events.record(now, "pushed", "sync", detail);
+            let difference = EnvironmentAnswer {
+                added: difference.added,
+                changed: difference.changed,
+                removed: difference.removed,
+                incomplete: push.incomplete.iter().map(view::problem_entry).collect(),
+            };
+            self.answer_once_published(push.answer, difference);
+        }
     }
 
     fn handle_command(&mut self, command: AgentCommand) {
@@ -126,17 +158,8 @@ impl Controller {
             AgentCommand::Push(variables, answer) => {
                 let before = self.logins.declared();
                 let incomplete = self.sources.push(variables, now);
+                self.unanswered_pushes.push(UnansweredPush { before, incomplete, answer });
                 self.reconcile();
-                let difference = self.logins.difference_to(&before);
-                let detail = format!("`sync` sent an environment: {}", difference.summary());
-                self.events.record(now, "pushed", "sync", detail);
-                let difference = EnvironmentAnswer {
-                    added: difference.added,
-                    changed: difference.changed,
-                    removed: difference.removed,
-                    incomplete: incomplete.iter().map(view::problem_entry).collect(),
-                };
-                self.answer_once_published(answer, difference);
             }
             AgentCommand::Refresh(server, answer) => {
                 self.logins.make_due(server.as_deref(), now);

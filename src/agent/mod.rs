@@ -93,6 +93,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         handoff_to_supervisor: StateHandoff::new(setup.control.try_clone()?, setup.latest),
         events: events.clone(),
         view: view_in,
+        unanswered_pushes: Vec::new(),
     };
     let rights = AccessPolicy { owner: setup.paths.uid };
     let api_state =

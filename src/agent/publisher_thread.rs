@@ -113,7 +113,7 @@ impl PublisherThread {
                     self.take(newest);
                     self.write();
                 }
-                _ = self.watcher.changed() => self.repair(),
+                () = self.watcher.changed() => self.repair(),
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
                     self.write();
                 }

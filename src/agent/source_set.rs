@@ -40,10 +40,9 @@ pub struct SourceSet {
 
 impl SourceSet {
     /// Sources as they were when the last agent left `memory`.
-    pub fn new(mut files: FileSources, memory: &mut SavedState, github_token: bool) -> Self {
+    pub fn new(files: FileSources, memory: &mut SavedState, github_token: bool) -> Self {
         let environment = conceal(std::mem::take(&mut memory.environment));
         let pushed = memory.pushed.take().map(conceal);
-        let (file_sources, file_problems) = files.read();
         let mut sources = Self {
             files,
             environment,
@@ -55,11 +54,11 @@ impl SourceSet {
             github_token,
             sources: Vec::new(),
             updated: BTreeMap::new(),
-            file_problems,
+            file_problems: Vec::new(),
             problems: Vec::new(),
             stored_end: None,
         };
-        sources.sources = sources.in_order(file_sources);
+        sources.sources = sources.in_order(sources.files.sources());
         sources
     }
 
@@ -73,15 +72,22 @@ impl SourceSet {
         self.stored = stored;
     }
 
-    /// Reads the files anew, puts everything together, and says which logins are wanted: at most one
-    /// for a server.
-    pub fn read(&mut self, now: Timestamp) -> Vec<Declaration> {
-        let (file_sources, file_problems) = self.files.read();
-        self.file_problems = file_problems;
-        self.sources = self.in_order(file_sources);
+    /// Waits until every file has answered once, or takes too long.
+    pub async fn first_answers(&mut self, now: Timestamp) {
+        self.files.first_answers().await;
+        while self.wanted(now).is_none() {
+            self.changed().await;
+        }
+    }
+
+    /// Puts everything together, and says which logins are wanted: at most one for a server. Nothing as
+    /// long as a file that holds a password has not answered; [`SourceSet::changed`] resolves then.
+    pub fn wanted(&mut self, now: Timestamp) -> Option<Vec<Declaration>> {
+        self.sources = self.in_order(self.files.sources());
         self.merged_environment = layers::merged_environment(&self.sources);
         self.note_updates(now);
-        let found = self.discover();
+        let found = self.discover()?;
+        self.file_problems = self.files.problems();
         self.problems = found.problems;
         let mut selected: BTreeMap<String, Declaration> = found
             .declarations
@@ -112,7 +118,7 @@ impl SourceSet {
             };
             selected.insert(name, stored);
         }
-        selected.into_values().collect()
+        Some(selected.into_values().collect())
     }
 
     /// Replaces the pushed environment, unless the new one declares nothing. Returns what is missing
@@ -201,17 +207,17 @@ impl SourceSet {
         memory.environment_at = self.environment_at;
         memory.pushed = self.pushed.as_ref().map(reveal);
         memory.pushed_at = self.pushed_at;
+        memory.files = self.files.save();
     }
 
-    fn discover(&mut self) -> Discovery {
+    fn discover(&mut self) -> Option<Discovery> {
         // A declaration may name a file whose content is needed to judge it.
         let found = discovery::discover(&self.sources, &BTreeMap::new());
-        if found.password_files.is_empty() {
-            self.files.follow_passwords(&found.password_files);
-            return found;
+        let passwords = self.files.follow_passwords(&found.password_files)?;
+        if passwords.is_empty() {
+            return Some(found);
         }
-        let passwords = self.files.follow_passwords(&found.password_files);
-        discovery::discover(&self.sources, &passwords)
+        Some(discovery::discover(&self.sources, &passwords))
     }
 
     fn in_order(&self, mut files: Vec<Source>) -> Vec<Source> {

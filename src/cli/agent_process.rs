@@ -67,7 +67,8 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     logging::init(&config.log_level);
     let mut memory = read(&inherited.memory)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
-    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured);
+    let saved = std::mem::take(&mut memory.files);
+    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
     let sources = SourceSet::new(files, &mut memory, config.github_token);
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,

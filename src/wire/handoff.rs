@@ -10,7 +10,7 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::{LastVerdict, Login};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::source::Variables;
-use crate::domain::reasons::Reason;
+use crate::domain::reasons::{Reason, SourceReason};
 
 /// Everything that the sources would not bring back.
 #[derive(Default, Serialize, Deserialize)]
@@ -27,12 +27,24 @@ pub struct SavedState {
     /// When.
     #[serde(default)]
     pub pushed_at: Option<Timestamp>,
+    /// The last good values of each source file, by path.
+    #[serde(default)]
+    pub files: BTreeMap<String, SavedFile>,
     /// The state of each login, by server.
     #[serde(default)]
     pub logins: BTreeMap<String, SavedLogin>,
     /// The current tokens, by the fingerprint of their exchange.
     #[serde(default)]
     pub tokens: BTreeMap<u64, SavedToken>,
+}
+
+/// What a file or directory of variables contained last.
+#[derive(Serialize, Deserialize)]
+pub struct SavedFile {
+    /// Its last good values; `None` if it does not exist.
+    pub variables: Option<BTreeMap<String, ExposedSecret>>,
+    /// What is wrong with it.
+    pub problems: Vec<SourceReason>,
 }
 
 /// The state of a login.

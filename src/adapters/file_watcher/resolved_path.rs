@@ -1,29 +1,29 @@
-//! The way to a path: every directory and link on it, and so everything whose change changes what is
-//! found at its end.
+//! Resolves a path and notes each directory and link on the way, since a change of any of them may
+//! change what is found there.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// The way to one path as it is now. All its paths are real: no component of them is a link.
+/// How a path resolves now. All paths in it are real: no component of them is a link.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedPath {
-    /// Each entry of a directory that was passed, the missing or last one too.
+    /// Each directory entry on the way, the last or the missing one included.
     pub(super) entries: BTreeSet<PathBuf>,
     /// What has to be watched.
     pub(super) watches: BTreeSet<PathBuf>,
-    /// Where it ends, if there is something there.
+    /// What is found there, if anything.
     pub(super) target: Option<PathBuf>,
-    /// Whether that is a directory, all of whose entries count.
+    /// Whether the target is a directory, whose every entry counts.
     pub(super) is_dir: bool,
 }
 
-/// As many links as the kernel follows.
+/// As many links as the kernel follows in one path.
 const MOST_LINKS: usize = 40;
 
-/// Walks to `path`, which is absolute, following links. Where a directory is at its end, the links in
-/// it are followed too: a Kubernetes secret is `NAME`, a link to `..data/NAME`, and `..data` is one.
+/// Resolves `path`, which is absolute. The links in a directory are followed too: a Kubernetes secret
+/// is `NAME`, a link to `..data/NAME`, and `..data` is a link as well.
 pub(super) fn follow(path: &Path) -> ResolvedPath {
     let mut resolved = ResolvedPath::default();
     walk(path, &mut resolved);

@@ -4,140 +4,166 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::stable_read::{FILE_LIMIT, Links, MaybeChanging, ReadOutcome, VALUE_LIMIT, read};
+use super::settled_reader::{SettledRead, SettledReader};
+use super::stable_read::{FILE_LIMIT, Links, VALUE_LIMIT};
+use crate::adapters::file_watcher::PathWatch;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::file_format::{Format, parse};
-use crate::domain::declarations::source::{SourceKind, Variables};
+use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::domain::reasons::SourceReason;
 
 /// The form in which a location holds variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceForm {
-    /// A file of one of the formats.
-    File(Format),
+    /// A file of the Codespaces platform, which must not be a link.
+    PlatformFile(Format),
     /// An env file, or a directory with one file for each variable.
     FileOrDirectory(Format),
+    /// A file that is one value.
+    Value,
 }
 
-/// Whether a file was written to and not closed since, as far as is known from elsewhere.
-type IsWritten<'a> = &'a dyn Fn(&Path) -> bool;
+/// The name under which a file that is one value holds it.
+const VALUE: &str = "";
 
-/// The current content of a location.
-pub(super) enum SourceContent {
-    /// It is not there.
-    Nothing,
-    /// It is being written.
-    Busy,
-    /// It cannot be read.
-    Bad(SourceReason),
-    /// It is not in its format, perhaps because it is being written.
-    Malformed {
-        /// What is wrong.
-        reason: SourceReason,
-        /// Whether it may be the middle of something.
-        maybe_changing: MaybeChanging,
-    },
-    /// It says this.
-    Says {
-        /// The variables that matter.
-        variables: Variables,
-        /// What is wrong with single ones.
-        problems: Vec<SourceReason>,
-        /// Whether it may be the middle of something.
-        maybe_changing: MaybeChanging,
-    },
+/// What a location says, and what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// The variables that matter, as far as it ever said anything and was not deleted since.
+    pub(super) variables: Option<Variables>,
+    pub(super) problems: Vec<SourceReason>,
 }
 
-impl SourceForm {
-    /// The form of a file or directory that the configuration names.
-    pub(super) fn of_configured(path: &Path) -> Self {
-        let pam = path == Path::new("/etc/environment");
-        Self::FileOrDirectory(if pam { Format::PamLines } else { Format::EnvLines })
+impl Content {
+    /// The value that a file holds, or what keeps anybody from knowing; nothing as long as neither is
+    /// known.
+    pub(super) fn value(&self) -> Option<Result<Secret, SourceReason>> {
+        let value = self.variables.as_ref().and_then(|variables| variables.get(VALUE));
+        value.map(|value| Ok(value.clone())).or_else(|| self.problems.first().cloned().map(Err))
+    }
+}
+
+/// Reads locations. What they said `before` counts for as long as nothing else can be known.
+pub(super) struct ContentReader<'a> {
+    pub(super) watch: &'a PathWatch,
+    pub(super) files: &'a mut SettledReader,
+}
+
+impl ContentReader<'_> {
+    /// Reads the location at `path`; nothing while it is being written.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        form: SourceForm,
+        before: &Content,
+    ) -> Option<Content> {
+        match form {
+            SourceForm::Value => self.value_file(path, before),
+            SourceForm::FileOrDirectory(_) if path.is_dir() => Some(self.directory(path, before)),
+            SourceForm::FileOrDirectory(format) => self.file(path, format, Links::Followed, before),
+            SourceForm::PlatformFile(format) => self.file(path, format, Links::Refused, before),
+        }
     }
 
-    /// Reads the location at `path`, which held `before` when it was last read.
-    pub(super) fn read(
-        self,
+    fn file(
+        &mut self,
         path: &Path,
-        kind: SourceKind,
-        before: Option<&Variables>,
-        is_written: IsWritten<'_>,
-    ) -> SourceContent {
-        match self {
-            Self::FileOrDirectory(_) if path.is_dir() => directory(path, before, is_written),
-            Self::File(format) | Self::FileOrDirectory(format) => {
-                let codespaces = kind == SourceKind::Codespaces;
-                let links = if codespaces { Links::Refused } else { Links::Followed };
-                file(path, format, links, before, is_written)
+        format: Format,
+        links: Links,
+        before: &Content,
+    ) -> Option<Content> {
+        let unchanged =
+            |reason| Some(Content { variables: before.variables.clone(), problems: vec![reason] });
+        let shown = || path.display().to_string();
+        let kept_open = SourceReason::KeptOpen { path: shown() };
+        let (bytes, is_kept_open) = match self.files.read(path, links, FILE_LIMIT, self.watch) {
+            SettledRead::Absent => return Some(Content::default()),
+            SettledRead::Changing => return None,
+            SettledRead::Failed(reason) => return unchanged(reason),
+            SettledRead::KeptOpen(None) => return unchanged(kept_open),
+            SettledRead::KeptOpen(Some(bytes)) => (bytes, true),
+            SettledRead::Whole(bytes) => (bytes, false),
+        };
+        let parsed = match parse(format, &bytes) {
+            Ok(parsed) => parsed,
+            Err(_) if is_kept_open => return unchanged(kept_open),
+            Err(fault) => {
+                let fault = fault.to_string();
+                return unchanged(SourceReason::Malformed { path: shown(), fault });
+            }
+        };
+        let mut variables = parsed.variables;
+        let mut problems: Vec<SourceReason> =
+            is_kept_open.then_some(kept_open).into_iter().collect();
+        for name in parsed.refused {
+            keep(&name, before, &mut variables);
+            problems.push(SourceReason::BadValue { path: shown(), variable: name });
+        }
+        // Nobody needs the other secrets of the user here.
+        variables.retain(|name, _| matters(name));
+        Some(Content { variables: Some(variables), problems })
+    }
+
+    fn directory(&mut self, dir: &Path, before: &Content) -> Content {
+        let names = match names_in(dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Content::default(),
+            Err(error) => {
+                let (path, fault) = (dir.display().to_string(), error.to_string());
+                let problems = vec![SourceReason::Unreadable { path, fault }];
+                return Content { variables: before.variables.clone(), problems };
+            }
+        };
+        let mut variables = Variables::new();
+        let mut problems = Vec::new();
+        for name in names {
+            match self.value(&dir.join(&name)) {
+                None => keep(&name, before, &mut variables),
+                Some((Some(value), problem)) => {
+                    variables.insert(name, value);
+                    problems.extend(problem);
+                }
+                Some((None, None)) => {}
+                Some((None, problem)) => {
+                    keep(&name, before, &mut variables);
+                    problems.extend(problem);
+                }
             }
         }
+        Content { variables: Some(variables), problems }
     }
-}
 
-fn file(
-    path: &Path,
-    format: Format,
-    links: Links,
-    before: Option<&Variables>,
-    is_written: IsWritten<'_>,
-) -> SourceContent {
-    let (bytes, maybe_changing) = match read(path, links, FILE_LIMIT, is_written(path)) {
-        ReadOutcome::Whole { bytes, maybe_changing } => (bytes, maybe_changing),
-        ReadOutcome::Absent => return SourceContent::Nothing,
-        ReadOutcome::Busy => return SourceContent::Busy,
-        ReadOutcome::Failed(reason) => return SourceContent::Bad(reason),
-    };
-    let parsed = match parse(format, &bytes) {
-        Ok(parsed) => parsed,
-        Err(fault) => {
-            let (path, fault) = (path.display().to_string(), fault.to_string());
-            return SourceContent::Malformed {
-                reason: SourceReason::Malformed { path, fault },
-                maybe_changing,
-            };
-        }
-    };
-    let mut variables = parsed.variables;
-    let mut problems = Vec::new();
-    for name in parsed.refused {
-        keep(&name, before, &mut variables);
-        problems.push(SourceReason::BadValue { path: path.display().to_string(), variable: name });
-    }
-    // Nobody needs the other secrets of the user here.
-    variables.retain(|name, _| matters(name));
-    SourceContent::Says { variables, problems, maybe_changing }
-}
-
-fn directory(dir: &Path, before: Option<&Variables>, is_written: IsWritten<'_>) -> SourceContent {
-    let names = match names_in(dir) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return SourceContent::Nothing,
-        Err(error) => {
-            let (path, fault) = (dir.display().to_string(), error.to_string());
-            return SourceContent::Bad(SourceReason::Unreadable { path, fault });
-        }
-    };
-    let mut variables = Variables::new();
-    let mut problems = Vec::new();
-    for name in names {
-        let path = dir.join(&name);
-        let reason = match read(&path, Links::Followed, VALUE_LIMIT, is_written(&path)) {
-            ReadOutcome::Whole { bytes, .. } => match value(&bytes, &path) {
-                Ok(secret) => {
-                    variables.insert(name, secret);
-                    continue;
-                }
-                Err(reason) => Some(reason),
-            },
-            ReadOutcome::Absent => continue,
-            ReadOutcome::Busy => None,
-            ReadOutcome::Failed(reason) => Some(reason),
+    fn value_file(&mut self, path: &Path, before: &Content) -> Option<Content> {
+        let (value, problem) = self.value(path)?;
+        let missing = || SourceReason::Missing { path: path.display().to_string() };
+        let problem = problem.or_else(|| value.is_none().then(missing));
+        let variables = match (value, &problem) {
+            (Some(value), _) => Some(Variables::from([(VALUE.to_owned(), value)])),
+            (None, Some(SourceReason::KeptOpen { .. })) => before.variables.clone(),
+            (None, _) => None,
         };
-        keep(&name, before, &mut variables);
-        problems.extend(reason);
+        Some(Content { variables, problems: problem.into_iter().collect() })
     }
-    SourceContent::Says { variables, problems, maybe_changing: None }
+
+    /// The value in a file and what is wrong with it; nothing while it is being written.
+    fn value(&mut self, path: &Path) -> Option<(Option<Secret>, Option<SourceReason>)> {
+        let shown = || path.display().to_string();
+        let (bytes, problem) = match self.files.read(path, Links::Followed, VALUE_LIMIT, self.watch)
+        {
+            SettledRead::Absent => return Some((None, None)),
+            SettledRead::Changing => return None,
+            SettledRead::Failed(reason) => return Some((None, Some(reason))),
+            SettledRead::Whole(bytes) => (Some(bytes), None),
+            SettledRead::KeptOpen(bytes) => (bytes, Some(SourceReason::KeptOpen { path: shown() })),
+        };
+        let Some(bytes) = bytes else { return Some((None, problem)) };
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            return Some((Some(Secret::new(text)), problem));
+        }
+        let fault = "no text in UTF-8".to_owned();
+        Some((None, problem.or(Some(SourceReason::Malformed { path: shown(), fault }))))
+    }
 }
 
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
@@ -146,18 +172,9 @@ fn names_in(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names.into_iter().flatten().filter(|name| matters(name)).collect())
 }
 
-/// The text of a file that is one value.
-pub(super) fn value(bytes: &[u8], path: &Path) -> Result<Secret, SourceReason> {
-    let text = std::str::from_utf8(bytes).map_err(|_| SourceReason::Malformed {
-        path: path.display().to_string(),
-        fault: "no text in UTF-8".to_owned(),
-    })?;
-    Ok(Secret::new(text))
-}
-
 /// Keeps what a variable was known to be.
-fn keep(name: &str, before: Option<&Variables>, variables: &mut Variables) {
-    if let Some(value) = before.and_then(|before| before.get(name)) {
+fn keep(name: &str, before: &Content, variables: &mut Variables) {
+    if let Some(value) = before.variables.as_ref().and_then(|before| before.get(name)) {
         variables.insert(name.to_owned(), value.clone());
     }
 }

@@ -1,24 +1,30 @@
 //! The files and directories that variables come from, followed as they change.
+//!
+//! Threads read them, one for each group of locations, and report to the task that owns
+//! [`FileSources`]: a file system that does not respond stops its own thread and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
 
-use super::file_watcher::{POLL_INTERVAL, QUIET_PERIOD, Watcher};
-use crate::domain::credentials::secret::Secret;
+use super::file_watcher::{Follower, POLL_INTERVAL};
 use crate::domain::declarations::discovery::PasswordFiles;
 use crate::domain::declarations::file_format::Format;
-use crate::domain::declarations::source::{Source, SourceKind, Variables};
+use crate::domain::declarations::source::Source;
 use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
+use crate::wire::handoff::{SavedFile, conceal, reveal};
 
 mod content;
+mod group;
+mod settled_reader;
 mod stable_read;
 
-use content::{SourceContent, SourceForm};
-use stable_read::{Links, MaybeChanging, ReadOutcome, VALUE_LIMIT};
+use content::Content;
+use group::{GroupKey, ReadEvent, Report, read_and_report};
 
 /// The directory of the Codespaces platform.
 pub const CODESPACES_DIR: &str = "/workspaces/.codespaces/shared";
@@ -32,244 +38,256 @@ const CODESPACES_FILES: [(&str, Format); 5] = [
     ("environment-variables.json", Format::JsonObject),
 ];
 
-/// How long a file must stay as it is to be believed, where the kernel does not say whether somebody
-/// writes it.
-const RECHECK_INTERVAL: Duration = Duration::from_millis(25);
+/// How long reading a location may take, and a writer keep a file open, before that is a problem.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a new agent waits for locations of which it knows what they said last.
+const RESTORED_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// All sources that are files. Nothing runs and nothing is watched until [`FileSources::changed`] is
-/// awaited, so that they can be read before any thread exists.
+/// All sources that are files.
 pub struct FileSources {
-    locations: Vec<SourceLocation>,
-    /// The files with passwords; nothing for one that somebody was writing whenever it was read.
-    passwords: BTreeMap<PathBuf, Option<Result<Secret, SourceReason>>>,
-    watcher: Watcher,
-    /// What is to be read.
-    stale: BTreeSet<PathBuf>,
-    /// Files that are read again at an instant, because no event may tell that they are complete, with
-    /// the state they were in.
-    recheck: BTreeMap<PathBuf, (Instant, MaybeChanging)>,
-    /// Whether changes are waited for. Before, there is no second look, and what is there is believed.
-    awaited: bool,
-    /// What was wrong with watching when it was last reported.
-    faults: BTreeMap<PathBuf, String>,
+    groups: BTreeMap<GroupKey, Group>,
+    /// What the last agent knew of files that are not followed yet.
+    saved: BTreeMap<PathBuf, Content>,
+    sender: UnboundedSender<Report>,
+    reports: UnboundedReceiver<Report>,
 }
 
-/// A file or directory, and what it said when it was last whole.
-struct SourceLocation {
-    path: PathBuf,
-    kind: SourceKind,
-    form: SourceForm,
-    known: Option<Variables>,
-    problems: Vec<SourceReason>,
+/// Some locations, and how far their thread is.
+#[derive(Default)]
+struct Group {
+    /// What each location said last; nothing for one that is not known.
+    contents: Vec<(PathBuf, Option<Content>)>,
+    follower: Option<Follower>,
+    /// When the thread began to look, while it does.
+    started_at: Option<Instant>,
+    has_answered: bool,
+    hangs: bool,
+    watch_fault: Option<String>,
 }
 
 impl FileSources {
     /// The files of the Codespaces platform in `codespaces`, and the env files and secrets directories
-    /// `configured`, the highest first.
-    pub fn new(codespaces: &Path, configured: &[PathBuf]) -> Self {
-        let location = |path: PathBuf, kind, form| SourceLocation {
-            path,
-            kind,
-            form,
-            known: None,
-            problems: Vec::new(),
+    /// `configured`, the highest first. Until they answer they say what they said in `saved`.
+    pub fn new(
+        codespaces: &Path,
+        configured: &[PathBuf],
+        saved: BTreeMap<String, SavedFile>,
+    ) -> Self {
+        let (sender, reports) = unbounded_channel();
+        let known = |SavedFile { variables, problems }| Content {
+            variables: variables.map(conceal),
+            problems,
         };
-        let platform = CODESPACES_FILES.iter().map(|(name, format)| {
-            location(codespaces.join(name), SourceKind::Codespaces, SourceForm::File(*format))
-        });
-        let configured = configured.iter().map(|path| {
-            location(path.clone(), SourceKind::Configured, SourceForm::of_configured(path))
-        });
-        let locations: Vec<SourceLocation> = platform.chain(configured).collect();
-        let stale = locations.iter().map(|location| location.path.clone()).collect();
-        let mut sources = Self {
-            locations,
-            passwords: BTreeMap::new(),
-            watcher: Watcher::default(),
-            stale,
-            recheck: BTreeMap::new(),
-            awaited: false,
-            faults: BTreeMap::new(),
-        };
-        sources.follow();
+        let saved = saved.into_iter().map(|(path, file)| (path.into(), known(file))).collect();
+        let mut sources = Self { groups: BTreeMap::new(), saved, sender, reports };
+        let files = CODESPACES_FILES.iter().map(|(name, _)| codespaces.join(name));
+        sources.follow_group(GroupKey::Platform(codespaces.to_owned()), files.collect());
+        for (place, path) in configured.iter().enumerate() {
+            sources.follow_group(GroupKey::Configured(place, path.clone()), vec![path.clone()]);
+        }
         sources
     }
 
-    /// What the files say, the highest first, and what is wrong with them. Only what has changed since
-    /// the last call is read. What is being written, or is not whole, still says what it said before.
-    pub fn read(&mut self) -> (Vec<Source>, Vec<Problem>) {
-        self.read_stale();
-        let sources = self.locations.iter().filter_map(|location| {
-            Some(Source {
-                kind: location.kind,
-                name: shown(&location.path),
-                variables: location.known.clone()?,
+    /// What the next agent needs to know.
+    pub fn save(&self) -> BTreeMap<String, SavedFile> {
+        let contents = self.groups.values().flat_map(|group| &group.contents);
+        contents
+            .filter_map(|(path, content)| {
+                let Content { variables, problems } = content.clone()?;
+                let variables = variables.as_ref().map(reveal);
+                Some((shown(path), SavedFile { variables, problems }))
             })
-        });
-        let faults = self.locations.iter().flat_map(|location| {
-            let faults = location.problems.iter().cloned();
-            faults.map(|reason| problem(&reason, Some(&location.path)))
-        });
-        let unwatched = self.watcher.faults().iter().map(|(path, fault)| {
-            let (path, fault) = (shown(path), fault.clone());
-            let seconds = POLL_INTERVAL.as_secs();
-            problem(&SourceReason::NotWatched { path, seconds, fault }, None)
-        });
-        (sources.collect(), faults.chain(unwatched).collect())
+            .collect()
     }
 
-    /// Follows the files that hold passwords, instead of those before, and says what is in them.
-    pub fn follow_passwords(&mut self, paths: &BTreeSet<PathBuf>) -> PasswordFiles {
-        self.passwords.retain(|path, _| paths.contains(path));
-        for path in paths {
-            let is_stale = self.stale.remove(path);
-            if is_stale || !self.passwords.contains_key(path) {
-                self.read_password(path);
+    /// Waits until each location has answered or takes too long. One of which the last agent knew what
+    /// it says is hardly waited for.
+    pub async fn first_answers(&mut self) {
+        let restored_end = Instant::now() + RESTORED_TIMEOUT;
+        loop {
+            let groups = self.groups.values();
+            let waiting: Vec<_> =
+                groups.filter(|group| !group.has_answered && !group.hangs).collect();
+            if waiting.is_empty() {
+                return;
+            }
+            let are_known = waiting.iter().all(|group| group.is_known());
+            tokio::select! {
+                () = self.changed() => {}
+                () = sleep_until(restored_end), if are_known => return,
             }
         }
-        self.follow();
-        let held = self.passwords.iter();
-        held.filter_map(|(path, result)| Some((path.clone(), result.clone()?))).collect()
+    }
+
+    /// What the files say, the highest first. What is being written, is not whole or does not respond
+    /// still says what it said before.
+    pub fn sources(&self) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for (key, group) in &self.groups {
+            let Some(kind) = key.source_kind() else { continue };
+            for (path, content) in &group.contents {
+                let variables = content.as_ref().and_then(|content| content.variables.clone());
+                let name = shown(path);
+                sources.extend(variables.map(|variables| Source { kind, name, variables }));
+            }
+        }
+        sources
+    }
+
+    /// What is wrong with the files.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (key, group) in &self.groups {
+            let is_source = key.source_kind().is_some();
+            let known =
+                group.contents.iter().filter_map(|(path, content)| Some((path, content.as_ref()?)));
+            // A password that is not known is a problem of its declaration.
+            for (path, content) in
+                known.filter(|(_, content)| is_source || content.variables.is_some())
+            {
+                let source = is_source.then_some(path.as_path());
+                let found = content.problems.iter().cloned();
+                problems.extend(found.map(|reason| problem(reason, source)));
+            }
+            if group.hangs {
+                problems.push(problem(hanging(key.path()), None));
+            }
+            if let Some(fault) = &group.watch_fault {
+                let not_watched = |(path, _): &(PathBuf, _)| SourceReason::NotWatched {
+                    path: shown(path),
+                    seconds: POLL_INTERVAL.as_secs(),
+                    fault: fault.clone(),
+                };
+                let reasons = group.contents.iter().map(not_watched);
+                problems.extend(reasons.map(|reason| problem(reason, None)));
+            }
+        }
+        problems
+    }
+
+    /// Follows the files that hold passwords, instead of those before, and says what is in them. Nothing
+    /// as long as one of them has not answered: it is a change when that does, or takes too long.
+    pub fn follow_passwords(&mut self, paths: &BTreeSet<PathBuf>) -> Option<PasswordFiles> {
+        let mut wanted: BTreeMap<GroupKey, Vec<PathBuf>> = BTreeMap::new();
+        for path in paths {
+            let dir = path.parent().unwrap_or(path).to_owned();
+            wanted.entry(GroupKey::Passwords(dir)).or_default().push(path.clone());
+        }
+        self.groups.retain(|key, _| key.source_kind().is_some() || wanted.contains_key(key));
+        let mut passwords = Some(PasswordFiles::new());
+        for (key, paths) in wanted {
+            let group = self.follow_group(key, paths);
+            for (path, content) in &group.contents {
+                let known = content.as_ref().and_then(Content::value);
+                let overdue = group.hangs.then(|| Err(hanging(path)));
+                let password = known.or(overdue);
+                passwords = passwords.zip(password).map(|(mut passwords, password)| {
+                    passwords.insert(path.clone(), password);
+                    passwords
+                });
+            }
+        }
+        passwords
     }
 
     /// Resolves when the files say something else than before, or something else is wrong with them.
     /// Nothing is lost when the future is dropped.
     pub async fn changed(&mut self) {
-        self.awaited = true;
         loop {
-            let first = self.recheck.values().map(|(at, _)| *at).min();
+            let responsive = self.groups.values().filter(|group| !group.hangs);
+            let overdue_at = responsive
+                .filter_map(|group| group.started_at)
+                .min()
+                .map(|at| at + RESPONSE_TIMEOUT);
             tokio::select! {
-                changed = self.watcher.changed() => self.stale.extend(changed),
-                () = sleep_until_some(first) => {
-                    let now = Instant::now();
-                    let due = self.recheck.iter().filter(|(_, (at, _))| *at <= now);
-                    self.stale.extend(due.map(|(path, _)| path.clone()));
+                biased;
+                Some(report) = self.reports.recv() => {
+                    let mut news = self.apply(report);
+                    while let Ok(report) = self.reports.try_recv() {
+                        news |= self.apply(report);
+                    }
+                    if news {
+                        return;
+                    }
+                }
+                () = sleep_until(overdue_at.unwrap_or_else(Instant::now)), if overdue_at.is_some() => {
+                    for group in self.groups.values_mut() {
+                        let is_overdue = |at: Instant| at.elapsed() >= RESPONSE_TIMEOUT;
+                        group.hangs = group.started_at.is_some_and(is_overdue);
+                    }
+                    return;
                 }
             }
-            if self.read_stale() {
-                return;
-            }
         }
     }
 
-    /// Reads what has changed; whether it says something else.
-    fn read_stale(&mut self) -> bool {
-        let mut news = self.faults != *self.watcher.faults();
-        if news {
-            self.faults.clone_from(self.watcher.faults());
-        }
-        for index in 0..self.locations.len() {
-            if self.stale.remove(&self.locations[index].path) {
-                news |= self.read_location(index);
-            }
-        }
-        for path in std::mem::take(&mut self.stale) {
-            if self.passwords.contains_key(&path) {
-                news |= self.read_password(&path);
-            }
-        }
-        news
-    }
-
-    fn read_location(&mut self, index: usize) -> bool {
-        let location = &mut self.locations[index];
-        let watcher = &self.watcher;
-        let is_written = |path: &Path| watcher.is_written(path);
-        let content =
-            location.form.read(&location.path, location.kind, location.known.as_ref(), &is_written);
-        let path = location.path.clone();
-        let (known, problems, maybe_changing) = match content {
-            SourceContent::Busy => {
-                self.wait_until_quiet(path);
-                return false;
-            }
-            SourceContent::Nothing => (None, Vec::new(), None),
-            SourceContent::Bad(reason) => (location.known.clone(), vec![reason], None),
-            SourceContent::Malformed { reason, maybe_changing } => {
-                (location.known.clone(), vec![reason], maybe_changing)
-            }
-            SourceContent::Says { variables, problems, maybe_changing } => {
-                (Some(variables), problems, maybe_changing)
-            }
+    /// Takes one report; whether it is news.
+    fn apply(&mut self, Report { group, event }: Report) -> bool {
+        let Some(group) = self.groups.get_mut(&group) else { return false };
+        let ReadEvent::Finished { changed, is_incomplete, watch_fault } = event else {
+            group.started_at = Some(Instant::now());
+            return false;
         };
-        let news = (&location.known, &location.problems) != (&known, &problems);
-        if news && self.needs_recheck(&path, maybe_changing) {
-            return false;
-        }
-        self.recheck.remove(&path);
-        let location = &mut self.locations[index];
-        (location.known, location.problems) = (known, problems);
-        news
-    }
-
-    fn read_password(&mut self, path: &Path) -> bool {
-        let must_be_free = self.watcher.is_written(path);
-        let before = self.passwords.get(path).cloned().flatten();
-        let (result, maybe_changing) =
-            match stable_read::read(path, Links::Followed, VALUE_LIMIT, must_be_free) {
-                ReadOutcome::Busy => {
-                    self.wait_until_quiet(path.to_owned());
-                    self.passwords.insert(path.to_owned(), before);
-                    return false;
-                }
-                ReadOutcome::Absent => (Err(SourceReason::Missing { path: shown(path) }), None),
-                ReadOutcome::Failed(reason) => (Err(reason), None),
-                ReadOutcome::Whole { bytes, maybe_changing } => {
-                    (content::value(&bytes, path), maybe_changing)
-                }
-            };
-        let news = before.as_ref() != Some(&result);
-        if news && before.is_some() && self.needs_recheck(path, maybe_changing) {
-            return false;
-        }
-        self.recheck.remove(path);
-        self.passwords.insert(path.to_owned(), Some(result));
-        news
-    }
-
-    /// Whether to wait and see whether the file stays as it is. One that is empty waits longer: the
-    /// kernel may take its time between emptying a file for its new writer and the message of that.
-    fn needs_recheck(&mut self, path: &Path, maybe_changing: MaybeChanging) -> bool {
-        let Some(state) = maybe_changing.filter(|_| self.awaited) else { return false };
-        let now = Instant::now();
-        let interval = if stable_read::is_empty(state) { QUIET_PERIOD } else { RECHECK_INTERVAL };
-        match self.recheck.get(path) {
-            Some((at, state)) if *state == maybe_changing => *at > now,
-            _ => {
-                self.recheck.insert(path.to_owned(), (now + interval, maybe_changing));
-                true
+        group.started_at = None;
+        let mut news = std::mem::take(&mut group.hangs);
+        news |= !is_incomplete && !std::mem::replace(&mut group.has_answered, !is_incomplete);
+        news |= group.watch_fault != watch_fault;
+        group.watch_fault = watch_fault;
+        for (path, content) in changed {
+            let known = group.contents.iter_mut().find(|(known, _)| *known == path);
+            if let Some((_, known)) = known
+                && known.as_ref() != Some(&content)
+            {
+                *known = Some(content);
+                news = true;
             }
         }
+        news
     }
 
-    /// Has a file that is being written read again, where no message comes when it is closed.
-    fn wait_until_quiet(&mut self, path: PathBuf) {
-        if self.watcher.is_polled(&path) {
-            self.recheck.insert(path, (Instant::now() + QUIET_PERIOD, None));
-        } else {
-            self.recheck.remove(&path);
+    /// Makes `paths` the locations of a group, the highest first, and has a thread follow them.
+    fn follow_group(&mut self, key: GroupKey, paths: Vec<PathBuf>) -> &Group {
+        let group = self.groups.entry(key.clone()).or_default();
+        if group.contents.iter().map(|(path, _)| path).eq(&paths) {
+            return group;
         }
-    }
-
-    fn follow(&mut self) {
-        let locations = self.locations.iter().map(|location| location.path.clone());
-        self.watcher.set_paths(locations.chain(self.passwords.keys().cloned()).collect());
+        let mut before: BTreeMap<_, _> = std::mem::take(&mut group.contents).into_iter().collect();
+        for path in paths {
+            let known = before.remove(&path).flatten().or_else(|| self.saved.remove(&path));
+            group.contents.push((path, known));
+        }
+        let paths = group.contents.iter().map(|(path, _)| path.clone()).collect();
+        if let Some(follower) = &group.follower {
+            follower.follow(paths);
+            return group;
+        }
+        let known = group.contents.iter().cloned();
+        let known = known.filter_map(|(path, content)| Some((path, content?))).collect();
+        let (sender, thread_key) = (self.sender.clone(), key);
+        let read = move |watch| read_and_report(&thread_key, known, watch, &sender);
+        group.started_at = Some(Instant::now());
+        match Follower::spawn(paths, read) {
+            Ok(follower) => group.follower = Some(follower),
+            // What nobody reads never answers, and becomes a problem as such.
+            Err(error) => tracing::warn!("files cannot be followed: {error}"),
+        }
+        group
     }
 }
 
-async fn sleep_until_some(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+impl Group {
+    /// Whether something is known of every location.
+    fn is_known(&self) -> bool {
+        self.contents.iter().all(|(_, content)| content.is_some())
     }
 }
 
-fn problem(reason: &SourceReason, source: Option<&Path>) -> Problem {
-    Problem {
-        name: reason.path().to_owned(),
-        source: source.map(shown),
-        reason: reason.clone().into(),
-    }
+fn hanging(path: &Path) -> SourceReason {
+    SourceReason::Hanging { path: shown(path) }
+}
+
+fn problem(reason: SourceReason, source: Option<&Path>) -> Problem {
+    Problem { name: reason.path().to_owned(), source: source.map(shown), reason: reason.into() }
 }
 
 fn shown(path: &Path) -> String {

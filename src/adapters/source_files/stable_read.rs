@@ -1,4 +1,4 @@
-//! Reads a file that somebody else may be writing, or have put there to be followed or to hang us.
+//! Reads a file that somebody may be writing, or may have put there to be followed or to block us.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -17,10 +17,10 @@ pub(super) const FILE_LIMIT: u64 = 16 << 20;
 /// The most that is read of a file that is one value.
 pub(super) const VALUE_LIMIT: u64 = 1 << 20;
 
-/// Whether the last component may be a link.
+/// Whether the last component of a path may be a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
-    /// It may.
+    /// It is followed.
     Followed,
     /// It is refused.
     Refused,
@@ -29,39 +29,35 @@ pub(super) enum Links {
 /// What tells one state of a file from another: inode, size, and the time of the last change (s, ns).
 pub(super) type FileStamp = (u64, u64, i64, i64);
 
-/// Whether there is nothing in the file.
+/// Whether the file is empty.
 pub(super) fn is_empty((_, size, _, _): FileStamp) -> bool {
     size == 0
 }
 
-/// A state that may be in the middle of something; nothing where it is known not to be.
-pub(super) type MaybeChanging = Option<FileStamp>;
-
-/// What came of it.
-pub(super) enum ReadOutcome {
-    /// Everything that is in it.
-    Whole {
+/// What a file holds at this moment.
+pub(super) enum FileRead {
+    /// All that is in it now.
+    Bytes {
         /// The bytes.
         bytes: Zeroizing<Vec<u8>>,
-        /// Which state of the file it is, where the kernel does not say that nobody is writing.
-        maybe_changing: MaybeChanging,
+        /// The state of the file that they belong to.
+        stamp: FileStamp,
+        /// Whether somebody had it open for writing, where the kernel says.
+        has_writer: Option<bool>,
     },
     /// There is no such file.
     Absent,
-    /// Somebody is writing it.
-    Busy,
     /// It cannot be read.
     Failed(SourceReason),
 }
 
-/// Reads the regular file at `path`, as long as it is of `limit` bytes at most. With `must_be_free` it is
-/// read only when the kernel says that nobody writes it.
-pub(super) fn read(path: &Path, links: Links, limit: u64, must_be_free: bool) -> ReadOutcome {
-    match try_read(path, links, limit, must_be_free) {
-        Ok(reading) => reading,
+/// Reads the regular file at `path`, if it is of `limit` bytes at most.
+pub(super) fn read(path: &Path, links: Links, limit: u64) -> FileRead {
+    match try_read(path, links, limit) {
+        Ok(read) => read,
         Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadOutcome::Absent,
-            _ => ReadOutcome::Failed(SourceReason::Unreadable {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileRead::Absent,
+            _ => FileRead::Failed(SourceReason::Unreadable {
                 path: path.display().to_string(),
                 fault: error.to_string(),
             }),
@@ -69,7 +65,7 @@ pub(super) fn read(path: &Path, links: Links, limit: u64, must_be_free: bool) ->
     }
 }
 
-fn try_read(path: &Path, links: Links, limit: u64, must_be_free: bool) -> io::Result<ReadOutcome> {
+fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<FileRead> {
     let shown = || path.display().to_string();
     let link_flag = if links == Links::Refused { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     let found = match links {
@@ -77,35 +73,31 @@ fn try_read(path: &Path, links: Links, limit: u64, must_be_free: bool) -> io::Re
         Links::Refused => fs::symlink_metadata(path)?,
     };
     if found.is_symlink() {
-        return Ok(ReadOutcome::Failed(SourceReason::Link { path: shown() }));
+        return Ok(FileRead::Failed(SourceReason::Link { path: shown() }));
     }
-    // Looked at before it is opened, because to open a device may do something; and after, because it
-    // may be another one by then, which must not make us wait either.
+    // Checked before it is opened, because opening a device may have effects; and after, because it may
+    // have been replaced by then.
     if !found.is_file() {
-        return Ok(ReadOutcome::Failed(SourceReason::NotAFile { path: shown() }));
+        return Ok(FileRead::Failed(SourceReason::NotAFile { path: shown() }));
     }
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | link_flag;
     let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
     let mut file = match file {
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-            return Ok(ReadOutcome::Failed(SourceReason::Link { path: shown() }));
+            return Ok(FileRead::Failed(SourceReason::Link { path: shown() }));
         }
         file => file?,
     };
     if !file.metadata()?.is_file() {
-        return Ok(ReadOutcome::Failed(SourceReason::NotAFile { path: shown() }));
+        return Ok(FileRead::Failed(SourceReason::NotAFile { path: shown() }));
     }
     let has_writer = process::has_writer(&file);
-    if has_writer.unwrap_or(must_be_free) {
-        return Ok(ReadOutcome::Busy);
-    }
     let bytes = read_at_most(&mut file, limit)?;
     let state = file.metadata()?;
     let stamp = (state.ino(), state.size(), state.mtime(), state.mtime_nsec());
-    let maybe_changing = has_writer.is_none().then_some(stamp);
     Ok(match bytes {
-        Some(bytes) => ReadOutcome::Whole { bytes, maybe_changing },
-        None => ReadOutcome::Failed(SourceReason::TooLarge { path: shown(), limit }),
+        Some(bytes) => FileRead::Bytes { bytes, stamp, has_writer },
+        None => FileRead::Failed(SourceReason::TooLarge { path: shown(), limit }),
     })
 }
 
@@ -114,7 +106,7 @@ fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Zeroizing<Vec<
     if size > limit {
         return Ok(None);
     }
-    // Room for everything at once, so that growing leaves no copies behind.
+    // Room for everything at once: a buffer that grows leaves copies of secrets behind.
     let room = usize::try_from(size).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes)?;
@@ -131,24 +123,24 @@ mod tests {
 
     use super::*;
 
-    fn code(reading: ReadOutcome) -> &'static str {
-        match reading {
-            ReadOutcome::Whole { .. } => "whole",
-            ReadOutcome::Absent => "absent",
-            ReadOutcome::Busy => "busy",
-            ReadOutcome::Failed(reason) => reason.code(),
+    fn code(read: FileRead) -> &'static str {
+        match read {
+            FileRead::Bytes { has_writer: Some(true), .. } => "being written",
+            FileRead::Bytes { .. } => "whole",
+            FileRead::Absent => "absent",
+            FileRead::Failed(reason) => reason.code(),
         }
     }
 
     #[test]
-    fn only_regular_files_are_read_and_nothing_hangs() {
+    fn only_regular_files_are_read_and_nothing_blocks() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("file"), "text").unwrap();
         symlink(at("file"), at("link")).unwrap();
         mkfifo(&at("pipe"), Mode::S_IRWXU).unwrap();
         fs::write(at("large"), vec![b'x'; 100]).unwrap();
-        let read = |name: &str, links| code(read(&at(name), links, 99, false));
+        let read = |name: &str, links| code(read(&at(name), links, 99));
         assert_eq!(read("file", Links::Refused), "whole");
         assert_eq!(read("link", Links::Refused), "file-is-a-link");
         assert_eq!(read("link", Links::Followed), "whole");
@@ -160,18 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_open_for_writing_is_not_read() {
+    fn the_kernel_says_whether_a_file_is_open_for_writing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut writer = File::create(&path).unwrap();
-        writer.write_all(b"ha").unwrap();
-        assert_eq!(code(read(&path, Links::Followed, 99, false)), "busy");
-        writer.write_all(b"lf").unwrap();
+        writer.write_all(b"half").unwrap();
+        assert_eq!(code(read(&path, Links::Followed, 99)), "being written");
         drop(writer);
-        let ReadOutcome::Whole { bytes, maybe_changing } = read(&path, Links::Followed, 99, true)
-        else {
-            panic!()
-        };
-        assert_eq!((bytes.as_slice(), maybe_changing), (&b"half"[..], None));
+        assert_eq!(code(read(&path, Links::Followed, 99)), "whole");
     }
 }

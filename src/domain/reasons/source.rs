@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::shell_word;
+
 /// Why a source could not be read, whole or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +67,18 @@ pub enum SourceReason {
         /// The file.
         path: String,
     },
+    /// Somebody keeps the file open for writing.
+    #[error("{path} is kept open for writing by another process, so it may be incomplete")]
+    KeptOpen {
+        /// The file.
+        path: String,
+    },
+    /// The file system does not answer: its server is gone, for example.
+    #[error("{path} cannot be read: its file system does not respond")]
+    Hanging {
+        /// The file or directory.
+        path: String,
+    },
     /// The file could not be read.
     #[error("{path} cannot be read: {fault}")]
     Unreadable {
@@ -87,6 +101,8 @@ impl SourceReason {
             | Self::NotWatched { path, .. }
             | Self::Missing { path }
             | Self::Empty { path }
+            | Self::KeptOpen { path }
+            | Self::Hanging { path }
             | Self::Unreadable { path, .. } => path,
         }
     }
@@ -102,6 +118,8 @@ impl SourceReason {
             Self::NotWatched { .. } => "file-not-watched",
             Self::Missing { .. } => "file-missing",
             Self::Empty { .. } => "file-empty",
+            Self::KeptOpen { .. } => "file-kept-open",
+            Self::Hanging { .. } => "file-hangs",
             Self::Unreadable { .. } => "file-unreadable",
         }
     }
@@ -118,6 +136,13 @@ impl SourceReason {
                 "raise the inotify limits on the host: `sudo sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`".to_owned()
             }
             Self::Missing { path } | Self::Empty { path } => format!("write the value into {path}"),
+            Self::KeptOpen { path } => format!(
+                "stop the process that keeps {path} open; to find it, run `sudo fuser -v {}`",
+                shell_word(path)
+            ),
+            Self::Hanging { path } => {
+                format!("make the file system of {path} respond again, or unmount it")
+            }
             Self::Unreadable { path, .. } => format!("give the agent's user permission to read {path}"),
         }
     }

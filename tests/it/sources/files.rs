@@ -165,7 +165,7 @@ fn rewrite_and_read(write: fn(&Path, &str, usize)) {
     let mut reads = 0;
     let mut last = 0;
     while last < 1000 {
-        let (sources, problems) = followed.sources.read();
+        let (sources, problems) = (followed.sources.sources(), followed.sources.problems());
         assert_eq!(problems, [], "a file that is being written is called malformed");
         let variables = &sources.first().expect("the file is always there").variables;
         let n: usize = variables[USER].reveal()[1..].parse().expect("a number");
@@ -193,7 +193,7 @@ fn a_malformed_file_keeps_its_last_good_values_and_is_a_problem() {
         fs::write(&path, bad).expect("written");
         while changes_within_a_moment(&mut followed) {}
         assert_eq!(followed.get(PASSWORD), known, "{bad:?}");
-        let (_, problems) = followed.sources.read();
+        let problems = followed.sources.problems();
         let shown: Vec<String> = problems.iter().map(|it| it.reason.to_string()).collect();
         assert_eq!(shown.len(), 1, "{bad:?}: {shown:?}");
         assert!(!shown[0].contains("canary"), "{shown:?}");

@@ -1,11 +1,12 @@
 //! Sources that are followed, as a test sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use registry_agent::adapters::source_files::FileSources;
+use registry_agent::domain::declarations::discovery::PasswordFiles;
 use registry_agent::domain::reasons::Reason;
 use tokio::runtime::Runtime;
 
@@ -32,20 +33,32 @@ impl Followed {
     pub(super) fn new(codespaces: &Path, configured: &[PathBuf]) -> Self {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, sources: FileSources::new(codespaces, configured) }
+        let mut sources = FileSources::new(codespaces, configured, BTreeMap::new());
+        runtime.block_on(sources.first_answers());
+        Self { runtime, sources }
     }
 
     /// The value of a variable, in the highest file that has it.
     pub(super) fn get(&mut self, variable: &str) -> Option<String> {
-        let (sources, _) = self.sources.read();
+        let sources = self.sources.sources();
         let value = sources.iter().find_map(|source| source.variables.get(variable))?;
         Some(value.reveal().to_owned())
     }
 
     pub(super) fn codes(&mut self) -> BTreeMap<String, &'static str> {
-        let (_, problems) = self.sources.read();
+        let problems = self.sources.problems();
         let code = |reason: &Reason| reason.code();
         problems.iter().map(|problem| (problem.name.clone(), code(&problem.reason))).collect()
+    }
+
+    /// What the files that hold passwords say, once each has answered.
+    pub(super) fn passwords(&mut self, paths: &BTreeSet<PathBuf>) -> PasswordFiles {
+        loop {
+            if let Some(passwords) = self.sources.follow_passwords(paths) {
+                return passwords;
+            }
+            self.change();
+        }
     }
 
     /// Waits for the next change.

@@ -5,4 +5,5 @@ mod files;
 mod followed;
 mod formats;
 mod places;
+mod unresponsive;
 mod watching;

@@ -134,6 +134,16 @@ pub(super) fn files() -> Vec<Sample> {
             "The file exists, but contains nothing except perhaps a line end.",
         ),
         sample(
+            R::KeptOpen { path: path() },
+            "A file is read when its writer closes it. This one stays open, so its content is used only once it \
+             has not changed for 10 seconds. Until then its last good values stay in use.",
+        ),
+        sample(
+            R::Hanging { path: "/mnt/nfs/secrets".into() },
+            "It is on a network or FUSE file system whose server is down, for example. Its last good values \
+             stay in use, and it is read again when the file system responds.",
+        ),
+        sample(
             R::Unreadable { path: path(), fault: "permission denied (os error 13)".into() },
             "The agent runs as your user and has exactly that user's permissions.",
         ),

@@ -1,0 +1,253 @@
+//! A set of paths and what the kernel reports of them. Its calls block.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::{Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _};
+
+use super::polled_file_systems::must_be_polled;
+use super::resolved_path::{self, ResolvedPath};
+
+/// How often paths are looked at whose changes the kernel does not report.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// How long after a write without a close a file is looked at all the same: `truncate(2)` closes nothing.
+pub const QUIET_PERIOD: Duration = Duration::from_secs(1);
+/// Changes this close together are one: a user name and its password in two files, say.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// What ends a wait.
+pub(super) enum Wake {
+    /// The kernel reports something.
+    Event(notify::Result<Event>),
+    /// Other paths are to be followed.
+    Follow(BTreeSet<PathBuf>),
+    /// The thread is to end.
+    Stop,
+}
+
+/// Watches a set of paths. Call [`PathWatch::update`], look at the paths, then [`PathWatch::wait`]:
+/// whatever happens after the update ends the wait.
+pub struct PathWatch {
+    paths: BTreeSet<PathBuf>,
+    resolved_paths: Vec<ResolvedPath>,
+    watched: BTreeSet<PathBuf>,
+    kernel: Option<INotifyWatcher>,
+    /// The real paths of files that were written to and not closed since.
+    writing: BTreeSet<PathBuf>,
+    polled: bool,
+    fault: Option<String>,
+    wake: mpsc::Sender<Wake>,
+    wakes: mpsc::Receiver<Wake>,
+}
+
+impl PathWatch {
+    pub(super) fn new(
+        paths: BTreeSet<PathBuf>,
+        wake: mpsc::Sender<Wake>,
+        wakes: mpsc::Receiver<Wake>,
+    ) -> Self {
+        Self {
+            paths,
+            resolved_paths: Vec::new(),
+            watched: BTreeSet::new(),
+            kernel: None,
+            writing: BTreeSet::new(),
+            polled: false,
+            fault: None,
+            wake,
+            wakes,
+        }
+    }
+
+    /// The paths that are followed.
+    pub fn paths(&self) -> &BTreeSet<PathBuf> {
+        &self.paths
+    }
+
+    /// Watches what is on the way to the paths now.
+    pub fn update(&mut self) {
+        self.fault = None;
+        // What is made in a directory that is not watched yet is not reported, so the paths are
+        // resolved until that leads to nothing new. The limit is for somebody who keeps moving things.
+        for _ in 0..16 {
+            self.resolved_paths =
+                self.paths.iter().map(|path| resolved_path::follow(path)).collect();
+            if !self.watch_all() {
+                break;
+            }
+        }
+        let Self { writing, resolved_paths, .. } = self;
+        writing.retain(|path| is_relevant(resolved_paths, path));
+        self.polled = self.fault.is_some() || self.paths.iter().any(|path| must_be_polled(path));
+    }
+
+    /// Waits until the paths are worth another look, for `limit` at most. Whether the thread goes on.
+    pub fn wait(&mut self, limit: Option<Duration>) -> bool {
+        let poll = self.polled.then_some(POLL_INTERVAL);
+        let mut end = poll.into_iter().chain(limit).min().map(|limit| Instant::now() + limit);
+        loop {
+            let wake = match end {
+                Some(end) => self.wakes.recv_timeout(end.saturating_duration_since(Instant::now())),
+                None => self.wakes.recv().map_err(Into::into),
+            };
+            let delay = match wake {
+                Ok(Wake::Stop) => return false,
+                // This end holds a sender too, so an error is the end of the time.
+                Err(_) => return true,
+                Ok(Wake::Follow(paths)) => {
+                    self.paths = paths;
+                    Some(Duration::ZERO)
+                }
+                Ok(Wake::Event(event)) => self.on_event(event),
+            };
+            let sooner = delay.map(|delay| Instant::now() + delay);
+            end = end.into_iter().chain(sooner).min();
+        }
+    }
+
+    /// Whether the file at `path` was written to and not closed since, as far as the kernel reported.
+    pub fn is_written(&self, path: &Path) -> bool {
+        !self.writing.is_empty()
+            && path.canonicalize().is_ok_and(|real| self.writing.contains(&real))
+    }
+
+    /// Whether changes are seen only by looking from time to time.
+    pub fn is_polled(&self) -> bool {
+        self.polled
+    }
+
+    /// Why paths are polled, where that is a fault and not the nature of their file system.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// Watches what is on the way to the paths and nothing else. Whether that leads to something new.
+    fn watch_all(&mut self) -> bool {
+        let wanted: BTreeSet<PathBuf> = self
+            .resolved_paths
+            .iter()
+            .flat_map(|resolved| resolved.watches.iter().cloned())
+            .collect();
+        for path in self.watched.difference(&wanted).cloned().collect::<Vec<_>>() {
+            self.unwatch(&path);
+        }
+        let mut news = false;
+        for path in wanted.difference(&self.watched).cloned().collect::<Vec<_>>() {
+            match self.watch(&path) {
+                Ok(()) => {
+                    self.watched.insert(path);
+                    news = true;
+                }
+                // It has gone in the meantime; what replaced it is found by resolving again.
+                Err(error) if is_gone(&error) => news = true,
+                Err(error) => self.fault = Some(describe(&error)),
+            }
+        }
+        news
+    }
+
+    fn watch(&mut self, path: &Path) -> notify::Result<()> {
+        let kernel = match &mut self.kernel {
+            Some(kernel) => kernel,
+            none => {
+                let wake = self.wake.clone();
+                let on_event = move |event| {
+                    // Only what may matter wakes the thread: its own reading is reported too.
+                    if !is_reading(&event) {
+                        let _ = wake.send(Wake::Event(event));
+                    }
+                };
+                none.insert(INotifyWatcher::new(on_event, notify::Config::default())?)
+            }
+        };
+        kernel.watch(path, RecursiveMode::NonRecursive)
+    }
+
+    fn unwatch(&mut self, path: &Path) {
+        if let (true, Some(kernel)) = (self.watched.remove(path), &mut self.kernel) {
+            // The watch may have gone with what it watched.
+            let _ = kernel.unwatch(path);
+        }
+    }
+
+    /// How soon an event asks for another look, if it does.
+    fn on_event(&mut self, event: notify::Result<Event>) -> Option<Duration> {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
+            // Events were lost: everything is watched anew.
+            self.kernel = None;
+            self.watched.clear();
+            self.writing.clear();
+            return Some(DEBOUNCE);
+        };
+        event.paths.iter().filter_map(|path| self.on_change(event.kind, path)).min()
+    }
+
+    fn on_change(&mut self, kind: EventKind, path: &Path) -> Option<Duration> {
+        if !is_relevant(&self.resolved_paths, path) {
+            return None;
+        }
+        match kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                self.writing.remove(path);
+            }
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                self.writing.insert(path.to_owned());
+                return Some(QUIET_PERIOD);
+            }
+            EventKind::Create(CreateKind::File) => {
+                self.writing.insert(path.to_owned());
+            }
+            // A file that is watched itself is reported so when its name is removed or replaced.
+            EventKind::Modify(ModifyKind::Metadata(_)) => self.unwatch_below(path),
+            _ => {
+                self.writing.remove(path);
+                self.unwatch_below(path);
+            }
+        }
+        Some(DEBOUNCE)
+    }
+
+    /// What was below a path that moved went with it, without an event of its own, so the watches are
+    /// made again for what is there now.
+    fn unwatch_below(&mut self, path: &Path) {
+        let below = self.watched.iter().filter(|watched| watched.starts_with(path));
+        for path in below.cloned().collect::<Vec<_>>() {
+            self.unwatch(&path);
+        }
+    }
+}
+
+fn is_reading(event: &notify::Result<Event>) -> bool {
+    event.as_ref().is_ok_and(|event| match event.kind {
+        EventKind::Access(access) => access != AccessKind::Close(AccessMode::Write),
+        _ => false,
+    })
+}
+
+/// Whether a change of the real path `path` may change what is found at one of the paths.
+fn is_relevant(resolved_paths: &[ResolvedPath], path: &Path) -> bool {
+    resolved_paths.iter().any(|resolved| {
+        let target = resolved.target.as_deref().filter(|_| resolved.is_dir);
+        resolved.entries.contains(path)
+            || target.is_some_and(|dir| path == dir || path.parent() == Some(dir))
+    })
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+fn describe(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::Io(error) => error.to_string(),
+        notify::ErrorKind::MaxFilesWatch => "the limit of inotify watches is reached".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

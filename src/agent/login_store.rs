@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::events::Events;
 use super::exchanges::{self, Exchange, Exchanges};
+use super::login_entry::{LoginEntry, VerificationState};
 use super::view::Entry;
 use super::workers::Verification;
 use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::adapters::config::Mode;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::login::{LastVerdict, Login, State};
-use crate::domain::credentials::replaced::{self, ReplacedCredential};
 use crate::domain::declarations::changes::{self, Difference};
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::source::Variables;
@@ -21,32 +21,6 @@ use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
-
-/// How far the verification of a credential is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum VerificationState {
-    /// None is under way, and none is needed before the login is due.
-    Idle,
-    /// The credential in hand was not shown to the registry yet.
-    Needed,
-    UnderWay,
-}
-
-/// A login and the verification that is under way for it.
-struct LoginEntry {
-    login: Login,
-    /// Of its declaration.
-    fingerprint: u64,
-    exchange: Option<ExchangeKey>,
-    /// The number of its credential: an answer about any other one is not about this.
-    generation: u64,
-    verification: VerificationState,
-    expiry_recorded: bool,
-    /// The credentials it had before, for as long as clients may bring them back.
-    replaced: Vec<ReplacedCredential>,
-    /// Whether it differs from what was shown last.
-    changed: bool,
-}
 
 /// The logins as they are shown, by canonical server. Those that did not change are shared.
 pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
@@ -139,51 +113,19 @@ impl LoginStore {
         exchange: Option<ExchangeKey>,
         now: Timestamp,
     ) -> LoginEntry {
-        let fingerprint = declaration.fingerprint();
-        let restored = self
-            .restored_logins
-            .remove(declaration.server.name())
-            .filter(|restored| restored.fingerprint == fingerprint);
-        let mut login = Login::begin(declaration);
-        let mut needs_verification =
-            login.credential.is_some() && login.standing == LastVerdict::Pending;
-        if let Some(key) = &exchange {
-            let remembered = self.restored_tokens.remove(&exchanges::fingerprint(key));
+        let restored = self.restored_logins.remove(declaration.server.name());
+        let token = exchange.as_ref().and_then(|key| {
+            let saved = self.restored_tokens.remove(&exchanges::fingerprint(key));
             let exchange = self.exchanges.entry(key.clone()).or_insert_with(|| {
-                remembered.as_ref().map_or_else(|| Exchange::new(now), Exchange::resumed)
+                saved.as_ref().map_or_else(|| Exchange::new(now), Exchange::resumed)
             });
-            if let Some((credential, remark)) = &exchange.token {
-                login.exchanged(credential.clone(), remark.clone());
-                needs_verification = true;
-            }
-        }
-        let mut replaced = Vec::new();
-        if let Some(mut restored) = restored {
-            replaced = std::mem::take(&mut restored.replaced);
-            if login.standing == LastVerdict::Pending {
-                login.standing = restored.standing;
-                login.reason = restored.reason;
-                login.verified_at = restored.verified_at;
-                login.due = restored.due;
-                login.failures = restored.failures;
-                needs_verification &= restored.standing == LastVerdict::Pending;
-            }
-        }
-        if needs_verification && !self.verify {
-            login.not_asked();
-            needs_verification = false;
-        }
+            exchange.token.clone()
+        });
         self.last_generation += 1;
-        LoginEntry {
-            login,
-            fingerprint,
-            exchange,
-            generation: self.last_generation,
-            verification: VerificationState::needed(needs_verification),
-            expiry_recorded: false,
-            replaced,
-            changed: true,
-        }
+        let mut entry = LoginEntry::begin(declaration, token, restored, self.verify);
+        entry.exchange = exchange;
+        entry.generation = self.last_generation;
+        entry
     }
 
     /// The exchanges to be made now; they count as under way from here on.
@@ -206,12 +148,7 @@ impl LoginStore {
         let mut due = Vec::new();
         for entry in self.entries.values_mut() {
             let Some(credential) = &entry.login.credential else { continue };
-            let asks = match entry.verification {
-                VerificationState::Idle => entry.login.due.is_some_and(|due| due <= now),
-                VerificationState::Needed => true,
-                VerificationState::UnderWay => false,
-            };
-            if !asks {
+            if !entry.verification_is_due(now) {
                 continue;
             }
             entry.verification = VerificationState::UnderWay;
@@ -394,18 +331,7 @@ impl LoginStore {
     pub fn shown(&mut self) -> ShownLogins {
         for (server, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.changed) {
             let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
-            let shown = Entry {
-                login: entry.login.clone(),
-                busy: entry.is_verified_now() || exchange.is_some_and(|exchange| exchange.busy),
-                due: [exchange.map(|exchange| exchange.due), entry.login.due]
-                    .into_iter()
-                    .flatten()
-                    .filter(|due| *due < Timestamp::MAX)
-                    .min(),
-                retry_on_demand_at: exchange.and_then(Exchange::retry_on_demand_at),
-                replaced: entry.replaced.clone(),
-            };
-            self.shown.insert(server.clone(), Arc::new(shown));
+            self.shown.insert(server.clone(), Arc::new(entry.shown(exchange)));
             entry.changed = false;
         }
         self.shown.clone()
@@ -471,27 +397,6 @@ impl LoginStore {
                 events.record(now, "expired", server, format!("the token of {server} expired"));
             }
             entry.expiry_recorded = expiry_recorded;
-        }
-    }
-}
-
-impl VerificationState {
-    fn needed(needed: bool) -> Self {
-        if needed { Self::Needed } else { Self::Idle }
-    }
-}
-
-impl LoginEntry {
-    fn is_verified_now(&self) -> bool {
-        self.verification == VerificationState::UnderWay
-    }
-
-    /// The credential in hand is about to be replaced. Clients may bring back what the agent handed
-    /// out, but what the user stored is the user's own at any time.
-    fn remember_credential(&mut self, now: Timestamp) {
-        if let Some(credential) = self.login.credential.as_ref().filter(|_| !self.login.is_stored())
-        {
-            replaced::remember(&mut self.replaced, credential, now);
         }
     }
 }

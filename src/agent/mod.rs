@@ -16,6 +16,7 @@ pub mod api;
 pub mod controller;
 pub mod events;
 pub mod exchanges;
+mod login_entry;
 pub mod login_store;
 pub mod publisher;
 mod publisher_thread;

@@ -4,15 +4,16 @@
 //! because then the end of the connection is the end of the answer, for a stream of events too.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt,
 };
-use nix::sys::time::TimeVal;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -20,10 +21,11 @@ use zeroize::Zeroizing;
 use super::clock;
 use super::lock;
 use super::paths::Paths;
+use super::{config, passwd};
 use crate::wire::api::ProblemDocument;
 
-/// Nobody waits longer than this for a place in an agent's queue.
-const LONGEST_CONNECT: Duration = Duration::from_mins(1);
+/// The pause before a full queue is tried again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// The status of an agent that ends before it could answer.
 const STOPPING_STATUS: u16 = 503;
 /// An answer is never longer; a status of a thousand logins is a tenth of it.
@@ -81,35 +83,57 @@ pub struct AgentResponse {
 }
 
 impl AgentClient {
-    /// Connects to the first socket on which an agent listens that is this user's own, or root's, or
-    /// when root asks: whoever gets a secret or is trusted with an answer must not be a foreign user. The
-    /// whole exchange ends within `timeout`.
+    /// Connects to this user's agent; for root, also to that of the configured user: whoever gets a
+    /// secret or is trusted with an answer must not be a foreign user. Connecting and the request
+    /// that follows end within `timeout`.
     pub fn connect(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
         let mut foreign = None;
-        for client in Self::all(paths, timeout) {
-            let uid = client.uid()?;
-            let us = nix::unistd::geteuid().as_raw();
-            if uid == us || uid == 0 || us == 0 {
-                return Ok(client);
+        let (trusted, others) = Self::all(paths, timeout)?.into_iter().partition(|client| {
+            let trusted = client.uid().is_ok_and(|uid| is_trusted(paths, uid));
+            if let (false, None, Ok(uid)) = (trusted, &foreign, client.uid()) {
+                foreign = Some(ClientError::NotOurs { socket: client.socket.clone(), uid });
             }
-            foreign.get_or_insert(ClientError::NotOurs { socket: client.socket, uid });
-        }
-        Err(foreign.unwrap_or(ClientError::NoAgent))
+            trusted
+        });
+        drop::<Vec<_>>(others);
+        first_to_answer(trusted).ok_or_else(|| foreign.unwrap_or(ClientError::NoAgent))
     }
 
-    /// Connects to the first socket on which any agent listens, for what is no secret.
+    /// Connects to any agent, for what is no secret.
     pub fn connect_to_any(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
-        Self::connect(paths, timeout).or_else(|error| Self::all(paths, timeout).next().ok_or(error))
+        Self::connect(paths, timeout).or_else(|error| match error {
+            ClientError::NotOurs { .. } => {
+                first_to_answer(Self::all(paths, timeout)?).ok_or(ClientError::NoAgent)
+            }
+            other => Err(other),
+        })
     }
 
-    fn all(paths: &Paths, timeout: Duration) -> impl Iterator<Item = Self> {
+    /// Connections to every candidate socket that somebody listens on.
+    fn all(paths: &Paths, timeout: Duration) -> Result<Vec<Self>, ClientError> {
         let deadline = deadline(timeout);
         let mut sockets = paths.sockets();
         sockets.extend(lock::noted_socket(paths).filter(|noted| !sockets.contains(noted)));
-        sockets.into_iter().filter_map(move |socket| {
-            let stream = open(&socket, timeout).ok()?;
-            Some(Self { socket, stream, deadline })
-        })
+        loop {
+            let (mut clients, mut is_busy) = (Vec::new(), false);
+            for socket in &sockets {
+                match open(socket) {
+                    Ok(stream) => {
+                        clients.push(Self { socket: socket.clone(), stream, deadline });
+                    }
+                    Err(Errno::EAGAIN) => is_busy = true,
+                    Err(_) => {}
+                }
+            }
+            if !clients.is_empty() || !is_busy {
+                return Ok(clients);
+            }
+            // The queue of an agent that hangs is full; that of one that is only slow empties.
+            if deadline.saturating_duration_since(Instant::now()).is_zero() {
+                return Err(ClientError::TimedOut);
+            }
+            clock::pause(QUEUE_PAUSE);
+        }
     }
 
     fn uid(&self) -> Result<u32, ClientError> {
@@ -201,17 +225,51 @@ pub fn ask(
     }
 }
 
-/// Connects within `timeout`: the queue of an agent that hangs may be full, and connect(2) waits for
-/// room in it as long as a send may take (`SO_SNDTIMEO`, socket(7)).
-fn open(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // Nothing, to the kernel, would be for ever.
-    let timeout = timeout.clamp(Duration::from_millis(1), LONGEST_CONNECT);
-    let seconds = i64::try_from(timeout.as_secs()).unwrap_or_default();
-    let timeout = TimeVal::new(seconds, timeout.subsec_micros().into());
-    setsockopt(&fd, sockopt::SendTimeout, &timeout)?;
+/// Root also trusts the agent of the user that the configuration names.
+fn is_trusted(paths: &Paths, uid: u32) -> bool {
+    let us = nix::unistd::geteuid();
+    uid == us.as_raw()
+        || us.is_root()
+            && config::user(&paths.config_files())
+                .and_then(|name| passwd::by_name(&name).ok().flatten())
+                .is_some_and(|user| user.uid == uid)
+}
+
+/// Of several agents, the first that answers: one of them may hang.
+fn first_to_answer(mut clients: Vec<AgentClient>) -> Option<AgentClient> {
+    if clients.len() > 1 {
+        let probes: Vec<_> = clients.iter().map(|client| probe(&client.socket)).collect();
+        let mut ready: Vec<_> = probes
+            .iter()
+            .flatten()
+            .map(|probe| PollFd::new(probe.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let left = clients[0].deadline.saturating_duration_since(Instant::now());
+        let _ = poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        let answers: Vec<bool> = ready.iter().map(|fd| fd.any().unwrap_or_default()).collect();
+        drop(ready);
+        let mut answers = answers.into_iter();
+        let first = probes.iter().position(|p| p.is_some() && answers.next() == Some(true));
+        clients.swap(0, first.unwrap_or_default());
+    }
+    clients.into_iter().next()
+}
+
+/// A connection on which the agent has something to answer.
+fn probe(path: &Path) -> Option<UnixStream> {
+    let mut stream = open(path).ok()?;
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").ok()?;
+    Some(stream)
+}
+
+/// Connects, unless the queue is full: connect(2) would wait for room in it.
+fn open(path: &Path) -> nix::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    Ok(UnixStream::from(fd))
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false).map_err(|_| Errno::EIO)?;
+    Ok(stream)
 }
 
 fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
@@ -275,25 +333,5 @@ impl Write for DeadlineStream {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::sys::socket::{Backlog, bind, listen};
-
-    use super::*;
-
-    #[test]
-    fn waiting_for_a_full_queue_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("agent.sock");
-        let hung = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
-        bind(hung.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
-        listen(&hung, Backlog::new(0).unwrap()).unwrap();
-        let timeout = Duration::from_millis(50);
-        let waiting: Vec<_> = (0..8).map(|_| open(&path, timeout)).collect();
-        assert!(waiting[0].is_ok(), "there is room for one");
-        assert!(waiting[7].is_err(), "and not for everybody");
     }
 }

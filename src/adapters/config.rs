@@ -5,11 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How credentials are handed to clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Through the credential helper: nothing secret is in a file.
@@ -20,7 +20,7 @@ pub enum Mode {
 }
 
 /// What may be set for one server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Hosts, with a port where it is not 443, of token realms that may see this registry's password.
@@ -29,7 +29,8 @@ pub struct ServerConfig {
 }
 
 /// The configuration, every key with its default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// The user an agent started by root becomes.
     pub user: Option<String>,
@@ -87,6 +88,15 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. } | Self::Malformed { path, .. } => path,
+        }
+    }
+}
+
 /// Reads `files`, the stronger one last; one that is not there changes nothing.
 pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
@@ -98,6 +108,15 @@ pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
         }
     }
     Ok(config)
+}
+
+/// The user that `files` name, even where another line of them is wrong: a mistake must not make root
+/// look for somebody else's agent.
+pub fn user(files: &[PathBuf]) -> Option<String> {
+    files.iter().rev().find_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        text.lines().find_map(|line| toml::from_str::<Layer>(line).ok()?.user)
+    })
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -49,7 +49,8 @@ pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
-/// Sends `message` to the supervisor at the other end of `control`.
+/// Sends `message` to the supervisor at the other end of `control`, unless its queue is full: the agent
+/// must never wait for a supervisor that hangs.
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
@@ -61,7 +62,7 @@ pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
         control.as_raw_fd(),
         &[IoSlice::new(word)],
         attached,
-        MsgFlags::MSG_NOSIGNAL,
+        MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
         None,
     )?;
     Ok(())

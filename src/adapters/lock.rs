@@ -51,6 +51,15 @@ pub fn take(paths: &Paths) -> Result<File, LockError> {
     }
 }
 
+/// Whether `held` is still the directory that others lock.
+pub fn is_in_place(paths: &Paths, held: &File) -> bool {
+    let Ok(held) = held.metadata() else { return false };
+    paths.lock_dirs().iter().any(|dir| {
+        fs::symlink_metadata(dir)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()))
+    })
+}
+
 /// Whether somebody stopped the agent on purpose.
 pub fn is_stopped(paths: &Paths) -> bool {
     paths.lock_dirs().iter().any(|dir| owned_by(dir, paths.uid) && dir.join(STOPPED).exists())

@@ -6,6 +6,7 @@ pub mod client_obstacles;
 pub mod clock;
 pub mod config;
 pub mod docker_config;
+pub mod endpoint;
 pub mod file_watcher;
 pub mod handoff;
 pub mod http;

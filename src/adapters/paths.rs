@@ -62,8 +62,14 @@ impl Paths {
         }
         let mut sockets = vec![Path::new(SYSTEM_RUNTIME_DIR).join("agent.sock")];
         sockets.extend(self.xdg_runtime.iter().map(|dir| dir.join("registry-agent/agent.sock")));
-        sockets.push(self.home.join(".local/state/registry-agent/agent.sock"));
+        // Not in the home: containers that share it would share one agent and all its passwords.
+        sockets.extend(self.lock_dirs().into_iter().map(|dir| dir.join("agent.sock")));
         sockets
+    }
+
+    /// Whether `$REGISTRY_AGENT_SOCKET` names the one socket.
+    pub fn has_own_socket(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// The directories whose lock makes an agent the only one of its user and container, in the

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use super::paths::{Paths, SYSTEM_RUNTIME_DIR};
 pub fn listen(paths: &Paths) -> io::Result<(PathBuf, UnixListener)> {
     let mut faults = Vec::new();
     for path in paths.sockets() {
-        match listen_on(&path) {
+        match listen_on(&path, (!paths.has_own_socket()).then_some(paths.uid)) {
             Ok(listener) => return Ok((path, listener)),
             Err(error) => faults.push(format!("{}: {error}", path.display())),
         }
@@ -35,12 +35,20 @@ pub fn prepare_system_dir(user: &User) -> io::Result<()> {
     chown(dir, Some(user.uid), Some(user.gid))
 }
 
-fn listen_on(path: &Path) -> io::Result<UnixListener> {
+/// Listens on `path`, in a directory of `owner` where one is required: in a place that anyone may write
+/// to, another user could replace the socket.
+fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent()
         && dir != Path::new(SYSTEM_RUNTIME_DIR)
     {
         fs::create_dir_all(dir.parent().unwrap_or(dir))?;
         make_dir(dir, 0o700)?;
+    }
+    if let Some((owner, dir)) = owner.zip(path.parent()) {
+        let found = fs::symlink_metadata(dir)?;
+        if !found.is_dir() || found.uid() != owner {
+            return Err(io::Error::other(format!("not a directory of uid {owner}")));
+        }
     }
     match UnixStream::connect(path) {
         Ok(_) => {
@@ -69,9 +77,9 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/agent.sock");
-        drop(listen_on(&path).unwrap());
+        drop(listen_on(&path, None).unwrap());
         assert!(path.exists(), "a dead listener leaves its socket behind");
-        let _live = listen_on(&path).unwrap();
-        assert_eq!(listen_on(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let _live = listen_on(&path, None).unwrap();
+        assert_eq!(listen_on(&path, None).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::config_watch::ConfigWatch;
 use super::events::Events;
 use super::login_store::LoginStore;
 use super::publisher::Publisher;
@@ -56,6 +57,8 @@ pub struct Controller {
     pub publisher: Publisher,
     /// Who carries what must survive to the supervisor.
     pub handoff_to_supervisor: StateHandoff,
+    /// The files of the configuration.
+    pub config_watch: ConfigWatch,
     /// What happened.
     pub events: Events,
     /// Where the view is published.
@@ -112,6 +115,7 @@ impl Controller {
                     self.handoff_to_supervisor.ready();
                 }
                 () = self.publisher.changed() => {}
+                () = self.config_watch.changed() => {}
                 () = wait_until(&self.clock, due) => self.run_due(),
             }
         }
@@ -295,6 +299,7 @@ impl Controller {
         let mut problems = self.sources.problems();
         problems.extend(self.logins.problems(self.clock.now()));
         problems.extend(self.publisher.problems());
+        problems.extend(self.config_watch.problem().cloned());
         problems.extend(self.stored_logins.problem());
         let mut view = View::empty(self.view.borrow().started_at);
         view.complete = true;

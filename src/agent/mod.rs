@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
+pub mod config_watch;
 pub mod controller;
 pub mod events;
 pub mod exchanges;
@@ -30,6 +31,7 @@ pub mod workers;
 
 use self::api::ApiState;
 use self::api::peer::{AccessPolicy, Peer};
+use self::config_watch::ConfigWatch;
 use self::controller::Controller;
 use self::events::Events;
 use self::login_store::LoginStore;
@@ -60,6 +62,8 @@ pub struct AgentSetup {
     pub sources: SourceSet,
     /// The configuration.
     pub config: Config,
+    /// Its files.
+    pub config_watch: ConfigWatch,
     /// The user's places.
     pub paths: Paths,
     /// The clock.
@@ -89,9 +93,15 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         sources: setup.sources,
         stored_logins: StoredLoginWriter::new(&setup.paths.state_dir())?,
         logins: LoginStore::new(&mut setup.memory, setup.config.verify),
-        workers: WorkerPool::new(setup.config.servers),
+        workers: WorkerPool::new(setup.config.servers.clone()),
         publisher,
-        handoff_to_supervisor: StateHandoff::new(setup.control.try_clone()?, setup.latest),
+        handoff_to_supervisor: StateHandoff::new(
+            setup.control.try_clone()?,
+            setup.latest,
+            setup.clock.clone(),
+            serde_json::to_value(&setup.config).ok(),
+        ),
+        config_watch: setup.config_watch,
         events: events.clone(),
         view: view_in,
         unanswered_pushes: Vec::new(),

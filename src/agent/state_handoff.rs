@@ -1,5 +1,6 @@
 //! Hands what must survive the agent to its supervisor.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::login_store::LoginStore;
 use super::source_set::SourceSet;
+use crate::adapters::clock::Clock;
 use crate::adapters::handoff::{self, Message};
 use crate::wire::handoff::SavedState;
 
@@ -20,12 +22,20 @@ pub struct StateHandoff {
     last_state: OwnedFd,
     content: Zeroizing<Vec<u8>>,
     due: Option<Timestamp>,
+    clock: Clock,
+    config: Option<serde_json::Value>,
 }
 
 impl StateHandoff {
-    /// A handoff that sends over `control`; `last_state` is what the last agent left.
-    pub fn new(control: OwnedFd, last_state: OwnedFd) -> Self {
-        Self { control, last_state, content: Zeroizing::default(), due: None }
+    /// A handoff that sends over `control`; `last_state` is what the last agent left, and
+    /// `config` the configuration in use.
+    pub fn new(
+        control: OwnedFd,
+        last_state: OwnedFd,
+        clock: Clock,
+        config: Option<serde_json::Value>,
+    ) -> Self {
+        Self { control, last_state, content: Zeroizing::default(), due: None, clock, config }
     }
 
     /// Every source was read and published.
@@ -49,7 +59,7 @@ impl StateHandoff {
     /// Hands the present state over, if it is another one than before.
     pub fn hand_over(&mut self, sources: &SourceSet, logins: &LoginStore) {
         self.due = None;
-        let mut state = SavedState::default();
+        let mut state = SavedState { config: self.config.clone(), ..SavedState::default() };
         sources.save_into(&mut state);
         logins.save_into(&mut state);
         let content = match serde_json::to_vec(&state) {
@@ -65,6 +75,10 @@ impl StateHandoff {
         });
         match kept {
             Ok(()) => self.content = content,
+            // A supervisor that hangs takes the newest state when it goes on.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.hand_over_soon(self.clock.now());
+            }
             Err(error) => warn!("the state cannot be handed to the supervisor: {error}"),
         }
     }

@@ -18,6 +18,7 @@ use nix::sys::wait::WaitStatus;
 use tracing::{info, warn};
 
 use super::running_agent::{Inherited, RunningAgent, reap_orphans};
+use crate::adapters::endpoint::Endpoint;
 use crate::adapters::handoff::{self, Message};
 
 /// How long an agent may take to end before it is killed.
@@ -26,6 +27,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long a killed agent may take to disappear: one that waits in the kernel stays until the kernel
 /// lets it go, but never runs again.
 const KILL_GRACE: Duration = Duration::from_millis(250);
+/// The time in which a directory follows the files that were removed from it.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(500);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// An agent that did not live this long may be one that cannot live at all.
@@ -52,6 +55,7 @@ pub fn supervise(
     inherited: &mut Inherited,
     foreground: bool,
     mut adopted: Option<RunningAgent>,
+    endpoint: &mut Endpoint,
     notifier: &mut impl ServiceNotifier,
 ) -> io::Result<()> {
     let signals = catch_signals()?;
@@ -72,7 +76,7 @@ pub fn supervise(
                 continue;
             }
         };
-        let (end, was_ready) = watch_agent(&agent, &signals, inherited, notifier)?;
+        let (end, was_ready) = watch_agent(&agent, &signals, inherited, endpoint, notifier)?;
         match end {
             AgentEnd::AsAsked(Request::Stop) | AgentEnd::Itself(WaitStatus::Exited(_, 0)) => {
                 return Ok(());
@@ -127,6 +131,7 @@ fn watch_agent(
     agent: &RunningAgent,
     signals: &SignalFd,
     inherited: &mut Inherited,
+    endpoint: &mut Endpoint,
     notifier: &mut impl ServiceNotifier,
 ) -> io::Result<(AgentEnd, bool)> {
     let mut was_ready = false;
@@ -134,6 +139,8 @@ fn watch_agent(
     let mut asked: Option<Request> = None;
     let mut killed = false;
     let mut deadline: Option<Instant> = None;
+    // What was removed while nobody watched is made again first.
+    let mut look_again = Some(Instant::now());
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match (left, asked) {
@@ -150,15 +157,31 @@ fn watch_agent(
             }
             _ => {}
         }
-        let mut ready = [
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(agent.control.as_fd(), PollFlags::POLLIN),
-        ];
+        let until_look = look_again.map(|at: Instant| at.saturating_duration_since(Instant::now()));
+        let timeout = [left, until_look].into_iter().flatten().min();
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         // A closed control socket is readable for ever.
-        let watched = if control_closed { &mut ready[..1] } else { &mut ready[..] };
-        wait_for(watched, left)?;
-        let has_message = !control_closed && ready[1].any().unwrap_or_default();
-        let request = take_requests(signals)?;
+        let control = (!control_closed).then(|| agent.control.as_fd());
+        let mut watched = vec![readable(signals.as_fd())];
+        watched.extend([control, endpoint.changes()].into_iter().flatten().map(readable));
+        wait_for(&mut watched, timeout)?;
+        let is_ready = |n: usize| watched.get(n).and_then(PollFd::any).unwrap_or_default();
+        let has_message = !control_closed && is_ready(1);
+        let has_changed = is_ready(if control_closed { 1 } else { 2 });
+        let mut request = take_requests(signals)?;
+        if has_changed || until_look == Some(Duration::ZERO) {
+            endpoint.forget_changes();
+            // The directory goes a moment after what is in it.
+            look_again = has_changed.then(|| Instant::now() + REMOVAL_PAUSE);
+            match endpoint.restore(&mut inherited.lock, &mut inherited.listener) {
+                Ok(false) => {}
+                Ok(true) => {
+                    warn!("the socket or the lock was removed and is made again");
+                    request = request.max(Some(Request::Reload));
+                }
+                Err(error) => warn!("the socket or the lock cannot be made again: {error}"),
+            }
+        }
         if request > asked {
             if asked.is_none() {
                 deadline = Some(Instant::now() + STOP_GRACE);

@@ -13,9 +13,11 @@ use super::inherited_fds::{InheritedFds, inherit};
 use super::launch::StartNotifier;
 use super::logging;
 use crate::adapters::clock::Clock;
+use crate::adapters::endpoint::Endpoint;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
-use crate::adapters::{config, handoff, lock, process};
+use crate::adapters::{config, handoff, process};
+use crate::agent::config_watch::ConfigWatch;
 use crate::agent::running_agent::{self, RunningAgent};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
@@ -32,8 +34,9 @@ pub fn supervise(
     process::set_name(c"registry-agent");
     process::harden()?;
     let paths = Paths::of_this_process();
-    let config = config::load(&paths.config_files())?;
-    logging::init(&config.log_level);
+    // A mistake in the configuration must not take away the agent, nor what is kept for it.
+    let config = config::load(&paths.config_files()).unwrap_or_default();
+    logging::init(&config.log_level, true);
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let mut inherited = inherit(fds)?;
     let adopted = match adopted {
@@ -43,13 +46,12 @@ pub fn supervise(
         }
         None => None,
     };
-    lock::note_supervisor(&paths)?;
-    let socket = inherited.listener.local_addr()?.as_pathname().map(ToOwned::to_owned);
-    let done = supervisor::supervise(&mut inherited, false, adopted, &mut StartNotifier(report));
-    if let Some(socket) = socket {
-        lock::remove_if_there(&socket)?;
-    }
-    inherited.lock.unlock()?;
+    let socket = inherited.listener.local_addr()?;
+    let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
+    let mut endpoint = Endpoint::new(paths, socket)?;
+    let mut notifier = StartNotifier(report);
+    let done = supervisor::supervise(&mut inherited, false, adopted, &mut endpoint, &mut notifier);
+    endpoint.release(&inherited.lock)?;
     done?;
     Ok(ExitCode::SUCCESS)
 }
@@ -63,9 +65,9 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let mut inherited = inherit(fds)?;
     let control = process::take_inherited(control)?;
     let paths = Paths::of_this_process();
-    let config = config::load(&paths.config_files())?;
-    logging::init(&config.log_level);
     let mut memory = read(&inherited.memory)?;
+    let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
+    logging::init(&config.log_level, !foreground);
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut memory.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
@@ -77,12 +79,14 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
         memory,
         sources,
         config,
+        config_watch,
         paths: paths.clone(),
         clock: Clock::system(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, agent::run(setup));
-    drop(runtime);
+    // A thread that waits for a hung file system must not keep this process.
+    runtime.shutdown_background();
     match exit? {
         AgentExit::Stopped => Ok(ExitCode::SUCCESS),
         // The init system starts both anew.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -181,7 +181,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     let number: f64 = digits
         .parse()
         .map_err(|_| "expected a number and a unit (s, m or h), such as 90s".to_owned())?;
-    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+    let duration = Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())?;
+    match Instant::now().checked_add(duration) {
+        Some(_) => Ok(duration),
+        None => Err("use a shorter time".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +203,7 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        for wrong in ["", "s", "5 weeks", "-1s", "1d"] {
+        for wrong in ["", "s", "5 weeks", "-1s", "1d", "1e19s"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -17,7 +17,7 @@ use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::clock::{self, Clock};
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
-use crate::adapters::{handoff, process, socket};
+use crate::adapters::{config, handoff, process, socket};
 use crate::agent::running_agent::{self, Inherited};
 use crate::agent::supervisor::ServiceNotifier;
 use crate::domain::declarations::source::Variables;
@@ -28,8 +28,6 @@ use crate::wire::handoff::{SavedState, reveal};
 const READY_REPORT: &[u8; 5] = b"ready";
 /// How long `start` waits for an agent that answers.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// A log that grew beyond this is begun anew.
-const LONGEST_LOG: u64 = 4 * 1024 * 1024;
 
 /// Makes sure an agent answers, and returns once it has published everything. One that has to be
 /// started first begins with `environment`. With `unless_stopped` none is started that somebody has
@@ -71,6 +69,8 @@ fn launch(
     environment: &Variables,
     timeout: Duration,
 ) -> anyhow::Result<()> {
+    // Said here, where somebody reads it, and not in the log.
+    config::load(&paths.config_files())?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket)?;
     let inherited = Inherited { lock, listener, memory: initial_state(environment)? };
@@ -109,9 +109,6 @@ fn log_file(paths: &Paths) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(dir.join("agent.log"))?;
-    if file.metadata()?.len() > LONGEST_LOG {
-        file.set_len(0)?;
-    }
     Ok(file)
 }
 
@@ -130,7 +127,14 @@ pub fn matching_environment() -> Variables {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| variable::is_pushed(name))
-        .map(|(name, value)| (name, value.into()))
+        .map(|(name, value)| {
+            // docker resolves it against the directory it is called in, which the agent does not share.
+            let value = match std::path::absolute(&value) {
+                Ok(path) if name == "DOCKER_CONFIG" => path.to_string_lossy().into_owned(),
+                _ => value,
+            };
+            (name, value.into())
+        })
         .collect::<BTreeMap<_, _>>()
 }
 

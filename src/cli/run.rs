@@ -10,8 +10,9 @@ use sd_notify::NotifyState;
 use super::launch::{initial_state, matching_environment};
 use super::logging;
 use super::user::become_configured_user;
+use crate::adapters::endpoint::Endpoint;
 use crate::adapters::paths::Paths;
-use crate::adapters::{lock, process, socket};
+use crate::adapters::{config, lock, process, socket};
 use crate::agent::running_agent::Inherited;
 use crate::agent::supervisor::{self, ServiceNotifier};
 
@@ -20,8 +21,9 @@ const STORED_STATE: &str = "state";
 
 /// `registry-agent run`
 pub fn run() -> anyhow::Result<ExitCode> {
-    let (paths, config) = become_configured_user()?;
-    logging::init(&config.log_level);
+    let paths = become_configured_user()?;
+    let config = config::load(&paths.config_files())?;
+    logging::init(&config.log_level, false);
     let left_by_last = state_from_systemd()?;
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
@@ -36,10 +38,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let mut notifier = SystemdNotifier { notify, kept };
     clear_environment(&paths)?;
     let mut inherited = Inherited { lock, listener, memory };
-    lock::note_supervisor(&paths)?;
-    let done = supervisor::supervise(&mut inherited, true, None, &mut notifier);
-    lock::remove_if_there(&path)?;
-    inherited.lock.unlock()?;
+    let mut endpoint = Endpoint::new(paths, path)?;
+    let done = supervisor::supervise(&mut inherited, true, None, &mut endpoint, &mut notifier);
+    endpoint.release(&inherited.lock)?;
     done?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::adapters::lock;
 
 /// `registry-agent start`
 pub fn start(unless_stopped: bool) -> anyhow::Result<ExitCode> {
-    let (paths, _config) = become_configured_user()?;
+    let paths = become_configured_user()?;
     if !unless_stopped {
         lock::set_stopped(&paths, false)?;
     }

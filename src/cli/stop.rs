@@ -23,8 +23,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// `registry-agent stop`
 pub fn stop() -> anyhow::Result<ExitCode> {
     // A configuration that cannot be read must not keep anybody from stopping.
-    let paths =
-        become_configured_user().map_or_else(|_| Paths::of_this_process(), |(paths, _)| paths);
+    let paths = become_configured_user().unwrap_or_else(|_| Paths::of_this_process());
     lock::set_stopped(&paths, true)?;
     end_running(&paths)?;
     Ok(ExitCode::SUCCESS)

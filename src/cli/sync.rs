@@ -21,7 +21,7 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `registry-agent sync`
 pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
-    let (paths, _config) = become_configured_user()?;
+    let paths = become_configured_user()?;
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
     // What is pushed need not be in the agent's own environment too, unless the push does not count.

@@ -15,6 +15,9 @@ use crate::domain::reasons::{Reason, SourceReason};
 /// Everything that the sources would not bring back.
 #[derive(Default, Serialize, Deserialize)]
 pub struct SavedState {
+    /// The configuration in use, for an agent that finds a file of it malformed.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
     /// The matching variables of the environment of `start` or `run`.
     #[serde(default)]
     pub environment: BTreeMap<String, ExposedSecret>,

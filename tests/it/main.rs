@@ -5,6 +5,7 @@
 mod api;
 mod aws;
 mod clients;
+mod configuration;
 mod devcontainer;
 mod docker_config_documents;
 mod docker_config_edit;
@@ -26,6 +27,7 @@ mod registry_rules;
 mod secrets;
 mod server_names;
 mod services;
+mod sockets;
 mod sources;
 mod stopping;
 mod stored_logins;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -108,6 +109,25 @@ fn kill_9_of_a_supervisor_and_then_of_the_agent_that_replaces_it_loses_nothing()
         assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), secret)), "{round}");
         reap(&before, &only_pair(&lock));
     }
+}
+
+#[test]
+fn a_stopped_supervisor_keeps_nobody_waiting_and_gets_the_newest_state() {
+    let mut test_home = TestHome::new();
+    test_home.start();
+    let pair = only_pair(&test_home.path("agent.sock.lock"));
+    let send = |signal| kill(Pid::from_raw(pair.supervisor.pid), signal).unwrap();
+    send(Signal::SIGSTOP);
+    for round in 0..400 {
+        test_home.declare_anew("KEPT", SERVER, ("user", &format!("secret of {round}")));
+        test_home.sync();
+    }
+    send(Signal::SIGCONT);
+    // The rest of the queue is followed by the newest state within a second.
+    registry_agent::adapters::clock::pause(Duration::from_secs(3));
+    processes::kill_9(&pair.agent);
+    let newest = ("user".to_owned(), "secret of 399".to_owned());
+    assert_eq!(test_home.credential(SERVER), Some(newest));
 }
 
 #[test]

@@ -79,6 +79,14 @@ pub enum SourceReason {
         /// The file or directory.
         path: String,
     },
+    /// A file of the configuration is malformed.
+    #[error("{fault}; the agent keeps the configuration it has")]
+    Configuration {
+        /// The file.
+        path: String,
+        /// What is wrong with it; names the file and the line.
+        fault: String,
+    },
     /// The file could not be read.
     #[error("{path} cannot be read: {fault}")]
     Unreadable {
@@ -103,6 +111,7 @@ impl SourceReason {
             | Self::Empty { path }
             | Self::KeptOpen { path }
             | Self::Hanging { path }
+            | Self::Configuration { path, .. }
             | Self::Unreadable { path, .. } => path,
         }
     }
@@ -120,6 +129,7 @@ impl SourceReason {
             Self::Empty { .. } => "file-empty",
             Self::KeptOpen { .. } => "file-kept-open",
             Self::Hanging { .. } => "file-hangs",
+            Self::Configuration { .. } => "configuration-malformed",
             Self::Unreadable { .. } => "file-unreadable",
         }
     }
@@ -142,6 +152,9 @@ impl SourceReason {
             ),
             Self::Hanging { path } => {
                 format!("make the file system of {path} respond again, or unmount it")
+            }
+            Self::Configuration { path, .. } => {
+                format!("correct {path}; the agent checks it again when it changes")
             }
             Self::Unreadable { path, .. } => format!("give the agent's user permission to read {path}"),
         }

@@ -144,6 +144,14 @@ pub(super) fn files() -> Vec<Sample> {
              stay in use, and it is read again when the file system responds.",
         ),
         sample(
+            R::Configuration {
+                path: "/etc/registry-agent/config.toml".into(),
+                fault: "/etc/registry-agent/config.toml line 3: unknown field `usr`".into(),
+            },
+            "The file was changed while the agent ran, and is no longer a valid configuration. A \
+             running agent keeps the configuration it started with; a new one does not start.",
+        ),
+        sample(
             R::Unreadable { path: path(), fault: "permission denied (os error 13)".into() },
             "The agent runs as your user and has exactly that user's permissions.",
         ),

@@ -1,0 +1,87 @@
+//! The lock and the socket, kept where clients look for them: both are made again when somebody removes
+//! them, a cleaner of `/tmp` for example.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use super::paths::Paths;
+use super::{lock, socket};
+
+/// Where the agent can be found.
+pub struct Endpoint {
+    paths: Paths,
+    socket: PathBuf,
+    bound: Option<(u64, u64)>,
+    /// `None` where the user has no inotify instance left: then nothing is made again.
+    inotify: Option<Inotify>,
+}
+
+impl Endpoint {
+    /// The place of `socket`, which this process listens on, and of the lock it holds.
+    pub fn new(paths: Paths, socket: PathBuf) -> Result<Self, lock::LockError> {
+        lock::note_supervisor(&paths)?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
+        let endpoint = Self { paths, bound: identity(&socket), socket, inotify };
+        endpoint.watch();
+        Ok(endpoint)
+    }
+
+    /// Readable when something may have been removed.
+    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Forgets the changes so far.
+    pub fn forget_changes(&self) {
+        while self.inotify.as_ref().is_some_and(|inotify| inotify.read_events().is_ok()) {}
+    }
+
+    /// Makes what was removed again; whether anything was.
+    pub fn restore(&mut self, held: &mut File, listener: &mut UnixListener) -> io::Result<bool> {
+        let mut restored = false;
+        if !lock::is_in_place(&self.paths, held) {
+            *held = lock::take(&self.paths).map_err(io::Error::other)?;
+            restored = true;
+        }
+        if self.bound.is_none() || identity(&self.socket) != self.bound {
+            (self.socket, *listener) = socket::listen(&self.paths)?;
+            self.bound = identity(&self.socket);
+            restored = true;
+        }
+        if restored {
+            lock::note_socket(&self.paths, &self.socket).map_err(io::Error::other)?;
+            lock::note_supervisor(&self.paths).map_err(io::Error::other)?;
+            self.watch();
+        }
+        Ok(restored)
+    }
+
+    /// Removes the socket and releases the lock for every process that shares it.
+    pub fn release(self, held: &File) -> io::Result<()> {
+        // Another agent's socket may be there by now.
+        if identity(&self.socket) == self.bound {
+            lock::remove_if_there(&self.socket)?;
+        }
+        held.unlock()
+    }
+
+    fn watch(&self) {
+        let Some(inotify) = &self.inotify else { return };
+        let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        // A socket that is in use is not deleted when its name is: only its number of names changes.
+        let _ = inotify.add_watch(&self.socket, gone | AddWatchFlags::IN_ATTRIB);
+        for dir in self.paths.lock_dirs() {
+            let _ = inotify.add_watch(&dir, gone | AddWatchFlags::IN_DELETE);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}

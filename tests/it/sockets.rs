@@ -1,0 +1,107 @@
+//! Where clients and agent meet: containers that share a home, sockets that hang, files that vanish.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+};
+
+use crate::support::processes::{only_pair, wait_until};
+use crate::support::test_home::{TestHome, output_text, run_with_input};
+
+/// Nothing listens there: the login is unreachable at once, and served.
+const SERVER: &str = "127.0.0.1:1";
+const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
+const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
+
+#[test]
+fn containers_that_share_a_home_have_an_agent_each() {
+    let mut test_home = TestHome::new();
+    test_home.declare("FIRST", SERVER, ("user", "first"));
+    let first =
+        format!("'{AGENT}' start && touch started && until [ -e done ]; do sleep 0.1; done");
+    let first = container(&test_home, &format!("{first}; '{AGENT}' stop"));
+    let mut first = test_home.with_declared(first).spawn().unwrap();
+    wait_until("the first container's agent does not start", || test_home.path("started").exists());
+    let status = container(&test_home, &format!("'{AGENT}' status")).output().unwrap();
+    let other = format!("printf %s {SERVER} | '{HELPER}' get; '{AGENT}' stop");
+    let other = container(&test_home, &other).output().unwrap();
+    fs::write(test_home.path("done"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(status.status.code(), Some(4), "{}", output_text(&status));
+    assert!(!output_text(&other).contains("first"), "{}", output_text(&other));
+}
+
+#[test]
+fn a_socket_and_a_lock_that_are_removed_are_made_again() {
+    let mut test_home = TestHome::new();
+    test_home.declare("KEPT", SERVER, ("user", "kept"));
+    test_home.start();
+    let (lock, socket) = (test_home.path("agent.sock.lock"), test_home.path("agent.sock"));
+    let supervisor = only_pair(&lock).supervisor;
+    let kept = Some(("user".to_owned(), "kept".to_owned()));
+    for both in [false, true, true] {
+        if both {
+            fs::remove_dir_all(&lock).unwrap();
+        }
+        fs::remove_file(&socket).unwrap();
+        wait_until("the socket is not made again", || socket.exists());
+        wait_until("the lock is not made again", || lock.join("supervisor").exists());
+        assert_eq!(test_home.exit_of(&["start"]), 0);
+        assert_eq!(test_home.credential(SERVER), kept);
+        assert_eq!(only_pair(&lock).supervisor, supervisor);
+    }
+}
+
+#[test]
+fn hung_sockets_share_one_deadline() {
+    let test_home = TestHome::new();
+    for dir in ["run", "runtime/registry-agent"] {
+        fs::create_dir_all(test_home.path(dir)).unwrap();
+    }
+    let _hung = ["run/agent.sock", "runtime/registry-agent/agent.sock"]
+        .map(|path| hang_on(&test_home.path(path)));
+    let script = format!(
+        "mkdir /run/registry-agent && mount --bind run /run/registry-agent\n\
+         export XDG_RUNTIME_DIR=$PWD/runtime\n\
+         timeout 16 '{HELPER}' get"
+    );
+    let answer = run_with_input(&mut container(&test_home, &script), SERVER);
+    assert_eq!(answer.status.code(), Some(1), "{}", output_text(&answer));
+    assert_eq!(answer.stdout, b"credentials not found in native keychain\n");
+}
+
+/// A shell with this home, and with `/run` and `/tmp` of its own.
+fn container(test_home: &TestHome, script: &str) -> Command {
+    let script = format!(
+        "set -e\nmount --bind '{home}' /mnt\nmount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /tmp\n\
+         unset REGISTRY_AGENT_SOCKET TMPDIR\nexport HOME=/mnt\ncd /mnt\nset +e\n{script}\n",
+        home = test_home.path("").display(),
+    );
+    let mut command = test_home.command("unshare");
+    command.args(["--mount", "sh", "-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Sockets of an agent that accepts nothing, and whose queue is full.
+fn hang_on(path: &Path) -> Vec<OwnedFd> {
+    let open = || {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap()
+    };
+    let address = UnixAddr::new(path).unwrap();
+    let hung = open();
+    bind(hung.as_raw_fd(), &address).unwrap();
+    listen(&hung, Backlog::new(0).unwrap()).unwrap();
+    let mut waiting = vec![hung];
+    loop {
+        let client = open();
+        if connect(client.as_raw_fd(), &address).is_err() {
+            return waiting;
+        }
+        waiting.push(client);
+    }
+}

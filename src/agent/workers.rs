@@ -24,7 +24,7 @@ const MAX_CONCURRENT: usize = 64;
 /// What came of a question.
 pub enum WorkResult {
     /// AWS has answered.
-    Exchanged(ExchangeKey, Result<Token, ExchangeFailure>),
+    Exchanged(Box<ExchangeKey>, Result<Token, ExchangeFailure>),
     /// The registry has answered about this generation of a login.
     Verified(String, u64, Verdict),
 }
@@ -79,7 +79,7 @@ impl WorkerPool {
         self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
             let result = exchange_in_child(&key, &environment).await;
-            WorkResult::Exchanged(key, result)
+            WorkResult::Exchanged(Box::new(key), result)
         });
     }
 

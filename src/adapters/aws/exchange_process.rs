@@ -6,6 +6,7 @@
 
 use std::io::{Read as _, Write as _, stdin, stdout};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -72,17 +73,9 @@ pub fn answer_request() -> anyhow::Result<()> {
     stdin().read_to_end(&mut request)?;
     let key = key(serde_json::from_slice(&request)?);
     drop(request);
-    let http = Http::with_environment(&environment());
+    let http = Arc::new(Http::with_environment(&environment()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
-        match http.aws_client() {
-            Ok(client) => exchange(&client, &key, &Clock::system()).await,
-            Err(fault) => Err(ExchangeFailure::passing(AwsReason::Unreachable {
-                host: "AWS".to_owned(),
-                why: fault.sentence("AWS"),
-            })),
-        }
-    });
+    let outcome = runtime.block_on(exchange(&http, &key, &Clock::system()));
     let reply = Zeroizing::new(serde_json::to_vec(&reply(outcome))?);
     stdout().write_all(&reply)?;
     Ok(())

@@ -15,6 +15,7 @@ use super::recording_http_client::{LastResponse, TransportFault};
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::refresh_schedule::RetryClass;
 use crate::domain::reasons::AwsReason;
+use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::verdict::Outcome;
 
 /// What was asked, and by whom.
@@ -37,7 +38,6 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
     let host = seen.host.clone();
     let status = error.raw_response().map(|raw| raw.status().as_u16());
     let refusal = match (error, status) {
-        (_, Some(407)) => proxy_refused(host, "the proxy requires a user and a password"),
         (SdkError::ServiceError(service), Some(status)) => {
             of_answer(service.err(), status, asked, seen)
         }
@@ -154,18 +154,17 @@ fn of_answer(
     ExchangeFailure::rejected(reason)
 }
 
-fn of_fault(fault: &TransportFault, host: String) -> ExchangeFailure {
+fn of_fault(TransportFault(fault): &TransportFault, host: String) -> ExchangeFailure {
+    let fault = fault.clone();
     match fault {
-        TransportFault::Proxy(why) => proxy_refused(host, why),
-        TransportFault::TimedOut => ExchangeFailure::timed_out(host, super::STEP_LIMIT),
-        TransportFault::Unreachable(why) => {
-            ExchangeFailure::passing(AwsReason::Unreachable { host, why: (*why).to_owned() })
+        ConnectionFault::TimedOut => ExchangeFailure::timed_out(host, super::STEP_LIMIT),
+        ConnectionFault::ProxyLogin { .. }
+        | ConnectionFault::ProxyRefused { .. }
+        | ConnectionFault::ProxyUnreachable { .. } => {
+            ExchangeFailure::passing(AwsReason::ProxyRefused { host, fault })
         }
+        _ => ExchangeFailure::passing(AwsReason::Unreachable { host, fault }),
     }
-}
-
-fn proxy_refused(host: String, why: &str) -> ExchangeFailure {
-    ExchangeFailure::passing(AwsReason::ProxyRefused { host, why: why.to_owned() })
 }
 
 impl ExchangeFailure {

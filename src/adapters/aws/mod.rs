@@ -9,6 +9,7 @@ mod failure;
 mod identity;
 mod recording_http_client;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::failure::ApiCall;
 use self::recording_http_client::{RecordingHttpClient, SdkTime};
 use super::clock::Clock;
+use super::http::Http;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::ecr_token;
 use crate::domain::credentials::exchange::{EcrService, ExchangeKey, shortened};
@@ -66,15 +68,17 @@ const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
 
 /// Asks AWS for a token. Calls nobody when the keys cannot work.
 ///
-/// `client` carries every request but those to the metadata services of the machine, which no
-/// proxy can reach. The SDK reads endpoint variables, shared files and the default chain from the
+/// Requests to the metadata services of the machine take no proxy, because none can reach them. The SDK reads endpoint variables, shared files and the default chain from the
 /// process's environment, so the agent does this in a process of its own: see [`exchange_process`].
 pub async fn exchange(
-    client: &reqwest::Client,
+    http: &Arc<Http>,
     key: &ExchangeKey,
     clock: &Clock,
 ) -> Result<Token, ExchangeFailure> {
-    let http_client = RecordingHttpClient::new(client.clone(), clock.clone());
+    let http_client =
+        RecordingHttpClient::new(Arc::clone(http), clock.clone()).map_err(|fault| {
+            ExchangeFailure::passing(AwsReason::Unreachable { host: "AWS".to_owned(), fault })
+        })?;
     let credentials = identity::load(key, &http_client).await?;
     let config = sdk_config(key, &http_client, Some(credentials.clone())).await;
     let asked = ApiCall {

@@ -1,8 +1,6 @@
-//! The SDK's way to the network: the one HTTP client of the agent, and what the answers said.
+//! The HTTP client of the AWS SDK, which records when each response came and what its headers say.
 
-use std::error::Error;
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,13 +19,15 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::adapters::clock::Clock;
-use crate::adapters::http::authority;
+use crate::adapters::http::{Body, Http, authority, connection_fault};
 use crate::domain::credentials::lifetime::RoundTrip;
+use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::response::retry_after;
 
 /// A connector over `reqwest` that remembers what the last answer told besides its body.
 #[derive(Clone)]
 pub(super) struct RecordingHttpClient {
+    http: Arc<Http>,
     client: reqwest::Client,
     /// For the metadata services of the machine, past any proxy.
     direct: Option<reqwest::Client>,
@@ -47,29 +47,27 @@ pub(super) struct LastResponse {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What kept a request from being answered. Its texts name no secret: a proxy's password, which
-/// an address may hold, is never in them.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum TransportFault {
-    /// The proxy is not there or said no.
-    #[error("the proxy failed: {0}")]
-    Proxy(&'static str),
-    /// No answer in time.
-    #[error("no answer in time")]
-    TimedOut,
-    /// Anything else that is not an answer.
-    #[error("{0}")]
-    Unreachable(&'static str),
-}
+/// Why a request was not answered. Its text names no host: the SDK may print it.
+#[derive(Debug, Error)]
+#[error("{}", .0.code())]
+pub(super) struct TransportFault(pub(super) ConnectionFault);
 
 /// AWS's answers to these calls are a few KiB.
 const LARGEST_BODY: usize = 256 * 1024;
 
 impl RecordingHttpClient {
-    pub(super) fn new(client: reqwest::Client, clock: Clock) -> Self {
+    pub(super) fn new(http: Arc<Http>, clock: Clock) -> Result<Self, ConnectionFault> {
         let seen =
             LastResponse { host: String::new(), trip: unanswered(clock.now()), retry_after: None };
-        Self { client, direct: None, clock, seen: Arc::new(Mutex::new(seen)), limit: None }
+        let client = http.aws_client()?;
+        Ok(Self {
+            http,
+            client,
+            direct: None,
+            clock,
+            seen: Arc::new(Mutex::new(seen)),
+            limit: None,
+        })
     }
 
     /// The same client with a second client that ignores proxies, for the metadata services. It
@@ -101,28 +99,26 @@ impl RecordingHttpClient {
         *self.lock() =
             LastResponse { host: authority(&url), trip: unanswered(sent_at), retry_after: None };
         let request = to_reqwest(request)?;
-        let client = self.direct.as_ref().filter(|_| is_metadata(&url)).unwrap_or(&self.client);
+        let direct = self.direct.as_ref().filter(|_| is_metadata(&url));
+        let client = direct.unwrap_or(&self.client);
+        let proxy = if direct.is_none() { self.http.proxy_of(&url) } else { None };
         let exchange = async {
             let mut answer = client.execute(request).await?;
             let received_at = self.clock.now();
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                body.extend_from_slice(&chunk);
-                if body.len() > LARGEST_BODY {
-                    body.clear();
-                    break;
-                }
-            }
+            let body = Body::read(&mut answer, LARGEST_BODY).await?;
             Ok((answer, received_at, body))
         };
         let sent = match self.limit {
             Some(limit) => tokio::time::timeout(limit, exchange)
                 .await
-                .map_err(|_| ConnectorError::timeout(TransportFault::TimedOut.into()))?,
+                .map_err(|_| failed(ConnectionFault::TimedOut))?,
             None => exchange.await,
         };
         let (answer, received_at, body) =
-            sent.map_err(|error: reqwest::Error| from_reqwest(&error))?;
+            sent.map_err(|error| failed(connection_fault::of(&error, proxy.clone())))?;
+        if let Some(proxy) = proxy.filter(|_| answer.status().as_u16() == 407) {
+            return Err(failed(ConnectionFault::ProxyLogin { proxy }));
+        }
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let date = header("date").and_then(http_date);
         *self.lock() = LastResponse {
@@ -130,7 +126,7 @@ impl RecordingHttpClient {
             trip: RoundTrip { sent_at, received_at, date },
             retry_after: header("retry-after").and_then(|text| retry_after(text, header("date"))),
         };
-        to_smithy(&answer, body)
+        to_smithy(&answer, if body.whole { &body.bytes } else { &[] })
     }
 }
 
@@ -186,7 +182,7 @@ fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> 
     Ok(request)
 }
 
-fn to_smithy(answer: &reqwest::Response, body: Vec<u8>) -> Result<HttpResponse, ConnectorError> {
+fn to_smithy(answer: &reqwest::Response, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(answer.status().as_u16())
         .map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
@@ -202,40 +198,10 @@ fn to_smithy(answer: &reqwest::Response, body: Vec<u8>) -> Result<HttpResponse, 
     Ok(response)
 }
 
-fn from_reqwest(error: &reqwest::Error) -> ConnectorError {
-    match fault(error) {
-        TransportFault::TimedOut => ConnectorError::timeout(TransportFault::TimedOut.into()),
-        fault => ConnectorError::io(fault.into()),
-    }
-}
-
-/// Sorts a failure by type where there is one, else by the words of `hyper-util` and `rustls`.
-fn fault(error: &reqwest::Error) -> TransportFault {
-    let chain = || std::iter::successors(Some(error as &dyn Error), |e| (*e).source());
-    let says = |word: &str| chain().any(|e| e.to_string().to_ascii_lowercase().contains(word));
-    let io = chain().find_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if says("proxy authorization required") {
-        return TransportFault::Proxy("the proxy requires a user and a password");
-    }
-    if says("tunnel error: failed to create underlying connection") {
-        return TransportFault::Proxy("the proxy does not respond");
-    }
-    if says("tunnel error") {
-        return TransportFault::Proxy("the proxy refused the connection");
-    }
-    if error.is_timeout() {
-        return TransportFault::TimedOut;
-    }
-    TransportFault::Unreachable(match io {
-        _ if error.is_dns() || says("dns error") => "its name cannot be resolved",
-        _ if says("certificate") => "its TLS certificate is not trusted",
-        Some(io::ErrorKind::ConnectionRefused) => "connection refused",
-        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
-            "there is no route to it"
-        }
-        _ if error.is_connect() => "no connection",
-        _ => "the connection broke off",
-    })
+fn failed(fault: ConnectionFault) -> ConnectorError {
+    let timed_out = fault == ConnectionFault::TimedOut;
+    let error = TransportFault(fault).into();
+    if timed_out { ConnectorError::timeout(error) } else { ConnectorError::io(error) }
 }
 
 /// Whether `url` is one of the addresses of EC2, ECS and EKS that only the machine itself can reach.

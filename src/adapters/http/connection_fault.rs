@@ -8,8 +8,22 @@ use rustls::CertificateError;
 use super::resolver::ResolveFault;
 use crate::domain::reasons::connection::ConnectionFault;
 
-/// Why a request was not answered. The host, and the proxy's name, are for the caller to add.
-pub(super) fn of(error: &reqwest::Error) -> ConnectionFault {
+/// Why a request, which takes `proxy` if there is one, was not answered.
+pub(crate) fn of(error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
+    match (cause_of(error), proxy) {
+        (ConnectionFault::ProxyLogin { .. }, Some(proxy)) => ConnectionFault::ProxyLogin { proxy },
+        (ConnectionFault::ProxyRefused { .. }, Some(proxy)) => {
+            ConnectionFault::ProxyRefused { proxy }
+        }
+        (fault, Some(proxy)) if error.is_connect() && !fault.is_of_tls() => {
+            ConnectionFault::ProxyUnreachable { proxy, fault: Box::new(fault) }
+        }
+        (fault, _) => fault,
+    }
+}
+
+/// Leaves the proxy's name for [`of`] to add.
+fn cause_of(error: &reqwest::Error) -> ConnectionFault {
     let connecting = error.is_connect();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut deepest = String::new();

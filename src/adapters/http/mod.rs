@@ -4,7 +4,7 @@
 //! use, and no timer runs for one. Making it costs microseconds: what is expensive, the trusted
 //! certificates, is kept in [`Http`].
 
-mod connection_fault;
+pub(crate) mod connection_fault;
 mod extra_roots;
 mod proxies;
 mod resolver;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{ClientBuilder, RequestBuilder, Url};
+use reqwest::{ClientBuilder, RequestBuilder, Response, Url};
 use zeroize::Zeroizing;
 
 use self::proxies::Proxies;
@@ -106,10 +106,15 @@ impl Http {
         tls.insert(server.name().to_owned());
     }
 
+    /// The proxy that a request to `url` takes, without its user and password.
+    pub(crate) fn proxy_of(&self, url: &Url) -> Option<String> {
+        self.proxies.proxy_of(url)
+    }
+
     /// A client for AWS: trusts what the system trusts, takes the proxies that are set, follows no
     /// redirect. Make one for each exchange, so that its connections end with it.
     pub fn aws_client(&self) -> Result<reqwest::Client, ConnectionFault> {
-        self.builder(&[])?.build().map_err(|error| connection_fault::of(&error))
+        self.builder(&[])?.build().map_err(|error| connection_fault::of(&error, None))
     }
 
     /// A client for `server`, and for its token server. It trusts the certificates of `ca_file` and
@@ -125,7 +130,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         Ok(RegistryClient {
-            inner: builder.build().map_err(|error| connection_fault::of(&error))?,
+            inner: builder.build().map_err(|error| connection_fault::of(&error, None))?,
             http: self,
             directory: server.authority().to_owned(),
             proxied: !server.is_loopback(),
@@ -167,13 +172,34 @@ pub(crate) struct RegistryClient<'h> {
     proxied: bool,
 }
 
-/// An answer, its body cut at the cap; it may be a token.
+/// An answer.
 pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Zeroizing<Vec<u8>>,
-    /// Whether the body is all there.
+    pub(crate) body: Body,
+}
+
+/// The body of an answer, which may be a token.
+pub(crate) struct Body {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    /// Whether this is all of it.
     pub(crate) whole: bool,
+}
+
+impl Body {
+    /// Reads the body up to `cap` bytes.
+    pub(crate) async fn read(response: &mut Response, cap: usize) -> reqwest::Result<Self> {
+        let mut body = Self { bytes: Zeroizing::new(Vec::new()), whole: true };
+        while let Some(chunk) = response.chunk().await? {
+            let room = cap - body.bytes.len();
+            body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                body.whole = false;
+                break;
+            }
+        }
+        Ok(body)
+    }
 }
 
 impl RegistryClient<'_> {
@@ -184,8 +210,8 @@ impl RegistryClient<'_> {
 
     /// Sends, and reads the answer to its end or to the cap, within the time of one step.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpReply, ConnectionFault> {
-        let request = request.build().map_err(|error| connection_fault::of(&error))?;
-        let proxy = self.proxy_of(request.url());
+        let request = request.build().map_err(|error| connection_fault::of(&error, None))?;
+        let proxy = if self.proxied { self.http.proxy_of(request.url()) } else { None };
         match tokio::time::timeout(self.http.limits.step, self.exchange(request)).await {
             Err(_) => Err(ConnectionFault::TimedOut),
             Ok(Err(error)) => Err(self.fault(&error, proxy)),
@@ -198,45 +224,19 @@ impl RegistryClient<'_> {
 
     async fn exchange(&self, request: reqwest::Request) -> reqwest::Result<HttpReply> {
         let mut response = self.inner.execute(request).await?;
-        let mut body = Zeroizing::new(Vec::new());
-        let mut whole = true;
-        while let Some(chunk) = response.chunk().await? {
-            let room = BODY_CAP - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                whole = false;
-                break;
-            }
-        }
+        let body = Body::read(&mut response, BODY_CAP).await?;
         let status = response.status().as_u16();
-        Ok(HttpReply { status, headers: std::mem::take(response.headers_mut()), body, whole })
+        Ok(HttpReply { status, headers: std::mem::take(response.headers_mut()), body })
     }
 
     fn fault(&self, error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
-        match (connection_fault::of(error), proxy) {
-            (ConnectionFault::UnknownAuthority { .. }, _) => {
+        match connection_fault::of(error, proxy) {
+            ConnectionFault::UnknownAuthority { .. } => {
                 // The authority may have been added to the system since: the next try looks anew.
                 self.http.trust.forget();
                 ConnectionFault::UnknownAuthority { directory: self.directory.clone() }
             }
-            (ConnectionFault::ProxyLogin { .. }, Some(proxy)) => {
-                ConnectionFault::ProxyLogin { proxy }
-            }
-            (ConnectionFault::ProxyRefused { .. }, Some(proxy)) => {
-                ConnectionFault::ProxyRefused { proxy }
-            }
-            (fault, Some(proxy)) if error.is_connect() && !fault.is_of_tls() => {
-                ConnectionFault::ProxyUnreachable { proxy, fault: Box::new(fault) }
-            }
-            (fault, _) => fault,
+            fault => fault,
         }
-    }
-
-    /// The proxy that a request to `url` takes, without its user and password.
-    fn proxy_of(&self, url: &Url) -> Option<String> {
-        if !self.proxied {
-            return None;
-        }
-        self.http.proxies.proxy_of(url)
     }
 }

@@ -161,10 +161,10 @@ impl<'a> Session<'a> {
             .await
             .map_err(|fault| connection_failed(authority(realm), fault))?;
         if (200..300).contains(&reply.status) {
-            if !reply.whole {
+            if !reply.body.whole {
                 return Err(self.no_token("an answer of more than 64 KiB"));
             }
-            if let Some(token) = token_in(&reply.body) {
+            if let Some(token) = token_in(&reply.body.bytes) {
                 return Ok(token);
             }
         }
@@ -239,7 +239,7 @@ impl<'a> Session<'a> {
             content_type: header(CONTENT_TYPE),
             retry_after: header(RETRY_AFTER),
             date: header(DATE),
-            body: &reply.body,
+            body: &reply.body.bytes,
         };
         let mut secrets = self.secrets();
         secrets.extend(more);

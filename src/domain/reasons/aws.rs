@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::connection::ConnectionFault;
 use super::shell_word;
 
 /// Why there is no ECR token, or what is odd about the one there is.
@@ -86,20 +87,20 @@ pub enum AwsReason {
         host: String,
     },
     /// The endpoint could not be reached.
-    #[error("{host} cannot be reached: {why}")]
+    #[error("{}", .fault.sentence(.host))]
     Unreachable {
         /// The endpoint.
         host: String,
-        /// What happened, such as "connection refused".
-        why: String,
+        /// Why.
+        fault: ConnectionFault,
     },
     /// The proxy would not open a way to the endpoint.
-    #[error("{host} cannot be reached: {why}")]
+    #[error("{}", .fault.sentence(.host))]
     ProxyRefused {
         /// The endpoint.
         host: String,
-        /// What happened, such as "it wants a password".
-        why: String,
+        /// Why.
+        fault: ConnectionFault,
     },
     /// No answer within the time limit.
     #[error("{host} did not respond within {seconds} s")]
@@ -243,11 +244,13 @@ impl AwsReason {
             Self::Throttled { .. } => {
                 "no action needed; retried automatically. If it persists, ask AWS for a higher quota".to_owned()
             }
+            Self::ProxyRefused { host, fault }
+            | Self::Unreachable { host, fault: fault @ ConnectionFault::CaFile { .. } } => fault.fix(host),
+            Self::Unreachable { fault: ConnectionFault::UnknownAuthority { .. }, .. } => {
+                "set SSL_CERT_FILE to a PEM file with the certificates of all authorities to trust, this one's included".to_owned()
+            }
             Self::Unreachable { host, .. } | Self::TimedOut { host, .. } => format!(
                 "check DNS, firewall, VPC endpoint and the variables HTTPS_PROXY and AWS_ENDPOINT_URL_* until {host} can be reached"
-            ),
-            Self::ProxyRefused { host, .. } => format!(
-                "allow the proxy to connect to {host}, add its user and password to HTTPS_PROXY, or add {host} to NO_PROXY"
             ),
             Self::ServiceFault { .. } | Self::BadAnswer { .. } => {
                 "no action needed; retried automatically. If it persists, check the AWS_ENDPOINT_URL_* variables".to_owned()

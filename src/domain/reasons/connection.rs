@@ -75,7 +75,7 @@ pub enum ConnectionFault {
 impl ConnectionFault {
     /// What happened to a request to `host`, `HOST:PORT`.
     pub fn sentence(&self, host: &str) -> String {
-        let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
+        let name = name_of(host);
         match self {
             Self::NoSuchHost => format!("DNS lookup of {name} failed: no such host"),
             Self::NoNameServer => format!("DNS lookup of {name} failed: no name server responds"),
@@ -147,8 +147,9 @@ impl ConnectionFault {
         )
     }
 
-    /// What to do about it.
-    pub fn fix(&self) -> String {
+    /// What to do about it, for a request to `host`, `HOST:PORT`.
+    pub fn fix(&self, host: &str) -> String {
+        let name = name_of(host);
         let fix = match self {
             Self::NoSuchHost => {
                 "correct the server's name, or connect to the network or VPN that resolves it"
@@ -181,10 +182,10 @@ impl ConnectionFault {
                 "set HTTPS_PROXY with user and password: http://USER:PASSWORD@HOST:PORT"
             }
             Self::ProxyRefused { .. } => {
-                "allow the proxy to connect to the registry, or add the registry's host to NO_PROXY"
+                return format!("allow the proxy to connect to {name}, or add {name} to NO_PROXY");
             }
             Self::ProxyUnreachable { .. } => {
-                "correct HTTPS_PROXY, or add the registry's host to NO_PROXY"
+                return format!("correct HTTPS_PROXY, or add {name} to NO_PROXY");
             }
             Self::CaFile { path, .. } => {
                 return format!(
@@ -194,4 +195,10 @@ impl ConnectionFault {
         };
         fix.to_owned()
     }
+}
+
+/// `host` without its port.
+fn name_of(host: &str) -> &str {
+    let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(name, _)| name)
 }

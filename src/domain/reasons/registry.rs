@@ -200,7 +200,7 @@ impl RegistryReason {
             Self::NoToken { .. } | Self::Failing { .. } => {
                 "no action needed; retried automatically. If it persists, ask the registry's operator"
             }
-            Self::Unreached { fault, .. } => return fault.fix(),
+            Self::Unreached { host, fault } => return fault.fix(host),
             Self::IdentityTokenUseless { server } => {
                 return format!("run `docker login {server}` with a user and a password");
             }

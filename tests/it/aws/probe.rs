@@ -1,11 +1,13 @@
 //! One exchange in a process of its own: the SDK reads the environment of its process only.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use registry_agent::adapters::aws::exchange;
 use registry_agent::adapters::clock::Clock;
+use registry_agent::adapters::http::Http;
 use registry_agent::domain::credentials::credential::Credential;
 use registry_agent::domain::credentials::exchange::ExchangeKey;
 use registry_agent::domain::credentials::refresh_schedule::RetryClass;
@@ -135,8 +137,9 @@ async fn inner_exchange() {
     let key = ExchangeKey::of(server.kind(), &identity, &Variables::new()).unwrap();
     let now = Clock::system().now() + SignedDuration::from_secs(probe.clock_ahead);
     let (clock, _hands) = Clock::manual(now);
-    let client = reqwest::Client::new();
-    let outcome = match exchange(&client, &key, &clock).await {
+    let environment = probe.variables.into_iter().map(|(name, value)| (name, value.into()));
+    let http = Arc::new(Http::with_environment(&environment.collect()));
+    let outcome = match exchange(&http, &key, &clock).await {
         Ok(token) => Outcome::Token {
             life: life(&token.credential),
             user: token.credential.user,

@@ -1,6 +1,7 @@
 //! Reasons of AWS ECR.
 
 use registry_agent::domain::reasons::AwsReason;
+use registry_agent::domain::reasons::connection::ConnectionFault;
 
 use super::{Sample, sample};
 
@@ -78,13 +79,15 @@ pub(super) fn aws() -> Vec<Sample> {
             "All programs that use this account and region share one limit.",
         ),
         sample(
-            R::Unreachable { host: host(), why: "connection refused".into() },
-            "There is no network path to the endpoint. A token that is still valid stays in use.",
+            R::Unreachable { host: host(), fault: ConnectionFault::Refused },
+            "No request gets through to the endpoint. A token that is still valid stays in use.",
         ),
         sample(
             R::ProxyRefused {
                 host: host(),
-                why: "the proxy requires a user and a password".into(),
+                fault: ConnectionFault::ProxyLogin {
+                    proxy: "http://proxy.example.com:3128".into(),
+                },
             },
             "HTTPS_PROXY names a proxy, and the proxy did not open a connection to the endpoint.",
         ),

@@ -1,31 +1,24 @@
 //! Taking an ECR authorization token apart.
 
-use base64::Engine;
-use base64::alphabet::STANDARD as ALPHABET;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
 use super::secret::Secret;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The user and the password in an `authorizationToken`: base64 of `AWS:<password>`. `None` where it
 /// is something else.
 pub fn user_and_password(authorization_token: &str) -> Option<(String, Secret)> {
-    let text =
-        Secret::new(String::from_utf8(BASE64.decode(authorization_token.trim()).ok()?).ok()?);
+    let text = Secret::from_base64(authorization_token.trim())?;
     let (user, password) = text.reveal().split_once(':')?;
     (!user.is_empty() && !password.is_empty()).then(|| (user.to_owned(), Secret::new(password)))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn base64(text: &str) -> String {
-        BASE64.encode(text)
+        STANDARD.encode(text)
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
 use zeroize::Zeroizing;
 
 /// A secret text: a password, a token, a key.
@@ -17,6 +19,16 @@ impl Secret {
     /// Takes ownership of `text`; the caller keeps no copy.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
+    }
+
+    /// Decodes base64 of either alphabet, padded or not. `None` where it is something else, or no UTF-8.
+    pub fn from_base64(encoded: impl AsRef<[u8]>) -> Option<Self> {
+        let encoded = encoded.as_ref();
+        let bytes = STANDARD_PAD_INDIFFERENT
+            .decode(encoded)
+            .or_else(|_| URL_SAFE_PAD_INDIFFERENT.decode(encoded))
+            .ok()?;
+        std::str::from_utf8(&Zeroizing::new(bytes)).ok().map(Self::new)
     }
 
     /// The secret itself.
@@ -62,5 +74,16 @@ mod tests {
     fn debug_output_hides_the_value() {
         let shown = format!("{:?}", Secret::new("canary"));
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn base64_is_decoded_in_either_alphabet_padded_or_not() {
+        for encoded in ["w78/fg==", "w78/fg", "w78_fg==", "w78_fg"] {
+            assert_eq!(Secret::from_base64(encoded), Some(Secret::new("ÿ?~")), "{encoded}");
+        }
+        // The last has bits left over, as a password that is not encoded at all often has.
+        for other in ["%%%", "w7/_fg", "/////w==", "hunter2"] {
+            assert_eq!(Secret::from_base64(other), None, "{other}");
+        }
     }
 }

@@ -1,12 +1,7 @@
 //! When a secret dies, where the secret itself says so.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use jiff::Timestamp;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::secret::Secret;
 
@@ -18,8 +13,8 @@ pub fn end_of(secret: &Secret) -> Option<Timestamp> {
     let text = secret.reveal().trim();
     let mut parts = text.split('.');
     let seconds = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(_), Some(claims), Some(_), None) => number_in(&decode(claims)?, "exp"),
-        (Some(token), None, ..) => number_in(&decode(token)?, "expiration"),
+        (Some(_), Some(claims), Some(_), None) => number_in(claims, "exp"),
+        (Some(token), None, ..) => number_in(token, "expiration"),
         _ => None,
     }?;
     Timestamp::from_second(seconds).ok()
@@ -32,21 +27,15 @@ pub(crate) fn claims_of(token: &Secret) -> Option<Value> {
     if parts.next().is_some() {
         return None;
     }
-    serde_json::from_slice(&decode(claims)?).ok()
+    json_in(claims)
 }
 
-/// Both alphabets, padded or not: JWTs use the one, ECR the other.
-fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let config = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let alphabet =
-        if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
-    GeneralPurpose::new(alphabet, config).decode(text).ok().map(Zeroizing::new)
+fn json_in(encoded: &str) -> Option<Value> {
+    serde_json::from_str(Secret::from_base64(encoded)?.reveal()).ok()
 }
 
-fn number_in(json: &[u8], name: &str) -> Option<i64> {
-    let value: Value = serde_json::from_slice(json).ok()?;
+fn number_in(encoded: &str, name: &str) -> Option<i64> {
+    let value = json_in(encoded)?;
     let number = value.get(name)?;
     #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second is nothing here")]
     number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
@@ -54,6 +43,7 @@ fn number_in(json: &[u8], name: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
     use super::*;

@@ -1,10 +1,5 @@
 //! One `NAME=<base64 of the value>` per line.
 
-use base64::Engine as _;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use zeroize::Zeroizing;
-
 use super::{Malformed, Parsed, is_variable};
 use crate::domain::credentials::secret::Secret;
 
@@ -28,7 +23,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
         if index + 1 == lines.len() && !whole && !encoded.len().is_multiple_of(4) {
             return Err(Malformed::Line(index + 1));
         }
-        match decode(&encoded) {
+        match Secret::from_base64(&encoded) {
             Some(value) => {
                 parsed.variables.insert(name.to_owned(), value);
             }
@@ -36,15 +31,4 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
         }
     }
     Ok(parsed)
-}
-
-/// Decodes either alphabet, with or without padding; `None` when it is neither or not UTF-8.
-fn decode(encoded: &[u8]) -> Option<Secret> {
-    let config =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let bytes = [STANDARD, URL_SAFE]
-        .iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(encoded).ok())?;
-    let bytes = Zeroizing::new(bytes);
-    std::str::from_utf8(&bytes).ok().map(Secret::new)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::SignedDuration;
 
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
@@ -168,24 +169,15 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A number with `ms`, `s`, `m` or `h`; a bare number is seconds.
+/// As jiff reads it, such as `90s`, `250ms` or `1h 30m`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("expected a number and a unit (s, m or h), such as 90s".to_owned()),
-    };
-    let number: f64 = digits
+    let duration = text
         .parse()
+        .or_else(|_| format!("{text}s").parse::<SignedDuration>())
+        .and_then(Duration::try_from)
         .map_err(|_| "expected a number and a unit (s, m or h), such as 90s".to_owned())?;
-    let duration = Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())?;
-    match Instant::now().checked_add(duration) {
-        Some(_) => Ok(duration),
-        None => Err("use a shorter time".to_owned()),
-    }
+    let end = Instant::now().checked_add(duration);
+    end.map(|_| duration).ok_or_else(|| "use a shorter time".to_owned())
 }
 
 #[cfg(test)]
@@ -203,7 +195,10 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        for wrong in ["", "s", "5 weeks", "-1s", "1d", "1e19s"] {
+        assert_eq!(duration("1.5h"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
+        let longest = i64::MAX.to_string();
+        for wrong in ["", "s", "5 weeks", "-1s", "-1", "1d", "1e19s", "5s ago", "∞", &longest] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! Shared by the commands: output, exit status, requests to the agent.
 
-use std::io::{self, IsTerminal, StdoutLock};
+use std::io::{self, StdoutLock};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -24,11 +24,6 @@ pub const HOW_TO_DECLARE: &str = "set NAME_CONTAINER_REGISTRY_SERVER, NAME_CONTA
 /// Standard output.
 pub fn stdout() -> StdoutLock<'static> {
     io::stdout().lock()
-}
-
-/// Whether output may be coloured: on a terminal, unless `NO_COLOR` is set.
-pub fn use_color() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The status document of the first agent that responds.

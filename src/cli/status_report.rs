@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
+use clap::builder::styling::AnsiColor;
+use jiff::{Timestamp, ToSpan as _};
 
-use super::output::{stdout, use_color};
 use crate::adapters::clock::Clock;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
@@ -35,7 +35,8 @@ pub fn keeps_a_login_away(problem: &ProblemEntry, status: &StatusDocument) -> bo
 
 /// Prints logins, each with its reason and the fix.
 pub fn print_registries(registries: &[RegistryDocument], json: bool) -> anyhow::Result<()> {
-    let mut out = stdout();
+    // Colours are left out where the terminal, `NO_COLOR` or `TERM=dumb` asks for none.
+    let mut out = anstream::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(registries)?)?;
         return Ok(());
@@ -99,26 +100,49 @@ fn table(out: &mut impl Write, rows: &[[String; 8]]) -> anyhow::Result<()> {
 }
 
 fn paint(state: &str, padded: String) -> String {
-    let colour = match state {
-        "ready" | "unverified" => "32",
-        "pending" | "unreachable" | "rate-limited" => "33",
-        "rejected" | "expired" | "invalid" => "31",
+    let color = match state {
+        "ready" | "unverified" => AnsiColor::Green,
+        "pending" | "unreachable" | "rate-limited" => AnsiColor::Yellow,
+        "rejected" | "expired" | "invalid" => AnsiColor::Red,
         _ => return padded,
     };
-    if use_color() { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded }
+    let style = color.on_default();
+    format!("{style}{padded}{style:#}")
 }
 
 /// An instant relative to now, such as "in 5m".
 fn relative(at: Option<Timestamp>) -> String {
-    let Some(at) = at else { return "-".to_owned() };
-    let left = at.duration_since(Clock::system().now());
-    let text = |unit: i64, seconds: i64, name: &str| format!("{}{name}", seconds / unit);
-    let seconds = left.abs().as_secs();
-    let amount = match seconds {
-        0..120 => text(1, seconds, "s"),
-        120..7200 => text(60, seconds, "m"),
-        7200..172_800 => text(3600, seconds, "h"),
-        _ => text(86_400, seconds, "d"),
+    at.map_or("-".to_owned(), |at| in_words(at.duration_since(Clock::system().now()).as_secs()))
+}
+
+fn in_words(seconds: i64) -> String {
+    let span = match seconds.abs() {
+        0..120 => seconds.seconds(),
+        120..7200 => (seconds / 60).minutes(),
+        7200..172_800 => (seconds / 3600).hours(),
+        _ => (seconds / 86_400).days(),
     };
-    if left.is_negative() { format!("{amount} ago") } else { format!("in {amount}") }
+    if seconds < 0 { format!("{span:#}") } else { format!("in {span:#}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_in_one_unit() {
+        let cases = [
+            (0, "in 0s"),
+            (119, "in 119s"),
+            (125, "in 2m"),
+            (7199, "in 119m"),
+            (86_400, "in 24h"),
+            (200_000, "in 2d"),
+            (-59, "59s ago"),
+            (-3600, "60m ago"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(in_words(seconds), expected);
+        }
+    }
 }

@@ -333,3 +333,22 @@ fn ask_as_nobody(socket: &Path, method: &str, target: &str) -> (String, String) 
     let (body, code) = told.rsplit_once('\n').unwrap();
     (code.to_owned(), body.to_owned())
 }
+
+#[test]
+fn states_are_coloured_on_a_terminal_that_can() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", "127.0.0.1:1", (USER, PASSWORD));
+    test_home.start();
+    let program = env!("CARGO_BIN_EXE_registry-agent");
+    // script(1) is a terminal to the command it runs.
+    let status = |term: &str, no_color: &str| {
+        let mut command = test_home.command("script");
+        command.args(["-qec", &format!("{program} status"), "/dev/null"]);
+        command.env("TERM", term).env("NO_COLOR", no_color).env_remove("CI");
+        output_text(&command.output().unwrap())
+    };
+    assert!(status("xterm", "").contains("\x1b[33munreachable"), "{}", status("xterm", ""));
+    for plain in [status("dumb", ""), status("xterm", "1"), status("dumb", "1")] {
+        assert!(plain.contains("unreachable") && !plain.contains('\x1b'), "{plain}");
+    }
+}

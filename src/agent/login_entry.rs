@@ -59,17 +59,17 @@ impl LoginEntry {
             login.exchanged(credential, remark);
         }
         let mut needs_verification =
-            login.credential.is_some() && login.standing == LastVerdict::Pending;
+            login.credential.is_some() && login.last_verdict == LastVerdict::Pending;
         let mut replaced = Vec::new();
         if let Some(restored) = restored.filter(|restored| restored.fingerprint == fingerprint) {
             replaced = restored.replaced;
-            if login.standing == LastVerdict::Pending {
-                login.standing = restored.standing;
+            if login.last_verdict == LastVerdict::Pending {
+                login.last_verdict = restored.last_verdict;
                 login.reason = restored.reason;
                 login.verified_at = restored.verified_at;
                 login.due = restored.due;
                 login.failures = restored.failures;
-                needs_verification &= restored.standing == LastVerdict::Pending;
+                needs_verification &= restored.last_verdict == LastVerdict::Pending;
             }
         }
         if needs_verification && !verify {

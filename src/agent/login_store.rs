@@ -245,7 +245,9 @@ impl LoginStore {
                 entry.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
             {
                 exchange.due = now;
-            } else if self.verify && entry.login.standing != LastVerdict::Judged(Outcome::Invalid) {
+            } else if self.verify
+                && entry.login.last_verdict != LastVerdict::Judged(Outcome::Invalid)
+            {
                 entry.login.due = Some(now);
             }
         }
@@ -258,7 +260,7 @@ impl LoginStore {
         }
         for entry in self.entries.values_mut() {
             entry.changed |= entry.exchange.is_some();
-            if entry.login.standing == LastVerdict::Judged(Outcome::Unreachable)
+            if entry.login.last_verdict == LastVerdict::Judged(Outcome::Unreachable)
                 && entry.login.due.is_some()
             {
                 entry.login.due = Some(now);

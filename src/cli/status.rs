@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output::{self, HOW_TO_DECLARE, NO_TIMEOUT, ask_status, stdout};
-use super::status_report::{exit_code, print_registries};
+use super::status_report::{exit_code, headline, print_registries};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
@@ -77,8 +77,7 @@ fn print(status: &StatusDocument) -> anyhow::Result<()> {
     }
     let mut out = stdout();
     for problem in &status.problems {
-        let source = problem.source.as_ref().map_or_else(String::new, |s| format!(" (in {s})"));
-        writeln!(out, "\nproblem: {}{source}: {}", problem.name, problem.problem)?;
+        writeln!(out, "\nproblem: {}", headline(problem))?;
         writeln!(out, "  fix: {}", problem.hint)?;
     }
     Ok(())

@@ -44,13 +44,30 @@ pub fn print_registries(registries: &[RegistryDocument], json: bool) -> anyhow::
     table(&mut out, &registries.iter().map(row).collect::<Vec<_>>())?;
     for registry in registries {
         if let Some(reason) = &registry.reason {
-            writeln!(out, "\n{}: {reason}", label(registry))?;
+            writeln!(out, "\n{}", introduced(label(registry), reason))?;
             if let Some(hint) = &registry.hint {
                 writeln!(out, "  fix: {hint}")?;
             }
         }
     }
     Ok(())
+}
+
+/// A problem as one line, with its source where the sentence does not name it.
+pub fn headline(problem: &ProblemEntry) -> String {
+    let source = problem.source.as_ref().filter(|source| !problem.problem.contains(*source));
+    let source = source.map_or_else(String::new, |source| format!(" (in {source})"));
+    format!("{}{source}", introduced(&problem.name, &problem.problem))
+}
+
+/// A sentence after what it is about, unless it begins with that itself.
+fn introduced(subject: &str, sentence: &str) -> String {
+    let rest = sentence.strip_prefix(subject);
+    if rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)) {
+        sentence.to_owned()
+    } else {
+        format!("{subject}: {sentence}")
+    }
 }
 
 /// The short name of a login.
@@ -128,6 +145,13 @@ fn in_words(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_sentence_is_about_is_said_once() {
+        let lines = [("A", "A_SERVER is empty"), ("A", "AWS failed"), ("/a", "/a cannot be read")]
+            .map(|(subject, sentence)| introduced(subject, sentence));
+        assert_eq!(lines, ["A_SERVER is empty", "A: AWS failed", "/a cannot be read"]);
+    }
 
     #[test]
     fn an_instant_is_told_in_one_unit() {

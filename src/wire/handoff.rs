@@ -56,7 +56,7 @@ pub struct SavedLogin {
     /// The fingerprint of its declaration; the state does not apply to any other.
     pub fingerprint: u64,
     /// The last verdict of the registry.
-    pub standing: LastVerdict,
+    pub last_verdict: LastVerdict,
     /// The reason for it.
     pub reason: Option<Reason>,
     /// When the registry last accepted it.
@@ -87,7 +87,7 @@ impl SavedLogin {
         Self {
             fingerprint,
             replaced: replaced.to_vec(),
-            standing: login.standing,
+            last_verdict: login.last_verdict,
             reason: login.reason.clone(),
             verified_at: login.verified_at,
             due: login.due,

@@ -67,7 +67,7 @@ pub struct Login {
     /// What the registry is shown; `None` before the first exchange.
     pub credential: Option<Credential>,
     /// What is known.
-    pub standing: LastVerdict,
+    pub last_verdict: LastVerdict,
     /// Why it is not `ready`, or what to keep in mind although it is.
     pub reason: Option<Reason>,
     /// When the registry last accepted the credential.
@@ -85,7 +85,7 @@ impl Login {
         let mut login = Self {
             declaration,
             credential: None,
-            standing: LastVerdict::Pending,
+            last_verdict: LastVerdict::Pending,
             reason: None,
             verified_at: None,
             due: None,
@@ -96,7 +96,7 @@ impl Login {
             credential.expires_at = stated_expiry::end_of(&credential.secret);
             if let Some(fault) = precheck::fault_of(&login.declaration.server, &credential) {
                 login.reason = Some(fault.into());
-                login.standing = LastVerdict::Judged(Outcome::Invalid);
+                login.last_verdict = LastVerdict::Judged(Outcome::Invalid);
             }
             login.credential = Some(credential);
         }
@@ -108,8 +108,8 @@ impl Login {
     pub fn exchanged(&mut self, credential: Credential, remark: Option<Reason>) {
         self.credential = Some(credential);
         self.reason = remark;
-        if !matches!(self.standing, LastVerdict::Judged(Outcome::Ready | Outcome::Unverified)) {
-            self.standing = LastVerdict::Pending;
+        if !matches!(self.last_verdict, LastVerdict::Judged(Outcome::Ready | Outcome::Unverified)) {
+            self.last_verdict = LastVerdict::Pending;
         }
     }
 
@@ -118,7 +118,7 @@ impl Login {
         self.reason = Some(reason);
         let alive = self.credential.as_ref().is_some_and(|credential| credential.serves(now));
         if !alive {
-            self.standing = LastVerdict::Judged(outcome);
+            self.last_verdict = LastVerdict::Judged(outcome);
         }
     }
 
@@ -143,7 +143,7 @@ impl Login {
             None if verdict.outcome == Outcome::Ready => self.stated_end().filter(|end| *end > now),
             None => None,
         };
-        self.standing = LastVerdict::Judged(verdict.outcome);
+        self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.reason = verdict.reason.or_else(|| self.remark());
     }
 
@@ -151,7 +151,7 @@ impl Login {
     pub fn state(&self, now: Timestamp) -> State {
         let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now))
             && !self.accepted_past_end();
-        match self.standing {
+        match self.last_verdict {
             LastVerdict::Judged(Outcome::Rejected) => State::Rejected,
             LastVerdict::Judged(Outcome::Invalid) => State::Invalid,
             // The end that a token states is not the registry's word yet.
@@ -189,7 +189,7 @@ impl Login {
 
     /// The registry is not asked, because the configuration says so.
     pub fn not_asked(&mut self) {
-        self.standing = LastVerdict::Judged(Outcome::Unverified);
+        self.last_verdict = LastVerdict::Judged(Outcome::Unverified);
         let server = self.declaration.server.name().to_owned();
         self.reason = Some(LoginReason::NotAsked { server }.into());
     }
@@ -210,7 +210,7 @@ impl Login {
     /// A token that was pasted in dies and nobody can renew it: a problem from an hour before.
     pub fn problem(&self, now: Timestamp) -> Option<Problem> {
         let expires_at = self.stated_end()?;
-        let asking = self.standing == LastVerdict::Pending;
+        let asking = self.last_verdict == LastVerdict::Pending;
         if self.warns_at()? > now || asking || self.accepted_past_end() {
             return None;
         }
@@ -251,7 +251,7 @@ impl Login {
 
     /// Whether the registry accepted the token after the end that the token states.
     fn accepted_past_end(&self) -> bool {
-        self.standing == LastVerdict::Judged(Outcome::Ready)
+        self.last_verdict == LastVerdict::Judged(Outcome::Ready)
             && self.stated_end().is_some_and(|end| self.verified_at.is_some_and(|at| at >= end))
     }
 

@@ -36,7 +36,7 @@ pub fn supervise(
     let paths = Paths::of_this_process();
     // A mistake in the configuration must not take away the agent, nor what is kept for it.
     let config = config::load(&paths.config_files()).unwrap_or_default();
-    logging::init(&config.log_level, true);
+    let _log = logging::init(&config.log_level, true)?;
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let mut inherited = inherit(fds)?;
     let adopted = match adopted {
@@ -67,7 +67,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let paths = Paths::of_this_process();
     let mut memory = read(&inherited.memory)?;
     let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
-    logging::init(&config.log_level, !foreground);
+    let log = logging::init(&config.log_level, !foreground)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut memory.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
@@ -100,6 +100,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
             let mut arguments = running_agent::arguments("supervise", &inherited)?;
             arguments.push(format!("--agent={}", next.pid));
             arguments.push(running_agent::argument("control", next.control.as_fd())?);
+            drop(log);
             process::reexec(&arguments, &paths.environment()).context("taking over failed")?;
             Ok(ExitCode::FAILURE)
         }

@@ -1,47 +1,163 @@
-//! Where log lines go.
+//! Where log lines go: through a bounded buffer to a thread of its own, because a frozen disk or a
+//! pipe that nobody reads makes whoever writes to it wait.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::AsFd;
+use std::panic;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-/// A log that grew beyond this is begun anew.
+/// A log that would grow beyond this is begun anew.
 const LONGEST_LOG: u64 = 4 * 1024 * 1024;
+/// Lines beyond this many bytes are dropped.
+const BUFFER_LIMIT: usize = 1024 * 1024;
+/// How long the end of the process waits for lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Logs to standard error, at `level` unless `REGISTRY_AGENT_LOG` says another one. `own_file` tells
 /// that standard error is a file that belongs to the agent, and must not grow without end.
-pub(super) fn init(level: &str, own_file: bool) {
+///
+/// Starts a thread: what must be done before any thread exists comes first.
+pub(super) fn init(level: &str, own_file: bool) -> io::Result<Log> {
     let asked = std::env::var("REGISTRY_AGENT_LOG").ok();
     let level = asked.as_deref().unwrap_or(level).parse().unwrap_or(LevelFilter::INFO);
+    let buffer = Arc::<Buffer>::default();
+    spawn_writer(buffer.clone(), own_file)?;
+    let at_panic = buffer.clone();
+    panic::set_hook(Box::new(move |panic| {
+        at_panic.add(format!("registry-agent: {panic}\n").as_bytes(), usize::MAX);
+        at_panic.flush();
+    }));
     // What the libraries have to say about their connections may hold what nobody should read.
     let ours = Targets::new().with_target("registry_agent", level);
-    let writer = move || BoundedLog { own_file };
+    let log = Log(buffer.clone());
+    let writer = move || LineWriter(buffer.clone());
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+    Ok(log)
 }
 
-/// Standard error, cut when it is too long a file.
-struct BoundedLog {
-    own_file: bool,
+/// Writes the last lines when it is dropped, unless that takes too long.
+pub(super) struct Log(Arc<Buffer>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
 }
 
-impl Write for BoundedLog {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.own_file {
-            // Opened for appending, so that what follows is written at the new end.
-            let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-            let found = file.metadata()?;
-            if found.is_file() && found.len() > LONGEST_LOG {
-                file.set_len(0)?;
-            }
+/// The lines that wait for the thread.
+#[derive(Default)]
+struct Buffer {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    lines: Vec<u8>,
+    dropped: u64,
+    /// Whether the thread writes what it took.
+    is_writing: bool,
+}
+
+impl Buffer {
+    fn add(&self, line: &[u8], limit: usize) {
+        let mut pending = self.lock();
+        if pending.lines.len().saturating_add(line.len()) > limit {
+            pending.dropped += 1;
+            return;
         }
-        io::stderr().write(line)
+        pending.lines.extend_from_slice(line);
+        self.changed.notify_all();
+    }
+
+    /// Waits for lines, and takes them with a note of those that were dropped.
+    fn take(&self) -> Vec<u8> {
+        let mut pending = self.lock();
+        pending.is_writing = false;
+        self.changed.notify_all();
+        let empty = |pending: &mut Pending| pending.lines.is_empty();
+        let mut pending =
+            self.changed.wait_while(pending, empty).unwrap_or_else(PoisonError::into_inner);
+        pending.is_writing = true;
+        let mut lines = mem::take(&mut pending.lines);
+        let dropped = mem::take(&mut pending.dropped);
+        if dropped > 0 {
+            let note = format!("{dropped} lines were dropped: the log could not be written\n");
+            lines.extend_from_slice(note.as_bytes());
+        }
+        lines
+    }
+
+    fn flush(&self) {
+        let busy = |pending: &mut Pending| pending.is_writing || !pending.lines.is_empty();
+        drop(self.changed.wait_timeout_while(self.lock(), FLUSH_TIMEOUT, busy));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds each event, which is written in one piece, to the buffer.
+struct LineWriter(Arc<Buffer>);
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.add(line, BUFFER_LIMIT);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
+    }
+}
+
+fn spawn_writer(buffer: Arc<Buffer>, own_file: bool) -> io::Result<()> {
+    // The thread inherits the mask: signals are for the thread that waits for them.
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let spawned = thread::Builder::new().name("log".to_owned()).spawn(move || {
+        loop {
+            // Nobody can be told that the log cannot be written.
+            let _ = write(&buffer.take(), own_file);
+        }
+    });
+    mask.thread_set_mask()?;
+    spawned.map(drop)
+}
+
+fn write(lines: &[u8], own_file: bool) -> io::Result<()> {
+    if own_file {
+        // Opened for appending, so that what follows is written at the new end.
+        let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let found = file.metadata()?;
+        if found.is_file() && found.len() + lines.len() as u64 > LONGEST_LOG {
+            file.set_len(0)?;
+        }
+    }
+    io::stderr().write_all(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beyond_the_limit_are_dropped_and_counted() {
+        let buffer = Buffer::default();
+        for line in ["first\n", "second\n", "third\n"] {
+            buffer.add(line.as_bytes(), 10);
+        }
+        let lines = String::from_utf8(buffer.take()).unwrap();
+        assert_eq!(lines, "first\n2 lines were dropped: the log could not be written\n");
     }
 }

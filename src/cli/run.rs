@@ -23,7 +23,6 @@ const STORED_STATE: &str = "state";
 pub fn run() -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
     let config = config::load(&paths.config_files())?;
-    logging::init(&config.log_level, false);
     let left_by_last = state_from_systemd()?;
     let lock = lock::take(&paths)?;
     lock::set_stopped(&paths, false)?;
@@ -37,6 +36,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut notifier = SystemdNotifier { notify, kept };
     clear_environment(&paths)?;
+    let _log = logging::init(&config.log_level, false)?;
     let mut inherited = Inherited { lock, listener, memory };
     let mut endpoint = Endpoint::new(paths, path)?;
     let done = supervisor::supervise(&mut inherited, true, None, &mut endpoint, &mut notifier);

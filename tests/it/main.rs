@@ -17,6 +17,7 @@ mod docker_config_reading;
 mod ecr_agent;
 mod environment;
 mod helper_protocol;
+mod log;
 mod login_changes;
 mod logins;
 mod registry_hostile;

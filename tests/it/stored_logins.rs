@@ -91,9 +91,7 @@ fn a_store_that_was_reported_as_failed_on_a_frozen_disk_takes_no_effect_later() 
     let disk = Freezable::ext4(&test_home.path("disk"));
     fs::create_dir(test_home.path("disk/state")).unwrap();
     test_home.declare("ACME", ONE, ("user", "declared"));
-    // The log is on the same disk.
-    let start = test_home.agent(&["start"]);
-    succeed(test_home.with_declared(start).env("REGISTRY_AGENT_LOG", "error"));
+    test_home.start();
     disk.freeze();
     let failed = std::thread::scope(|scope| {
         let store = scope.spawn(|| store(&test_home, ONE, "own"));

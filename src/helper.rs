@@ -43,8 +43,8 @@ pub fn run(
         Helper { paths: Paths::of_this_process(), deadline: Instant::now() + TOTAL_TIMEOUT };
     let answer = match verb {
         Some("get") => read(input).and_then(|server| helper.get(&server, stderr)),
-        Some("store") => read(input).and_then(|login| helper.store(&login)),
-        Some("erase") => read(input).and_then(|server| helper.erase(&server)),
+        Some("store") => read(input).and_then(|login| helper.store(&login, stderr)),
+        Some("erase") => read(input).and_then(|server| helper.erase(&server, stderr)),
         Some("list") => Ok(helper.list()),
         Some("version" | "--version") => {
             Ok(format!("docker-credential-registry-agent {}\n", env!("CARGO_PKG_VERSION")).into())
@@ -92,14 +92,16 @@ impl Helper {
         let target = format!("/v1/credential?server={}", encode(server));
         match self.ask_agent("GET", &target, b"") {
             Ok(body) => Ok(text(&body)),
-            Err(ClientError::Refused(problem)) if problem.code.as_deref() == Some(WITHHELD) => {
+            Err(NoAnswer { error: ClientError::Refused(problem), .. })
+                if problem.code.as_deref() == Some(WITHHELD) =>
+            {
                 let hint = problem.hint.unwrap_or_default();
                 let why = problem.detail.unwrap_or(problem.title);
                 // The answer is the same whether or not standard error can be written.
                 let _ = writeln!(stderr, "registry-agent: {why}; {hint}");
                 Err(NOT_FOUND.to_owned())
             }
-            Err(_) => self.fall_back(server),
+            Err(error) => self.fall_back(server).inspect_err(|_| error.explain(stderr)),
         }
     }
 
@@ -116,7 +118,7 @@ impl Helper {
             .map_err(|_| not_found())
     }
 
-    fn store(&self, login: &str) -> Result<Text, String> {
+    fn store(&self, login: &str, stderr: &mut impl Write) -> Result<Text, String> {
         let parsed: HelperCredential = serde_json::from_str(login).map_err(|error| {
             format!(
                 "standard input is not a login: invalid JSON at line {} column {}",
@@ -131,17 +133,17 @@ impl Helper {
             return Err(NO_USER.to_owned());
         }
         self.ask_agent("POST", "/v1/logins", login.as_bytes())
-            .map_err(|error| error.to_string())?;
+            .map_err(|none| none.report(stderr))?;
         Ok(Text::default())
     }
 
-    fn erase(&self, asked: &str) -> Result<Text, String> {
+    fn erase(&self, asked: &str, stderr: &mut impl Write) -> Result<Text, String> {
         let server = asked.trim();
         if server.is_empty() {
             return Err(NO_SERVER.to_owned());
         }
         let target = format!("/v1/logins?server={}", encode(server));
-        self.ask_agent("DELETE", &target, b"").map_err(|error| error.to_string())?;
+        self.ask_agent("DELETE", &target, b"").map_err(|none| none.report(stderr))?;
         Ok(Text::default())
     }
 
@@ -159,37 +161,80 @@ impl Helper {
         method: &str,
         target: &str,
         body: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        match agent_client::ask(&self.paths, method, target, body, self.remaining()) {
+    ) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+        let ask = || agent_client::ask(&self.paths, method, target, body, self.remaining());
+        let mut start_error = None;
+        let answer = match ask() {
             Err(ClientError::NoAgent | ClientError::NotOurs { .. })
                 if !lock::is_stopped(&self.paths) =>
             {
-                self.start();
-                agent_client::ask(&self.paths, method, target, body, self.remaining())
+                start_error = self.start();
+                ask()
             }
             other => other,
-        }
+        };
+        answer.map_err(|error| NoAnswer { error, start_error })
     }
 
-    /// Starts an agent with the environment of this process.
-    fn start(&self) {
+    /// Starts an agent with the environment of this process, or returns why it cannot.
+    fn start(&self) -> Option<String> {
         let started = Command::new(agent_program())
             .args(["start", "--unless-stopped"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn();
-        let Ok(mut child) = started else { return };
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => return Some(format!("registry-agent cannot be run: {error}")),
+        };
         while matches!(child.try_wait(), Ok(None)) && !self.remaining().is_zero() {
             clock::pause(Duration::from_millis(5));
         }
         // After the time limit `start` must not start an agent any more.
         let _ = child.kill();
-        let _ = child.wait();
+        // It says no more than a pipe holds, and what it starts does not inherit the pipe.
+        let output = child.wait_with_output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let line = text.lines().next().unwrap_or("it does not respond");
+        let line = line.strip_prefix("registry-agent: ").unwrap_or(line);
+        (!output.status.success()).then(|| line.to_owned())
     }
 
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now()).saturating_sub(FALLBACK_RESERVE)
+    }
+}
+
+/// Why there is no answer, and why no agent could be started.
+struct NoAnswer {
+    error: ClientError,
+    start_error: Option<String>,
+}
+
+impl NoAnswer {
+    /// One line on standard error, for what a user can do something about.
+    fn explain(&self, stderr: &mut impl Write) {
+        let (why, fix) = match (&self.start_error, &self.error) {
+            (_, ClientError::Refused(_)) | (None, ClientError::NoAgent) => return,
+            (Some(why), _) => {
+                (format!("the agent cannot be started: {why}"), "run `registry-agent start`")
+            }
+            (None, error @ ClientError::NotOurs { .. }) => {
+                (error.to_string(), "run `registry-agent start` as the current user")
+            }
+            (None, error) => {
+                (error.to_string(), "run `registry-agent stop`, then `registry-agent start`")
+            }
+        };
+        // The answer is the same whether or not standard error can be written.
+        let _ = writeln!(stderr, "registry-agent: {why}; {fix}");
+    }
+
+    /// The same, and the error as the protocol has it.
+    fn report(&self, stderr: &mut impl Write) -> String {
+        self.explain(stderr);
+        self.error.to_string()
     }
 }
 

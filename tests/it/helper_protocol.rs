@@ -96,11 +96,42 @@ fn a_hanging_agent_counts_as_none() {
         assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
         let unknown = unknown.join().unwrap();
         assert_eq!(unknown.stdout, b"credentials not found in native keychain\n");
+        assert!(plain.stderr.is_empty(), "{}", output_text(&plain));
+        let told = only_line(&unknown);
+        assert!(told.contains("the agent did not respond in time; run `"), "{told}");
         let list = list.join().unwrap();
         assert_eq!((list.status.code(), list.stdout.as_slice()), (Some(0), b"{}\n".as_slice()));
         drop(held.join().unwrap());
     });
     fs::remove_file(test_home.path("agent.sock")).unwrap();
+}
+
+#[test]
+fn why_an_agent_cannot_be_started_is_one_line_on_stderr() {
+    let test_home = TestHome::new();
+    write_plain_entry(&test_home);
+    let config = test_home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, "verify = 5\n").unwrap();
+    let unknown = test_home.helper("get", "unreal.invalid");
+    assert_eq!(unknown.stdout, b"credentials not found in native keychain\n");
+    let store = json!({ "ServerURL": "unreal.invalid", "Username": "user", "Secret": "secret" });
+    for refused in [unknown, test_home.helper("store", &store.to_string())] {
+        assert_eq!(refused.status.code(), Some(1), "{}", output_text(&refused));
+        let told = only_line(&refused);
+        assert!(told.contains(&format!("{} line 1", config.display())), "{told}");
+        assert!(told.contains("run `registry-agent start`"), "{told}");
+    }
+    let plain = test_home.helper("get", "plain.test");
+    assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
+    assert!(plain.stderr.is_empty(), "{}", output_text(&plain));
+}
+
+/// What a command says on standard error, which is one line.
+fn only_line(output: &Output) -> String {
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(told.lines().count() == 1 && told.ends_with('\n'), "{}", output_text(output));
+    told
 }
 
 #[test]

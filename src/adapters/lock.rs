@@ -62,7 +62,7 @@ pub fn is_in_place(paths: &Paths, held: &File) -> bool {
 
 /// Whether somebody stopped the agent on purpose.
 pub fn is_stopped(paths: &Paths) -> bool {
-    paths.lock_dirs().iter().any(|dir| owned_by(dir, paths.uid) && dir.join(STOPPED).exists())
+    dir_of_notes(paths).is_some_and(|dir| dir.join(STOPPED).exists())
 }
 
 /// Remembers that the agent was stopped on purpose, or forgets it.
@@ -84,7 +84,7 @@ pub fn note_socket(paths: &Paths, socket: &Path) -> Result<(), LockError> {
 
 /// The socket that was noted last.
 pub fn noted_socket(paths: &Paths) -> Option<PathBuf> {
-    let dir = paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))?;
+    let dir = dir_of_notes(paths)?;
     let noted = fs::read(dir.join(SOCKET)).ok()?;
     Some(PathBuf::from(OsString::from_vec(noted)))
 }
@@ -99,7 +99,7 @@ pub fn note_supervisor(paths: &Paths) -> Result<(), LockError> {
 
 /// The supervisor that was noted last, while it lives.
 pub fn supervisor(paths: &Paths) -> Option<Pid> {
-    let dir = paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))?;
+    let dir = dir_of_notes(paths)?;
     let pid: i32 = fs::read_to_string(dir.join(SUPERVISOR)).ok()?.parse().ok()?;
     // Its number may belong to another process by now.
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -113,6 +113,11 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Where notes are read: the directory that [`open`] finds, which also makes one.
+fn dir_of_notes(paths: &Paths) -> Option<PathBuf> {
+    paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))
 }
 
 fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {

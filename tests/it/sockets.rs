@@ -74,6 +74,26 @@ fn hung_sockets_share_one_deadline() {
     assert_eq!(answer.stdout, b"credentials not found in native keychain\n");
 }
 
+#[test]
+fn a_stop_that_was_noted_in_another_lock_directory_is_forgotten_by_a_start() {
+    let test_home = TestHome::new();
+    fs::create_dir_all(test_home.path(".config/registry-agent")).unwrap();
+    let script = format!(
+        "mount -t tmpfs tmpfs /dev/shm\n\
+         mkdir -m 700 /tmp/registry-agent-0 && chown 12345 /tmp/registry-agent-0\n\
+         '{AGENT}' stop && ls /dev/shm/registry-agent-0/stopped && rmdir /tmp/registry-agent-0\n\
+         echo mistake > .config/registry-agent/config.toml\n\
+         '{AGENT}' start\n\
+         rm .config/registry-agent/config.toml\n\
+         printf %s {SERVER} | '{HELPER}' get\n\
+         '{AGENT}' status; echo \"status $?\"; '{AGENT}' stop"
+    );
+    let output = container(&test_home, &script).output().unwrap();
+    let told = output_text(&output);
+    assert!(told.contains("/dev/shm/registry-agent-0/stopped"), "{told}");
+    assert!(told.contains("status 0"), "the helper did not start an agent: {told}");
+}
+
 /// A shell with this home, and with `/run` and `/tmp` of its own.
 fn container(test_home: &TestHome, script: &str) -> Command {
     let script = format!(

@@ -1,5 +1,5 @@
-//! The configuration files while the agent runs: a mistake in one is a problem in `status` and changes
-//! nothing else.
+//! Watches the configuration files while the agent runs: an error in one appears in `status` and
+//! changes nothing else.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
 use crate::wire::handoff::SavedState;
 
-/// Follows the configuration files.
+/// Watches the configuration files.
 pub struct ConfigWatch {
     files: [PathBuf; 2],
     watcher: Watcher,
@@ -21,7 +21,7 @@ pub struct ConfigWatch {
 }
 
 impl ConfigWatch {
-    /// The configuration; the one of the last agent where a file is malformed.
+    /// Loads the configuration, or reuses that of the previous agent if a file is malformed.
     pub fn load(paths: &Paths, last: &mut SavedState) -> (Config, Self) {
         let files = paths.config_files();
         let mut watch = Self { files, watcher: Watcher::default(), loading: None, problem: None };
@@ -31,7 +31,7 @@ impl ConfigWatch {
         (loaded.unwrap_or_else(|_| last.unwrap_or_default()), watch)
     }
 
-    /// What is wrong with a file.
+    /// What is wrong with one of the files.
     pub fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }

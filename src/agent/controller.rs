@@ -1,5 +1,5 @@
-//! The one owner of the logins. Everything that changes them passes through its loop: commands of
-//! the API, changed files, results of work, instants that have come.
+//! Owns the logins: every change to them goes through its loop. Inputs are API commands, changed
+//! files, results of requests, and due times.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -27,47 +27,47 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::Server;
 use crate::wire::api::EnvironmentAnswer;
 
-/// What the API asks of the controller.
+/// A request from the API to the controller.
 pub enum AgentCommand {
-    /// `PUT /v1/environment`; answers once it is published.
+    /// `PUT /v1/environment`; answered once the result is published.
     Push(Variables, oneshot::Sender<EnvironmentAnswer>),
-    /// `POST /v1/refresh` of one server or of all; answers once the work is under way.
+    /// `POST /v1/refresh` of one server or of all; answered once the requests are running.
     Refresh(Option<String>, oneshot::Sender<()>),
-    /// `POST /v1/logins`; answers once it is kept.
+    /// `POST /v1/logins`; answered once the login is stored.
     Store(String, StoredLogin, Asked),
-    /// `DELETE /v1/logins`; answers whether there was one.
+    /// `DELETE /v1/logins`; answered with whether a login existed.
     Erase(String, Asked),
     /// A client waits for the credential of this server, and the agent can act on it.
     RunOnDemand(String),
 }
 
-/// The controller, with everything it needs.
+/// The controller and everything it needs.
 pub struct Controller {
     /// The clock.
     pub clock: Clock,
     /// Where variables come from.
     pub sources: SourceSet,
-    /// Who reads and writes what `docker login` stored.
+    /// Reads and writes the logins stored by `docker login`.
     pub stored_logins: StoredLoginWriter,
     /// The logins.
     pub logins: LoginStore,
-    /// Who asks AWS and the registries.
+    /// Runs requests to AWS and the registries.
     pub workers: WorkerPool,
-    /// Who writes the docker configuration.
+    /// Writes the docker configuration.
     pub publisher: Publisher,
-    /// Who carries what must survive to the supervisor.
+    /// Sends the state that must survive to the supervisor.
     pub handoff_to_supervisor: StateHandoff,
-    /// The files of the configuration.
+    /// Watches the configuration files.
     pub config_watch: ConfigWatch,
-    /// What happened.
+    /// The event log.
     pub events: Events,
-    /// Where the view is published.
+    /// The channel on which views are published.
     pub view: watch::Sender<Arc<View>>,
-    /// Pushes that are answered once they are published.
+    /// Pushed environments to be answered once they are published.
     pub unanswered_pushes: Vec<UnansweredPush>,
 }
 
-/// A push, what was declared before it, and what is incomplete in it.
+/// A pushed environment: the declarations before it, and which of its sets are incomplete.
 pub struct UnansweredPush {
     before: BTreeMap<String, u64>,
     incomplete: Vec<Problem>,
@@ -75,7 +75,7 @@ pub struct UnansweredPush {
 }
 
 impl Controller {
-    /// Reads and publishes everything, reports that, and works until it is to end.
+    /// Reads and publishes everything, reports readiness, and runs until told to stop.
     pub async fn run(
         mut self,
         commands: mpsc::Receiver<AgentCommand>,
@@ -121,11 +121,11 @@ impl Controller {
         }
     }
 
-    /// Reads every source anew and makes the logins what they say.
+    /// Reads every source again and updates the logins to match.
     fn reconcile(&mut self) {
         let now = self.clock.now();
         let Some(declarations) = self.sources.wanted(now) else {
-            // A file that holds a password was just named: its answer is the next change.
+            // A password file was just added: its content arrives as the next change.
             return;
         };
         if let Some(prune) = self.sources.prune_stored(now) {
@@ -136,7 +136,7 @@ impl Controller {
             self.logins.retry_failed(now);
         }
         self.logins.reconcile(declarations, environment, now, &self.events);
-        // Whoever asks from here on is told of the new declarations; those they replace are gone.
+        // Publish first: from here on clients see the new declarations, not those they replace.
         self.publish_view();
         self.start_due_work();
         self.publish();
@@ -185,8 +185,8 @@ impl Controller {
         }
     }
 
-    /// Takes up what the file of stored logins holds from now on. A change whose asker was told that
-    /// it failed is taken back.
+    /// Applies the current content of the stored-logins file. A change whose requester was told
+    /// that it failed is reverted.
     fn apply_stored(&mut self, StoredReport { outcome, asked }: StoredReport) {
         let outcome = match outcome {
             Ok(outcome) => outcome,
@@ -212,7 +212,8 @@ impl Controller {
         let _ = asked.map(|asked| asked.send(Ok(changed)));
     }
 
-    /// Takes one result, and those that are there already, so that many are shown and kept at once.
+    /// Applies a result and all others already available, so that they are published and saved
+    /// together.
     fn apply_results(&mut self, first: WorkResult) {
         let now = self.clock.now();
         let mut next = Some(first);
@@ -239,7 +240,7 @@ impl Controller {
         }
     }
 
-    /// An instant has come, or the clock was set.
+    /// Runs after a due time or a change of the clock.
     fn run_due(&mut self) {
         if let Some(by) = self.clock.take_set_back() {
             self.logins.set_back(by);
@@ -251,10 +252,10 @@ impl Controller {
         }
         self.logins.note_ends(now, &self.events);
         if self.publisher.mode() == Mode::Auths {
-            // A dead token must not stay where clients read it.
+            // An expired token must not stay where clients read it.
             self.publish();
         }
-        // A stored login that told its end has met it, so the declared one serves again.
+        // A stored login has reached its stated end, so the declared one takes over.
         if self.sources.next_end().is_some_and(|end| end <= now) {
             self.reconcile();
         }
@@ -279,12 +280,13 @@ impl Controller {
         self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers);
     }
 
-    /// Whoever asked may use what was asked for once the answer is there.
+    /// Answers only after publication: the requester may use the result as soon as it has the
+    /// answer.
     fn answer_once_published<T: 'static>(&self, asked: oneshot::Sender<T>, answer: T) {
         let published = self.publisher.published();
         tokio::task::spawn_local(async move {
             published.await;
-            // Nobody may be waiting any more.
+            // The requester may have gone away.
             let _ = asked.send(answer);
         });
     }

@@ -1,4 +1,4 @@
-//! The tokens that AWS gave, one for every identity and endpoint, and when each is renewed.
+//! The AWS tokens, one for each identity and endpoint, and when each is renewed.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,20 +14,20 @@ use crate::domain::reasons::Reason;
 use crate::domain::registry_protocol::verdict::Outcome;
 use crate::wire::handoff::SavedToken;
 
-/// One exchange and what came of it.
+/// The state of one exchange.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The last token, and what to keep in mind about it.
+    /// The last token, and a remark about it.
     pub token: Option<(Credential, Option<Reason>)>,
-    /// Why the last try brought none.
+    /// Why the last attempt failed; `None` if it succeeded.
     pub failure: Option<(Outcome, Reason)>,
-    /// When the next try is due.
+    /// When the next attempt is due.
     pub due: Timestamp,
-    /// Whether a try is under way.
+    /// Whether an attempt is running.
     pub busy: bool,
     failed_at: Timestamp,
     failures: u32,
-    /// What the failures so far had in common.
+    /// The class of the current run of failures.
     cause: Option<RetryClass>,
     renewed: bool,
 }
@@ -47,7 +47,7 @@ impl Exchange {
         }
     }
 
-    /// One that the last agent left behind.
+    /// Restores an exchange from the state of the previous agent.
     pub fn resumed(remembered: &SavedToken) -> Self {
         Self {
             token: Some((remembered.credential(), None)),
@@ -57,7 +57,7 @@ impl Exchange {
         }
     }
 
-    /// A token has come.
+    /// Records a new token.
     pub fn succeeded(&mut self, token: Token, now: Timestamp) {
         let credential = token.credential;
         let issued_at = credential.issued_at.unwrap_or(now);
@@ -76,9 +76,10 @@ impl Exchange {
         self.busy = false;
     }
 
-    /// No token has come.
+    /// Records a failed attempt.
     pub fn failed(&mut self, refusal: ExchangeFailure, now: Timestamp) {
-        // A refusal after an outage is the first refusal.
+        // The count starts again when the class of failure changes: a rejection after an outage is
+        // the first rejection.
         let same = self.cause == refusal.cause;
         self.failures = if same { self.failures.saturating_add(1) } else { 1 };
         self.cause = refusal.cause;
@@ -90,7 +91,7 @@ impl Exchange {
                     refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter);
                 self.serves_until().map_or(due, |end| refresh_schedule::before_end(due, now, end))
             }
-            // Nothing but another declaration would help, and that makes another exchange.
+            // Only a changed declaration would help, and that creates a new exchange.
             None => Timestamp::MAX,
         };
         self.failure = Some((refusal.outcome, refusal.reason.into()));
@@ -98,8 +99,8 @@ impl Exchange {
         self.busy = false;
     }
 
-    /// From when on a client that needs a token may have the next try made before it is due. `None`
-    /// where nothing failed, or what failed does not pass by itself.
+    /// The earliest time at which a client that needs a token can trigger the next attempt. `None`
+    /// if nothing failed or the failure is not temporary.
     pub fn retry_on_demand_at(&self) -> Option<Timestamp> {
         let passing = self.failure.is_some() && self.cause == Some(RetryClass::Passing);
         let life = self.token.as_ref().and_then(|(credential, _)| credential.lifetime());
@@ -110,8 +111,8 @@ impl Exchange {
         self.token.as_ref().and_then(|(credential, _)| credential.serves_until())
     }
 
-    /// The registry refused the token, so it died before its time: a new one is due, but no sooner
-    /// than AWS would be asked again after a refusal of its own.
+    /// The registry rejected the token, so it became invalid early: a new one is due, but no sooner
+    /// than a retry after AWS itself rejects a request.
     pub fn rejected_by_registry(&mut self, failures: u32, now: Timestamp) {
         let due = refresh_schedule::retry_at(
             now,
@@ -123,7 +124,7 @@ impl Exchange {
         self.due = self.due.min(due);
     }
 
-    /// The clock of this machine was set back by `by`.
+    /// Adjusts the times after the clock of this machine was set back by `by`.
     pub fn set_back(&mut self, by: SignedDuration) {
         if let Some((credential, _)) = &mut self.token
             && let Some(issued_at) = credential.issued_at
@@ -140,7 +141,8 @@ impl Exchange {
 /// The exchanges that logins need.
 pub type Exchanges = HashMap<ExchangeKey, Exchange>;
 
-/// A number for `key` that the next agent finds too; it tells nothing of the keys in it.
+/// A number for `key` that stays the same in the next agent and reveals nothing about the keys in
+/// it.
 pub fn fingerprint(key: &ExchangeKey) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

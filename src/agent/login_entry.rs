@@ -1,4 +1,4 @@
-//! What the agent keeps of one login: its credentials, and the verification under way for it.
+//! The agent's state for one login: its credentials and the verification in progress.
 
 use jiff::Timestamp;
 
@@ -12,29 +12,29 @@ use crate::domain::declarations::declaration::Declaration;
 use crate::domain::reasons::Reason;
 use crate::wire::handoff::SavedLogin;
 
-/// How far the verification of a credential is.
+/// The progress of a credential's verification.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum VerificationState {
-    /// None is under way, and none is needed before the login is due.
+    /// No verification is running, and none is needed until the login is due.
     Idle,
-    /// The credential in hand was not shown to the registry yet.
+    /// The current credential has not been sent to the registry yet.
     Needed,
     UnderWay,
 }
 
-/// A login and the verification that is under way for it.
+/// A login and its verification in progress.
 pub(super) struct LoginEntry {
     pub(super) login: Login,
-    /// Of its declaration.
+    /// The fingerprint of its declaration.
     pub(super) fingerprint: u64,
     pub(super) exchange: Option<ExchangeKey>,
-    /// The number of its credential: an answer about any other one is not about this.
+    /// The generation of the current credential. Results for other generations are ignored.
     pub(super) generation: u64,
     pub(super) verification: VerificationState,
     pub(super) expiry_recorded: bool,
-    /// The credentials it had before, for as long as clients may bring them back.
+    /// Earlier credentials that a client may still send back as a login.
     pub(super) replaced: Vec<ReplacedCredential>,
-    /// Whether it differs from what was shown last.
+    /// Whether the login has changed since it was last published.
     pub(super) changed: bool,
 }
 
@@ -45,8 +45,8 @@ impl VerificationState {
 }
 
 impl LoginEntry {
-    /// A new login, with the token that its exchange has in hand and with what an earlier agent knew
-    /// of it. Without `verify` no registry is asked.
+    /// Creates a login, with the current token of its exchange and what an earlier agent knew about
+    /// it. If `verify` is false, the registry is never asked.
     pub(super) fn begin(
         declaration: Declaration,
         token: Option<(Credential, Option<Reason>)>,
@@ -92,8 +92,9 @@ impl LoginEntry {
         self.verification == VerificationState::UnderWay
     }
 
-    /// The credential in hand is about to be replaced. Clients may bring back what the agent handed
-    /// out, but what the user stored is the user's own at any time.
+    /// Records the current credential before it is replaced, because a client may send back what
+    /// the agent handed out. A stored credential is not recorded: it always counts as a login of
+    /// the user.
     pub(super) fn remember_credential(&mut self, now: Timestamp) {
         if let Some(credential) = self.login.credential.as_ref().filter(|_| !self.login.is_stored())
         {
@@ -110,7 +111,7 @@ impl LoginEntry {
         }
     }
 
-    /// The login as it is shown, with what its exchange is about to do.
+    /// The login as published, with the next action of its exchange.
     pub(super) fn shown(&self, exchange: Option<&Exchange>) -> Entry {
         Entry {
             login: self.login.clone(),

@@ -1,4 +1,4 @@
-//! The logins and the tokens they use: what is wanted, what is known, what is due.
+//! The logins and the tokens they use: desired and actual state, and when each is due.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
 
-/// The logins as they are shown, by canonical server. Those that did not change are shared.
+/// The logins as published, by canonical server. Unchanged ones are shared.
 pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
 
 /// All logins.
@@ -30,7 +30,7 @@ pub struct LoginStore {
     entries: BTreeMap<Arc<str>, LoginEntry>,
     exchanges: Exchanges,
     shown: ShownLogins,
-    /// Grows with each credential, of whichever login: no number is given twice.
+    /// Increases with each credential of any login, so that every generation is unique.
     last_generation: u64,
     verify: bool,
     restored_logins: BTreeMap<String, SavedLogin>,
@@ -38,7 +38,8 @@ pub struct LoginStore {
 }
 
 impl LoginStore {
-    /// An empty store; what the last agent left in `memory` is restored as declarations appear.
+    /// An empty store. State in `memory` from the previous agent is restored as declarations
+    /// appear.
     pub fn new(memory: &mut SavedState, verify: bool) -> Self {
         Self {
             entries: BTreeMap::new(),
@@ -51,7 +52,7 @@ impl LoginStore {
         }
     }
 
-    /// Makes the logins those that `declarations` say. What did not change is left alone.
+    /// Updates the logins to match `declarations`. Unchanged logins are left alone.
     pub fn reconcile(
         &mut self,
         declarations: Vec<Declaration>,
@@ -102,7 +103,7 @@ impl LoginStore {
         self.entries = kept;
         let Self { entries, exchanges, .. } = self;
         exchanges.retain(|key, _| entries.values().any(|r| r.exchange.as_ref() == Some(key)));
-        // What no source brought back by now is not coming back.
+        // A login that no source has declared by now is not coming back.
         self.restored_logins.clear();
         self.restored_tokens.clear();
     }
@@ -128,7 +129,7 @@ impl LoginStore {
         entry
     }
 
-    /// The exchanges to be made now; they count as under way from here on.
+    /// The exchanges due now. They count as running from here on.
     pub fn due_exchanges(&mut self, now: Timestamp) -> Vec<ExchangeKey> {
         let mut due = Vec::new();
         for (key, exchange) in &mut self.exchanges {
@@ -143,7 +144,7 @@ impl LoginStore {
         due
     }
 
-    /// The verifications to be made now; they count as under way from here on.
+    /// The verifications due now. They count as running from here on.
     pub fn due_verifications(&mut self, now: Timestamp) -> Vec<Verification> {
         let mut due = Vec::new();
         for entry in self.entries.values_mut() {
@@ -163,7 +164,7 @@ impl LoginStore {
         due
     }
 
-    /// AWS has answered.
+    /// Records the result of an exchange.
     pub fn exchanged(
         &mut self,
         key: &ExchangeKey,
@@ -200,7 +201,7 @@ impl LoginStore {
         }
     }
 
-    /// A registry has answered about a generation of a login.
+    /// Records a registry's verdict on one generation of a login.
     pub fn verified(
         &mut self,
         server: &str,
@@ -253,7 +254,8 @@ impl LoginStore {
         }
     }
 
-    /// Proxies, certificates or AWS settings changed, so what failed may work now: it is due at `now`.
+    /// Makes failed requests due at `now`, because a change of proxies, certificates or AWS
+    /// settings may have fixed them.
     pub fn retry_failed(&mut self, now: Timestamp) {
         for exchange in self.exchanges.values_mut().filter(|exchange| exchange.failure.is_some()) {
             exchange.due = now;
@@ -269,8 +271,8 @@ impl LoginStore {
         }
     }
 
-    /// A client needs a token of `server`: a try that failed is made again now rather than when it is
-    /// due, unless it was made a moment ago.
+    /// A client needs a token of `server`: a failed attempt is repeated now instead of when it is
+    /// due, unless it failed a moment ago.
     pub fn retry_on_demand(&mut self, server: &str, now: Timestamp) {
         let key = self.entries.get(server).and_then(|entry| entry.exchange.as_ref());
         if let Some(exchange) = key.and_then(|key| self.exchanges.get_mut(key))
@@ -280,7 +282,7 @@ impl LoginStore {
         }
     }
 
-    /// The clock of this machine was set back by `by`.
+    /// Adjusts the times after the clock of this machine was set back by `by`.
     pub fn set_back(&mut self, by: SignedDuration) {
         for exchange in self.exchanges.values_mut() {
             exchange.set_back(by);
@@ -295,7 +297,7 @@ impl LoginStore {
         }
     }
 
-    /// When something is due next, or a state changes by itself after `now`.
+    /// The next time after `now` at which something is due or a state changes by itself.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let exchanges = self.exchanges.values().filter(|e| !e.busy).map(|e| e.due);
         let logins = self
@@ -307,7 +309,7 @@ impl LoginStore {
         exchanges.chain(logins).chain(ends).min()
     }
 
-    /// The names and fingerprints of what is declared.
+    /// The names and fingerprints of all declarations.
     pub fn declared(&self) -> BTreeMap<String, u64> {
         self.entries
             .values()
@@ -319,7 +321,7 @@ impl LoginStore {
             .collect()
     }
 
-    /// What differs from what was declared before.
+    /// How the declarations differ from those in `before`.
     pub fn difference_to(&self, before: &BTreeMap<String, u64>) -> Difference {
         changes::between(before, &self.declared())
     }
@@ -329,7 +331,7 @@ impl LoginStore {
         self.entries.values().map(|entry| &entry.login)
     }
 
-    /// The logins as they are shown. Only those that changed are made anew.
+    /// The logins as published. Only changed ones are rebuilt.
     pub fn shown(&mut self) -> ShownLogins {
         for (server, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.changed) {
             let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
@@ -345,8 +347,8 @@ impl LoginStore {
         }
     }
 
-    /// What the docker configuration should hold: the keys of every login, whatever its state, or
-    /// the credentials that are served.
+    /// What the docker configuration should contain, depending on `mode`: the keys of all logins in
+    /// any state, or the credentials that are served.
     pub fn wanted(&self, mode: Mode, now: Timestamp) -> Wanted {
         let mut wanted = Wanted::default();
         for login in self.logins() {
@@ -365,12 +367,13 @@ impl LoginStore {
         wanted
     }
 
-    /// Problems of the logins themselves: tokens that were pasted in and are about to die.
+    /// Problems of the logins themselves: declared tokens that are about to expire and cannot be
+    /// renewed.
     pub fn problems(&self, now: Timestamp) -> Vec<Problem> {
         self.logins().filter_map(|login| login.problem(now)).collect()
     }
 
-    /// Puts what the next agent needs into `memory`.
+    /// Saves the state that the next agent needs into `memory`.
     pub fn save_into(&self, memory: &mut SavedState) {
         memory.logins = self
             .entries
@@ -391,7 +394,7 @@ impl LoginStore {
             .collect();
     }
 
-    /// Notes the tokens that have come to their end.
+    /// Records an event for each token that has expired.
     pub fn note_ends(&mut self, now: Timestamp, events: &Events) {
         for (server, entry) in &mut self.entries {
             let expiry_recorded = entry.login.state(now) == State::Expired;

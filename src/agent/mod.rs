@@ -1,5 +1,5 @@
-//! The agent: one owner of the logins, the API its clients ask, and the supervisor that keeps it
-//! alive.
+//! The agent: one controller that owns the logins, the API for clients, and the supervisor that
+//! keeps the agent running.
 
 use std::future::IntoFuture;
 use std::io;
@@ -48,39 +48,39 @@ use crate::adapters::paths::Paths;
 use crate::adapters::process;
 use crate::wire::handoff::SavedState;
 
-/// What an agent needs of the world, so that a test can give it another one.
+/// The environment an agent runs in, which tests can replace.
 pub struct AgentSetup {
-    /// Where clients connect.
+    /// The socket on which clients connect.
     pub listener: UnixListener,
-    /// The socket to the supervisor.
+    /// The control socket to the supervisor.
     pub control: OwnedFd,
-    /// What the last agent left.
+    /// The state that the previous agent left, as a memfd.
     pub latest: OwnedFd,
-    /// The same, read.
+    /// The same state, parsed.
     pub memory: SavedState,
     /// The sources.
     pub sources: SourceSet,
     /// The configuration.
     pub config: Config,
-    /// Its files.
+    /// Watches the configuration files.
     pub config_watch: ConfigWatch,
-    /// The user's places.
+    /// The paths of the user.
     pub paths: Paths,
     /// The clock.
     pub clock: Clock,
 }
 
-/// How an agent came to its end.
+/// Why an agent ended.
 #[derive(Debug)]
 pub enum AgentExit {
-    /// Somebody asked it to stop.
+    /// It was asked to stop.
     Stopped,
-    /// Its supervisor is gone; the latest state is left.
+    /// Its supervisor is gone. Contains the latest state.
     Orphaned(OwnedFd),
 }
 
-/// Serves until told to stop or until the supervisor dies. The agent lives on one thread, since it
-/// mostly waits: call it on a `LocalSet`.
+/// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
+/// mostly waits: call this within a `LocalSet`.
 pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let events = Events::default();
     let stop = CancellationToken::new();
@@ -114,7 +114,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let supervisor = process::awaitable(setup.control)?;
     let mut owner = tokio::task::spawn_local(owner.run(command_queue, stop.clone()));
-    // Whoever connects before this point waits in the queue of the socket, so that the first answer
+    // Clients that connect before this point wait in the socket's queue, so the first response
     // comes from an agent that has read everything.
     let mut first_view = api_state.view.clone();
     let ready = first_view.wait_for(|view| view.complete);
@@ -140,10 +140,10 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     stop.cancel();
     let handoff_to_supervisor = ended.map_err(io::Error::other)?;
     if orphaned {
-        // Nobody else has the state now: it is passed on before anything is waited for.
+        // The state has no other owner now, so pass it on before waiting for anything.
         return Ok(AgentExit::Orphaned(handoff_to_supervisor.into_latest()));
     }
-    // Answers under way are finished, as far as that takes no longer than a stop may.
+    // Finish responses in progress, but stay within the time allowed for stopping.
     let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
     Ok(AgentExit::Stopped)
 }
@@ -161,7 +161,7 @@ fn serve(
     Ok(tokio::spawn(server.into_future()))
 }
 
-/// Resolves when the supervisor's end of the control socket is closed. It never sends anything.
+/// Resolves when the supervisor closes its end of the control socket, on which it never sends.
 async fn supervisor_closed(control: &AsyncFd<OwnedFd>) -> io::Result<()> {
     loop {
         let mut guard = control.readable().await?;

@@ -1,5 +1,5 @@
-//! Has the docker configuration written by a thread of its own: a file system that hangs makes that
-//! thread wait, and nobody else.
+//! Writes the docker configuration on a thread of its own: a file system that hangs blocks only
+//! that thread.
 
 use std::future::Future;
 use std::io;
@@ -19,12 +19,13 @@ use crate::domain::reasons::PublishReason;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::Server;
 
-/// After this time without an answer the docker configuration is a problem, and nobody waits for it.
+/// After this time without a response the docker configuration becomes a problem, and nothing waits
+/// for it any longer.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the end of the agent waits for a write that is under way.
+/// How long shutdown waits for a write in progress.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Hands the newest publication to the thread, and knows what came of it.
+/// Passes the newest publication to the thread and tracks the result.
 pub struct Publisher {
     mode: Mode,
     paths: Paths,
@@ -32,12 +33,12 @@ pub struct Publisher {
     report: watch::Receiver<PublishReport>,
     /// When the oldest publication without a report was handed over.
     handed_over_at: Instant,
-    /// Whether the thread has not answered within the time limit.
+    /// Whether the thread has exceeded the time limit.
     hangs: bool,
 }
 
 impl Publisher {
-    /// Starts the thread, which has nothing to do yet.
+    /// Starts the thread, which is idle at first.
     pub fn new(config: &Config, paths: &Paths, clock: Clock, events: Events) -> io::Result<Self> {
         let (publications, newest) = watch::channel(Publication::default());
         let report = publisher_thread::spawn(config, paths, clock, events, newest)?;
@@ -50,8 +51,8 @@ impl Publisher {
         self.mode
     }
 
-    /// Makes the configuration in the directory `docker_config`, a value of `DOCKER_CONFIG`, hold
-    /// what is `wanted`. Returns at once.
+    /// Publishes `wanted` to the configuration in the directory `docker_config`, a value of
+    /// `DOCKER_CONFIG`. Returns immediately.
     pub fn publish(&mut self, docker_config: Option<&str>, wanted: Wanted, servers: Vec<Server>) {
         let file = self.paths.docker_config_file(docker_config);
         if self.is_up_to_date() {
@@ -61,7 +62,7 @@ impl Publisher {
         self.publications.send_replace(Publication { number, file, wanted, servers });
     }
 
-    /// Resolves once everything handed over so far is published, or the time limit has passed.
+    /// Resolves once everything handed over so far is published, or after the time limit.
     pub fn published(&self) -> impl Future<Output = ()> + use<> {
         let (mut report, number) = (self.report.clone(), self.publications.borrow().number);
         async move {
@@ -92,7 +93,7 @@ impl Publisher {
         }
     }
 
-    /// What keeps clients from finding what the agent holds.
+    /// Why clients may not find the agent's logins.
     pub fn problems(&self) -> Vec<Problem> {
         let problem = |file: &Path, reason: &PublishReason| Problem {
             name: file.display().to_string(),
@@ -111,7 +112,7 @@ impl Publisher {
         found.map(|reason| problem(&report.file, reason)).collect()
     }
 
-    /// Lets a write that is under way come to its end, unless it hangs.
+    /// Waits for a write in progress, unless it hangs.
     pub async fn close(self) {
         let Self { publications, mut report, .. } = self;
         drop(publications);

@@ -21,34 +21,34 @@ use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::servers::server::Server;
 
-/// Entries that others drop are put back at most this often.
+/// The minimum time between two repairs of entries that other programs removed.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a docker configuration should hold.
 #[derive(Clone, Default)]
 pub(super) struct Publication {
-    /// Counts publications; 0 is none.
+    /// Numbers the publications; 0 means none yet.
     pub(super) number: u64,
-    /// The configuration.
+    /// The path of the docker configuration.
     pub(super) file: PathBuf,
-    /// What it should hold.
+    /// The entries it should contain.
     pub(super) wanted: Wanted,
     /// The registries that clients should find in it.
     pub(super) servers: Vec<Server>,
 }
 
-/// What the thread has done and found.
+/// What the thread has done and found so far.
 #[derive(Default)]
 pub(super) struct PublishReport {
-    /// The last publication that was tried.
+    /// The number of the last publication that was attempted.
     pub(super) number: u64,
-    /// The configuration.
+    /// The path of the docker configuration.
     pub(super) file: PathBuf,
-    /// What keeps it from holding what it should.
+    /// Why the file does not contain what it should.
     pub(super) faults: Vec<PublishReason>,
-    /// What keeps clients from reading it.
+    /// Why clients may not read the file.
     pub(super) obstacles: Vec<PublishReason>,
-    /// When the thread began to work, while it does.
+    /// When the current attempt started; `None` while the thread is idle.
     pub(super) working_since: Option<Instant>,
 }
 
@@ -95,7 +95,7 @@ struct PublisherThread {
     events: Events,
     report: watch::Sender<PublishReport>,
     watcher: Watcher,
-    /// How many attempts in a row failed.
+    /// The number of failed attempts in a row.
     failures: u32,
     written_at: Option<Instant>,
     retry_at: Option<Instant>,
@@ -129,7 +129,7 @@ impl PublisherThread {
         self.newest = newest;
     }
 
-    /// Puts back what others dropped, now or as soon as that is not too often.
+    /// Restores entries that other programs removed, at most once per [`REPAIR_INTERVAL`].
     fn repair(&mut self) {
         match self.written_at.map(|at| at + REPAIR_INTERVAL) {
             Some(earliest) if Instant::now() < earliest => self.retry_at = Some(earliest),
@@ -177,7 +177,8 @@ impl PublisherThread {
         });
     }
 
-    /// Looks for what would keep clients from reading what was written, and follows all of it.
+    /// Looks for anything that keeps clients from reading what was written, and watches those
+    /// files.
     fn find_obstacles(&mut self) -> Vec<PublishReason> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let environment = ClientEnvironment {
@@ -204,8 +205,8 @@ impl PublisherThread {
     }
 }
 
-/// Other writers finish in a moment, and nothing tells when there is room or a right again. What a
-/// person has to repair in the file itself is seen when it changes.
+/// Other writers finish within a moment, and no event reports that space or permission is available
+/// again, so these are retried. A fault in the file itself is retried when the file changes.
 fn retry_after(fault: &PublishReason, failures: u32) -> Duration {
     let longest = match fault {
         PublishReason::Busy { .. } => REPAIR_INTERVAL,

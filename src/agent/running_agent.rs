@@ -1,4 +1,4 @@
-//! The supervisor's child: an agent, and the control socket that leads to it.
+//! The agent as a child process of the supervisor, and its control socket.
 
 use std::fs::File;
 use std::io;
@@ -15,28 +15,28 @@ use nix::unistd::Pid;
 
 use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
-/// What outlives an agent.
+/// Everything that outlives a single agent.
 #[derive(Debug)]
 pub struct Inherited {
-    /// Makes it the only one.
+    /// The lock directory, which makes this agent the only one.
     pub lock: File,
-    /// Where clients connect.
+    /// The socket on which clients connect.
     pub listener: UnixListener,
-    /// The last state, as a memfd.
+    /// The last state that an agent handed over, as a memfd.
     pub memory: OwnedFd,
 }
 
 /// An agent that is a child of this process.
 #[derive(Debug)]
 pub struct RunningAgent {
-    /// Its process.
+    /// Its process ID.
     pub pid: Pid,
     /// The supervisor's end of the control socket.
     pub control: OwnedFd,
 }
 
 impl RunningAgent {
-    /// Starts an agent with what the last one left.
+    /// Starts an agent with the state that the previous one left.
     pub fn spawn(inherited: &Inherited, foreground: bool) -> io::Result<Self> {
         let (control, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
@@ -46,24 +46,24 @@ impl RunningAgent {
         if foreground {
             command.arg("--foreground");
         }
-        // The environment of this process was emptied of secrets when it was started.
+        // The environment of this process was cleared of secrets at startup.
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         Ok(Self { pid: Pid::from_raw(child.id().cast_signed()), control })
     }
 
-    /// Asks it to end. A stopped process acts on a signal only when it continues.
+    /// Asks the agent to end. A stopped process handles a signal only after it is continued.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
         self.signal(Signal::SIGCONT);
     }
 
-    /// Ends it without its help.
+    /// Kills the agent.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
     }
 
-    /// How it ended; `None` while it runs. Reaps other children as well: as PID 1 of a container this
-    /// process inherits every orphan.
+    /// The agent's exit status; `None` while it runs. Also reaps other children: as PID 1 of a
+    /// container this process inherits every orphan.
     pub fn try_wait(&self) -> io::Result<Option<WaitStatus>> {
         reap_orphans(Some(self.pid))?;
         match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
@@ -73,12 +73,12 @@ impl RunningAgent {
     }
 
     fn signal(&self, signal: Signal) {
-        // It stays a zombie until it is waited for, so the number cannot be another process's.
+        // The process stays a zombie until it is waited for, so the PID cannot have been reused.
         let _ = kill(self.pid, signal);
     }
 }
 
-/// Reaps dead children up to the agent's own process.
+/// Reaps dead children, but not the agent itself.
 pub fn reap_orphans(agent: Option<Pid>) -> io::Result<()> {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     loop {
@@ -95,7 +95,8 @@ pub fn reap_orphans(agent: Option<Pid>) -> io::Result<()> {
     }
 }
 
-/// The arguments by which [`crate::cli`] finds the descriptors of [`Inherited`] again.
+/// The arguments that pass the descriptors of [`Inherited`] to the next process; see
+/// [`crate::cli`].
 pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<Vec<String>> {
     Ok(vec![
         command.to_owned(),
@@ -105,7 +106,7 @@ pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<Vec<String>
     ])
 }
 
-/// The argument that names a descriptor which the next program keeps.
+/// The argument that passes one descriptor, which is kept open across exec.
 pub fn argument(name: &str, fd: BorrowedFd<'_>) -> io::Result<String> {
     keep_across_exec(fd)?;
     Ok(format!("--{name}={}", fd.as_raw_fd()))

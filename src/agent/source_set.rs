@@ -1,5 +1,5 @@
-//! Everything variables come from, brought together: files, pushed and inherited environments, and
-//! what `docker login` stored.
+//! Combines everything that variables come from: files, pushed and inherited environments, and the
+//! logins stored by `docker login`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::domain::reasons::problem::Problem;
 use crate::wire::api::SourceDocument;
 use crate::wire::handoff::{SavedState, conceal, reveal};
 
-/// Reads the sources.
+/// Reads and combines the sources.
 pub struct SourceSet {
     files: FileSources,
     environment: Variables,
@@ -34,12 +34,12 @@ pub struct SourceSet {
     updated: BTreeMap<String, (Variables, Timestamp)>,
     file_problems: Vec<Problem>,
     problems: Vec<Problem>,
-    /// When the next of the stored logins that count meets its end.
+    /// When the next effective stored login ends.
     stored_end: Option<Timestamp>,
 }
 
 impl SourceSet {
-    /// Sources as they were when the last agent left `memory`.
+    /// The sources in the state that the previous agent left in `memory`.
     pub fn new(files: FileSources, memory: &mut SavedState, github_token: bool) -> Self {
         let environment = conceal(std::mem::take(&mut memory.environment));
         let pushed = memory.pushed.take().map(conceal);
@@ -67,12 +67,12 @@ impl SourceSet {
         &self.merged_environment
     }
 
-    /// Takes up what `docker login` stored.
+    /// Replaces the logins stored by `docker login`.
     pub fn set_stored(&mut self, stored: StoredLogins) {
         self.stored = stored;
     }
 
-    /// Waits until every file has answered once, or takes too long.
+    /// Waits until every file has responded once or timed out.
     pub async fn first_answers(&mut self, now: Timestamp) {
         self.files.first_answers().await;
         while self.wanted(now).is_none() {
@@ -80,8 +80,8 @@ impl SourceSet {
         }
     }
 
-    /// Puts everything together, and says which logins are wanted: at most one for a server. Nothing as
-    /// long as a file that holds a password has not answered; [`SourceSet::changed`] resolves then.
+    /// Combines the sources into the desired logins, at most one per server. `None` while a
+    /// password file has not responded; [`SourceSet::changed`] resolves when it does.
     pub fn wanted(&mut self, now: Timestamp) -> Option<Vec<Declaration>> {
         self.sources = self.in_order(self.files.sources());
         self.merged_environment = layers::merged_environment(&self.sources);
@@ -102,7 +102,7 @@ impl SourceSet {
                 user: login.username.clone(),
                 password: login.secret.0.clone(),
             };
-            // The transport and the certificates that were declared for the server count all the same.
+            // The transport and the CA file declared for the server still apply.
             let declared = selected.get(server.name());
             let ca_file = declared.and_then(|declared| declared.ca_file.clone());
             let covers = declared.map(|declared| declared.name.clone());
@@ -121,8 +121,8 @@ impl SourceSet {
         Some(selected.into_values().collect())
     }
 
-    /// Replaces the pushed environment, unless the new one declares nothing. Returns what is missing
-    /// of the sets that stay as they were.
+    /// Replaces the pushed environment, unless the new one declares nothing. Returns what is
+    /// missing from incomplete sets, which keep their previous values.
     pub fn push(&mut self, mut variables: Variables, now: Timestamp) -> Vec<Problem> {
         variables.retain(|name, _| variable::is_pushed(name));
         if !layers::push_counts(self.pushed.as_ref(), &variables) {
@@ -146,12 +146,12 @@ impl SourceSet {
         problems
     }
 
-    /// The name of the codespace this is, as far as the sources tell.
+    /// The name of the current codespace, if the sources contain it.
     pub fn codespace_name(&self) -> Option<String> {
         layers::codespace_name(&self.sources)
     }
 
-    /// What to do about stored logins that ended or belong to another codespace.
+    /// The change that removes stored logins that ended or belong to another codespace.
     pub fn prune_stored(&self, now: Timestamp) -> Option<StoredChange> {
         let codespace = self.codespace_name();
         self.stored
@@ -159,18 +159,18 @@ impl SourceSet {
             .then_some(StoredChange::Prune(now, codespace))
     }
 
-    /// When the next stored login that counts meets its end.
+    /// When the next effective stored login ends.
     pub fn next_end(&self) -> Option<Timestamp> {
         self.stored_end
     }
 
-    /// What is wrong with the files and the declarations.
+    /// Problems with the files and the declarations.
     pub fn problems(&self) -> Vec<Problem> {
         let parts = [&self.file_problems, &self.problems];
         parts.into_iter().flatten().cloned().collect()
     }
 
-    /// The sources as they are shown.
+    /// The sources as `status` shows them.
     pub fn sources(&self, logins: &LoginStore) -> Vec<SourceDocument> {
         let count =
             |name: &str| logins.logins().filter(|login| login.declaration.source == name).count();
@@ -201,7 +201,7 @@ impl SourceSet {
         self.files.changed().await;
     }
 
-    /// Puts what the next agent needs into `memory`.
+    /// Saves the state that the next agent needs into `memory`.
     pub fn save_into(&self, memory: &mut SavedState) {
         memory.environment = reveal(&self.environment);
         memory.environment_at = self.environment_at;
@@ -211,7 +211,7 @@ impl SourceSet {
     }
 
     fn discover(&mut self) -> Option<Discovery> {
-        // A declaration may name a file whose content is needed to judge it.
+        // A declaration may name a file whose content is needed to evaluate it.
         let found = discovery::discover(&self.sources, &BTreeMap::new());
         let passwords = self.files.follow_passwords(&found.password_files)?;
         if passwords.is_empty() {
@@ -235,7 +235,7 @@ impl SourceSet {
                 source.variables.remove(discovery::AMBIENT_NAME);
             }
         }
-        // Stable, so that files of one kind keep the order they were named in.
+        // The sort is stable, so files of one kind keep the order in which they were configured.
         files.sort_by_key(|source| source.kind);
         files
     }

@@ -1,4 +1,4 @@
-//! Hands what must survive the agent to its supervisor.
+//! Sends the state that must survive the agent to its supervisor.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,10 +13,10 @@ use crate::adapters::clock::Clock;
 use crate::adapters::handoff::{self, Message};
 use crate::wire::handoff::SavedState;
 
-/// At most this often is the state handed over for what the next agent could find out by itself.
+/// The minimum interval between handoffs of state that the next agent could recover without them.
 const INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 
-/// The way to the supervisor.
+/// Sends states to the supervisor.
 pub struct StateHandoff {
     control: OwnedFd,
     last_state: OwnedFd,
@@ -27,7 +27,7 @@ pub struct StateHandoff {
 }
 
 impl StateHandoff {
-    /// A handoff that sends over `control`; `last_state` is what the last agent left, and
+    /// Sends states over `control`. `last_state` is the state that the previous agent left, and
     /// `config` the configuration in use.
     pub fn new(
         control: OwnedFd,
@@ -38,25 +38,25 @@ impl StateHandoff {
         Self { control, last_state, content: Zeroizing::default(), due: None, clock, config }
     }
 
-    /// Every source was read and published.
+    /// Reports that every source has been read and published.
     pub fn ready(&self) {
         if let Err(error) = handoff::send(self.control.as_fd(), &Message::Ready) {
             warn!("the supervisor cannot be told: {error}");
         }
     }
 
-    /// Something has changed that the next agent could find out by itself, such as a verdict: it is
-    /// handed over within a second, with all that changes until then.
+    /// Schedules a handoff after a change that the next agent could recover by itself, such as a
+    /// verdict. It happens within a second and includes all changes until then.
     pub fn hand_over_soon(&mut self, now: Timestamp) {
         self.due = self.due.or_else(|| now.checked_add(INTERVAL).ok());
     }
 
-    /// When the state is to be handed over.
+    /// When the next handoff is due.
     pub fn due(&self) -> Option<Timestamp> {
         self.due
     }
 
-    /// Hands the present state over, if it is another one than before.
+    /// Hands over the current state if it differs from the last one.
     pub fn hand_over(&mut self, sources: &SourceSet, logins: &LoginStore) {
         self.due = None;
         let mut state = SavedState { config: self.config.clone(), ..SavedState::default() };
@@ -75,7 +75,7 @@ impl StateHandoff {
         });
         match kept {
             Ok(()) => self.content = content,
-            // A supervisor that hangs takes the newest state when it goes on.
+            // A supervisor that hangs receives the newest state when it resumes.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.hand_over_soon(self.clock.now());
             }
@@ -83,7 +83,7 @@ impl StateHandoff {
         }
     }
 
-    /// The last state, for a supervisor that this process is about to become.
+    /// The last state, for when this process becomes the supervisor itself.
     pub fn into_latest(self) -> OwnedFd {
         self.last_state
     }

@@ -1,4 +1,4 @@
-//! Has stored logins read and written by a thread of its own, so that nobody else waits for the disk.
+//! Reads and writes stored logins on a thread of its own, so that nothing else waits for the disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ use crate::domain::declarations::declaration::STORED;
 use crate::domain::reasons::LoginReason;
 use crate::domain::reasons::problem::Problem;
 
-/// After this time without an answer the file is a problem, and the start waits for it no longer.
+/// After this time without a response the file becomes a problem, and startup continues without it.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the end of the agent waits for a change that is under way.
+/// How long shutdown waits for a change in progress.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Who asked for a change, to be told whether it changed anything.
+/// The channel that tells the requester whether the change took effect.
 pub type Asked = oneshot::Sender<io::Result<bool>>;
 
-/// Hands changes to the thread, one after the other.
+/// Queues changes for the thread, which makes them one at a time.
 pub struct StoredLoginWriter {
     path: PathBuf,
     changes: mpsc::Sender<(StoredChange, Option<Asked>)>,
@@ -31,16 +31,17 @@ pub struct StoredLoginWriter {
     problem: Option<LoginReason>,
 }
 
-/// What came of reading the file or of a change.
+/// The result of reading the file or of a change.
 pub struct StoredReport {
-    /// The logins from now on, or why they are as they were, and what takes the change back.
+    /// The logins from now on and what reverts the change, or the error that left the logins as
+    /// they were.
     pub outcome: io::Result<StoredOutcome>,
-    /// Who asked.
+    /// The requester of the change; `None` for a read.
     pub asked: Option<Asked>,
 }
 
 impl StoredLoginWriter {
-    /// Starts the thread, which reads the file in `state_dir`.
+    /// Starts the thread, which first reads the file in `state_dir`.
     pub fn new(state_dir: &Path) -> io::Result<Self> {
         let (changes, queue) = mpsc::channel();
         let (sender, reports) = reports::unbounded_channel();
@@ -51,7 +52,8 @@ impl StoredLoginWriter {
         Ok(Self { path: state_dir.join("logins.json"), changes, reports, problem: None })
     }
 
-    /// What the file holds; nothing, and a problem, when it cannot be read or does not respond.
+    /// The content of the file. Empty, with a problem recorded, if it cannot be read or does not
+    /// respond.
     pub async fn first(&mut self) -> StoredLogins {
         let path = self.path.display().to_string();
         self.problem = Some(match timeout(READ_TIMEOUT, self.reports.recv()).await {
@@ -64,12 +66,12 @@ impl StoredLoginWriter {
         StoredLogins::default()
     }
 
-    /// The next report; the file is no problem once one tells what it holds.
+    /// The next report. A report with the file's content clears the problem.
     pub async fn next(&mut self) -> StoredReport {
         let Some(report) = self.reports.recv().await else { return std::future::pending().await };
         match &report.outcome {
             Ok(_) => self.problem = None,
-            // The answer to the first reading, which came too late for `first`.
+            // The result of the first read, which arrived too late for `first`.
             Err(error) if report.asked.is_none() && self.problem.is_some() => {
                 let path = self.path.display().to_string();
                 self.problem =
@@ -80,20 +82,20 @@ impl StoredLoginWriter {
         report
     }
 
-    /// Hands a change over. One whose asker is gone before it is made is not made.
+    /// Queues a change. The thread skips it if the requester has gone away by then.
     pub fn change(&self, change: StoredChange, asked: Option<Asked>) {
-        // The thread lives as long as this; were it dead, who asked would hear that nobody answers.
+        // The thread lives as long as `self`. If it died, the requester sees its channel closed.
         let _ = self.changes.send((change, asked));
     }
 
-    /// What keeps stored logins from being used.
+    /// Why stored logins cannot be used.
     pub fn problem(&self) -> Option<Problem> {
         let reason = self.problem.clone()?.into();
         let name = self.path.display().to_string();
         Some(Problem { name, source: Some(STORED.to_owned()), reason })
     }
 
-    /// Lets a change that is under way come to its end, unless it hangs.
+    /// Waits for a change in progress, unless it hangs.
     pub async fn close(self) {
         let Self { changes, mut reports, .. } = self;
         drop(changes);
@@ -110,7 +112,7 @@ fn work(
     let read = file.read();
     let mut known = read.as_ref().map_or_else(|_| StoredLogins::default(), Clone::clone);
     let outcome = read.map(|logins| StoredOutcome { logins, put: None, undo: None });
-    // Nobody listens once the agent ends.
+    // The receiver is gone once the agent ends.
     let _ = reports.send(StoredReport { outcome, asked: None });
     for (change, asked) in changes {
         let is_wanted = || asked.as_ref().is_none_or(|asked| !asked.is_closed());

@@ -1,6 +1,6 @@
 //! What the agent knows at one moment, for everybody who asks.
 //!
-//! The controller publishes a new view after each change; readers share it and never wait for it.
+//! The controller publishes a new view after each change. Readers share it and never wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::{AskedServer, Kind};
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
 
-/// A login and what the agent is about to do with it.
+/// A login and the agent's next action on it.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The login.
     pub login: Login,
     /// Whether an exchange or a verification is under way.
     pub busy: bool,
-    /// When the agent acts on it next by itself.
+    /// When the agent next acts on the login without a request.
     pub due: Option<Timestamp>,
-    /// From when on a client that needs a token may have it act earlier.
+    /// The earliest time at which a client that needs a token can make the agent act before `due`.
     pub retry_on_demand_at: Option<Timestamp>,
-    /// The credentials that clients may still bring back.
+    /// Earlier credentials that a client may still send back as a login.
     pub replaced: Vec<ReplacedCredential>,
 }
 
-/// What the agent knows.
+/// A snapshot of everything the agent knows.
 #[derive(Debug, Clone)]
 pub struct View {
     /// When this agent started.
     pub started_at: Timestamp,
-    /// Whether every source was read and published.
+    /// Whether every source has been read and published.
     pub complete: bool,
-    /// The sources, highest first.
+    /// The sources, highest precedence first.
     pub sources: Vec<SourceDocument>,
     /// The logins, by canonical server.
     pub entries: BTreeMap<Arc<str>, Arc<Entry>>,
-    /// What a user should put right.
+    /// Problems for the user to fix.
     pub problems: Vec<Problem>,
 }
 
@@ -58,7 +58,7 @@ impl View {
         }
     }
 
-    /// The login that a client means who asks for `asked`, a server in any form.
+    /// The login for the server that a client asks for, in any spelling.
     pub fn by_server(&self, asked: &str) -> Option<&Arc<Entry>> {
         self.entries.get(asked).or_else(|| {
             let asked = AskedServer::parse(asked)?;
@@ -74,7 +74,7 @@ impl View {
             .or_else(|| self.by_server(asked))
     }
 
-    /// Whether every source was read and no login is `pending`.
+    /// Whether every source has been read and no login is `pending`.
     pub fn settled(&self, now: Timestamp) -> bool {
         self.complete && self.entries.values().all(|entry| entry.login.state(now) != State::Pending)
     }
@@ -95,18 +95,18 @@ impl View {
 }
 
 impl Entry {
-    /// Whether the agent should have acted on it before `now`.
+    /// Whether the login's due time is before `now`, for example after a suspend.
     pub fn overdue(&self, now: Timestamp) -> bool {
         !self.busy && self.due.is_some_and(|due| due <= now)
     }
 
-    /// Whether a client that needs a credential at `now` makes the agent act on it.
+    /// Whether a client that needs a credential at `now` makes the agent act on this login.
     pub fn acts_on_demand(&self, now: Timestamp) -> bool {
         let retries = self.retry_on_demand_at.is_some_and(|at| at <= now);
         self.overdue(now) || (!self.busy && retries && self.login.served(now).is_none())
     }
 
-    /// Its part of the status.
+    /// The login's part of the status document.
     pub fn document(&self, now: Timestamp) -> RegistryDocument {
         let login = &self.login;
         let declaration = &login.declaration;
@@ -141,7 +141,7 @@ impl Entry {
     }
 }
 
-/// A problem as it is shown.
+/// The problem in the form that `status` shows.
 pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     ProblemEntry {
         name: problem.name.clone(),
@@ -152,7 +152,8 @@ pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     }
 }
 
-/// The user as it may be shown: an access key ID is an identifier that need not be seen whole.
+/// The user name, with an access key ID shortened: it is an identifier, but need not be shown in
+/// full.
 fn shown_user(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Password { user, .. } => Some(user.clone()),

@@ -1,4 +1,4 @@
-//! The questions that take time: to AWS for a token, to a registry for a verdict.
+//! Runs slow requests: AWS token exchanges and registry verifications.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,30 +18,30 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::registry_protocol::verdict::Verdict;
 use crate::domain::servers::server::Server;
 
-/// At most so many logins are worked on at a time.
+/// The maximum number of concurrent requests.
 const MAX_CONCURRENT: usize = 64;
 
-/// What came of a question.
+/// The result of a request.
 pub enum WorkResult {
-    /// AWS has answered.
+    /// The result of a token exchange.
     Exchanged(Box<ExchangeKey>, Result<Token, ExchangeFailure>),
-    /// The registry has answered about this generation of a login.
+    /// The verdict of a registry on this generation of a login.
     Verified(String, u64, Verdict),
 }
 
-/// A verification to be made.
+/// A verification to run.
 pub struct Verification {
     /// The registry.
     pub server: Server,
-    /// What it is shown.
+    /// The credential to verify.
     pub credential: Credential,
-    /// The certificates that were declared for it.
+    /// The declared CA file (`_CA_FILE`).
     pub ca_file: Option<PathBuf>,
-    /// Which state of the login this is about.
+    /// The generation of the login that the result belongs to.
     pub generation: u64,
 }
 
-/// Asks, several at a time.
+/// Runs several requests at a time.
 pub struct WorkerPool {
     http: Arc<Http>,
     environment: Arc<Variables>,
@@ -51,7 +51,7 @@ pub struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// A pool with nothing to do yet. `servers` is what the configuration says of them.
+    /// An idle pool. `servers` is the per-server configuration.
     pub fn new(servers: BTreeMap<String, ServerConfig>) -> Self {
         Self {
             http: Arc::default(),
@@ -62,8 +62,8 @@ impl WorkerPool {
         }
     }
 
-    /// Asks with these AWS settings, proxies and certificates from here on; whether they are others
-    /// than before. What is under way ends as it began.
+    /// Sets the AWS settings, proxies and certificates for new requests, and returns whether they
+    /// changed. Running requests keep the old ones.
     pub fn use_environment(&mut self, environment: &Variables) -> bool {
         let differs = *self.environment != *environment;
         if differs {
@@ -73,7 +73,7 @@ impl WorkerPool {
         differs
     }
 
-    /// Asks AWS for a token.
+    /// Starts a token exchange with AWS.
     pub fn exchange(&mut self, key: ExchangeKey) {
         let (environment, slots) = (self.environment.clone(), self.slots.clone());
         self.tasks.spawn_local(async move {
@@ -83,7 +83,7 @@ impl WorkerPool {
         });
     }
 
-    /// Asks a registry what it thinks of a credential.
+    /// Starts the verification of a credential.
     pub fn verify(&mut self, verification: Verification) {
         let (http, slots) = (self.http.clone(), self.slots.clone());
         let realms = self.realms(&verification.server);
@@ -104,7 +104,7 @@ impl WorkerPool {
         });
     }
 
-    /// The next result; `None` while nothing is under way.
+    /// The next result; `None` when no request is running.
     pub async fn next(&mut self) -> Option<WorkResult> {
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
@@ -115,7 +115,7 @@ impl WorkerPool {
         None
     }
 
-    /// A result that is there already.
+    /// A result that is already available.
     pub fn try_next(&mut self) -> Option<WorkResult> {
         self.tasks.try_join_next()?.ok()
     }

@@ -1,4 +1,4 @@
-//! The two processes in the background: the supervisor and its agent.
+//! The two background processes: the supervisor and its agent.
 
 use std::io;
 use std::os::fd::{AsFd, RawFd};
@@ -23,18 +23,18 @@ use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 use crate::wire::handoff::SavedState;
 
-/// The supervisor, in a session of its own.
+/// Runs the supervisor, in a session of its own.
 pub fn supervise(
     fds: InheritedFds,
     report: Option<RawFd>,
     adopted: Option<(i32, RawFd)>,
 ) -> anyhow::Result<ExitCode> {
-    // One that took over from a dead supervisor leads a session already.
+    // This fails for an agent that took over from a dead supervisor: it already leads a session.
     let _ = nix::unistd::setsid();
     process::set_name(c"registry-agent");
     process::harden()?;
     let paths = Paths::of_this_process();
-    // A mistake in the configuration must not take away the agent, nor what is kept for it.
+    // An error in the configuration must not stop the agent or lose its state.
     let config = config::load(&paths.config_files()).unwrap_or_default();
     let _log = logging::init(&config.log_level, true)?;
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
@@ -56,10 +56,11 @@ pub fn supervise(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The agent, under a supervisor.
+/// Runs the agent, under a supervisor.
 pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
-    // The supervisor takes its signals from a descriptor, and its children inherit what it blocks.
+    // The supervisor blocks signals to read them from a descriptor, and its children inherit the
+    // mask.
     process::unblock_signals()?;
     process::harden()?;
     let mut inherited = inherit(fds)?;
@@ -85,17 +86,17 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, agent::run(setup));
-    // A thread that waits for a hung file system must not keep this process.
+    // A thread that waits for a hung file system must not keep this process alive.
     runtime.shutdown_background();
     match exit? {
         AgentExit::Stopped => Ok(ExitCode::SUCCESS),
-        // The init system starts both anew.
+        // The init system restarts both.
         AgentExit::Orphaned(_) if foreground => Ok(ExitCode::FAILURE),
         AgentExit::Orphaned(latest) => {
             tracing::warn!("the supervisor died; this process takes its place");
             inherited.memory = latest;
-            // The next agent has the state before this process lets go of it, so that the death of
-            // either loses nothing.
+            // The next agent receives the state before this process gives it up, so that the death
+            // of either loses nothing.
             let next = RunningAgent::spawn(&inherited, foreground)?;
             let mut arguments = running_agent::arguments("supervise", &inherited)?;
             arguments.push(format!("--agent={}", next.pid));
@@ -112,6 +113,6 @@ fn read(memory: &impl AsFd) -> io::Result<SavedState> {
     if content.is_empty() {
         return Ok(SavedState::default());
     }
-    // An agent of another version may have left something else; the sources bring most of it back.
+    // An agent of another version may have left a different format; the sources restore most of it.
     Ok(serde_json::from_slice(&content).unwrap_or_default())
 }

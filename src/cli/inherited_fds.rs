@@ -1,4 +1,4 @@
-//! The descriptors that one process of this program hands to the next by their numbers.
+//! The descriptors that one process of this program passes to the next by number.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -9,21 +9,21 @@ use clap::Args;
 use crate::adapters::process;
 use crate::agent::running_agent::Inherited;
 
-/// Descriptors that one process of this program hands to the next.
+/// The numbers of the inherited descriptors.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct InheritedFds {
-    /// The lock.
+    /// The directory that holds the lock.
     #[arg(long)]
     pub lock: RawFd,
     /// The listening socket.
     #[arg(long)]
     pub listener: RawFd,
-    /// The last state.
+    /// The last state, as a memfd.
     #[arg(long)]
     pub memory: RawFd,
 }
 
-/// Takes over the descriptors.
+/// Takes ownership of the descriptors.
 pub fn inherit(fds: InheritedFds) -> io::Result<Inherited> {
     Ok(Inherited {
         lock: process::take_inherited(fds.lock)?.into(),

@@ -1,4 +1,4 @@
-//! `start`: makes sure an agent runs in the background.
+//! `start`: ensures that an agent runs in the background.
 
 use std::process::ExitCode;
 

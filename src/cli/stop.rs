@@ -1,4 +1,4 @@
-//! `stop`: ends the agent, and keeps the helper from starting it again.
+//! `stop`: ends the agent and prevents the helper from starting it again.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,23 +13,23 @@ use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
 
-/// Longer than a supervisor takes that has to kill its agent.
+/// Longer than a supervisor needs, including the time to kill its agent.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(4);
-/// A killed supervisor's agent takes its place, and is ended like it.
+/// If a supervisor is killed, its agent takes its place and must be ended as well.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// The pause between two looks at the lock.
+/// The pause between two checks of the lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// `registry-agent stop`
 pub fn stop() -> anyhow::Result<ExitCode> {
-    // A configuration that cannot be read must not keep anybody from stopping.
+    // A configuration that cannot be read must not prevent stopping the agent.
     let paths = become_configured_user().unwrap_or_else(|_| Paths::of_this_process());
     lock::set_stopped(&paths, true)?;
     end_running(&paths)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the supervisor and its agent, hung ones too, and returns once the lock is free.
+/// Ends the supervisor and its agent, even if they hang, and returns once the lock is free.
 fn end_running(paths: &Paths) -> anyhow::Result<()> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     let mut asked: Option<(Option<Pid>, Instant)> = None;
@@ -53,10 +53,11 @@ fn end_running(paths: &Paths) -> anyhow::Result<()> {
             _ => {
                 asked = Some((supervisor, Instant::now()));
                 signal(supervisor, Signal::SIGTERM);
-                // A stopped process acts on it only when it continues.
+                // A stopped process handles the signal only after it is continued.
                 signal(supervisor, Signal::SIGCONT);
                 if supervisor.is_none() {
-                    // Where `/proc` hides processes, the agent itself can be asked.
+                    // Where `/proc` hides processes, the supervisor cannot be found, so ask the
+                    // agent itself.
                     let _ = agent_client::ask(paths, "POST", "/v1/shutdown", b"", SUPERVISOR_GRACE);
                 }
             }
@@ -67,7 +68,7 @@ fn end_running(paths: &Paths) -> anyhow::Result<()> {
 
 fn signal(process: Option<Pid>, signal: Signal) {
     if let Some(pid) = process {
-        // It may have ended just now.
+        // The process may have ended in the meantime.
         let _ = kill(pid, signal);
     }
 }

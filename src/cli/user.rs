@@ -6,7 +6,7 @@ use nix::unistd::Uid;
 use crate::adapters::paths::Paths;
 use crate::adapters::{config, passwd, process, socket};
 
-/// Becomes the configured user, when started by root for one.
+/// Switches to the configured user, if root starts the agent for one.
 pub(super) fn become_configured_user() -> anyhow::Result<Paths> {
     let paths = Paths::of_this_process();
     if !Uid::effective().is_root() {

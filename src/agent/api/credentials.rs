@@ -1,4 +1,4 @@
-//! `/v1/credential` and `/v1/logins`: what the credential helper asks for and brings.
+//! `/v1/credential` and `/v1/logins`: the requests of the credential helper.
 
 use std::io;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::domain::credentials::replaced;
 use crate::domain::servers::server::Server;
 use crate::wire::helper::HelperCredential;
 
-/// How long a client waits for a first login, or for a dead token to be renewed.
+/// How long a client waits for a first login or for the renewal of an expired token.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client waits for a stored login to be safe on the disk.
+/// How long a client waits until a stored login is safely on disk.
 const STORE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A server in any form.
@@ -46,7 +46,8 @@ pub async fn get_credential(
         };
         let acts = entry.acts_on_demand(now);
         if acts && !woken {
-            // A suspended machine wakes up with work to do, and a dead token is worth another try.
+            // A machine that resumes from suspend has overdue work, and an expired token is worth
+            // another try.
             let server = entry.login.declaration.server.name().to_owned();
             woken = state.commands.send(AgentCommand::RunOnDemand(server)).await.is_ok();
         }
@@ -77,13 +78,13 @@ fn withheld(entry: &Entry, now: jiff::Timestamp) -> ApiError {
     ApiError::withheld(name, state, reason.as_deref())
 }
 
-/// What `POST` and `DELETE /v1/logins` did.
+/// The result of `POST` and `DELETE /v1/logins`.
 #[derive(Serialize)]
 pub struct LoginAnswer {
     changed: bool,
 }
 
-/// `POST /v1/logins`: a login of the user's own, kept above the declared one.
+/// `POST /v1/logins`: stores a login of the user, which takes precedence over a declared one.
 pub async fn post_login(
     State(state): State<ApiState>,
     body: axum::body::Bytes,
@@ -95,7 +96,7 @@ pub async fn post_login(
     let (server, _) = Server::parse(&login.server_url)
         .map_err(|fault| ApiError::malformed(&format!("the server is not understood: {fault}")))?;
     if !server.answers_to(&login.server_url) || login.username.is_empty() {
-        // Docker Hub's own client also stores tokens of other uses, under keys of their own.
+        // Docker Hub's own client also stores tokens for other purposes under separate keys.
         return Err(ApiError::malformed("this is no login of a registry"));
     }
     let (view, now) = (state.now(), state.clock.now());
@@ -108,10 +109,12 @@ pub async fn post_login(
             credential.user == login.username && credential.secret == login.secret.0
         })
     });
-    // docker brings back after every login what it was given; that is no login of the user's own.
+    // After each login docker stores the credential that it was given. That is not a login of the
+    // user.
     if let Some(entry) = same {
         if entry.login.served(now).is_none() {
-            // Withheld, and yet docker has just seen it accepted: worth asking about again.
+            // The credential is withheld, but docker has just seen the registry accept it: verify
+            // it again.
             let server = entry.login.declaration.server.name().to_owned();
             state.send_command(|answer| AgentCommand::Refresh(Some(server), answer)).await?;
         }
@@ -126,7 +129,7 @@ pub async fn post_login(
     Ok(Json(LoginAnswer { changed: true }))
 }
 
-/// `DELETE /v1/logins?server=…`: forgets a login of the user's own.
+/// `DELETE /v1/logins?server=…`: removes a login of the user.
 pub async fn delete_login(
     State(state): State<ApiState>,
     Parameters(query): Parameters<ServerQuery>,
@@ -139,8 +142,8 @@ pub async fn delete_login(
     Ok(Json(LoginAnswer { changed }))
 }
 
-/// Whether a stored login changed. What is not safe within the time limit is reported as failed, and
-/// does not take effect later.
+/// Returns whether a stored login changed. A change that is not safely on disk within the time
+/// limit is reported as failed and does not take effect later.
 async fn change_stored(
     state: &ApiState,
     command: impl FnOnce(Asked) -> AgentCommand,

@@ -52,7 +52,7 @@ impl ApiError {
             .code(UNKNOWN_REGISTRY)
     }
 
-    /// The login `name` exists, but its credential is not served.
+    /// The login `name` exists, but its credential is withheld.
     pub fn withheld(name: &str, state: State, reason: Option<&str>) -> Self {
         let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Self::new(StatusCode::NOT_FOUND, "credential withheld")
@@ -66,7 +66,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "bad request").detail(detail)
     }
 
-    /// The resource exists, but not for this method.
+    /// The resource exists, but does not support this method.
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
             .detail("this resource does not support the method")

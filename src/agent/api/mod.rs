@@ -29,30 +29,30 @@ pub mod observe;
 pub mod parameters;
 pub mod peer;
 
-/// The largest request: a hundred secrets of 48 KB, and room for those of larger places.
+/// The maximum size of a request, in bytes: a hundred secrets of 48 KB each, and some reserve.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// How long `POST /v1/refresh` waits for its work.
+/// How long `POST /v1/refresh` waits for the refresh to finish.
 const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct ApiState {
     /// The clock.
     pub clock: Clock,
-    /// What the agent knows.
+    /// The current view.
     pub view: watch::Receiver<Arc<View>>,
     /// Commands to the controller.
     pub commands: mpsc::Sender<AgentCommand>,
-    /// What happened.
+    /// The event log.
     pub events: Events,
-    /// Ends the agent.
+    /// Stops the agent.
     pub stop: CancellationToken,
-    /// Who may ask for what.
+    /// Which users may make which requests.
     pub rights: AccessPolicy,
 }
 
 impl ApiState {
-    /// What the agent knows now.
+    /// The current view.
     pub fn now(&self) -> Arc<View> {
         self.view.borrow().clone()
     }
@@ -67,7 +67,7 @@ impl ApiState {
     }
 }
 
-/// The routes. Those of [`owner_only`] answer the agent's user and root alone.
+/// The routes. Those of [`owner_only`] are available only to the agent's user and to root.
 pub fn router(state: ApiState) -> Router {
     let owners = Router::new()
         .route("/v1/credential", get(credentials::get_credential))
@@ -99,8 +99,8 @@ async fn owner_only(
     if !state.rights.may_use_secrets(peer) {
         return ApiError::foreign_user(peer).into_response();
     }
-    // A request may have waited while this process was stopped. hyper drops it here when its client
-    // has gone: nobody would learn what became of it.
+    // A request may have waited while this process was stopped. If its client has disconnected
+    // since, hyper drops it here: nobody would receive the result.
     tokio::task::yield_now().await;
     next.run(request).await
 }
@@ -125,7 +125,7 @@ async fn put_environment(
     body: axum::body::Bytes,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let variables: Variables = serde_json::from_slice(&body).map(conceal).map_err(|error| {
-        // The message of serde could quote a value.
+        // The message of serde could contain a value.
         ApiError::malformed(&format!(
             "the environment is not a flat JSON object of strings (line {} column {})",
             error.line(),
@@ -140,7 +140,7 @@ struct RefreshQuery {
     registry: Option<String>,
 }
 
-/// Answers when the exchange and the verification have ended, with the registries in question.
+/// Responds with the affected registries once their exchanges and verifications have finished.
 async fn post_refresh(
     State(mut state): State<ApiState>,
     Parameters(query): Parameters<RefreshQuery>,
@@ -157,7 +157,7 @@ async fn post_refresh(
     let selected = |name: &str| server.as_deref().is_none_or(|server| server == name);
     let idle =
         |view: &Arc<View>| view.entries.iter().all(|(name, entry)| !selected(name) || !entry.busy);
-    // Beyond its patience the answer tells how far things are.
+    // After the time limit the response shows the current state.
     let _ = tokio::time::timeout(REFRESH_TIMEOUT, state.view.wait_for(idle)).await;
     let (view, now) = (state.now(), state.clock.now());
     Ok(Json(

@@ -1,4 +1,4 @@
-//! `/v1/events`, `/readyz` and `/metrics`: for those who watch.
+//! `/v1/events`, `/readyz` and `/metrics`: endpoints for monitoring.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,14 +11,14 @@ use super::ApiState;
 use super::parameters::Parameters;
 use crate::wire::api::EventDocument;
 
-/// Whether the answer goes on with what happens.
+/// Whether the response continues with new events.
 #[derive(Deserialize)]
 pub struct EventsQuery {
     #[serde(default)]
     follow: bool,
 }
 
-/// `GET /v1/events`: one JSON document a line, oldest first.
+/// `GET /v1/events`: one JSON document per line, oldest first.
 pub async fn get_events(
     State(state): State<ApiState>,
     Parameters(query): Parameters<EventsQuery>,
@@ -37,7 +37,7 @@ pub async fn get_events(
                 };
                 match next {
                     Ok(event) => return Some((Ok(line(&event)), (feed, stop))),
-                    // A reader that is too slow misses some.
+                    // A reader that is too slow misses events.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }
@@ -51,13 +51,13 @@ pub async fn get_events(
 }
 
 fn line(event: &EventDocument) -> String {
-    // A document of texts and an instant can always be written.
+    // Serializing strings and a timestamp cannot fail.
     let mut line = serde_json::to_string(event).unwrap_or_default();
     line.push('\n');
     line
 }
 
-/// `GET /readyz`: 200 once every source was read and no login is pending.
+/// `GET /readyz`: 200 once every source has been read and no login is pending.
 pub async fn get_readiness(State(state): State<ApiState>) -> (StatusCode, &'static str) {
     if state.now().settled(state.clock.now()) {
         (StatusCode::OK, "settled\n")
@@ -66,7 +66,7 @@ pub async fn get_readiness(State(state): State<ApiState>) -> (StatusCode, &'stat
     }
 }
 
-/// `GET /metrics`, in the text format of Prometheus.
+/// `GET /metrics`, in the Prometheus text format.
 pub async fn get_metrics(State(state): State<ApiState>) -> Response {
     use std::fmt::Write;
     let (view, now) = (state.now(), state.clock.now());
@@ -80,7 +80,7 @@ pub async fn get_metrics(State(state): State<ApiState>) -> Response {
     );
     for entry in view.entries.values() {
         let (server, state) = (entry.login.declaration.server.name(), entry.login.state(now));
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "registry_agent_login{{server=\"{server}\",state=\"{}\"}} 1",

@@ -1,4 +1,4 @@
-//! The parameters of a request, whose faults are told as all others are.
+//! The query parameters of a request. Errors in them use the format of all other errors.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// What stands behind the `?` of a request.
+/// The parsed query string of a request.
 pub struct Parameters<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {

@@ -1,13 +1,13 @@
-//! Who is at the other end of a connection, and what that one may ask for.
+//! The user at the other end of a connection, and which requests that user may make.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
 
-/// The user at the other end, as the kernel says; `None` when it does not say.
+/// The user at the other end, as reported by the kernel (`SO_PEERCRED`).
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// The user id.
+    /// The user ID; `None` if the kernel does not report it.
     pub uid: Option<u32>,
 }
 
@@ -17,15 +17,15 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
-/// Who may ask for what.
+/// Which users may make which requests.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessPolicy {
-    /// The user the agent runs as.
+    /// The user ID that the agent runs as.
     pub owner: u32,
 }
 
 impl AccessPolicy {
-    /// Credentials, environments and orders are for the agent's user and for root.
+    /// Only the agent's user and root may read credentials, send environments and issue commands.
     pub fn may_use_secrets(self, peer: Peer) -> bool {
         peer.uid.is_some_and(|uid| uid == self.owner || uid == 0)
     }

@@ -1,9 +1,9 @@
-//! Taking an ECR authorization token apart.
+//! Decodes an ECR authorization token.
 
 use super::secret::Secret;
 
-/// The user and the password in an `authorizationToken`: base64 of `AWS:<password>`. `None` where it
-/// is something else.
+/// The user and the password in an `authorizationToken`, which is base64 of `AWS:<password>`.
+/// `None` for anything else.
 pub fn user_and_password(authorization_token: &str) -> Option<(String, Secret)> {
     let text = Secret::from_base64(authorization_token.trim())?;
     let (user, password) = text.reveal().split_once(':')?;

@@ -1,4 +1,4 @@
-//! What is asked of AWS: logins that ask the same share one call and one token.
+//! Identifies AWS exchanges, so that logins with the same parameters share one call and one token.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,20 @@ use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
 use crate::domain::declarations::source::Variables;
 use crate::domain::servers::server::Kind;
 
-/// The key of an exchange. Equal keys get one call and one token: an ECR token is good for every
-/// registry of its region that the identity may use, whatever the account in the host name.
+/// The key of an exchange. Equal keys share one call and one token: an ECR token is valid for every
+/// registry in its region that the identity may use, whatever the account in the host name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExchangeKey {
-    /// The API that is called.
+    /// The API to call.
     pub service: EcrService,
-    /// Who calls it.
+    /// The identity that calls it.
     pub identity: AwsIdentity,
-    /// The `AWS_*` variables that decide who that is, where no keys are declared: another
+    /// The `AWS_*` variables that determine the identity when no keys are declared: another
     /// `AWS_PROFILE` is another identity.
     pub environment: Variables,
 }
 
-/// One of the two APIs that issue tokens, and its endpoint.
+/// One of the two APIs that issue tokens, with its endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EcrService {
@@ -28,18 +28,18 @@ pub enum EcrService {
     Private {
         /// The region, such as `eu-west-1`.
         region: String,
-        /// Whether the FIPS endpoint is called.
+        /// Whether to call the FIPS endpoint.
         fips: bool,
-        /// Whether the dual-stack endpoint is called.
+        /// Whether to call the dual-stack endpoint.
         dual_stack: bool,
     },
-    /// `ecr-public`, which exists in `us-east-1` only.
+    /// `ecr-public`, which exists only in `us-east-1`.
     Public,
 }
 
 impl ExchangeKey {
-    /// The exchange that a login needs in this environment; `None` where the registry is not one of
-    /// AWS.
+    /// The exchange that a login needs in this environment; `None` if the registry is not an AWS
+    /// registry.
     pub fn of(kind: &Kind, identity: &AwsIdentity, environment: &Variables) -> Option<Self> {
         let service = match kind {
             Kind::Ecr(host) => EcrService::Private {
@@ -59,8 +59,8 @@ impl ExchangeKey {
     }
 }
 
-/// An access key ID as it may be shown: `AKIA…WXYZ`. A text that is none, such as a secret in the
-/// wrong variable, is not shown at all.
+/// Shortens an access key ID for display: `AKIA…WXYZ`. Text that is not an access key ID, such as a
+/// secret in the wrong variable, is hidden completely.
 pub fn shortened(access_key_id: &str) -> String {
     let is_key = access_key_id.len() >= 16
         && access_key_id.starts_with('A')
@@ -72,8 +72,8 @@ pub fn shortened(access_key_id: &str) -> String {
 }
 
 impl AwsKeys {
-    /// Whether these are temporary keys (`ASIA…`) without the session token they need: nothing
-    /// comes of sending them.
+    /// Whether these are temporary keys (`ASIA…`) without their session token, which AWS always
+    /// rejects.
     pub fn lack_session_token(&self) -> bool {
         self.access_key_id.starts_with("ASIA")
             && self.session_token.as_ref().is_none_or(Secret::is_empty)
@@ -81,7 +81,7 @@ impl AwsKeys {
 }
 
 impl EcrService {
-    /// The IAM action that issues its tokens.
+    /// The IAM action that issues the tokens.
     pub fn action(&self) -> &'static str {
         match self {
             Self::Private { .. } => "ecr:GetAuthorizationToken",
@@ -89,7 +89,7 @@ impl EcrService {
         }
     }
 
-    /// The region whose endpoint is called.
+    /// The region of the endpoint.
     pub fn region(&self) -> &str {
         match self {
             Self::Private { region, .. } => region,

@@ -1,42 +1,42 @@
-//! How long a credential lives, by the clock of the service that made it.
+//! Credential lifetimes, corrected for the difference between the local clock and the service's.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The life of an exchanged credential, by the clock of this machine (UTC).
+/// The lifetime of an exchanged credential, by the local clock (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
-    /// When it was asked for: it is no older than this.
+    /// When it was requested: the credential is no older than this.
     pub issued_at: Timestamp,
-    /// When it ends; `None` when nobody could tell.
+    /// When it expires; `None` if unknown.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a service said of the life of a credential, by its own clock.
+/// The expiry times that a service stated, by its own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReportedLifetime {
-    /// The end it gave for the credential.
+    /// The expiry that the service stated for the credential.
     pub expires_at: Option<Timestamp>,
-    /// The end that the credential states itself.
+    /// The expiry in the credential itself.
     pub stated_end: Option<Timestamp>,
-    /// The end of the credential that the exchange was signed with: the new one dies with it.
+    /// The expiry of the credential that signed the exchange: the new one cannot outlive it.
     pub source_end: Option<Timestamp>,
 }
 
-/// One request and its response, on two clocks.
+/// The times of one request and its response, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoundTrip {
     /// When the request was sent, by the local clock.
     pub sent_at: Timestamp,
     /// When the response arrived, by the local clock.
     pub received_at: Timestamp,
-    /// The `Date` of the response, by the service's clock; it is cut to whole seconds.
+    /// The `Date` of the response, by the service's clock, truncated to whole seconds.
     pub date: Option<Timestamp>,
 }
 
 impl RoundTrip {
-    /// How far the local clock is ahead of the service's (negative: behind). Zero where the service did
-    /// not say, or its `Date` lies between request and response: then the response only took long, or
-    /// this process was suspended.
+    /// How far the local clock is ahead of the service's (negative if behind). Zero if the service
+    /// sent no `Date`, or if `Date` lies between request and response: then the response was slow,
+    /// or this process was suspended.
     pub fn clock_skew(&self) -> SignedDuration {
         let Some(date) = self.date else { return SignedDuration::ZERO };
         let ahead = self.sent_at.duration_since(date);
@@ -50,8 +50,8 @@ impl RoundTrip {
         }
     }
 
-    /// What the service's clock showed at `sent_at`. Where the two clocks differ, the latest instant
-    /// that its `Date` allows, so that no life comes out too long.
+    /// The service's clock at `sent_at`. If the two clocks differ, this is the latest instant that
+    /// `Date` allows, so that no lifetime is overestimated.
     fn service_time_at_send(&self) -> Timestamp {
         match self.date {
             Some(date) if !self.clock_skew().is_zero() => later(date, SignedDuration::from_secs(1)),
@@ -60,22 +60,22 @@ impl RoundTrip {
     }
 }
 
-/// A clock this close to the service's counts as right: `Date` is cut to a whole second, and clocks
-/// that are kept right differ by less than another.
+/// A smaller difference between the clocks counts as none: `Date` is truncated to whole seconds,
+/// and synchronized clocks differ by less than another second.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
-/// `Date` cannot tell a life below this from none.
+/// The shortest lifetime that can be derived from `Date`.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 
-/// The longest margin that is kept before the end.
+/// The longest safety margin before expiry.
 const MAX_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 impl Lifetime {
-    /// Moves what the service said to the local clock.
+    /// Converts the service's times to the local clock.
     ///
-    /// Only the distance between its `Date` and the ends it gave counts, so a wrong local clock does
-    /// no harm. The life counts from the request, so a late response does not prolong it. The earliest
-    /// end counts, but not one that its own `Date` calls past.
+    /// Only the differences between `Date` and the stated expiry times count, so a wrong local
+    /// clock does no harm. The lifetime starts at the request, so a late response does not prolong
+    /// it. The earliest expiry counts, except one that is already past according to `Date`.
     pub fn from_report(report: ReportedLifetime, trip: RoundTrip) -> Self {
         let service_time = trip.service_time_at_send();
         let left = [report.expires_at, report.stated_end, report.source_end]
@@ -88,25 +88,25 @@ impl Lifetime {
         Self { issued_at, expires_at: left.map(|left| later(issued_at, left)) }
     }
 
-    /// The instant up to which it may be handed out: a margin before its end, the shorter of 60 s and
-    /// a tenth of its life. `None` when its end is unknown.
+    /// The latest time at which the credential may be handed out: before its expiry by 60 s or a
+    /// tenth of its lifetime, whichever is shorter. `None` if the expiry is unknown.
     pub fn serves_until(&self) -> Option<Timestamp> {
         let margin = MAX_MARGIN.min(self.length()? / 10);
         self.expires_at.map(|end| later(end, -margin))
     }
 
-    /// Whether it may be handed out at `now`.
+    /// Whether the credential may be handed out at `now`.
     pub fn serves(&self, now: Timestamp) -> bool {
         self.serves_until().is_none_or(|end| now < end)
     }
 
-    /// Its whole length, from issue to end; never negative.
+    /// The length of the lifetime from issue to expiry; never negative.
     pub fn length(&self) -> Option<SignedDuration> {
         self.expires_at.map(|end| end.duration_since(self.issued_at).max(SignedDuration::ZERO))
     }
 
-    /// The same life after the local clock was set back by `by`: without this, a dead token would
-    /// look alive for that long.
+    /// The lifetime after the local clock was set back by `by`. Without this, an expired token
+    /// would look valid for that long.
     #[must_use]
     pub fn set_back(self, by: SignedDuration) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Lifetime {
     }
 }
 
-/// `instant + by`, held within the range of instants.
+/// `instant + by`, clamped to the valid range.
 pub(crate) fn later(instant: Timestamp, by: SignedDuration) -> Timestamp {
     let bound = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
     instant.checked_add(by).unwrap_or(bound)
@@ -139,7 +139,7 @@ mod tests {
         ReportedLifetime { expires_at: Some(at(end)), ..ReportedLifetime::default() }
     }
 
-    /// A response that came at once, when the local clock showed `local`.
+    /// A response that arrived immediately, when the local clock showed `local`.
     fn quick(local: i64, date: i64) -> RoundTrip {
         RoundTrip { sent_at: at(local), received_at: at(local), date: Some(at(date)) }
     }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_expiry_before_the_services_date_is_unknown() {
-        // What moto answers: an end in 2015, whatever the day.
+        // moto always states an expiry in 2015.
         let life = Lifetime::from_report(report(1_420_000_000), quick(NOW, NOW));
         assert_eq!(life.expires_at, None);
         assert_eq!(life.serves_until(), None);
@@ -219,7 +219,8 @@ mod tests {
         ) {
             let life = Lifetime::from_report(report(NOW + left), quick(NOW + skew, NOW));
             if let Some(length) = life.length() {
-                // The service's clock runs beside ours, so the real end is `left` from now at most.
+                // The service's clock runs alongside ours, so the real expiry is at most `left`
+                // from now.
                 prop_assert!(length <= SignedDuration::from_secs(left + 2));
                 let until = life.serves_until().unwrap();
                 let margin = life.expires_at.unwrap().duration_since(until);

@@ -1,4 +1,4 @@
-//! The agent's record of one registry, and how answers change it.
+//! The agent's record of one registry, and how responses change it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,29 +12,29 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{LoginReason, Reason};
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 
-/// What a user sees of a login.
+/// The state of a login as shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The first exchange or verification is under way.
+    /// The first exchange or verification has not finished.
     Pending,
     /// The registry accepted the credential.
     Ready,
-    /// The registry did not ask, or may not be asked.
+    /// The registry did not ask for a credential, or verification is not allowed.
     Unverified,
-    /// No answer, or not a registry's.
+    /// The host did not respond, or not like a registry.
     Unreachable,
-    /// Told to come back later.
+    /// The registry asked to be called again later.
     RateLimited,
-    /// Refused by the registry or by AWS.
+    /// The registry or AWS rejected the credential.
     Rejected,
-    /// The token is dead and could not be renewed.
+    /// The token has expired and could not be renewed.
     Expired,
-    /// What is declared cannot work as it stands.
+    /// The declaration cannot work as it stands.
     Invalid,
 }
 
 impl State {
-    /// The word for it in `status`.
+    /// The state's name in `status`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -49,13 +49,13 @@ impl State {
     }
 }
 
-/// What is known of a login, whatever the time.
+/// The last known verdict on a login, independent of the current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastVerdict {
-    /// Nothing yet.
+    /// No verdict yet.
     Pending,
-    /// The last answer of the registry, or of AWS where there is no token to show.
+    /// The last verdict of the registry, or of AWS if there is no token to verify.
     Judged(Outcome),
 }
 
@@ -64,23 +64,23 @@ pub enum LastVerdict {
 pub struct Login {
     /// What was declared or stored.
     pub declaration: Declaration,
-    /// What the registry is shown; `None` before the first exchange.
+    /// The credential for the registry; `None` before the first exchange.
     pub credential: Option<Credential>,
-    /// What is known.
+    /// The last known verdict.
     pub last_verdict: LastVerdict,
-    /// Why it is not `ready`, or what to keep in mind although it is.
+    /// Why the login is not `ready`, or a remark although it is.
     pub reason: Option<Reason>,
     /// When the registry last accepted the credential.
     pub verified_at: Option<Timestamp>,
-    /// When the registry is asked next, if nothing changes.
+    /// When the registry is asked next, unless something changes.
     pub due: Option<Timestamp>,
-    /// How often in a row the registry could not be asked.
+    /// How many times in a row the registry could not be asked.
     pub failures: u32,
 }
 
 impl Login {
-    /// A login about to begin. A password is a credential as it stands; AWS keys have to be
-    /// exchanged first. A credential that its kind of registry cannot accept is `invalid` at once.
+    /// A new login. A password is a usable credential; AWS keys have to be exchanged first. A
+    /// credential that this kind of registry cannot accept is `invalid` immediately.
     pub fn begin(declaration: Declaration) -> Self {
         let mut login = Self {
             declaration,
@@ -103,8 +103,8 @@ impl Login {
         login
     }
 
-    /// A new token is in hand. What the registry said of the last one still counts until it has said
-    /// something of this one, unless it was no.
+    /// Replaces the token. The verdict on the previous token stands until there is one on the new
+    /// token, unless the previous one was rejected.
     pub fn exchanged(&mut self, credential: Credential, remark: Option<Reason>) {
         self.credential = Some(credential);
         self.reason = remark;
@@ -113,7 +113,7 @@ impl Login {
         }
     }
 
-    /// No new token could be had. One that lives goes on serving.
+    /// Records a failed exchange. A token that is still valid stays in use.
     pub fn exchange_failed(&mut self, outcome: Outcome, reason: Reason, now: Timestamp) {
         self.reason = Some(reason);
         let alive = self.credential.as_ref().is_some_and(|credential| credential.serves(now));
@@ -122,7 +122,7 @@ impl Login {
         }
     }
 
-    /// The registry has answered at `now`; `jitter` is a random number from 0 to 1.
+    /// Records the registry's verdict at `now`. `jitter` is a random number from 0 to 1.
     pub fn verified(&mut self, verdict: Verdict, now: Timestamp, jitter: f64) {
         let cause = match verdict.outcome {
             Outcome::Ready => {
@@ -139,7 +139,8 @@ impl Login {
                 let retry_after = verdict.retry_after;
                 Some(refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter))
             }
-            // Only the registry knows whether it still takes a token past the end the token states.
+            // Only the registry knows whether it accepts a token beyond the expiry that the token
+            // states.
             None if verdict.outcome == Outcome::Ready => self.stated_end().filter(|end| *end > now),
             None => None,
         };
@@ -154,7 +155,7 @@ impl Login {
         match self.last_verdict {
             LastVerdict::Judged(Outcome::Rejected) => State::Rejected,
             LastVerdict::Judged(Outcome::Invalid) => State::Invalid,
-            // The end that a token states is not the registry's word yet.
+            // The registry has not confirmed the expiry that the token states.
             LastVerdict::Pending if self.stated_end().is_some() => State::Pending,
             _ if dead => State::Expired,
             LastVerdict::Pending => State::Pending,
@@ -165,14 +166,14 @@ impl Login {
         }
     }
 
-    /// The credential a client is given at `now`; `None` while it is withheld or not there yet.
+    /// The credential that clients receive at `now`; `None` if it is withheld or not available yet.
     pub fn served(&self, now: Timestamp) -> Option<&Credential> {
         let credential = self.credential.as_ref()?;
         match self.state(now) {
             State::Ready | State::Unverified | State::Unreachable | State::RateLimited => {
                 Some(credential)
             }
-            // AWS vouches for its token, so a client need not wait for the registry to agree.
+            // AWS vouches for its token, so clients need not wait for the registry to accept it.
             State::Pending if matches!(self.declaration.identity, Identity::Aws(_)) => {
                 Some(credential)
             }
@@ -180,26 +181,26 @@ impl Login {
         }
     }
 
-    /// The instants at which what is shown of it changes by itself: a token ends, or is about to.
+    /// When the displayed state changes without an event: a token expires, or is about to.
     pub fn changes_at(&self) -> impl Iterator<Item = Timestamp> {
         let end = self.credential.as_ref().and_then(Credential::serves_until);
         let warning = self.warns_at();
         [warning, end].into_iter().flatten()
     }
 
-    /// The registry is not asked, because the configuration says so.
+    /// Records that the configuration disables verification.
     pub fn not_asked(&mut self) {
         self.last_verdict = LastVerdict::Judged(Outcome::Unverified);
         let server = self.declaration.server.name().to_owned();
         self.reason = Some(LoginReason::NotAsked { server }.into());
     }
 
-    /// Whether it is the user's own `docker login`.
+    /// Whether the login comes from the user's own `docker login`.
     pub fn is_stored(&self) -> bool {
         self.declaration.is_stored()
     }
 
-    /// Why it is not `ready` at `now`, or what to keep in mind although it is.
+    /// Why the login is not `ready` at `now`, or a remark although it is.
     pub fn reason_at(&self, now: Timestamp) -> Option<Reason> {
         match self.state(now) {
             State::Expired => Some(self.reason.clone().unwrap_or_else(|| self.expiry_reason())),
@@ -207,7 +208,7 @@ impl Login {
         }
     }
 
-    /// A token that was pasted in dies and nobody can renew it: a problem from an hour before.
+    /// A declared token that cannot be renewed becomes a problem an hour before it expires.
     pub fn problem(&self, now: Timestamp) -> Option<Problem> {
         let expires_at = self.stated_end()?;
         let asking = self.last_verdict == LastVerdict::Pending;
@@ -230,7 +231,7 @@ impl Login {
         })
     }
 
-    /// What to keep in mind about a credential that works.
+    /// A remark on a credential that works.
     fn remark(&self) -> Option<Reason> {
         let credential = self.credential.as_ref()?;
         precheck::remark_on(&self.declaration.server, credential).map(Reason::from)
@@ -241,7 +242,7 @@ impl Login {
         Some(end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(end))
     }
 
-    /// The end that a declared or stored token states about itself.
+    /// The expiry that a declared or stored token states about itself.
     fn stated_end(&self) -> Option<Timestamp> {
         match self.declaration.identity {
             Identity::Password { .. } => self.credential.as_ref()?.expires_at,
@@ -249,7 +250,7 @@ impl Login {
         }
     }
 
-    /// Whether the registry accepted the token after the end that the token states.
+    /// Whether the registry accepted the token after its stated expiry.
     fn accepted_past_end(&self) -> bool {
         self.last_verdict == LastVerdict::Judged(Outcome::Ready)
             && self.stated_end().is_some_and(|end| self.verified_at.is_some_and(|at| at >= end))
@@ -280,7 +281,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// A login with a token of ECR that was pasted in, and that tells its end.
+    /// A login with a pasted ECR token that states its expiry.
     fn pasted() -> Login {
         let token = STANDARD.encode(format!(r#"{{"payload":"x","expiration":{END}}}"#));
         let identity = Identity::Password { user: "AWS".to_owned(), password: token.into() };

@@ -1,4 +1,4 @@
-//! What is wrong with a credential before anybody is shown it.
+//! Checks a credential before it is sent anywhere.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::domain::reasons::rejection::ACR_TOKEN_USER;
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
 
-/// Why `credential` cannot work at `server` as it stands, so that it is `invalid` and not sent.
+/// Why `credential` cannot work at `server`, which makes it `invalid`: it is never sent.
 pub fn fault_of(server: &Server, credential: &Credential) -> Option<RegistryReason> {
     let name = || server.name().to_owned();
     let user = credential.user.as_str();
@@ -36,15 +36,15 @@ pub fn fault_of(server: &Server, credential: &Credential) -> Option<RegistryReas
     }
 }
 
-/// What should be said of `credential` though it works: that it will not for long.
+/// A remark on a `credential` that works, but not for long.
 pub fn remark_on(server: &Server, credential: &Credential) -> Option<RegistryReason> {
     let google = matches!(server.kind(), Kind::Gcr | Kind::ArtifactRegistry);
     (google && credential.user == "oauth2accesstoken")
         .then(|| RegistryReason::OneHourToken { server: server.name().to_owned() })
 }
 
-/// The fields that make a key file one (`google-auth-library-python`,
-/// `google/oauth2/service_account.py`). Borrowed, so that no second copy of the key is made.
+/// The required fields of a key file (`google-auth-library-python`,
+/// `google/oauth2/service_account.py`). They are borrowed, so that the key is not copied.
 #[derive(Deserialize)]
 struct KeyFile<'a> {
     #[serde(borrow, rename = "type")]

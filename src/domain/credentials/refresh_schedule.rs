@@ -1,7 +1,7 @@
-//! When to refresh and when to try again: functions of life, now, jitter and failures.
+//! Computes when to refresh and when to retry, from lifetime, current time, jitter and failures.
 //!
-//! A jitter is a number drawn evenly from `0.0..1.0`, so that every rule can be tested at both ends
-//! of it. `benches/fleet` shows what these rules do to a fleet and to AWS.
+//! A jitter is a uniformly distributed random number in `0.0..1.0`. It is a parameter, so that
+//! tests can cover both ends. `benches/fleet` shows how these rules affect a fleet and AWS.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use serde::{Deserialize, Serialize};
 
 use super::lifetime::{Lifetime, later};
 
-/// Which refresh of a login it is.
+/// Which refresh of a login this is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RefreshPhase {
     /// The first one after the agent started. Agents that start together would refresh together for
-    /// days, so this one falls on a random point of its interval.
+    /// days, so the first refresh falls on a random point of its interval.
     First {
-        /// A second jitter: the point, where 0 is the beginning of the interval and 1 its end.
+        /// A second jitter: the point within the interval, from 0 (its start) to 1 (its end).
         point: f64,
     },
     /// Any later one.
     Later,
 }
 
-/// Why something has to be tried again.
+/// Why a request must be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryClass {
-    /// No answer, an answer that will not last, or too many calls: of AWS or of a registry.
+    /// AWS or a registry did not respond, reported a temporary failure, or limited the rate.
     Passing,
-    /// AWS refused the identity. IAM is eventually consistent, so a few quick tries come first.
+    /// AWS rejected the identity. IAM is eventually consistent, so a few quick retries come first.
     AwsRefused,
-    /// The registry refused the password, and may block the address when shown it too often.
+    /// The registry rejected the password. It may block the address after too many attempts.
     PasswordRefused,
 }
 
-/// A credential whose end is unknown is fetched anew this often.
+/// How often a credential with an unknown expiry is fetched again.
 const UNKNOWN_LIFE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
-/// Refreshes are never closer than this, or a quarter of the life where that is shorter.
+/// The minimum time between refreshes, unless a quarter of the lifetime is shorter.
 const SMALLEST_GAP: SignedDuration = SignedDuration::from_secs(30);
-/// Nor closer than this, however short a life is.
+/// The minimum time between refreshes for any lifetime.
 const MIN_REFRESH_GAP: SignedDuration = SignedDuration::from_millis(250);
 
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(1);
@@ -47,16 +47,17 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(5);
 const QUICK_TRIES: u32 = 4;
 const AWS_REFUSED_INTERVAL: SignedDuration = SignedDuration::from_mins(15);
 const PASSWORD_REFUSED_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
-/// A service that asks for more than this is taken to have made a mistake.
+/// A longer `Retry-After` is treated as a mistake of the service.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// When to fetch the next credential: at half of the life of this one, ±10 %, but not before `now`
-/// nor sooner after this one than the smallest gap.
+/// When to fetch the next credential: after half the lifetime of this one, ±10 %, but not before
+/// `now` and not within the minimum gap after this one.
 pub fn refresh_at(life: &Lifetime, now: Timestamp, jitter: f64, turn: RefreshPhase) -> Timestamp {
     let half = life.length().map_or(UNKNOWN_LIFE_INTERVAL, |length| length / 2);
     let interval = half.mul_f64(0.9 + 0.2 * unit(jitter));
-    // The point of the jittered interval, not of the mean one: that makes a fleet's first refreshes
-    // the residual lives of a renewal process in equilibrium, so that its load is even from the start.
+    // A point of the jittered interval, not of the mean one: then the first refreshes of a fleet
+    // are the residual lives of a renewal process in equilibrium, so its load is even from the
+    // start.
     let wait = match turn {
         RefreshPhase::First { point } => interval.mul_f64(unit(point)),
         RefreshPhase::Later => interval,
@@ -64,8 +65,8 @@ pub fn refresh_at(life: &Lifetime, now: Timestamp, jitter: f64, turn: RefreshPha
     later(life.issued_at, wait.max(smallest_gap(Some(life)))).max(now)
 }
 
-/// A retry that is due only after the token in hand has ended comes halfway to that end, whatever
-/// the service asked for by `Retry-After`: clients would be left without a token.
+/// A retry that is due only after the current token ends moves to half the remaining time, whatever
+/// `Retry-After` says: otherwise clients would have no token.
 pub fn before_end(due: Timestamp, now: Timestamp, serves_until: Timestamp) -> Timestamp {
     if due < serves_until || serves_until <= now {
         return due;
@@ -74,8 +75,8 @@ pub fn before_end(due: Timestamp, now: Timestamp, serves_until: Timestamp) -> Ti
     later(now, (left / 2).max(MIN_REFRESH_GAP))
 }
 
-/// From when on a client that meets a dead token may bring the next try forward, after one that
-/// failed at `failed_at`. `life` is that of the last token.
+/// The earliest time at which a client that needs a token can trigger a retry, after an attempt
+/// that failed at `failed_at`. `life` is the lifetime of the last token.
 pub fn retry_on_demand_at(failed_at: Timestamp, life: Option<&Lifetime>) -> Timestamp {
     later(failed_at, smallest_gap(life))
 }
@@ -85,11 +86,11 @@ fn smallest_gap(life: Option<&Lifetime>) -> SignedDuration {
     length.map_or(SMALLEST_GAP, |length| SMALLEST_GAP.min(length / 4)).max(MIN_REFRESH_GAP)
 }
 
-/// When to try again after `failures` tries in a row failed for this `cause` (the one that failed at
-/// `now` is counted, so it is at least 1).
+/// When to retry after `failures` consecutive failures for this `cause`. The failure at `now` is
+/// included, so the count is at least 1.
 ///
-/// What the service asked for by `Retry-After` is waited out first; the delay comes on top, so that
-/// many who were told the same do not come back together.
+/// The delay is added to the service's `Retry-After`, so that many clients with the same value do
+/// not return at the same time.
 pub fn retry_at(
     now: Timestamp,
     failures: u32,
@@ -109,13 +110,13 @@ pub fn retry_at(
     later(now, asked + delay)
 }
 
-/// Full jitter: anywhere between nothing and a bound that doubles from 1 s to 5 min.
+/// Full jitter: between zero and a bound that doubles from 1 s to 5 min.
 fn backoff(failures: u32, jitter: f64) -> SignedDuration {
     let doublings = failures.saturating_sub(1).min(16);
     FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY).mul_f64(unit(jitter))
 }
 
-/// The interval, or up to a tenth more.
+/// The interval, extended by up to a tenth.
 fn at_least(interval: SignedDuration, jitter: f64) -> SignedDuration {
     interval.mul_f64(1.0 + 0.1 * unit(jitter))
 }

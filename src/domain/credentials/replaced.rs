@@ -1,7 +1,8 @@
-//! Credentials that were replaced a short while ago.
+//! Remembers credentials that were recently replaced.
 //!
-//! After each login docker stores what the helper gave it. When the credential was replaced in
-//! between, that is an old credential of the agent's, and not a login of the user's own.
+//! After each login docker stores the credential that the helper gave it. If the credential was
+//! replaced in between, docker stores an old credential of the agent, which must not count as a
+//! login of the user.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Credential;
 
-/// How long a client may take to bring a credential back.
+/// How long after its replacement a client may send back a credential.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// How many are remembered for one login.
 const CAPACITY: usize = 16;
 
-/// A credential that another one has replaced; only its digest is kept.
+/// A credential that was replaced; only its digest is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplacedCredential {
     digest: u64,
     at: Timestamp,
 }
 
-/// Adds `credential`, which is replaced at `now`, and forgets those that are too old.
+/// Adds `credential`, replaced at `now`, and removes those that are too old.
 pub fn remember(replaced: &mut Vec<ReplacedCredential>, credential: &Credential, now: Timestamp) {
     let digest = digest(&credential.user, credential.secret.reveal());
     replaced.retain(|known| known.digest != digest && known.is_recent(now));

@@ -1,4 +1,4 @@
-//! A value that must never be shown.
+//! A value that must never be displayed.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
 use zeroize::Zeroizing;
 
-/// A secret text: a password, a token, a key.
+/// A secret string: a password, a token, a key.
 ///
-/// It has no `Display` and no `Serialize`, its `Debug` is redacted, and its memory is zeroed when it
-/// is dropped. [`Secret::reveal`] is the one way to read it, so a search for that word finds every
+/// The type has no `Display` and no `Serialize`, its `Debug` is redacted, and its memory is zeroed
+/// on drop. [`Secret::reveal`] is the only way to read it, so a search for that word finds every
 /// place where a secret leaves its type.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
@@ -21,7 +21,8 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Decodes base64 of either alphabet, padded or not. `None` where it is something else, or no UTF-8.
+    /// Decodes base64 of either alphabet, padded or not. `None` for anything else and for invalid
+    /// UTF-8.
     pub fn from_base64(encoded: impl AsRef<[u8]>) -> Option<Self> {
         let encoded = encoded.as_ref();
         let bytes = STANDARD_PAD_INDIFFERENT
@@ -31,12 +32,12 @@ impl Secret {
         std::str::from_utf8(&Zeroizing::new(bytes)).ok().map(Self::new)
     }
 
-    /// The secret itself.
+    /// The secret in plain text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the secret is an empty string.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -81,7 +82,7 @@ mod tests {
         for encoded in ["w78/fg==", "w78/fg", "w78_fg==", "w78_fg"] {
             assert_eq!(Secret::from_base64(encoded), Some(Secret::new("ÿ?~")), "{encoded}");
         }
-        // The last has bits left over, as a password that is not encoded at all often has.
+        // The last one has leftover bits, as unencoded passwords often do.
         for other in ["%%%", "w7/_fg", "/////w==", "hunter2"] {
             assert_eq!(Secret::from_base64(other), None, "{other}");
         }

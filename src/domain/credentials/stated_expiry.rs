@@ -1,14 +1,15 @@
-//! When a secret dies, where the secret itself says so.
+//! Reads the expiry that a secret states about itself.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::secret::Secret;
 
-/// The end of life (UTC, whole seconds) that a secret tells of itself: `exp` of a JWT (RFC 7519,
-/// section 4.1.4), or `expiration` of an ECR authorization token. `None` for what is neither.
+/// The expiry (UTC, whole seconds) stated in a secret: `exp` of a JWT (RFC 7519, section 4.1.4), or
+/// `expiration` of an ECR authorization token. `None` for anything else.
 ///
-/// Nothing is verified: it is the holder's own secret, and at worst it dies at another time.
+/// Signatures are not verified: the secret is the user's own, and a wrong expiry does no more harm
+/// than a refresh at the wrong time.
 pub fn end_of(secret: &Secret) -> Option<Timestamp> {
     let text = secret.reveal().trim();
     let mut parts = text.split('.');

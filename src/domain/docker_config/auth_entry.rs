@@ -1,4 +1,4 @@
-//! One plain entry of `auths`: how docker and podman write it, and what it says.
+//! Formats and parses one plain entry of `auths`, as docker and podman write it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::credentials::credential::{Credential, IDENTITY_TOKEN_USER};
 
-/// The entry that holds a credential, as JSON on one line.
+/// The entry for a credential, as JSON on one line.
 pub(crate) fn plain_entry(credential: &Credential) -> Zeroizing<String> {
     let secret = credential.secret.reveal();
     Zeroizing::new(if credential.is_identity_token() {
@@ -20,7 +20,7 @@ pub(crate) fn plain_entry(credential: &Credential) -> Zeroizing<String> {
     })
 }
 
-/// What an entry says; `None` for docker's empty markers and whatever else holds no credential.
+/// Parses an entry; `None` for docker's empty markers and anything else without a credential.
 pub(super) fn parse_entry(json: &str) -> Option<Credential> {
     let fields: Fields<'_> = serde_json::from_str(json).ok()?;
     if !fields.identity_token.is_empty() {
@@ -31,12 +31,12 @@ pub(super) fn parse_entry(json: &str) -> Option<Credential> {
     }
     let pair = Zeroizing::new(STANDARD_PAD_INDIFFERENT.decode(fields.auth.trim()).ok()?);
     let (user, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
-    // Old clients padded the password with NULs; docker and podman drop them.
+    // Old clients padded the password with NULs, which docker and podman strip.
     credential(user, secret.trim_end_matches('\0'))
 }
 
-/// A short mark by which an entry we wrote is known again. Short on purpose: one in four billion
-/// strangers would pass for ours, and nobody learns a password from 32 bits.
+/// A short fingerprint that identifies an entry we wrote. It is short on purpose: a foreign entry
+/// matches by chance once in four billion, and 32 bits do not reveal a password.
 pub(super) fn fingerprint(credential: &Credential) -> u32 {
     let (user, secret) = (credential.user.as_bytes(), credential.secret.reveal().as_bytes());
     let bytes = user.iter().chain(b"\0").chain(secret);
@@ -48,7 +48,7 @@ fn credential(user: &str, secret: &str) -> Option<Credential> {
     complete.then(|| Credential::plain(user, secret.into()))
 }
 
-/// Borrowed where no escape forces a copy, so that few copies of a password are made.
+/// Borrows unless escapes force a copy, to make few copies of a password.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Fields<'a> {

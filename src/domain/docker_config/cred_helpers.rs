@@ -1,9 +1,9 @@
-//! `credHelpers`: which registries docker asks our helper about.
+//! Edits `credHelpers`: the registries for which docker uses our helper.
 
 use super::json_document::spliced;
 use super::{Edit, HELPER, PublishReason, Wanted, parse, section};
 
-/// Brings the entries that name our helper to what is wanted; `None` when nothing changes.
+/// Updates the entries that name our helper to those wanted; `None` if nothing changes.
 pub(super) fn edit(
     path: &str,
     text: &str,
@@ -45,7 +45,7 @@ pub(super) fn edit(
     Ok((!splices.is_empty()).then(|| spliced(text, splices)))
 }
 
-/// The helper that an entry names; `None` when it is not a text.
+/// The helper that an entry names; `None` if it is not a string.
 pub(super) fn helper_named(value: &str) -> Option<String> {
     serde_json::from_str(value).ok()
 }

@@ -1,4 +1,4 @@
-//! Logins written out in plain, for clients that cannot run a credential helper.
+//! Exports logins in plain text, for clients that cannot run a credential helper.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::plain_entry;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::secret::Secret;
 
-/// A docker configuration that holds these logins, by key, as plain `auths`.
+/// A docker configuration with these logins, by key, as plain `auths`.
 pub fn docker_config(logins: &BTreeMap<String, Credential>) -> Secret {
     let mut out = String::from("{\n\t\"auths\": {");
     for (index, (key, credential)) in logins.iter().enumerate() {
@@ -24,8 +24,8 @@ pub fn docker_config(logins: &BTreeMap<String, Credential>) -> Secret {
     Secret::new(out)
 }
 
-/// A manifest of the Kubernetes secret `name` that holds these logins, for `imagePullSecrets`
-/// (type `kubernetes.io/dockerconfigjson`).
+/// A manifest of the Kubernetes secret `name` with these logins, for `imagePullSecrets` (type
+/// `kubernetes.io/dockerconfigjson`).
 pub fn kubernetes_secret(logins: &BTreeMap<String, Credential>, name: &str) -> Secret {
     let name = serde_json::Value::from(name);
     let data = Secret::new(STANDARD.encode(docker_config(logins).reveal()));

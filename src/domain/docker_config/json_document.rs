@@ -1,5 +1,5 @@
-//! A configuration file as text with known places: where each member's key and value stand. Edits
-//! are made in the text, so whatever is not edited stays as its writer left it.
+//! A JSON document as text with the positions of its keys and values. Edits change only the
+//! affected text, so everything else stays as written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,43 +8,45 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A JSON object in a text.
+/// A JSON object within a text.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
-    /// Where it stands, braces included.
+    /// The range of the object, including its braces.
     pub(super) span: Range<usize>,
-    /// Its members in their order, duplicates too.
+    /// Its members in order, including duplicates.
     pub(super) members: Vec<Member<'a>>,
 }
 
 /// One member of an object.
 #[derive(Debug)]
 pub(super) struct Member<'a> {
-    /// The key, its escapes resolved.
+    /// The key, unescaped.
     pub(super) key: Cow<'a, str>,
-    /// Where the key stands, quotes included.
+    /// The range of the key, including its quotes.
     pub(super) key_span: Range<usize>,
-    /// The value as it is written.
+    /// The raw JSON of the value.
     pub(super) value: &'a str,
-    /// Where the value stands.
+    /// The range of the value.
     pub(super) value_span: Range<usize>,
 }
 
-/// A text that is not an object. Says where, never what: the text may hold passwords.
+/// The text is not an object. Contains the position but no content, because the text may hold
+/// passwords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JsonFault(pub(super) String);
 
-/// A change of a text: what stands in the range gives way to the new text.
+/// An edit: the range to replace and the new text.
 pub(super) type Splice = (Range<usize>, String);
 
 /// The white space of JSON (RFC 8259, section 2).
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What some editors put before the first character.
+/// The byte order mark that some editors put at the start of a file.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 impl<'a> Object<'a> {
-    /// The object that `part`, a slice of `whole`, consists of; its places are places in `whole`.
+    /// Parses `part`, a slice of `whole` that contains one object. Positions are relative to
+    /// `whole`.
     pub(super) fn parse(whole: &'a str, part: &'a str) -> Result<Self, JsonFault> {
         let object = part.trim_matches(BLANKS);
         if !object.starts_with('{') {
@@ -64,7 +66,7 @@ impl<'a> Object<'a> {
         whole[after..last.key_span.start].rsplit(['{', ',']).next()
     }
 
-    /// The changes that take out the members at these indexes, with one comma each.
+    /// The edits that remove the members at these indexes, each with one comma.
     pub(super) fn without(&self, indexes: &[usize]) -> Vec<Splice> {
         if indexes.len() == self.members.len() {
             let last = self.members.last().map_or(self.span.start + 1, |m| m.value_span.end);
@@ -98,7 +100,7 @@ impl<'a> Member<'a> {
     }
 }
 
-/// The text with the changes made, which must not overlap.
+/// Applies edits to the text. They must not overlap.
 pub(super) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
     splices.sort_by_key(|(range, _)| (range.start, range.end));
     let mut out =
@@ -113,7 +115,7 @@ pub(super) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
     out
 }
 
-/// The text that a JSON string stands for; itself where it stands for none (a lone surrogate).
+/// Unescapes a JSON string. Returns it unchanged if it cannot be unescaped (a lone surrogate).
 fn unescaped(quoted: &str) -> Cow<'_, str> {
     let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     if !inside.contains('\\') {
@@ -127,7 +129,7 @@ fn span_in(whole: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
-/// Keys and values as they are written. Values are only walked over, whatever their depth.
+/// The raw keys and values. Values are skipped, not parsed, at any depth.
 struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for RawMembers<'de> {

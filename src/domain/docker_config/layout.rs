@@ -1,20 +1,20 @@
-//! How a document is laid out, so that what is added looks like what is there.
+//! Detects the formatting of a document, so that new members match existing ones.
 
 use super::json_document::Object;
 
-/// What stands between the members of an object and within them.
+/// The white space and separators around the members of an object.
 pub(super) struct Layout<'a> {
-    /// Before a member's key: a line end and the indentation, or blanks, or nothing.
+    /// Before a member's key: a line end and indentation, or blanks, or an empty string.
     before_key: &'a str,
-    /// Between key and value, the colon included.
+    /// Between key and value, including the colon.
     colon: &'a str,
-    /// What the indentation grows by for an object inside this one.
+    /// The additional indentation of a nested object.
     step: &'a str,
 }
 
 impl<'a> Layout<'a> {
-    /// The layout of an object, read off its last member. An object without one is laid out as
-    /// docker does when its brackets are on lines of their own, else on one line.
+    /// The layout of an object, taken from its last member. An empty object is formatted as docker
+    /// does if its brackets are on separate lines, and on one line otherwise.
     pub(super) fn of(text: &'a str, object: &Object<'a>) -> Self {
         let (Some(last), Some(blanks)) = (object.members.last(), object.blanks_before_last(text))
         else {
@@ -35,7 +35,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Members that follow another. Keys and values are JSON.
+    /// Formats members that follow another member. Keys and values are JSON.
     pub(super) fn more_members(&self, members: &[(String, String)]) -> String {
         let mut out = String::new();
         for (key, value) in members {
@@ -44,12 +44,12 @@ impl<'a> Layout<'a> {
         out
     }
 
-    /// Members that stand first.
+    /// Formats the first members of an object.
     pub(super) fn first_members(&self, members: &[(String, String)]) -> String {
         self.more_members(members).split_off(1)
     }
 
-    /// An object as the value of a member that is laid out like this.
+    /// Formats an object as the value of a member with this layout.
     pub(super) fn object(&self, members: &[(String, String)]) -> String {
         let before_key = format!("{}{}", self.before_key, self.step);
         let inner = Layout { before_key: &before_key, ..*self }.first_members(members);

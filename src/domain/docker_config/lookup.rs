@@ -1,4 +1,4 @@
-//! What a docker configuration, or a file of podman's in the same format, says of a registry.
+//! Reads the logins in a docker configuration, or in podman's auth file of the same format.
 
 use super::auth_entry::parse_entry;
 use super::cred_helpers::helper_named;
@@ -8,7 +8,7 @@ use super::{Credential, HELPER};
 use crate::domain::servers::server::Server;
 
 /// The plain login of a registry in `auths`, whatever form its key has. An entry for a repository
-/// path alone is not the registry's. `None` where there is none or the text is not a configuration.
+/// path does not count. `None` if there is no login or the text is not a configuration.
 pub fn plain_auth(text: &str, server: &Server) -> Option<Credential> {
     let document = document(text)?;
     let auths = Section::of(text, &document, "auths").ok()?;
@@ -19,7 +19,7 @@ pub fn plain_auth(text: &str, server: &Server) -> Option<Credential> {
     })
 }
 
-/// Whether the file has an answer of its own for a registry: a plain login, or another helper.
+/// Whether the file itself decides about a registry: by a plain login, or another helper.
 pub fn holds_login(text: &str, server: &Server) -> bool {
     let other_helper = || {
         let document = document(text)?;
@@ -33,7 +33,7 @@ pub fn holds_login(text: &str, server: &Server) -> bool {
     plain_auth(text, server).is_some() || other_helper().is_some()
 }
 
-/// The helper that keeps all credentials for which none is named (`credsStore`).
+/// The helper for all credentials without a helper of their own (`credsStore`).
 pub fn credentials_store(text: &str) -> Option<String> {
     store_of(&document(text)?)
 }
@@ -48,7 +48,7 @@ fn document(text: &str) -> Option<Object<'_>> {
     Object::parse(text, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()
 }
 
-/// Whether a key means the registry as a whole, and not one repository of it.
+/// Whether a key stands for the whole registry, not for one repository on it.
 fn names(key: &str, server: &Server) -> bool {
     server.answers_to(key) && matches!(Server::parse(key), Ok((_, None)))
 }

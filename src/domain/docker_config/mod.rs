@@ -1,7 +1,7 @@
-//! The docker configuration as a text: what we change in it, and what it says.
+//! Reads and edits the text of the docker configuration.
 //!
-//! The file belongs to its user and is shared with programs that do not lock it. So nothing here
-//! writes the file anew from a model: an edit changes the bytes of our own entries and no others.
+//! The file belongs to its user and is shared with programs that do not lock it. Therefore it is
+//! never regenerated from a model: an edit changes only the bytes of our own entries.
 
 mod auth_entry;
 mod cred_helpers;
@@ -27,42 +27,42 @@ pub use self::lookup::{credentials_store, holds_login, plain_auth};
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.
 pub const HELPER: &str = "registry-agent";
 
-/// What the configuration should hold of ours.
+/// Our desired entries in the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The keys that should name our helper in `credHelpers`.
+    /// The keys that should use our helper in `credHelpers`.
     pub helpers: BTreeSet<String>,
-    /// The logins that should stand in `auths` as they are.
+    /// The logins to write to `auths` in plain text.
     pub auths: BTreeMap<String, Credential>,
 }
 
-/// What the configuration holds of ours, to be remembered until the next edit. Holds no secret.
+/// Our entries in the configuration, remembered until the next edit. Contains no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct PublishedEntries {
-    /// The keys that name our helper.
+    /// The keys that use our helper.
     pub helpers: BTreeSet<String>,
     /// The keys of our plain logins.
     pub auths: BTreeMap<String, Mark>,
-    /// What stood for `credHelpers` when it had no entry, if it stood there at all.
+    /// The original value of an empty `credHelpers`, if it existed.
     pub empty_helpers: Option<String>,
-    /// What stood for `auths` when it had no entry, if it stood there at all.
+    /// The original value of an empty `auths`, if it existed.
     pub empty_auths: Option<String>,
 }
 
-/// How a plain login of ours is known again.
+/// Identifies a plain login that we wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Mark {
-    /// Tell our entry from one that a user put in its place: of the entry that is there, and of the
-    /// one it may be about to become.
+    /// Distinguish our entry from one that a user put in its place. There is one for the current
+    /// entry, and one for the entry that is about to replace it.
     pub fingerprints: BTreeSet<u32>,
-    /// The empty marker of docker's that stood there before, to be put back.
+    /// docker's empty marker that our entry replaced, to be restored.
     pub marker: Option<String>,
 }
 
 impl PublishedEntries {
-    /// The entries that are in this and not in `other`.
+    /// The entries in `self` that are not in `other`.
     #[must_use]
     pub fn without(mut self, other: &Self) -> Self {
         self.helpers.retain(|key| !other.helpers.contains(key));
@@ -72,7 +72,7 @@ impl PublishedEntries {
         self
     }
 
-    /// What is ours before an edit or after it, whichever the file shows.
+    /// Our entries before or after an edit, whichever of the two the file contains.
     #[must_use]
     pub fn or(mut self, after: &Self) -> Self {
         self.helpers.extend(after.helpers.iter().cloned());
@@ -87,25 +87,25 @@ impl PublishedEntries {
     }
 }
 
-/// The outcome of an edit.
+/// The result of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The new text; `None` when nothing changes.
+    /// The new text; `None` if nothing changes.
     pub text: Option<String>,
-    /// The keys that were ours and had been dropped by somebody else.
+    /// Our keys that another program had removed.
     pub repaired: Vec<String>,
-    /// What stands in our way and is not ours to change.
+    /// Existing entries that block ours and that we must not change.
     pub conflicts: Vec<PublishReason>,
-    /// What is ours in the new text.
+    /// Our entries in the new text.
     pub ours: PublishedEntries,
 }
 
-/// Edits the text of the file at `path` (used in reasons only) so that it holds what is wanted of
-/// ours, no longer holds what was ours and is not wanted, and is otherwise the same, byte for byte.
-/// An empty text is an empty configuration.
+/// Edits the text of the file at `path` (used only in reasons): adds our desired entries and
+/// removes our obsolete ones. All other bytes stay the same. An empty text counts as an empty
+/// configuration.
 ///
 /// # Errors
-/// When the text is not a JSON object, or holds something else where entries should be.
+/// If the text is not a JSON object, or if `credHelpers` or `auths` is not an object.
 pub fn edit(
     path: &str,
     text: &str,
@@ -130,14 +130,14 @@ pub fn edit(
     Ok(edit)
 }
 
-/// The text as an object, or why it is none.
+/// Parses the text as an object.
 fn parse<'a>(path: &str, text: &'a str) -> Result<Object<'a>, PublishReason> {
     let part = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     Object::parse(text, part)
         .map_err(|JsonFault(fault)| PublishReason::Malformed { path: path.to_owned(), fault })
 }
 
-/// A section of it, or why it cannot be edited.
+/// Finds a section of the object.
 fn section<'a>(
     path: &str,
     text: &'a str,

@@ -1,4 +1,4 @@
-//! `auths`: logins in plain, for clients that cannot run a helper.
+//! Edits `auths`: plain-text logins, for clients that cannot run a helper.
 
 use super::auth_entry::{fingerprint, parse_entry, plain_entry};
 use super::cred_helpers::helper_named;
@@ -8,7 +8,7 @@ use super::section::Section;
 use super::{Edit, HELPER, Mark, PublishReason, Wanted, parse, section};
 use crate::domain::credentials::credential::Credential;
 
-/// Brings our plain logins to what is wanted; `None` when nothing changes.
+/// Updates our plain logins to those wanted; `None` if nothing changes.
 pub(super) fn edit(
     path: &str,
     text: &str,
@@ -53,13 +53,13 @@ pub(super) fn edit(
     Ok((!splices.is_empty()).then(|| spliced(text, splices)))
 }
 
-/// Where a login went.
+/// The result of placing a login.
 enum Placed {
-    /// Where it was, as it was or renewed.
+    /// The login was already there, unchanged or with an earlier credential.
     There(Mark),
-    /// Where it was not, or no longer.
+    /// The login was missing and has been added.
     Again(Mark),
-    /// Nowhere: the entry is a user's.
+    /// Not placed: the entry belongs to the user.
     Taken,
 }
 
@@ -93,12 +93,12 @@ fn place(
     }
 }
 
-/// docker leaves an empty object for a server whose credential a helper keeps.
+/// docker leaves an empty object for a server whose credential is kept by a helper.
 fn is_marker(value: &str) -> bool {
     Object::parse(value, value).is_ok_and(|object| object.members.is_empty())
 }
 
-/// What makes docker look elsewhere than in `auths`.
+/// The setting that makes docker ignore `auths`.
 fn passed_over(
     path: &str,
     text: &str,
@@ -120,7 +120,7 @@ fn passed_over(
 }
 
 impl Mark {
-    /// Whether an entry is the one we made.
+    /// Whether we wrote the entry.
     fn made(&self, value: &str) -> bool {
         parse_entry(value).is_some_and(|held| self.fingerprints.contains(&fingerprint(&held)))
     }

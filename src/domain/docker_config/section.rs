@@ -1,16 +1,16 @@
-//! One member of the configuration that holds entries (`credHelpers`, `auths`): its entries as they
-//! stand, and changes to some of them that leave every other byte alone.
+//! An object of the docker configuration that holds entries (`credHelpers`, `auths`): reads its
+//! entries and edits some of them without changing any other byte.
 
 use std::collections::BTreeSet;
 
 use super::json_document::{Object, Splice};
 use super::layout::Layout;
 
-/// A section of a document, which may stand there more than once, or not at all.
+/// A section of a document, which may occur more than once or not at all.
 ///
-/// docker reads its members by Go's rules: names in any case, and the entries of a second object of
-/// the same name come on top of the first. Most other readers take the last of the exact name. An
-/// entry is added to the last of the exact name, which serves both.
+/// docker follows Go's rules: it matches names in any case and merges the entries of duplicate
+/// objects. Most other readers use the last object with the exact name. New entries are added to
+/// the last object with the exact name, which works for both.
 pub(super) struct Section<'a> {
     text: &'a str,
     document: &'a Object<'a>,
@@ -21,27 +21,27 @@ pub(super) struct Section<'a> {
     added: Vec<(String, String)>,
 }
 
-/// Names one entry of a section.
+/// Identifies one entry of a section.
 pub(super) type EntryId = (usize, usize);
 
-/// One entry as it stands.
+/// One entry as written.
 pub(super) struct Entry<'s> {
     pub(super) id: EntryId,
     pub(super) key: &'s str,
-    /// The value as it is written.
+    /// The raw JSON of the value.
     pub(super) value: &'s str,
     /// Whether its section has the exact name, so that every reader sees it.
     pub(super) exact: bool,
 }
 
-/// An object of the section's name.
+/// One object with the section's name.
 struct Place<'a> {
     member: usize,
     exact: bool,
     object: Object<'a>,
 }
 
-/// A section of the right name that holds no entries but something else.
+/// A member with the section's name whose value is not an object.
 #[derive(Debug)]
 pub(super) struct NotEntries;
 
@@ -70,7 +70,7 @@ impl<'a> Section<'a> {
         Ok(Self { text, document, name, places, removed, replaced, added })
     }
 
-    /// All entries, in the order in which they override each other.
+    /// All entries; later ones override earlier ones.
     pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> {
         self.places.iter().enumerate().flat_map(|(place, Place { object, exact, .. })| {
             object.members.iter().enumerate().map(move |(index, member)| Entry {
@@ -82,7 +82,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The entry that counts for a key.
+    /// The effective entry for a key.
     pub(super) fn entry(&self, key: &str) -> Option<Entry<'_>> {
         self.entries().rfind(|entry| entry.key == key)
     }
@@ -91,19 +91,19 @@ impl<'a> Section<'a> {
         self.removed.insert(id);
     }
 
-    /// Gives an entry another value, in JSON.
+    /// Replaces the value of an entry. `value` is JSON.
     pub(super) fn replace(&mut self, id: EntryId, value: String) {
         self.replaced.push((id, value));
     }
 
-    /// Adds an entry with a value in JSON.
+    /// Adds an entry. `value` is JSON.
     pub(super) fn add(&mut self, key: &str, value: String) {
         self.added.push((serde_json::Value::from(key).to_string(), value));
     }
 
-    /// The changes of the text. `bare` is what stood in the section's place when it had no entry and
-    /// got its first from us (`{}`, `null`): noted then, and put back when our last entry goes. A
-    /// section that was not there at all goes with our last entry.
+    /// The text edits. `bare` is the empty value that the section had (`{}`, `null`) before our
+    /// first entry: it is recorded then, and restored when our last entry is removed. A section
+    /// that did not exist is removed with our last entry.
     pub(super) fn splices(self, bare: &mut Option<String>) -> Vec<Splice> {
         let target = self.places.iter().rposition(|place| place.exact);
         let mut splices = self.value_splices();

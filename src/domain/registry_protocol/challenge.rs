@@ -1,44 +1,44 @@
-//! `WWW-Authenticate`: what a registry asks for (RFC 9110, section 11.6.1).
+//! Parses `WWW-Authenticate`, which lists the ways to authenticate (RFC 9110, section 11.6.1).
 //!
-//! One response may carry several header lines, and each line several challenges, whose commas are
-//! told from those between parameters only by what follows. Registries are written by hand, so the
-//! parser takes what is unambiguous though not in the grammar: unquoted URLs, missing commas,
-//! superfluous blanks.
+//! One response may have several header lines, and each line several challenges. Only what follows
+//! a comma tells whether it separates challenges or parameters. Many registries deviate from the
+//! grammar, so the parser also accepts unambiguous deviations: unquoted URLs, missing commas,
+//! superfluous white space.
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-/// One way to log in that a registry offers.
+/// One authentication method that a registry offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// The scheme, lower-case: `basic`, `bearer`.
+    /// The scheme in lower case, such as `basic` or `bearer`.
     pub scheme: String,
-    /// The parameters, names lower-case and values without their quotes.
+    /// The parameters: names in lower case, values without quotes.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Why a header is not a list of challenges. Never holds its text.
+/// Why a header is not a list of challenges. Never contains its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ChallengeFault {
-    /// A quoted value has no end.
+    /// A quoted value does not end.
     #[error("a quoted value has no end")]
     Unterminated,
-    /// A parameter stands where a scheme should, or a character where none should.
+    /// There is a parameter where a scheme is expected, or an unexpected character.
     #[error("it is not a list of challenges")]
     Syntax,
-    /// One parameter is there twice, so that clients would disagree about it.
+    /// A parameter occurs twice, so that clients would disagree about its value.
     #[error("a parameter is there twice")]
     Twice,
 }
 
 impl Challenge {
-    /// The value of a parameter, by its lower-case name.
+    /// The value of the parameter `name`, which is in lower case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
 
-    /// Parses the header lines of one response, in their order.
+    /// Parses the header lines of one response, in order.
     pub fn parse_all<'a>(
         lines: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<Self>, ChallengeFault> {
@@ -84,7 +84,7 @@ fn parse_line(line: &str, challenges: &mut Vec<Challenge>) -> Result<(), Challen
     Ok(())
 }
 
-/// What is left of a line.
+/// The unparsed rest of a line.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
@@ -99,7 +99,7 @@ impl<'a> Rest<'a> {
         self.take(belongs).len()
     }
 
-    /// The blob that follows schemes such as `Negotiate` in place of parameters; nobody reads it.
+    /// Skips the token68 that schemes such as `Negotiate` have in place of parameters.
     fn skip_token68(&mut self) {
         let mut ahead = Rest(self.0);
         ahead.skip(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));

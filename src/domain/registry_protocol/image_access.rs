@@ -1,4 +1,4 @@
-//! What a credential may do with one image.
+//! Which actions a credential allows on one image.
 
 use std::collections::BTreeSet;
 
@@ -13,28 +13,28 @@ use crate::domain::reasons::{Reason, RegistryReason};
 use crate::domain::servers::image::Image;
 use crate::domain::servers::kind::Kind;
 
-/// Pull and push, each for itself.
+/// The rights to pull and to push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageAccess {
-    /// Whether it may read the image.
+    /// The right to read the image.
     pub pull: AccessRight,
-    /// Whether it may write to the repository.
+    /// The right to write to the repository.
     pub push: AccessRight,
 }
 
-/// One right.
+/// Whether one right is granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessRight {
     /// Granted.
     Yes,
-    /// Not granted, and why.
+    /// Not granted, with the reason.
     No(Reason),
-    /// Not known, and why.
+    /// Not known, with the reason.
     Unknown(Reason),
 }
 
 impl ImageAccess {
-    /// Neither is known, for one reason.
+    /// Both rights are unknown, for the same reason.
     pub fn unknown(reason: &Reason) -> Self {
         Self {
             pull: AccessRight::Unknown(reason.clone()),
@@ -42,14 +42,14 @@ impl ImageAccess {
         }
     }
 
-    /// Neither is granted, for one reason.
+    /// Both rights are denied, for the same reason.
     pub fn none(reason: &Reason) -> Self {
         Self { pull: AccessRight::No(reason.clone()), push: AccessRight::No(reason.clone()) }
     }
 }
 
-/// Whether the credential is known never to push, whatever the registry says of its scope: the token
-/// of a workflow or a codespace at ghcr.
+/// The reason if the credential can never push, whatever scope the registry states: the token of a
+/// GitHub workflow or codespace on ghcr.io.
 pub fn never_pushes(image: &Image, credential: &Credential) -> Option<Reason> {
     let token = credential.secret.reveal();
     let ambient = token.starts_with("ghs_") || token.starts_with("ghu_");
@@ -58,9 +58,9 @@ pub fn never_pushes(image: &Image, credential: &Credential) -> Option<Reason> {
     })
 }
 
-/// The actions on the image's repository that a token says it grants (`access` of the "Token
-/// Authentication Implementation" of `distribution/distribution`); `None` for a token that says
-/// nothing.
+/// The actions on the image's repository that a token grants according to its `access` claim
+/// ("Token Authentication Implementation" of `distribution/distribution`). `None` if the token has
+/// no such claim.
 pub fn granted(image: &Image, token: &Secret) -> Option<BTreeSet<String>> {
     let claims = claims_of(token)?;
     let access = claims.get("access")?.as_array()?;
@@ -72,7 +72,7 @@ pub fn granted(image: &Image, token: &Secret) -> Option<BTreeSet<String>> {
     Some(actions.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// The right to `action`, by the actions a token grants.
+/// The right to perform `action`, according to the actions that a token grants.
 pub fn by_grant(image: &Image, granted: &BTreeSet<String>, action: Action) -> AccessRight {
     let word = match action {
         Action::Pull => "pull",
@@ -85,7 +85,7 @@ pub fn by_grant(image: &Image, granted: &BTreeSet<String>, action: Action) -> Ac
     }
 }
 
-/// The right to pull, by the answer to a request for the image's manifest.
+/// The right to pull, according to the response to a request for the image's manifest.
 pub fn by_manifest(image: &Image, answer: &RegistryResponse) -> AccessRight {
     let server = image.server.name().to_owned();
     match answer.status {
@@ -103,14 +103,14 @@ pub fn by_manifest(image: &Image, answer: &RegistryResponse) -> AccessRight {
     }
 }
 
-/// The right to push at a registry that does not say.
+/// The right to push on a registry that does not state it.
 pub fn push_untold(image: &Image) -> AccessRight {
     AccessRight::Unknown(right(ImageAccessReason::PushUntold {
         server: image.server.name().to_owned(),
     }))
 }
 
-/// That the registry does not grant `action`.
+/// The reason that the registry does not grant `action`.
 pub fn not_granted(image: &Image, action: Action) -> Reason {
     right(ImageAccessReason::NotGranted {
         server: image.server.name().to_owned(),

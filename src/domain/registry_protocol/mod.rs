@@ -1,4 +1,4 @@
-//! What registries say and what it means: challenges, realms, responses, verdicts, image access.
+//! Interprets registry responses: challenges, realms, verdicts, image access.
 
 pub mod challenge;
 pub mod image_access;

@@ -1,9 +1,9 @@
-//! The realm rule: which token server may be shown a password.
+//! The realm rule: which token servers may receive a password.
 //!
-//! A registry that speaks Bearer names the URL that swaps a password for a token. Whoever controls
-//! that answer controls where the password goes, and several clients have sent it anywhere. Here it
-//! goes to the registry's own host and port, to two well-known pairs, and to hosts the user allowed
-//! in the configuration.
+//! In Bearer authentication, the registry names the URL that exchanges a password for a token.
+//! Whoever controls that response controls where the password goes, and several clients have sent
+//! it anywhere. The agent sends it only to the registry's own host and port, to two well-known
+//! pairs, and to hosts that the user allowed in the configuration.
 
 use std::fmt;
 
@@ -13,38 +13,38 @@ use url::{Host, Url};
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::{Scheme, Server, is_loopback};
 
-/// What may be done with a realm.
+/// Whether a realm may receive the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RealmRule {
-    /// It may see the password.
+    /// The realm may receive the password.
     Send(Url),
-    /// It may, once the user allows it; the origin is `HOST` or `HOST:PORT`.
+    /// The realm may receive the password once the user allows it.
     Ask {
-        /// What to write into the configuration.
+        /// The host to allow in the configuration, `HOST` or `HOST:PORT`.
         host: String,
     },
-    /// It may never.
+    /// The realm may never receive the password.
     Never {
         /// Scheme, host and port of the realm.
         origin: String,
         /// What is wrong with it.
         fault: RealmFault,
     },
-    /// It is no URL with a host: the registry is at fault.
+    /// The realm is not a URL with a host, which is a fault of the registry.
     NotAUrl,
 }
 
-/// Why a realm must not see a password.
+/// Why a realm must not receive a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RealmFault {
-    /// It is not https.
+    /// Its scheme is not https.
     Plain,
-    /// It holds a user or a password.
+    /// It contains a user name or a password.
     Userinfo,
-    /// It is an address or this machine, not a host name.
+    /// Its host is an IP address or this machine, not a DNS name.
     Address,
-    /// It is a link-local address, where clouds keep their metadata.
+    /// Its host is a link-local address, where clouds serve instance metadata.
     LinkLocal,
 }
 
@@ -59,8 +59,8 @@ impl fmt::Display for RealmFault {
     }
 }
 
-/// Judges the realm that `server` named. `allowed` are the hosts, with a port where it is not 443,
-/// that the user allowed for this registry.
+/// Applies the rule to the realm that `server` named. `allowed` lists the hosts that the user
+/// allowed for this registry, with the port if it is not 443.
 pub fn judge(server: &Server, realm: &str, allowed: &[String]) -> RealmRule {
     let Ok(url) = Url::parse(realm) else { return RealmRule::NotAUrl };
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
@@ -98,7 +98,7 @@ pub fn judge(server: &Server, realm: &str, allowed: &[String]) -> RealmRule {
     RealmRule::Ask { host }
 }
 
-/// The two registries whose realm is known to be elsewhere.
+/// The two registries whose realm is known to be on another host.
 fn is_pair(server: &Server, host: &str, port: u16) -> bool {
     let realm = match (server.kind(), server.name()) {
         (Kind::DockerHub, _) => "auth.docker.io",

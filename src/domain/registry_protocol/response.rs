@@ -1,4 +1,4 @@
-//! A registry's answer, reduced to what the rules need and cleaned of what must not be shown.
+//! A registry's response, reduced to what the rules need and stripped of secrets.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,64 +8,65 @@ use serde_json::Value;
 
 use crate::domain::credentials::secret::Secret;
 
-/// One answer to one request.
+/// One response of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryResponse {
-    /// What was asked.
+    /// The request that it responds to.
     pub step: RequestStep,
     /// The HTTP status.
     pub status: u16,
-    /// Whether it looks like a registry's: it names the API's version, or it is JSON.
+    /// Whether it looks like a registry's response: it has the API version header, or it is JSON.
     pub registry_like: bool,
-    /// The registry's error code, upper-case, such as `DENIED` or `TOOMANYREQUESTS`.
+    /// The registry's error code in upper case, such as `DENIED` or `TOOMANYREQUESTS`.
     pub code: Option<String>,
-    /// The registry's own message, cleaned up.
+    /// The registry's own message, sanitized.
     pub message: Option<String>,
-    /// How long it asked to be left alone.
+    /// How long the registry asked clients to wait.
     pub retry_after: Option<Duration>,
 }
 
-/// The requests of a verification, in their order.
+/// The requests of a verification, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestStep {
-    /// `GET /v2/` with no credential.
+    /// `GET /v2/` without a credential.
     Ping,
-    /// The credential for a token, at the realm.
+    /// The request to the realm that exchanges the credential for a token.
     Token,
     /// `GET /v2/` with the credential or the token.
     Authenticated,
-    /// A question about one repository.
+    /// A request about one repository.
     Image,
 }
 
-/// What is read of a response.
+/// The parts of an HTTP response that are read.
 #[derive(Debug, Clone, Copy)]
 pub struct RawResponse<'a> {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// Whether `Docker-Distribution-Api-Version` is there.
+    /// Whether `Docker-Distribution-Api-Version` is present.
     pub api_version: bool,
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
     /// `Retry-After`.
     pub retry_after: Option<&'a str>,
-    /// `Date`, which a `Retry-After` that is a date is counted from.
+    /// `Date`, the base for a `Retry-After` that is a date.
     pub date: Option<&'a str>,
     /// The beginning of the body.
     pub body: &'a [u8],
 }
 
-/// The most that is shown of a registry's message, in characters.
+/// The maximum length of a displayed registry message, in characters.
 const MESSAGE_SHOWN: usize = 160;
 
-/// The most of them that is read, in characters.
+/// The maximum length that is read of it, in characters.
 const MESSAGE_READ: usize = 2048;
 
-/// The longest `Retry-After` that is believed.
+/// The longest `Retry-After` that is honored.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 impl RegistryResponse {
-    /// Reads a response. `secrets` are kept out of what can be shown, should the registry echo one.
+    /// Parses a response. `secrets` are removed from displayed text, in case the registry echoes
+    /// one.
     pub fn read(step: RequestStep, response: &RawResponse<'_>, secrets: &[&Secret]) -> Self {
         let json = serde_json::from_slice::<Value>(response.body).ok();
         let typed_json = response.content_type.is_some_and(|kind| kind.contains("json"));
@@ -89,7 +90,7 @@ impl RegistryResponse {
         }
     }
 
-    /// Whether its message says `phrase`, which is lower-case.
+    /// Whether the message contains `phrase`, which is in lower case.
     pub fn says(&self, phrase: &str) -> bool {
         self.message.as_deref().is_some_and(|message| message.to_ascii_lowercase().contains(phrase))
     }
@@ -116,7 +117,8 @@ impl fmt::Display for RequestStep {
     }
 }
 
-/// The code of the first error (OCI distribution specification, "error codes"; RFC 6749, 5.2).
+/// The code of the first error (OCI distribution specification, "error codes"; RFC 6749, section
+/// 5.2).
 fn error_code(body: &Value) -> Option<String> {
     let code =
         body.pointer("/errors/0/code").or_else(|| body.get("error")).or_else(|| body.get("code"));
@@ -129,7 +131,7 @@ fn error_message(body: &Value) -> Option<String> {
     places.iter().find_map(|place| body.pointer(place)?.as_str()).map(str::to_owned)
 }
 
-/// One line of printable text, cut short, or a remark where it repeats a secret.
+/// Reduces `text` to one shortened line of printable text, or to a remark if it contains a secret.
 pub fn clean(text: &str, secrets: &[&Secret]) -> String {
     let polled = start_of(text, 2 * MESSAGE_READ);
     let printable: String = start_of(text, MESSAGE_READ)
@@ -151,16 +153,16 @@ fn start_of(text: &str, characters: usize) -> &str {
     text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Control characters would move the cursor of a terminal, and the marks that turn the direction of
-/// writing would make the line say something else.
+/// Control characters would move the terminal's cursor, and bidirectional control characters would
+/// change what the line appears to say.
 fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether `text` holds `secret`, a telling piece of it, or either of these percent-encoded.
+/// Whether `text` contains `secret` or a recognizable part of it, in plain or percent-encoded.
 fn repeats(text: &str, secret: &str) -> bool {
-    // Key files are long and full of what is no secret, such as their issuer's addresses.
+    // Key files are long and contain much that is not secret, such as their issuer's URLs.
     let piece = if secret.len() > 200 { 24 } else { 12 };
     let holds = |secret: &str| {
         let starts: Vec<usize> = secret.char_indices().map(|(at, _)| at).collect();
@@ -173,7 +175,8 @@ fn repeats(text: &str, secret: &str) -> bool {
     holds(secret) || holds(&utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string())
 }
 
-/// `Retry-After`: seconds, or a date that is counted from the service's own (RFC 9110, 10.2.3).
+/// Parses `Retry-After`: seconds, or a date relative to the service's own `Date` (RFC 9110, section
+/// 10.2.3).
 pub(crate) fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     let wait = if let Ok(seconds) = text.parse() {

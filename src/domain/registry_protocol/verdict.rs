@@ -1,4 +1,4 @@
-//! What a registry said of a credential, and the rules that say so.
+//! What a registry's responses mean for a credential.
 
 use std::time::Duration;
 
@@ -15,32 +15,33 @@ use crate::domain::reasons::{Reason, RegistryReason};
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
 
-/// How a verification ended. The names are the states a login takes on from it.
+/// The result of a verification. Each variant has the name of the login state it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The registry asked for a credential and accepted this one.
     Ready,
-    /// The registry did not ask, or its realm may not be given the password without leave.
+    /// The registry did not ask for a credential, or its realm may not receive the password until
+    /// the user allows it.
     Unverified,
-    /// No answer, or not a registry's.
+    /// The host did not respond, or not like a registry.
     Unreachable,
-    /// Told to come back later.
+    /// The registry asked to be called again later.
     RateLimited,
-    /// The registry refused the credential.
+    /// The registry rejected the credential.
     Rejected,
-    /// The registry names a realm that must not see a password, or the credential cannot be one.
+    /// The registry names a realm that must not receive a password, or the credential is malformed.
     Invalid,
 }
 
-/// The answer of one verification.
+/// The outcome of one verification, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What it means for the login.
+    /// The resulting state of the login.
     pub outcome: Outcome,
     /// Why it is not [`Outcome::Ready`]; `None` when it is.
     pub reason: Option<Reason>,
-    /// How long the registry asked to be left alone (`Retry-After`).
+    /// How long the registry asked clients to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
@@ -50,28 +51,28 @@ impl Verdict {
         Self { outcome: Outcome::Ready, reason: None, retry_after: None }
     }
 
-    /// Any other answer, with its reason.
+    /// Any other outcome, with its reason.
     pub fn because(outcome: Outcome, reason: impl Into<Reason>) -> Self {
         Self { outcome, reason: Some(reason.into()), retry_after: None }
     }
 }
 
-/// How the registry wants to be shown the credential.
+/// How the registry accepts credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// With every request.
+    /// User and password with every request.
     Basic,
-    /// At the realm, for a token.
+    /// A token, which the realm issues for the password.
     Bearer {
-        /// The token server, which may see the password.
+        /// The token server. It is allowed to receive the password.
         realm: Url,
-        /// The name the registry goes by there.
+        /// The registry's name at the token server.
         service: Option<String>,
     },
 }
 
-/// Judges the answer to `GET /v2/` without a credential: how to go on, or that this is the end.
-/// `secrets` are kept out of what is said of a realm.
+/// Evaluates the response to `GET /v2/` without a credential: the authentication method, or a final
+/// verdict. `secrets` are removed from any text about a realm.
 pub fn after_ping(
     server: &Server,
     answer: &RegistryResponse,
@@ -102,12 +103,12 @@ pub fn after_ping(
     })
 }
 
-/// Judges a reply of the realm that holds no token.
+/// Evaluates a response of the realm that contains no token.
 pub fn after_token(server: &Server, credential: &Credential, answer: &RegistryResponse) -> Verdict {
     if let Some(verdict) = rate_limited_or_failing(server, answer) {
         return verdict;
     }
-    // RFC 6749, section 5.2: a refused refresh token is a 400.
+    // RFC 6749, section 5.2: a rejected refresh token is a 400.
     let grant = answer.status == 400
         && matches!(answer.code.as_deref(), Some("INVALID_GRANT" | "UNAUTHORIZED_CLIENT"));
     if grant || matches!(answer.status, 401 | 403) || refused_by_ecr_public(server, answer) {
@@ -118,7 +119,7 @@ pub fn after_token(server: &Server, credential: &Credential, answer: &RegistryRe
     Verdict::because(Outcome::Unreachable, reason)
 }
 
-/// Judges the answer to `GET /v2/` with the credential.
+/// Evaluates the response to `GET /v2/` with the credential.
 pub fn after_authenticated_request(
     server: &Server,
     credential: &Credential,
@@ -135,15 +136,15 @@ pub fn after_authenticated_request(
     }
 }
 
-/// That what answered does not behave like a registry.
+/// The verdict that the host does not behave like a registry.
 pub fn not_a_registry(server: &Server, answer: &RegistryResponse) -> Verdict {
     let reason =
         RegistryReason::NotARegistry { server: server.name().to_owned(), seen: answer.to_string() };
     Verdict::because(Outcome::Unreachable, reason)
 }
 
-/// Bearer goes before Basic, as with every client; and one realm that must not see a password spoils
-/// them all, since no one knows which of them a client would follow.
+/// Bearer takes precedence over Basic, as in every client. If one realm must not receive a
+/// password, none is used: there is no telling which of them a client would follow.
 fn auth_method(
     server: &Server,
     challenges: &[Challenge],
@@ -193,8 +194,8 @@ fn bad_challenge(server: &Server, fault: String) -> Verdict {
     Verdict::because(Outcome::Unreachable, reason)
 }
 
-/// What says nothing of the credential, at whatever step: too many requests, and the registry's own
-/// failures.
+/// Responses that say nothing about the credential in any step: too many requests, and failures of
+/// the registry itself.
 fn rate_limited_or_failing(server: &Server, answer: &RegistryResponse) -> Option<Verdict> {
     let (name, seen) = (server.name().to_owned(), answer.to_string());
     let limited = answer.status == 429 || answer.code.as_deref() == Some("TOOMANYREQUESTS");
@@ -223,7 +224,7 @@ fn refused(server: &Server, credential: &Credential, answer: &RegistryResponse) 
     Verdict::because(Outcome::Rejected, reason)
 }
 
-/// Public ECR answers a dead token with 400 and no challenge.
+/// Public ECR responds to an expired token with 400 and no challenge.
 fn refused_by_ecr_public(server: &Server, answer: &RegistryResponse) -> bool {
     server.kind() == &Kind::EcrPublic && answer.status == 400 && answer.step != RequestStep::Ping
 }

@@ -3,21 +3,21 @@
 use super::kind::Kind;
 use super::server::{Server, ServerFault};
 
-/// An image, as people and clients name it.
+/// An image, as users and clients name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Its registry.
     pub server: Server,
     /// The repository, such as `library/alpine`.
     pub repository: String,
-    /// The tag or digest, `latest` where none is named.
+    /// The tag or digest; `latest` if none is given.
     pub reference: String,
 }
 
 impl Image {
-    /// Parses `[SERVER/]REPOSITORY[:TAG][@DIGEST]`, by docker's rules (`distribution/reference`): the
-    /// part before the first slash is a server when it has a dot or a colon, or is `localhost`;
-    /// otherwise the image is Docker Hub's. `None` for what names no repository.
+    /// Parses `[SERVER/]REPOSITORY[:TAG][@DIGEST]` by docker's rules (`distribution/reference`):
+    /// the part before the first slash is a server if it has a dot or a colon, or is `localhost`;
+    /// otherwise the image is on Docker Hub. `None` if the text names no repository.
     pub fn parse(text: &str) -> Option<Result<Self, ServerFault>> {
         let (server, rest) = match text.split_once('/') {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
@@ -46,7 +46,7 @@ impl Image {
     }
 }
 
-/// Lower-case letters, digits and separators in parts; nothing that would change a URL.
+/// Lower-case letters, digits and separators between them; no character that could alter a URL.
 fn is_repository(text: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())

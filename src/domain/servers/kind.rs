@@ -1,4 +1,4 @@
-//! The kinds of registries, recognized by whole labels of the host name.
+//! The kinds of registries, recognized by complete labels of the host name.
 
 /// The kind of a registry, which decides its rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub struct EcrHost {
 }
 
 impl Kind {
-    /// The kind of `host`: lower-case ASCII, without port and trailing dot.
+    /// The kind of the registry at `host`, which is lower-case ASCII without port and trailing dot.
     ///
     /// Docker Hub uses only the standard port, which [`super::server::Server`] checks.
     pub fn of_host(host: &str) -> Self {
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// Its name in `status`.
+    /// The kind's name in `status`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ecr(_) => "ecr",
@@ -109,7 +109,7 @@ impl EcrHost {
     }
 }
 
-/// Whether `host` is a name below one of `domains`, with at least one label of its own.
+/// Whether `host` is a subdomain of one of `domains`.
 fn is_below(host: &str, domains: &[&str]) -> bool {
     domains.iter().any(|domain| {
         host.strip_suffix(domain)

@@ -15,14 +15,14 @@ pub struct Server {
     address: Address,
     kind: Kind,
     scheme: Scheme,
-    /// Whether the default port was written out, which adds a key.
+    /// Whether the default port was written explicitly, which adds a key.
     spelt_port: bool,
 }
 
-/// A host and its port, written or the default one of the scheme.
+/// A host and its port, explicit or the default of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Address {
-    /// Lower-case ASCII without a trailing dot; IPv6 in brackets.
+    /// The host in lower-case ASCII without a trailing dot; IPv6 in brackets.
     host: String,
     port: u16,
 }
@@ -44,7 +44,7 @@ pub enum ServerFault {
     /// Empty or blank.
     #[error("empty server")]
     Empty,
-    /// A line end, tab or escape.
+    /// A control character, such as a line end, tab or escape.
     #[error("it contains a control character")]
     ControlCharacter,
     /// A scheme such as `ftp://`.
@@ -61,15 +61,15 @@ pub enum ServerFault {
     Port,
 }
 
-/// Docker Hub's canonical name, which is the key docker itself looks under.
+/// Docker Hub's canonical name, which is the key that docker itself uses.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// The paths that `docker logout` also erases for Docker Hub (`docker/cli`).
 const DOCKER_HUB_TOKENS: [&str; 2] = ["v1/access-token", "v1/refresh-token"];
 
 impl Server {
-    /// Parses any form that people type. The second value is the path that was dropped, if any, other
-    /// than `/v1/` and `/v2/`.
+    /// Parses a server in any spelling. The second value is the dropped path, if it is not `/v1/`
+    /// or `/v2/`.
     pub fn parse(declared: &str) -> Result<(Self, Option<String>), ServerFault> {
         let mut typed = Typed::parse(declared)?;
         let plain_hub = typed.scheme == Scheme::Http && matches!(typed.port, None | Some(80));
@@ -96,13 +96,13 @@ impl Server {
         Ok((Self { name, address, kind, scheme: typed.scheme, spelt_port }, dropped))
     }
 
-    /// The canonical name: the lower-case host, with a port where it is not the scheme's own;
+    /// The canonical name: the host in lower case, with the port if it is not the scheme's default;
     /// `https://index.docker.io/v1/` for Docker Hub.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its kind.
+    /// The kind of the registry.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
@@ -127,15 +127,15 @@ impl Server {
         keys
     }
 
-    /// Whether a client that asks for `asked` means this registry.
+    /// Whether `asked`, a server in a client's spelling, refers to this registry.
     ///
-    /// White space around it and a path are ignored, except for the two paths of Docker Hub's own
-    /// tokens. A request with `http://` never gets a credential that may only travel over TLS.
+    /// Surrounding white space and a path are ignored, except for the two paths of Docker Hub's own
+    /// tokens. A request with `http://` never matches a credential that may only be sent over TLS.
     pub fn answers_to(&self, asked: &str) -> bool {
         AskedServer::parse(asked).is_some_and(|asked| self.is_meant_by(&asked))
     }
 
-    /// The same, of a question that was parsed before, for many servers in turn.
+    /// The same for a parsed name, to compare it with many servers.
     pub fn is_meant_by(&self, AskedServer(typed): &AskedServer) -> bool {
         let may_be_plain =
             self.scheme == Scheme::Http || (self.scheme == Scheme::Unstated && self.is_loopback());
@@ -210,22 +210,22 @@ impl Scheme {
     }
 }
 
-/// What a client asks for: a server in any form.
+/// The server that a client asks for, in any spelling.
 pub struct AskedServer(Typed);
 
 impl AskedServer {
-    /// Parses `asked`; `None` for what no server answers to.
+    /// Parses `asked`; `None` if no server could match it.
     pub fn parse(asked: &str) -> Option<Self> {
         Typed::parse(asked.trim()).ok().map(Self)
     }
 }
 
-/// The parts of what somebody typed.
+/// The parts of a typed server name.
 struct Typed {
     scheme: Scheme,
     host: String,
     port: Option<u16>,
-    /// Without slashes around it, query and fragment.
+    /// Without surrounding slashes, query and fragment.
     path: String,
 }
 
@@ -285,10 +285,10 @@ fn parse_port(text: &str) -> Result<u16, ServerFault> {
     text.parse().ok().filter(|port| *port != 0).ok_or(ServerFault::Port)
 }
 
-/// The canonical host: lower-case, punycode, addresses in canonical form.
+/// Converts a host to its canonical form: lower-case, punycode, canonical addresses.
 ///
-/// The parser of the URL standard decides, because it also parses the URLs of requests. A host that it
-/// would silently change (`%2e`, `127.1`, a soft hyphen) is refused.
+/// Uses the parser of the URL standard, because that also parses the URLs of requests. A host that
+/// it would silently change (`%2e`, `127.1`, a soft hyphen) is rejected.
 fn canonical_host(host: &str) -> Result<String, ServerFault> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.contains('%') {
@@ -302,8 +302,8 @@ fn canonical_host(host: &str) -> Result<String, ServerFault> {
     }
 }
 
-/// Letters, digits, hyphens and underscores (used in Compose service names), in labels and lengths
-/// that DNS allows (RFC 1035, section 2.3.4).
+/// Letters, digits, hyphens and underscores (used in Compose service names), with labels and
+/// lengths that DNS allows (RFC 1035, section 2.3.4).
 fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -1,4 +1,4 @@
-//! What keeps clients from asking our helper although the docker configuration names it.
+//! Finds what keeps clients from using our helper although the docker configuration names it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,19 +10,20 @@ use crate::domain::docker_config::{HELPER, credentials_store, holds_login};
 use crate::domain::reasons::PublishReason;
 use crate::domain::servers::server::Server;
 
-/// Where clients look things up, as far as one environment tells. Theirs may be another one.
+/// Where clients look for credentials, according to one environment. A client may run in another
+/// one.
 pub struct ClientEnvironment<'a> {
-    /// Looks a variable up; set to nothing counts as unset.
+    /// Looks up a variable; an empty one counts as unset.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The user's home directory.
     pub home: &'a Path,
     /// The user's id.
     pub uid: u32,
-    /// The docker configuration.
+    /// The path of the docker configuration.
     pub docker_config: &'a Path,
 }
 
-/// Everything that is found in the way of these registries.
+/// All obstacles for these registries.
 pub fn obstacles(environment: &ClientEnvironment<'_>, servers: &[Server]) -> Vec<PublishReason> {
     let mut found = Vec::new();
     if !servers.is_empty() && !environment.finds_helper(HELPER) {
@@ -52,7 +53,7 @@ pub fn auth_files(environment: &ClientEnvironment<'_>) -> Vec<PathBuf> {
 }
 
 fn shadowed_by_file(path: &Path, servers: &[Server]) -> Vec<PublishReason> {
-    // What cannot be read by us is not read by the user's clients either.
+    // A file that we cannot read is unreadable for the user's clients as well.
     let Ok(Some(text)) = docker_config::read(path) else { return Vec::new() };
     let holds = |server: &&Server| holds_login(&text, server);
     let reason = |server: &Server| PublishReason::Shadowed {
@@ -62,7 +63,7 @@ fn shadowed_by_file(path: &Path, servers: &[Server]) -> Vec<PublishReason> {
     servers.iter().filter(holds).map(reason).collect()
 }
 
-/// docker 28.3 and later look into the variable first, in the format of its file.
+/// docker 28.3 and later check the variable first. It has the format of the docker configuration.
 fn shadowed_by_environment(
     environment: &ClientEnvironment<'_>,
     servers: &[Server],

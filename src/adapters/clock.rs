@@ -1,9 +1,9 @@
-//! The one room where wall time is read and waited for.
+//! The wall clock: the only file that reads it or waits for it.
 //!
-//! Deadlines are instants of the wall clock. A timer that counts from now would be late by as long
-//! as a laptop slept; this one is set to the instant itself, so it fires on waking, and is told by
-//! the kernel when the clock is set (`timerfd_create(2)`, `TFD_TIMER_CANCEL_ON_SET`). There is no
-//! tick: a machine with nothing due is left asleep.
+//! Deadlines are instants of the wall clock. A relative timer would be late by the time that a
+//! laptop was suspended. This timer is absolute, so it fires on resume, and the kernel reports when
+//! the clock is set (`timerfd_create(2)`, `TFD_TIMER_CANCEL_ON_SET`). There is no periodic tick: a
+//! machine with no deadline due stays asleep.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,13 +16,13 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-/// The time. Clones are the same clock.
+/// The current time. Clones share the same clock.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 enum Inner {
-    /// The wall clock, and how far it was ahead of the time since boot when we last looked.
+    /// The wall clock, and how far it was ahead of the boot-time clock at the last check.
     System {
         wall_minus_boot: Mutex<SignedDuration>,
     },
@@ -32,11 +32,11 @@ enum Inner {
 #[derive(Debug, Clone, Copy)]
 struct Manual {
     now: Timestamp,
-    /// How far it was set back in all that nobody was told of.
+    /// The total set-back that has not been reported yet.
     set_back: SignedDuration,
 }
 
-/// Two clocks that are read one after the other seem to move apart by as long as that took.
+/// Two clocks that are read in sequence seem to drift by the time between the reads.
 const READ_TOLERANCE: SignedDuration = SignedDuration::from_millis(500);
 
 impl Clock {
@@ -45,14 +45,14 @@ impl Clock {
         Self(Arc::new(Inner::System { wall_minus_boot: Mutex::new(wall_minus_boot()) }))
     }
 
-    /// A clock that stands at `start` until the handle moves it.
+    /// A clock that stays at `start` until the handle moves it.
     pub fn manual(start: Timestamp) -> (Self, ManualClock) {
         let (sender, _) = watch::channel(Manual { now: start, set_back: SignedDuration::ZERO });
         let clock = Self(Arc::new(Inner::Manual(sender)));
         (clock.clone(), ManualClock(clock))
     }
 
-    /// The instant it is, in UTC.
+    /// The current time, in UTC.
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
             Inner::System { .. } => system_now(),
@@ -60,10 +60,10 @@ impl Clock {
         }
     }
 
-    /// Waits until it is `instant`, through suspend and resume.
+    /// Waits until `instant`, through suspend and resume.
     ///
-    /// It returns early when the clock is set, and at once while [`Clock::take_set_back`] has
-    /// something to tell: ask it, then look at [`Clock::now`] again.
+    /// Returns early if the clock is set, and immediately while [`Clock::take_set_back`] has a
+    /// set-back to report: call that first, then check [`Clock::now`] again.
     pub async fn sleep_until(&self, instant: Timestamp) {
         match &*self.0 {
             Inner::System { wall_minus_boot: last_offset } => {
@@ -77,11 +77,11 @@ impl Clock {
         }
     }
 
-    /// How far the clock was set back since this was last asked, if it was.
+    /// How far the clock was set back since the last call; `None` if it was not.
     ///
-    /// For the one owner of deadlines, after every wake: it moves them back by as much, because the
-    /// world they speak of did not turn back. A clock that is set forward needs no such care:
-    /// what it has passed is due.
+    /// Intended for the one owner of deadlines, after every wake-up: it must move them back by the
+    /// same amount, because events outside this machine were not set back. If the clock is set
+    /// forward, deadlines that it has passed are due.
     pub fn take_set_back(&self) -> Option<SignedDuration> {
         match &*self.0 {
             Inner::System { wall_minus_boot: last_offset } => {
@@ -109,12 +109,12 @@ impl Clock {
 pub struct ManualClock(Clock);
 
 impl ManualClock {
-    /// Lets `by` pass.
+    /// Moves the clock forward by `by`.
     pub fn advance(&self, by: SignedDuration) {
         self.change(|manual| manual.now += by);
     }
 
-    /// Sets the clock, as `date -s` does; what is due by then fires at once.
+    /// Sets the clock, as `date -s` does. Deadlines that are due by then fire immediately.
     pub fn set(&self, now: Timestamp) {
         self.change(|manual| {
             let back = manual.now.duration_since(now);
@@ -135,25 +135,25 @@ fn system_now() -> Timestamp {
     Timestamp::now()
 }
 
-/// How far the wall clock is ahead of the time since boot, suspend included. It changes only when
+/// How far the wall clock is ahead of the time since boot, including suspend. It changes only when
 /// the wall clock is set.
 fn wall_minus_boot() -> SignedDuration {
-    // The kernel knows both clocks since 2.6.39; were it not to, no set-back would be seen.
+    // The kernel has had both clocks since 2.6.39. Without them, no set-back would be detected.
     let boot = nix::time::ClockId::CLOCK_BOOTTIME.now().map(Duration::from).unwrap_or_default();
     system_now().as_duration() - SignedDuration::try_from(boot).unwrap_or(SignedDuration::ZERO)
 }
 
 async fn system_sleep(last_offset: &Mutex<SignedDuration>, instant: Timestamp) {
     let timer = timer(instant);
-    // Looked at once the timer is set, so that no change of the clock falls between the two.
+    // Checked after the timer is armed, so that a change of the clock cannot fall in between.
     let shift = wall_minus_boot() - *last_offset.lock().unwrap_or_else(PoisonError::into_inner);
     if instant <= system_now() || shift < -READ_TOLERANCE {
         return;
     }
     match timer {
-        // Readable when the instant came or the clock was set.
+        // The descriptor is readable when the instant is reached or the clock was set.
         Ok(timer) => drop(timer.readable().await.map(|_| ())),
-        // Out of descriptors, say. Late after a suspend is better than never.
+        // For example, no descriptors are left. Firing late after a suspend is better than never.
         Err(error) => {
             tracing::warn!(%error, "no wall-clock timer; waiting on the monotonic clock");
             let wait = instant.duration_since(system_now()).min(SignedDuration::from_mins(1));
@@ -172,7 +172,7 @@ fn timer(instant: Timestamp) -> io::Result<AsyncFd<OwnedFd>> {
     super::process::awaitable(OwnedFd::from(timer))
 }
 
-/// Waits for `time` in a process that has nothing else to do.
+/// Blocks this process for `time`.
 pub fn pause(time: Duration) {
     #[expect(clippy::disallowed_methods, reason = "this is the room of the clock")]
     std::thread::sleep(time);

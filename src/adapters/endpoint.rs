@@ -1,5 +1,5 @@
-//! The lock and the socket, kept where clients look for them: both are made again when somebody removes
-//! them, a cleaner of `/tmp` for example.
+//! Keeps the lock and the socket where clients look for them: recreates both if they are removed,
+//! for example by a program that cleans up `/tmp`.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,17 +13,17 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use super::paths::Paths;
 use super::{lock, socket};
 
-/// Where the agent can be found.
+/// The paths where clients find the agent.
 pub struct Endpoint {
     paths: Paths,
     socket: PathBuf,
     bound: Option<(u64, u64)>,
-    /// `None` where the user has no inotify instance left: then nothing is made again.
+    /// `None` if the user has no inotify instance left: then removed files are not recreated.
     inotify: Option<Inotify>,
 }
 
 impl Endpoint {
-    /// The place of `socket`, which this process listens on, and of the lock it holds.
+    /// Watches `socket`, on which this process listens, and the lock that it holds.
     pub fn new(paths: Paths, socket: PathBuf) -> Result<Self, lock::LockError> {
         lock::note_supervisor(&paths)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
@@ -32,17 +32,17 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Readable when something may have been removed.
+    /// Readable when a file may have been removed.
     pub fn changes(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
-    /// Forgets the changes so far.
+    /// Discards pending change events.
     pub fn forget_changes(&self) {
         while self.inotify.as_ref().is_some_and(|inotify| inotify.read_events().is_ok()) {}
     }
 
-    /// Makes what was removed again; whether anything was.
+    /// Recreates what was removed. Returns whether anything was.
     pub fn restore(&mut self, held: &mut File, listener: &mut UnixListener) -> io::Result<bool> {
         let mut restored = false;
         if !lock::is_in_place(&self.paths, held) {
@@ -64,7 +64,7 @@ impl Endpoint {
 
     /// Removes the socket and releases the lock for every process that shares it.
     pub fn release(self, held: &File) -> io::Result<()> {
-        // Another agent's socket may be there by now.
+        // The socket may have been replaced by that of another agent.
         if identity(&self.socket) == self.bound {
             lock::remove_if_there(&self.socket)?;
         }
@@ -74,7 +74,7 @@ impl Endpoint {
     fn watch(&self) {
         let Some(inotify) = &self.inotify else { return };
         let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
-        // A socket that is in use is not deleted when its name is: only its number of names changes.
+        // Removing the name of a socket in use does not delete it: only its link count changes.
         let _ = inotify.add_watch(&self.socket, gone | AddWatchFlags::IN_ATTRIB);
         for dir in self.paths.lock_dirs() {
             let _ = inotify.add_watch(&dir, gone | AddWatchFlags::IN_DELETE);

@@ -1,15 +1,16 @@
-//! Users, read from the passwd and group files.
+//! Users and groups from the passwd and group files.
 //!
-//! Not through the C library: a static program must not load its name service modules.
+//! Does not use the C library: a static program cannot load its name service modules.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A user of this machine, as of now: a dev container may give one another uid after install.
+/// A user of this machine, as currently configured: a dev container may change the user ID after
+/// installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The name.
+    /// The login name.
     pub name: String,
     /// The user id.
     pub uid: u32,
@@ -21,12 +22,12 @@ pub struct User {
     pub home: PathBuf,
 }
 
-/// Looks `name` up; `None` when there is no such user.
+/// Looks up a user by name; `None` if there is none.
 pub fn by_name(name: &str) -> io::Result<Option<User>> {
     find(|user| user.name == name)
 }
 
-/// Looks `uid` up; `None` when there is no such user.
+/// Looks up a user by ID; `None` if there is none.
 pub fn by_uid(uid: u32) -> io::Result<Option<User>> {
     find(|user| user.uid == uid)
 }
@@ -45,7 +46,7 @@ fn find(matches: impl Fn(&User) -> bool) -> io::Result<Option<User>> {
     Ok(Some(user))
 }
 
-/// One line of passwd(5): `name:password:uid:gid:comment:home:shell`.
+/// Parses one line of passwd(5): `name:password:uid:gid:comment:home:shell`.
 fn parse_user(line: &str) -> Option<User> {
     let fields: Vec<&str> = line.split(':').collect();
     let &[name, _, uid, gid, _, home, ..] = fields.as_slice() else { return None };
@@ -58,7 +59,7 @@ fn parse_user(line: &str) -> Option<User> {
     })
 }
 
-/// The groups of group(5), `name:password:gid:member,member`, that `user` is in.
+/// The groups that `user` is in, according to lines of group(5): `name:password:gid:member,member`.
 fn groups_of(text: &str, user: &User) -> Vec<u32> {
     let mut groups = vec![user.gid];
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! Where things are: for one user, from the environment it has.
+//! The paths of the socket, lock, state and configuration, for one user and environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,13 +8,13 @@ use nix::unistd::Uid;
 
 use super::passwd::User;
 
-/// The directory for sockets that the Feature makes for the agent's user.
+/// The directory for sockets that the dev container Feature creates for the agent's user.
 pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
 
-/// The places of one user.
+/// The paths of one user.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// Whose they are.
+    /// The user ID.
     pub uid: u32,
     /// The home directory.
     pub home: PathBuf,
@@ -25,7 +25,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The places of the user who runs this process, by its environment.
+    /// The paths of the user who runs this process, according to its environment.
     pub fn of_this_process() -> Self {
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let uid = Uid::effective().as_raw();
@@ -42,8 +42,8 @@ impl Paths {
         }
     }
 
-    /// The places of `user`, when another user (root) becomes that one: nothing of the environment
-    /// but `$REGISTRY_AGENT_SOCKET` is that user's.
+    /// The paths of `user`, when root switches to that user: of the environment, only
+    /// `$REGISTRY_AGENT_SOCKET` applies to that user.
     pub fn of_user(user: &User) -> Self {
         Self {
             uid: user.uid,
@@ -55,26 +55,27 @@ impl Paths {
         }
     }
 
-    /// The sockets an agent may listen on, the preferred one first.
+    /// The sockets that an agent may listen on, in order of preference.
     pub fn sockets(&self) -> Vec<PathBuf> {
         if let Some(own) = &self.socket {
             return vec![own.clone()];
         }
         let mut sockets = vec![Path::new(SYSTEM_RUNTIME_DIR).join("agent.sock")];
         sockets.extend(self.xdg_runtime.iter().map(|dir| dir.join("registry-agent/agent.sock")));
-        // Not in the home: containers that share it would share one agent and all its passwords.
+        // Not in the home directory: containers that share it would share one agent and all its
+        // passwords.
         sockets.extend(self.lock_dirs().into_iter().map(|dir| dir.join("agent.sock")));
         sockets
     }
 
-    /// Whether `$REGISTRY_AGENT_SOCKET` names the one socket.
+    /// Whether `$REGISTRY_AGENT_SOCKET` sets the socket.
     pub fn has_own_socket(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// The directories whose lock makes an agent the only one of its user and container, in the
-    /// order to try. Outside the home, which several containers may share; the same whatever else
-    /// is in the environment.
+    /// The candidate directories for the lock that makes an agent the only one of its user and
+    /// container, in order of preference. They are outside the home directory, which several
+    /// containers may share, and independent of the rest of the environment.
     pub fn lock_dirs(&self) -> Vec<PathBuf> {
         if let Some(own) = &self.socket {
             let mut name = OsString::from(own);
@@ -85,7 +86,7 @@ impl Paths {
         ["/tmp", "/dev/shm", "/var/tmp"].iter().map(|dir| Path::new(dir).join(&name)).collect()
     }
 
-    /// Where the log and the stored logins are.
+    /// The directory of the log and the stored logins.
     pub fn state_dir(&self) -> PathBuf {
         self.xdg_state
             .clone()
@@ -93,13 +94,13 @@ impl Paths {
             .join("registry-agent")
     }
 
-    /// The configuration files, the stronger one last.
+    /// The configuration files; later ones take precedence.
     pub fn config_files(&self) -> [PathBuf; 2] {
         let user = self.xdg_config.clone().unwrap_or_else(|| self.home.join(".config"));
         [PathBuf::from("/etc/registry-agent/config.toml"), user.join("registry-agent/config.toml")]
     }
 
-    /// The docker configuration; `docker_config` is the value of `DOCKER_CONFIG`.
+    /// The path of the docker configuration; `docker_config` is the value of `DOCKER_CONFIG`.
     pub fn docker_config_file(&self, docker_config: Option<&str>) -> PathBuf {
         match docker_config {
             Some(dir) if !dir.is_empty() => PathBuf::from(dir).join("config.json"),
@@ -112,7 +113,7 @@ impl Paths {
         path.strip_prefix("~").map_or_else(|_| path.to_owned(), |rest| self.home.join(rest))
     }
 
-    /// The variables by which another process of this program finds the same places.
+    /// The variables that make another process of this program use the same paths.
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![("HOME", self.home.clone().into_os_string())];
         let mut add = |name, path: &Option<PathBuf>| {
@@ -129,13 +130,13 @@ impl Paths {
     }
 }
 
-/// The socket that `$REGISTRY_AGENT_SOCKET` names, from the working directory where it is relative.
+/// The socket in `$REGISTRY_AGENT_SOCKET`; a relative path starts at the working directory.
 fn own_socket() -> Option<PathBuf> {
     let path = PathBuf::from(variable("REGISTRY_AGENT_SOCKET")?);
     Some(std::path::absolute(&path).unwrap_or(path))
 }
 
-/// A variable of the environment; set to nothing counts as unset.
+/// A variable of the environment; an empty one counts as unset.
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,6 +1,6 @@
-//! The process itself: what it inherits, what it may do, what it becomes.
+//! Process attributes: inherited descriptors, environment, privileges, user, exec.
 //!
-//! The only room with `unsafe` in it.
+//! This is the only file with `unsafe` code.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString, c_int};
@@ -20,13 +20,13 @@ use tokio::io::unix::AsyncFd;
 
 use super::passwd::User;
 
-/// The program that is running, also after its file was replaced.
+/// The running program, even after its file was replaced.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Takes charge of every descriptor beyond standard error that this process was started with.
-/// None of them reaches a child; [`take_inherited`] hands out those that were meant for us.
+/// Takes ownership of every descriptor beyond standard error that this process inherited. None of
+/// them reaches a child; [`take_inherited`] hands out those intended for this program.
 ///
-/// Call it first thing in `main`, before any file is opened.
+/// Call it at the start of `main`, before any file is opened.
 pub fn adopt_inherited() -> io::Result<()> {
     // SAFETY: `main` calls this before anything has opened a descriptor, so no other owner exists.
     #[expect(unsafe_code, reason = "descriptors from outside have no owner until one is declared")]
@@ -35,12 +35,12 @@ pub fn adopt_inherited() -> io::Result<()> {
     }
 }
 
-/// The inherited descriptor `fd`, closed on exec like any other from here on.
+/// The inherited descriptor `fd`, which is close-on-exec from here on.
 pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
     take_fd_ownership(fd).map_err(io::Error::other)
 }
 
-/// The owner of a descriptor that the kernel has just put into this process with a message.
+/// Takes ownership of a descriptor that the kernel has just received with a message.
 pub(super) fn own_received_fd(received: RawFd) -> OwnedFd {
     // SAFETY: recvmsg(2) made the descriptor for this call alone; nothing else knows its number.
     #[expect(unsafe_code, reason = "nix hands received descriptors out as bare numbers")]
@@ -49,22 +49,23 @@ pub(super) fn own_received_fd(received: RawFd) -> OwnedFd {
     }
 }
 
-/// A descriptor whose readiness a task can wait for. Call it within a runtime.
+/// Registers a descriptor with the runtime, so that tasks can wait for its readiness. Requires a
+/// runtime.
 pub fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped.
     #[expect(unsafe_code, reason = "tokio cannot know which owners keep their descriptor")]
     Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
-/// Lets the next program in this process or in a child have `fd` too.
+/// Keeps `fd` open for the next program in this process or in a child.
 pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }
 
-/// Leaves this process, and those it starts, with no more than `environment`.
+/// Replaces the environment of this process and its children with `environment`.
 ///
-/// Call it before any thread exists.
+/// Call it before any thread is started.
 pub fn replace_environment(environment: &[(&'static str, OsString)]) {
     let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
     // SAFETY: called from `main` before the runtime or any other thread is started.
@@ -80,8 +81,8 @@ pub fn replace_environment(environment: &[(&'static str, OsString)]) {
     }
 }
 
-/// Makes the process a poor source of secrets: no core file, no tracing, no reading of its memory or
-/// environment by another process of the same user, no new privileges.
+/// Protects the secrets of this process: no core dumps, no tracing, no access to its memory or
+/// environment by other processes of the same user, no new privileges.
 pub fn harden() -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     prctl::set_dumpable(false)?;
@@ -94,10 +95,11 @@ pub fn end_with_parent() -> io::Result<()> {
     Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)
 }
 
-/// Whether somebody has `file` open for writing; nobody can open it so until it is dropped, but waits.
+/// Whether another process has `file` open for writing. Until [`stop_waiting`] or until the file is
+/// closed, opening it for writing blocks.
 ///
-/// `None` where the kernel does not say: the file is another user's, or its file system has no leases
-/// (`F_SETLEASE` in `fcntl(2)`). The file must be open for reading alone.
+/// `None` if the kernel cannot tell: the file belongs to another user, or its file system does not
+/// support leases (`F_SETLEASE` in `fcntl(2)`). The file must be open only for reading.
 pub fn has_writer(file: &File) -> Option<bool> {
     match lease(file, libc::F_RDLCK) {
         Ok(()) => Some(false),
@@ -106,49 +108,49 @@ pub fn has_writer(file: &File) -> Option<bool> {
     }
 }
 
-/// Makes every process that opens `file` wait until it is closed here, where the kernel grants that
+/// Makes every process that opens `file` wait until it is closed here, if the kernel supports that
 /// (a write lease, `fcntl(2)`).
 pub fn keep_closed_to_others(file: &File) {
-    // Without it, others may see the file a moment too early, as they may on any file system that
-    // knows no leases.
+    // Without the lease, others may see the file a moment too early, as on any file system without
+    // leases.
     let _ = lease(file, libc::F_WRLCK);
 }
 
-/// Lets those go on who wait because of [`has_writer`].
+/// Releases the processes that wait because of [`has_writer`].
 pub fn stop_waiting(file: &File) {
-    // Where there was no lease there is none to give back.
+    // Without a lease there is nothing to release.
     let _ = lease(file, libc::F_UNLCK);
 }
 
 fn lease(file: &File, kind: c_int) -> io::Result<()> {
-    /// Linux's number for it on every architecture (`include/uapi/asm-generic/fcntl.h`).
+    /// The value on Linux for every architecture (`include/uapi/asm-generic/fcntl.h`).
     const F_SETSIG: c_int = 10;
     let fd = file.as_raw_fd();
     let control = |command, argument: c_int| {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed, and neither of the
-        // commands below takes a pointer.
+        // SAFETY: the descriptor is open while `file` is borrowed, and neither of the commands
+        // below takes a pointer.
         #[expect(unsafe_code, reason = "nix has no leases")]
         let outcome = unsafe { libc::fcntl(fd, command, argument) };
         if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    // Who opens the file while a lease lasts makes the kernel tell us by a signal: one that is
-    // ignored unless asked for, in place of SIGIO, which would end the process.
+    // When a process opens the file during a lease, the kernel signals us. SIGURG is ignored by
+    // default, unlike SIGIO, which would end the process.
     control(F_SETSIG, libc::SIGURG)?;
     control(libc::F_SETLEASE, kind)
 }
 
-/// Lets every signal arrive. Call it before any thread exists.
+/// Unblocks all signals. Call it before any thread is started.
 pub fn unblock_signals() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
-/// The name `ps` shows, since the program is started through `/proc/self/exe`.
+/// Sets the name that `ps` shows, because the program is started through `/proc/self/exe`.
 pub fn set_name(name: &CStr) {
-    // A name that could not be set is no reason to stop.
+    // A wrong name is harmless.
     let _ = prctl::set_name(name);
 }
 
-/// Becomes `user` for good: groups, group, user.
+/// Permanently switches to `user`: supplementary groups, group, user.
 pub fn become_user(user: &User) -> io::Result<()> {
     let groups: Vec<Gid> = user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
     setgroups(&groups)?;
@@ -157,7 +159,8 @@ pub fn become_user(user: &User) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs this program anew in this process, with `arguments` and no more than `environment`.
+/// Replaces this process with a new instance of this program, with `arguments` and exactly
+/// `environment`.
 pub fn reexec(
     arguments: &[String],
     environment: &[(&'static str, OsString)],

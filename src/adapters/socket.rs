@@ -1,4 +1,5 @@
-//! The agent's listening socket. Call with the lock held: then a socket nobody answers on is stale.
+//! The agent's listening socket. Call these functions with the lock held: then a socket without a
+//! listener is stale.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -10,10 +11,10 @@ use super::lock::remove_if_there;
 use super::passwd::User;
 use super::paths::{Paths, SYSTEM_RUNTIME_DIR};
 
-/// Listens on the first of the user's sockets whose directory may be used.
+/// Listens on the first of the user's sockets whose directory is usable.
 ///
-/// Anyone may connect, since anyone may ask for the status; who may ask for more is decided by the
-/// uid of the peer.
+/// Anyone may connect, because anyone may read the status. The peer's user ID determines which
+/// other requests are allowed.
 pub fn listen(paths: &Paths) -> io::Result<(PathBuf, UnixListener)> {
     let mut faults = Vec::new();
     for path in paths.sockets() {
@@ -25,7 +26,7 @@ pub fn listen(paths: &Paths) -> io::Result<(PathBuf, UnixListener)> {
     Err(io::Error::other(format!("no socket can be made: {}", faults.join("; "))))
 }
 
-/// Makes the system's socket directory for `user`, when root starts the agent for that user.
+/// Creates the system's socket directory for `user`, when root starts the agent for that user.
 pub fn prepare_system_dir(user: &User) -> io::Result<()> {
     let dir = Path::new(SYSTEM_RUNTIME_DIR);
     make_dir(dir, 0o755)?;
@@ -35,8 +36,8 @@ pub fn prepare_system_dir(user: &User) -> io::Result<()> {
     chown(dir, Some(user.uid), Some(user.gid))
 }
 
-/// Listens on `path`, in a directory of `owner` where one is required: in a place that anyone may write
-/// to, another user could replace the socket.
+/// Listens on `path`, whose directory must belong to `owner` if one is given: in a directory that
+/// others may write to, another user could replace the socket.
 fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent()
         && dir != Path::new(SYSTEM_RUNTIME_DIR)

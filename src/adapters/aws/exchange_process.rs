@@ -1,8 +1,8 @@
-//! An exchange in a process of its own.
+//! Runs an exchange in a child process.
 //!
-//! The AWS SDK reads its settings from the environment of its process. A short-lived child has the
-//! merged environment as its real one, so a changed variable takes effect at the next exchange and the
-//! agent goes on. The SDK's copies of secrets end with the child.
+//! The AWS SDK reads its settings from the environment of its process. A short-lived child gets the
+//! merged environment as its own, so a changed variable takes effect at the next exchange without a
+//! restart of the agent. The SDK's copies of secrets disappear with the child.
 
 use std::io::{Read as _, Write as _, stdin, stdout};
 use std::process::{Output, Stdio};
@@ -26,13 +26,13 @@ use crate::domain::reasons::AwsReason;
 use crate::wire::exchange::{ExchangeKeys, ExchangeReply, ExchangeRequest};
 use crate::wire::exposed_secret::ExposedSecret;
 
-/// The hidden command of this program that answers one request.
+/// The hidden command of this program that runs one exchange.
 const COMMAND: &str = "exchange";
 
-/// The three steps of an exchange, each within its own limit, and the start of the process.
+/// Covers the three steps of an exchange, each with its own limit, and the start of the process.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
-/// Exchanges `key` in a child with `environment`. The child is killed when the future is dropped.
+/// Exchanges `key` in a child with `environment`. Dropping the future kills the child.
 pub async fn exchange_in_child(
     key: &ExchangeKey,
     environment: &Variables,
@@ -53,7 +53,7 @@ async fn run(key: &ExchangeKey, environment: &Variables) -> std::io::Result<Outp
     let mut child = Command::new(THIS_PROGRAM)
         .arg0("registry-agent")
         .arg(COMMAND)
-        // The readiness of the service is not the child's to report.
+        // The child must not report service readiness.
         .env_remove("NOTIFY_SOCKET")
         .envs(environment.iter().map(|(name, value)| (name, value.reveal())))
         .stdin(Stdio::piped())
@@ -67,7 +67,8 @@ async fn run(key: &ExchangeKey, environment: &Variables) -> std::io::Result<Outp
     child.wait_with_output().await
 }
 
-/// The child's side: reads a request from standard input, answers it on standard output.
+/// Runs in the child: reads a request from standard input and writes the response to standard
+/// output.
 pub fn answer_request() -> anyhow::Result<()> {
     let mut request = Zeroizing::new(Vec::new());
     stdin().read_to_end(&mut request)?;
@@ -81,7 +82,7 @@ pub fn answer_request() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The variables by which the agent told this process about proxies and certificates.
+/// The proxy and certificate variables that the agent passed to this process.
 fn environment() -> Variables {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -1,4 +1,4 @@
-//! From what AWS and the SDK say to a reason of the catalogue.
+//! Maps errors of AWS and its SDK to reasons.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::domain::reasons::AwsReason;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::verdict::Outcome;
 
-/// What was asked, and by whom.
+/// A call to AWS, as far as reasons need it.
 pub(super) struct ApiCall<'a> {
     /// The IAM action.
     pub(super) action: &'static str,
     pub(super) region: &'a str,
-    /// The access key that signed, shortened.
+    /// The access key ID that signed the call, shortened.
     pub(super) key: String,
-    /// The role that was to be assumed.
+    /// The role to be assumed.
     pub(super) role: Option<&'a str>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
     ExchangeFailure { retry_after: seen.retry_after, ..refusal }
 }
 
-/// The reason why an identity could not be loaded from the declared profile or the default chain.
+/// The reason why the declared profile or the default chain provides no identity.
 pub(super) fn of_lookup(
     error: &(dyn Error + 'static),
     seen: &LastResponse,
@@ -83,10 +83,10 @@ pub(super) fn of_lookup(
     let profile = key.identity.profile.as_ref();
     let place = profile.map_or("the default chain".to_owned(), |name| format!("profile {name}"));
     let reason = match profile {
-        // A metadata service that is another cloud's, or an instance without a role.
+        // The metadata service belongs to another cloud, or the instance has no role.
         None if find::<ImdsError>(error).is_some() => AwsReason::NoIdentity,
         None if is_not_loaded(error) => AwsReason::NoIdentity,
-        // The SDK gives the finer distinctions as text only.
+        // The SDK distinguishes these cases only in its message text.
         Some(profile) if is_not_loaded(error) => {
             AwsReason::ProfileMissing { profile: profile.clone() }
         }
@@ -112,7 +112,7 @@ fn of_answer(
         action: action.clone(),
         seconds: seen.trip.clock_skew().as_secs(),
     };
-    // The codes of the JSON services (ECR) and of the query services (STS), which differ by a suffix.
+    // The error codes of the JSON services (ECR) and the query services (STS) differ by a suffix.
     let code = error.code().unwrap_or_default();
     let reason = match code.strip_suffix("Exception").unwrap_or(code) {
         "Throttling"
@@ -168,7 +168,7 @@ fn of_fault(TransportFault(fault): &TransportFault, host: String) -> ExchangeFai
 }
 
 impl ExchangeFailure {
-    /// Something that may be over in a moment.
+    /// A failure that may be temporary.
     pub(super) fn passing(reason: AwsReason) -> Self {
         Self::new(reason, Outcome::Unreachable, Some(RetryClass::Passing))
     }
@@ -185,13 +185,13 @@ impl ExchangeFailure {
         Self::new(reason, Outcome::Rejected, Some(RetryClass::AwsRefused))
     }
 
-    /// No identity, or one that cannot work; yet a file or a metadata service may change that
-    /// without a word to the agent, so it is looked up again as seldom as a refused one.
+    /// There is no identity, or it cannot work. A file or a metadata service may change that
+    /// without notifying the agent, so it is retried as rarely as a rejected identity.
     fn invalid(reason: AwsReason) -> Self {
         Self::new(reason, Outcome::Invalid, Some(RetryClass::AwsRefused))
     }
 
-    /// What only another declaration can change.
+    /// A failure that only a changed declaration can fix.
     pub(super) fn hopeless(reason: AwsReason) -> Self {
         Self::new(reason, Outcome::Invalid, None)
     }
@@ -209,7 +209,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// Only to choose a reason: the words themselves are not passed on.
+/// Only used to choose a reason: the error text itself is not shown.
 fn mentions(error: &(dyn Error + 'static), word: &str) -> bool {
     chain(error).any(|error| error.to_string().to_ascii_lowercase().contains(word))
 }
@@ -218,20 +218,21 @@ fn is_not_loaded(error: &(dyn Error + 'static)) -> bool {
     mentions(error, "the credential provider was not enabled")
 }
 
-/// As in "Signature expired: 20261124T042115Z is now earlier than …".
+/// Recognizes messages such as "Signature expired: 20261124T042115Z is now earlier than …".
 fn tells_of_time(message: &str) -> bool {
     message.contains("Signature expired") || message.contains("Signature not yet current")
 }
 
-/// The word that follows `mark`, if it looks like an ARN or an action.
+/// The word after `mark`, if it looks like an ARN or an action.
 fn after<'a>(message: &'a str, mark: &str) -> Option<&'a str> {
     let word = message.split_once(mark)?.1.split_whitespace().next()?;
     let fits = |c: char| c.is_ascii_alphanumeric() || ":/-_.@+=,*".contains(c);
     (word.contains(':') && word.len() <= 300 && word.chars().all(fits)).then_some(word)
 }
 
-/// Whether an account must enable `region` before it can be used: all that came after March 2019, in
-/// the partition `aws`. The older ones are a closed list (AWS Account Management Reference Guide).
+/// Whether an account must enable `region` before use. That applies to all regions of the partition
+/// `aws` opened after March 2019. The older ones are a fixed list (AWS Account Management Reference
+/// Guide).
 fn is_opt_in(region: &str) -> bool {
     const ALWAYS_ENABLED: [&str; 17] = [
         "ap-northeast-1",

@@ -1,4 +1,4 @@
-//! Loading the identity that asks for a token, and assuming the declared role.
+//! Loads the identity that requests a token, and assumes the declared role.
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -16,12 +16,12 @@ use crate::domain::credentials::exchange::{ExchangeKey, shortened};
 use crate::domain::declarations::declaration::AwsKeys;
 use crate::domain::reasons::AwsReason;
 
-/// What the role's account sees in its trail.
+/// The session name in CloudTrail of the role's account.
 const ROLE_SESSION_NAME: &str = "registry-agent";
-/// A machine without a metadata service may drop packets to it silently.
+/// A machine without a metadata service may silently drop packets to it.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);
 
-/// The credentials to sign with, and, by their expiry, how long they live.
+/// The credentials to sign with. Their expiry is that of the identity.
 pub(super) async fn load(
     key: &ExchangeKey,
     http_client: &RecordingHttpClient,
@@ -45,7 +45,7 @@ fn declared(keys: &AwsKeys) -> Result<Credentials, ExchangeFailure> {
     Ok(Credentials::new(id, secret, token, None, "declared"))
 }
 
-/// Looks the identity up: in the declared profile, else along the default chain.
+/// Looks up the identity in the declared profile, or in the default chain.
 async fn found(
     key: &ExchangeKey,
     http_client: &RecordingHttpClient,
@@ -126,7 +126,7 @@ async fn assume(
         session.access_key_id(),
         session.secret_access_key(),
         Some(session.session_token().to_owned()),
-        // A role's session outlives the one it was made from, but may not once that is revoked.
+        // A role's session outlives the session that assumed it, unless that is revoked.
         [end, source_end].into_iter().flatten().min(),
         "role",
     ))

@@ -1,8 +1,9 @@
-//! Exchanging an AWS identity for an ECR token.
+//! Exchanges an AWS identity for an ECR token.
 //!
-//! Three steps, each with a time limit and each with one call to AWS at most: load the identity, assume
-//! the role if one is declared, ask for the token. The SDK's own retries are off, because the
-//! schedule retries; one call is repeated, when AWS's `Date` shows that it was signed with a wrong time.
+//! An exchange has three steps, each with a time limit and at most one call to AWS: load the
+//! identity, assume the role if one is declared, request the token. The SDK's own retries are off,
+//! because the refresh schedule retries. One call is repeated if the `Date` of AWS shows that it
+//! was signed with a wrong time.
 
 pub mod exchange_process;
 mod failure;
@@ -39,37 +40,39 @@ use crate::domain::registry_protocol::verdict::Outcome;
 /// The result of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// What the registry is shown; both ends of its life are by the local clock.
+    /// The credential for the registry, with issue and expiry by the local clock.
     pub credential: Credential,
-    /// Something the user should know although all went well.
+    /// A remark for the user on an exchange that succeeded.
     pub remark: Option<AwsReason>,
 }
 
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangeFailure {
-    /// What happened, from the catalogue.
+    /// What happened.
     pub reason: AwsReason,
-    /// What it means for the logins that wait for the token.
+    /// The resulting state of the logins that wait for the token.
     pub outcome: Outcome,
-    /// How to try again (`refresh_schedule::retry_at`); `None` where that is pointless before the
+    /// How to retry (`refresh_schedule::retry_at`); `None` if a retry is pointless before the
     /// declaration changes.
     pub cause: Option<RetryClass>,
-    /// How long AWS asked to be left alone.
+    /// How long AWS asked clients to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
-/// Each step gets this long.
+/// The time limit for each step.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
-/// From this difference on, AWS refuses signatures (it says five minutes; the SDK takes four).
+/// From this clock difference on, AWS rejects signatures (its documentation says five minutes; the
+/// SDK uses four).
 const SKEW_THAT_MATTERS: SignedDuration = SignedDuration::from_mins(4);
-/// From this difference on, the user is told.
+/// From this clock difference on, the user sees a remark.
 const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
 
-/// Asks AWS for a token. Calls nobody when the keys cannot work.
+/// Requests a token from AWS. Sends nothing if the keys cannot work.
 ///
-/// Requests to the metadata services of the machine take no proxy, because none can reach them. The SDK reads endpoint variables, shared files and the default chain from the
-/// process's environment, so the agent does this in a process of its own: see [`exchange_process`].
+/// Requests to the metadata services of the machine bypass proxies, because no proxy can reach
+/// them. The SDK reads endpoint variables, shared files and the default chain from the environment
+/// of its process, so the agent calls this in a child process: see [`exchange_process`].
 pub async fn exchange(
     http: &Arc<Http>,
     key: &ExchangeKey,
@@ -142,8 +145,8 @@ async fn public_token(
     ))
 }
 
-/// One call, or two when the first was signed with a time that AWS would not have: the SDK's client has
-/// learnt the difference by then.
+/// Makes one call, or two if AWS rejected the time in the first signature: the SDK's client has
+/// learned the difference by then.
 async fn ask<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
     http_client: &RecordingHttpClient,
     asked: &ApiCall<'_>,
@@ -165,7 +168,7 @@ async fn ask<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
     }
 }
 
-/// The SDK's settings for one step, as the environment and the key say.
+/// The SDK's settings for one step, from the environment and the key.
 async fn sdk_config(
     key: &ExchangeKey,
     http_client: &RecordingHttpClient,
@@ -185,7 +188,7 @@ async fn sdk_config(
     if let Some(profile) = &key.identity.profile {
         loader = loader.profile_name(profile);
     }
-    // A plain host leaves both to AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+    // A plain host leaves both settings to AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
     if let EcrService::Private { fips, dual_stack, .. } = key.service {
         if fips {
             loader = loader.use_fips(true);

@@ -1,7 +1,7 @@
-//! Follows paths as they change: files, directories, and what does not exist yet.
+//! Watches paths for changes: files, directories, and paths that do not exist yet.
 //!
-//! Any look at a path may wait for its file system, for ever where that has died, so each set of paths
-//! is followed by a thread of its own.
+//! Any access to a path may block on its file system, forever if that is dead. Therefore each set
+//! of paths has a thread of its own.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,11 +19,12 @@ mod resolved_path;
 use path_watch::Wake;
 pub use path_watch::{POLL_INTERVAL, PathWatch, QUIET_PERIOD};
 
-/// A thread that follows a set of paths. It ends once this is dropped and the file system lets it.
+/// A thread that watches a set of paths. It ends after this is dropped, once the file system
+/// responds.
 pub struct Follower(mpsc::Sender<Wake>);
 
 impl Follower {
-    /// Starts a thread that runs `work` with a watch of `paths`, which are absolute.
+    /// Starts a thread that runs `work` with a watch on `paths`, which are absolute.
     pub fn spawn(
         paths: BTreeSet<PathBuf>,
         work: impl FnOnce(PathWatch) + Send + 'static,
@@ -34,9 +35,9 @@ impl Follower {
         Ok(Self(wake))
     }
 
-    /// Follows `paths` instead of those before, and has the thread look at them.
+    /// Replaces the watched paths and makes the thread read them.
     pub fn follow(&self, paths: BTreeSet<PathBuf>) {
-        // A thread that has ended is told nothing any more.
+        // The thread may have ended already.
         let _ = self.0.send(Wake::Follow(paths));
     }
 }
@@ -47,10 +48,10 @@ impl Drop for Follower {
     }
 }
 
-/// Tells a task when something happens to a set of paths.
+/// Notifies a task of changes to a set of paths.
 ///
-/// Each path may be a file or a directory, whose every entry then counts, and may appear, be
-/// replaced or vanish, as may each directory and each link on the way to it.
+/// Each path may be a file, or a directory with all its entries. It may appear, be replaced or
+/// vanish, and so may each directory and link on the way to it.
 #[derive(Default)]
 pub struct Watcher {
     paths: BTreeSet<PathBuf>,
@@ -59,7 +60,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Follows `paths`, which are absolute, instead of those before. That counts as a change.
+    /// Replaces the watched paths with `paths`, which are absolute. That counts as a change.
     pub fn set_paths(&mut self, paths: BTreeSet<PathBuf>) {
         if paths == self.paths {
             return;
@@ -84,8 +85,8 @@ impl Watcher {
         }
     }
 
-    /// Waits for a change. One that is written is reported when the writer closes the file. Nothing is
-    /// lost when the future is dropped.
+    /// Waits for a change. A write is reported when the writer closes the file. The method is
+    /// cancel safe.
     pub async fn changed(&mut self) {
         self.changed.notified().await;
     }

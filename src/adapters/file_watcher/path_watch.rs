@@ -1,4 +1,4 @@
-//! A set of paths and what the kernel reports of them. Its calls block.
+//! Watches a set of paths with inotify. Its calls block.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,31 @@ use notify::{Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _};
 use super::polled_file_systems::must_be_polled;
 use super::resolved_path::{self, ResolvedPath};
 
-/// How often paths are looked at whose changes the kernel does not report.
+/// The polling interval for paths whose changes the kernel does not report.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How long after a write without a close a file is looked at all the same: `truncate(2)` closes nothing.
+/// How long after a write without a close a file is checked anyway: `truncate(2)` causes no close.
 pub const QUIET_PERIOD: Duration = Duration::from_secs(1);
-/// Changes this close together are one: a user name and its password in two files, say.
+/// Changes within this time count as one, such as a user name and its password in two files.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// What ends a wait.
+/// Why a wait ended.
 pub(super) enum Wake {
-    /// The kernel reports something.
+    /// The kernel reported an event.
     Event(notify::Result<Event>),
-    /// Other paths are to be followed.
+    /// The set of paths changed.
     Follow(BTreeSet<PathBuf>),
-    /// The thread is to end.
+    /// The thread must end.
     Stop,
 }
 
-/// Watches a set of paths. Call [`PathWatch::update`], look at the paths, then [`PathWatch::wait`]:
-/// whatever happens after the update ends the wait.
+/// Watches a set of paths. Call [`PathWatch::update`], read the paths, then call
+/// [`PathWatch::wait`]: anything that happens after the update ends the wait.
 pub struct PathWatch {
     paths: BTreeSet<PathBuf>,
     resolved_paths: Vec<ResolvedPath>,
     watched: BTreeSet<PathBuf>,
     kernel: Option<INotifyWatcher>,
-    /// The real paths of files that were written to and not closed since.
+    /// The resolved paths of files that were written to and not closed since.
     writing: BTreeSet<PathBuf>,
     polled: bool,
     fault: Option<String>,
@@ -62,16 +62,16 @@ impl PathWatch {
         }
     }
 
-    /// The paths that are followed.
+    /// The watched paths.
     pub fn paths(&self) -> &BTreeSet<PathBuf> {
         &self.paths
     }
 
-    /// Watches what is on the way to the paths now.
+    /// Watches everything that the paths currently lead through.
     pub fn update(&mut self) {
         self.fault = None;
-        // What is made in a directory that is not watched yet is not reported, so the paths are
-        // resolved until that leads to nothing new. The limit is for somebody who keeps moving things.
+        // Changes in a directory that is not watched yet are not reported, so resolve the paths
+        // until nothing new turns up. The limit covers a program that keeps moving files.
         for _ in 0..16 {
             self.resolved_paths =
                 self.paths.iter().map(|path| resolved_path::follow(path)).collect();
@@ -84,7 +84,8 @@ impl PathWatch {
         self.polled = self.fault.is_some() || self.paths.iter().any(|path| must_be_polled(path));
     }
 
-    /// Waits until the paths are worth another look, for `limit` at most. Whether the thread goes on.
+    /// Waits until the paths should be read again, for at most `limit`. Returns whether the thread
+    /// should continue.
     pub fn wait(&mut self, limit: Option<Duration>) -> bool {
         let poll = self.polled.then_some(POLL_INTERVAL);
         let mut end = poll.into_iter().chain(limit).min().map(|limit| Instant::now() + limit);
@@ -95,7 +96,7 @@ impl PathWatch {
             };
             let delay = match wake {
                 Ok(Wake::Stop) => return false,
-                // This end holds a sender too, so an error is the end of the time.
+                // `self` holds a sender as well, so the only possible error is the timeout.
                 Err(_) => return true,
                 Ok(Wake::Follow(paths)) => {
                     self.paths = paths;
@@ -108,23 +109,24 @@ impl PathWatch {
         }
     }
 
-    /// Whether the file at `path` was written to and not closed since, as far as the kernel reported.
+    /// Whether the file at `path` was written to and not closed since, according to the kernel's
+    /// events.
     pub fn is_written(&self, path: &Path) -> bool {
         !self.writing.is_empty()
             && path.canonicalize().is_ok_and(|real| self.writing.contains(&real))
     }
 
-    /// Whether changes are seen only by looking from time to time.
+    /// Whether changes are only found by polling.
     pub fn is_polled(&self) -> bool {
         self.polled
     }
 
-    /// Why paths are polled, where that is a fault and not the nature of their file system.
+    /// Why paths are polled, if that is a fault and not a property of their file system.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
-    /// Watches what is on the way to the paths and nothing else. Whether that leads to something new.
+    /// Watches exactly what the paths lead through. Returns whether that includes anything new.
     fn watch_all(&mut self) -> bool {
         let wanted: BTreeSet<PathBuf> = self
             .resolved_paths
@@ -141,7 +143,7 @@ impl PathWatch {
                     self.watched.insert(path);
                     news = true;
                 }
-                // It has gone in the meantime; what replaced it is found by resolving again.
+                // The path is gone; resolving again finds its replacement.
                 Err(error) if is_gone(&error) => news = true,
                 Err(error) => self.fault = Some(describe(&error)),
             }
@@ -155,7 +157,7 @@ impl PathWatch {
             none => {
                 let wake = self.wake.clone();
                 let on_event = move |event| {
-                    // Only what may matter wakes the thread: its own reading is reported too.
+                    // Reads must not wake the thread, because its own reads are reported too.
                     if !is_reading(&event) {
                         let _ = wake.send(Wake::Event(event));
                     }
@@ -168,15 +170,15 @@ impl PathWatch {
 
     fn unwatch(&mut self, path: &Path) {
         if let (true, Some(kernel)) = (self.watched.remove(path), &mut self.kernel) {
-            // The watch may have gone with what it watched.
+            // The watch may have been removed with its file.
             let _ = kernel.unwatch(path);
         }
     }
 
-    /// How soon an event asks for another look, if it does.
+    /// How soon an event requires another look at the paths, if it does.
     fn on_event(&mut self, event: notify::Result<Event>) -> Option<Duration> {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
-            // Events were lost: everything is watched anew.
+            // Events were lost: set up all watches again.
             self.kernel = None;
             self.watched.clear();
             self.writing.clear();
@@ -200,7 +202,7 @@ impl PathWatch {
             EventKind::Create(CreateKind::File) => {
                 self.writing.insert(path.to_owned());
             }
-            // A file that is watched itself is reported so when its name is removed or replaced.
+            // This is the event for a watched file whose name is removed or replaced.
             EventKind::Modify(ModifyKind::Metadata(_)) => self.unwatch_below(path),
             _ => {
                 self.writing.remove(path);
@@ -210,8 +212,8 @@ impl PathWatch {
         Some(DEBOUNCE)
     }
 
-    /// What was below a path that moved went with it, without an event of its own, so the watches are
-    /// made again for what is there now.
+    /// Everything below a moved path moves without events of its own, so its watches are removed
+    /// and set up again for the current files.
     fn unwatch_below(&mut self, path: &Path) {
         let below = self.watched.iter().filter(|watched| watched.starts_with(path));
         for path in below.cloned().collect::<Vec<_>>() {
@@ -227,7 +229,7 @@ fn is_reading(event: &notify::Result<Event>) -> bool {
     })
 }
 
-/// Whether a change of the real path `path` may change what is found at one of the paths.
+/// Whether a change of the resolved path `path` may change what the watched paths lead to.
 fn is_relevant(resolved_paths: &[ResolvedPath], path: &Path) -> bool {
     resolved_paths.iter().any(|resolved| {
         let target = resolved.target.as_deref().filter(|_| resolved.is_dir);

@@ -1,10 +1,10 @@
-//! The file systems that inotify is blind on, because their files are changed from elsewhere.
+//! The file systems on which inotify does not work, because their files change elsewhere.
 
 use std::path::Path;
 
 use nix::sys::statfs::{FsType, statfs};
 
-/// From `<linux/magic.h>`. virtiofs calls itself FUSE.
+/// From `<linux/magic.h>`. virtiofs identifies itself as FUSE.
 const POLLED: [(&str, u64); 8] = [
     ("fuse, virtiofs", 0x6573_5546),
     ("9p", 0x0102_1997),
@@ -16,14 +16,14 @@ const POLLED: [(&str, u64); 8] = [
     ("vboxsf", 0x786f_4256),
 ];
 
-/// Whether `path`, or its nearest ancestor that exists, is on such a file system.
+/// Whether `path` or its nearest existing ancestor is on such a file system.
 pub(super) fn must_be_polled(path: &Path) -> bool {
     let found = path.ancestors().find_map(|path| statfs(path).ok());
     found.is_some_and(|found| sends_no_events(found.filesystem_type()))
 }
 
 fn sends_no_events(kind: FsType) -> bool {
-    // The type of the number differs between C libraries; the magic numbers have 32 bits.
+    // The type of the number depends on the C library; magic numbers have 32 bits.
     let FsType(magic) = kind;
     #[expect(clippy::cast_sign_loss, reason = "a magic number is a pattern of 32 bits")]
     let magic = magic as u64 & 0xffff_ffff;

@@ -1,29 +1,29 @@
-//! Resolves a path and notes each directory and link on the way, since a change of any of them may
-//! change what is found there.
+//! Resolves a path and records each directory and link on the way, because a change to any of them
+//! may change the result.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// How a path resolves now. All paths in it are real: no component of them is a link.
+/// The result of resolving a path. Its paths contain no links.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedPath {
-    /// Each directory entry on the way, the last or the missing one included.
+    /// Each directory entry on the way, including the last or the missing one.
     pub(super) entries: BTreeSet<PathBuf>,
-    /// What has to be watched.
+    /// The paths to watch.
     pub(super) watches: BTreeSet<PathBuf>,
-    /// What is found there, if anything.
+    /// The file or directory that the path leads to, if it exists.
     pub(super) target: Option<PathBuf>,
-    /// Whether the target is a directory, whose every entry counts.
+    /// Whether the target is a directory, of which every entry counts.
     pub(super) is_dir: bool,
 }
 
-/// As many links as the kernel follows in one path.
+/// The maximum number of links that the kernel follows in one path.
 const MOST_LINKS: usize = 40;
 
-/// Resolves `path`, which is absolute. The links in a directory are followed too: a Kubernetes secret
-/// is `NAME`, a link to `..data/NAME`, and `..data` is a link as well.
+/// Resolves `path`, which is absolute, and the links in a target directory: a Kubernetes secret is
+/// `NAME`, a link to `..data/NAME`, and `..data` is a link as well.
 pub(super) fn follow(path: &Path) -> ResolvedPath {
     let mut resolved = ResolvedPath::default();
     walk(path, &mut resolved);
@@ -62,8 +62,9 @@ fn walk(path: &Path, resolved: &mut ResolvedPath) {
             (resolved.target, resolved.is_dir) = (None, false);
             return;
         };
-        // A top-level directory is never replaced, and some are busy: every program that starts opens
-        // files in /etc. There the file is watched, and the directory only while the file is missing.
+        // Top-level directories are never replaced, and some are busy: every program that starts
+        // opens files in /etc. Watch the file in such a directory, and the directory only while the
+        // file is missing.
         if dir.components().count() > 2 {
             resolved.watches.insert(dir.clone());
         } else if !found.is_dir() && !found.is_symlink() {

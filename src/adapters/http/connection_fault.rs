@@ -1,4 +1,5 @@
-//! From the HTTP client's errors, which hide their causes in chains, to what a user can act on.
+//! Maps errors of the HTTP client, which hide their causes in chains, to reasons that a user can
+//! act on.
 
 use std::error::Error;
 use std::io;
@@ -8,7 +9,7 @@ use rustls::CertificateError;
 use super::resolver::ResolveFault;
 use crate::domain::reasons::connection::ConnectionFault;
 
-/// Why a request, which takes `proxy` if there is one, was not answered.
+/// Why a request got no response. `proxy` is the proxy that it used.
 pub(crate) fn of(error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
     match (cause_of(error), proxy) {
         (ConnectionFault::ProxyLogin { .. }, Some(proxy)) => ConnectionFault::ProxyLogin { proxy },
@@ -22,7 +23,7 @@ pub(crate) fn of(error: &reqwest::Error, proxy: Option<String>) -> ConnectionFau
     }
 }
 
-/// Leaves the proxy's name for [`of`] to add.
+/// Omits the proxy's name, which [`of`] adds.
 fn cause_of(error: &reqwest::Error) -> ConnectionFault {
     let connecting = error.is_connect();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
@@ -32,7 +33,7 @@ fn cause_of(error: &reqwest::Error) -> ConnectionFault {
         if let Some(fault) = known(current) {
             return fault;
         }
-        // What an I/O error wraps says more than its kind does, where it says anything known.
+        // An error inside an I/O error is more specific than its kind, if it is a known one.
         if let Some(error) = current.downcast_ref::<io::Error>() {
             by_kind = io_fault(error.kind(), connecting).or(by_kind);
         }
@@ -45,11 +46,11 @@ fn cause_of(error: &reqwest::Error) -> ConnectionFault {
     if error.is_timeout() {
         return ConnectionFault::TimedOut;
     }
-    // The outer texts name the URL, whose query is none of a reader's business; the inner do not.
+    // Outer messages contain the URL, whose query must not be shown; inner ones do not.
     ConnectionFault::Other { error: deepest }
 }
 
-/// The next error of the chain. An I/O error that wraps another one hides it from `source`.
+/// The next error in the chain. `source` does not return an error inside an I/O error.
 fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
@@ -76,7 +77,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<ConnectionFault> {
             None
         };
     }
-    // hyper-util keeps the type of its tunnel's errors to itself.
+    // hyper-util does not export the type of its tunnel errors.
     match error.to_string().as_str() {
         "tunnel error: proxy authorization required" => {
             Some(ConnectionFault::ProxyLogin { proxy: String::new() })

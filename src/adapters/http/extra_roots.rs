@@ -1,8 +1,9 @@
-//! The usual judgement of certificates, and one more: a certificate that the user put down for this
-//! very registry is believed when the registry shows it, even if it is an authority's own.
+//! Verifies certificates by the usual rules, and by one more: a certificate that the user
+//! configured for this registry is accepted from the registry itself, even if it is an authority's
+//! certificate.
 //!
-//! `openssl req -x509` makes such certificates, every manual tells people to use them, and docker
-//! accepts them; the usual rules say that an authority's certificate is no server's.
+//! `openssl req -x509` creates such certificates, many manuals recommend it, and docker accepts
+//! them. The usual rules reject an authority's certificate for a server.
 
 use std::sync::Arc;
 
@@ -45,8 +46,8 @@ impl ServerCertVerifier for ExtraRoots {
             now,
         );
         match usual {
-            // The validity in time is checked before the kind of a certificate, and its failure has
-            // an error of its own; the name is checked after, so it is left to do.
+            // The validity period is checked before the type of a certificate, and has an error of
+            // its own. The name is checked after the type, so it must be checked here.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.pinned.contains(end_entity) =>
             {

@@ -1,8 +1,8 @@
-//! The one HTTP client: whom it trusts, which proxy it takes, how long it waits.
+//! The HTTP client for registries and AWS: trusted certificates, proxies and time limits.
 //!
-//! A client is made for each conversation and dropped with it, so no idle connection outlives its
-//! use, and no timer runs for one. Making it costs microseconds: what is expensive, the trusted
-//! certificates, is kept in [`Http`].
+//! A client is created for each conversation and dropped with it, so no idle connection and no
+//! timer outlives its use. That costs microseconds: the expensive part, the trusted certificates,
+//! is shared in [`Http`].
 
 pub(crate) mod connection_fault;
 mod extra_roots;
@@ -27,24 +27,25 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::server::Server;
 
-/// What every client shares.
+/// The state that all clients share.
 pub struct Http {
     trust: Trust,
     resolver: Arc<SystemResolver>,
     proxies: Proxies,
     limits: Limits,
-    /// The servers that answered over TLS, by name: what they were shown there is never said plainly.
+    /// The names of the servers that have responded over TLS. Credentials never go to them in plain
+    /// text.
     tls: Mutex<HashSet<String>>,
 }
 
-/// How long is waited, and for how much.
+/// The time limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For a name, a connection and TLS.
+    /// The limit for DNS lookup, connection and TLS handshake.
     pub connect: Duration,
-    /// For one request, from the name to the last byte of its answer.
+    /// The limit for one request, from DNS lookup to the last byte of the response.
     pub step: Duration,
-    /// For all requests of one verification.
+    /// The limit for all requests of one verification.
     pub total: Duration,
 }
 
@@ -58,19 +59,19 @@ impl Default for Limits {
     }
 }
 
-/// The most that is read of an answer's body, in bytes.
+/// The maximum size of a response body that is read, in bytes.
 const BODY_CAP: usize = 64 * 1024;
 
 const USER_AGENT: &str = concat!("registry-agent/", env!("CARGO_PKG_VERSION"));
 
 impl Http {
-    /// With the usual limits, no proxies, and the system's certificates. Reads nothing yet.
+    /// Uses the default limits, no proxies, and the system's certificates. Reads no file yet.
     pub fn new() -> Self {
         Self::with_limits(Limits::default())
     }
 
-    /// With the usual limits, and the proxies and certificates that these variables name: `*_PROXY`,
-    /// `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`. The environment of the process does not count.
+    /// Uses the default limits, and the proxies and certificates in these variables: `*_PROXY`,
+    /// `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`. Ignores the environment of the process.
     pub fn with_environment(environment: &Variables) -> Self {
         Self {
             trust: Trust::of_environment(environment),
@@ -79,7 +80,7 @@ impl Http {
         }
     }
 
-    /// With limits of one's own.
+    /// Uses the given limits.
     pub fn with_limits(limits: Limits) -> Self {
         Self {
             trust: Trust::default(),
@@ -90,36 +91,36 @@ impl Http {
         }
     }
 
-    /// How long is waited.
+    /// The time limits of requests.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether `server` has ever answered over TLS.
+    /// Whether `server` has ever responded over TLS.
     pub(crate) fn has_spoken_tls(&self, server: &Server) -> bool {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner).contains(server.name())
     }
 
-    /// Notes that `server` has answered over TLS.
+    /// Records that `server` has responded over TLS.
     pub(crate) fn note_tls(&self, server: &Server) {
         let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         tls.insert(server.name().to_owned());
     }
 
-    /// The proxy that a request to `url` takes, without its user and password.
+    /// The proxy for a request to `url`, without its user name and password.
     pub(crate) fn proxy_of(&self, url: &Url) -> Option<String> {
         self.proxies.proxy_of(url)
     }
 
-    /// A client for AWS: trusts what the system trusts, takes the proxies that are set, follows no
-    /// redirect. Make one for each exchange, so that its connections end with it.
+    /// A client for AWS: uses the system's certificates and the configured proxies, and follows no
+    /// redirect. Create one for each exchange, so that its connections end with it.
     pub fn aws_client(&self) -> Result<reqwest::Client, ConnectionFault> {
         self.builder(&[])?.build().map_err(|error| connection_fault::of(&error, None))
     }
 
-    /// A client for `server`, and for its token server. It trusts the certificates of `ca_file` and
-    /// of the server's `certs.d` directories too. A loopback server is never asked by a proxy, whose
-    /// loopback is another.
+    /// A client for `server` and its token server. It also trusts the certificates in `ca_file` and
+    /// in the server's `certs.d` directories. It uses no proxy for a loopback server, because the
+    /// proxy's loopback is another machine.
     pub(crate) fn client(
         &self,
         server: &Server,
@@ -155,7 +156,7 @@ impl Default for Http {
     }
 }
 
-/// The host of `url`, and its port where it is not the scheme's own.
+/// The host of `url`, with the port if it is not the scheme's default.
 pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -172,17 +173,17 @@ pub(crate) struct RegistryClient<'h> {
     proxied: bool,
 }
 
-/// An answer.
+/// A response with its body.
 pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
 
-/// The body of an answer, which may be a token.
+/// The body of a response, which may contain a token.
 pub(crate) struct Body {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// Whether this is all of it.
+    /// Whether the body is complete.
     pub(crate) whole: bool,
 }
 
@@ -203,12 +204,13 @@ impl Body {
 }
 
 impl RegistryClient<'_> {
-    /// The requests' maker.
+    /// The underlying client, which builds requests.
     pub(crate) fn request(&self) -> &reqwest::Client {
         &self.inner
     }
 
-    /// Sends, and reads the answer to its end or to the cap, within the time of one step.
+    /// Sends a request and reads the response up to the size limit, within the time limit of one
+    /// step.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpReply, ConnectionFault> {
         let request = request.build().map_err(|error| connection_fault::of(&error, None))?;
         let proxy = if self.proxied { self.http.proxy_of(request.url()) } else { None };
@@ -232,7 +234,8 @@ impl RegistryClient<'_> {
     fn fault(&self, error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
         match connection_fault::of(error, proxy) {
             ConnectionFault::UnknownAuthority { .. } => {
-                // The authority may have been added to the system since: the next try looks anew.
+                // The authority may have been added to the system since: the next attempt reads the
+                // certificates again.
                 self.http.trust.forget();
                 ConnectionFault::UnknownAuthority { directory: self.directory.clone() }
             }

@@ -1,4 +1,4 @@
-//! The proxies that variables name, with curl's rules.
+//! The proxies from environment variables, by curl's rules.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
@@ -6,17 +6,17 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 
-/// The proxies of all requests, and the hosts that are asked without one.
+/// The proxies for all requests, and the hosts that bypass them.
 #[derive(Default)]
 pub(super) struct Proxies {
     proxies: Vec<Proxy>,
-    /// The same rules, to tell which proxy a request takes.
+    /// The same rules, to find the proxy that a request uses.
     matcher: Option<Matcher>,
 }
 
 impl Proxies {
-    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in either case. A value that is
-    /// no URL counts as unset.
+    /// Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower case. A
+    /// value that is not a URL counts as unset.
     pub(super) fn of_environment(environment: &Variables) -> Self {
         let value = |name: &str| {
             let value = environment.get(name).or_else(|| environment.get(&name.to_lowercase()));
@@ -24,7 +24,7 @@ impl Proxies {
         };
         let [http, https, all, no] =
             ["HTTP", "HTTPS", "ALL", "NO"].map(|of| value(&format!("{of}_PROXY")).to_owned());
-        // The first one that fits a request is taken.
+        // The first proxy that matches a request is used.
         let proxies = [Proxy::http(&http), Proxy::https(&https), Proxy::all(&all)];
         let except = NoProxy::from_string(&no);
         Self {
@@ -37,12 +37,12 @@ impl Proxies {
         }
     }
 
-    /// Makes the client take these proxies, and none from the environment of the process.
+    /// Makes the client use these proxies and ignore those in the environment of the process.
     pub(super) fn apply_to(&self, builder: ClientBuilder) -> ClientBuilder {
         self.proxies.iter().fold(builder.no_proxy(), |builder, proxy| builder.proxy(proxy.clone()))
     }
 
-    /// The proxy that a request to `url` takes, without its user and password.
+    /// The proxy for a request to `url`, without its user name and password.
     pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
         let intercept = self.matcher.as_ref()?.intercept(&url.as_str().parse().ok()?)?;
         let uri = intercept.uri();

@@ -1,7 +1,8 @@
-//! Names to addresses, from `/etc/hosts` and the name servers of `/etc/resolv.conf`.
+//! Resolves host names, from `/etc/hosts` and the name servers in `/etc/resolv.conf`.
 //!
-//! Written in Rust, since a static program cannot load what `getaddrinfo` wants at run time. Both
-//! files are looked at before each lookup, so that a VPN or another network is noticed.
+//! This is in Rust because a static program cannot load the libraries that `getaddrinfo` needs at
+//! run time. Both files are checked before each lookup, so that a VPN or a change of network takes
+//! effect.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
@@ -18,13 +19,13 @@ use hickory_resolver::{Hosts, Resolver, TokioResolver};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 
-/// Why a name has no address.
+/// Why a host name could not be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum ResolveFault {
-    /// It does not exist.
+    /// The name does not exist.
     #[error("no such host")]
     NoSuchHost,
-    /// No name server said anything of use.
+    /// No name server sent a usable response.
     #[error("no name server answers")]
     NoAnswer,
 }
@@ -35,14 +36,14 @@ pub(super) struct SystemResolver {
     current: Mutex<Option<(Stamp, Names)>>,
 }
 
-/// What the two files said when they were read.
+/// The content of the two files when they were read.
 #[derive(Clone)]
 struct Names {
     hosts: Arc<Hosts>,
     servers: TokioResolver,
 }
 
-/// Device, inode, size and times of both files: what changes with them.
+/// Device, inode, size and times of both files, which change whenever their content does.
 type Stamp = [Option<(u64, u64, u64, i64, i64)>; 2];
 
 impl Resolve for SystemResolver {
@@ -50,7 +51,7 @@ impl Resolve for SystemResolver {
         let names = self.current();
         Box::pin(async move {
             let found = names?.addresses(name.as_str()).await?;
-            // The caller puts the port in.
+            // The caller sets the port.
             let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(found) as Addrs)
         })
@@ -58,8 +59,8 @@ impl Resolve for SystemResolver {
 }
 
 impl Names {
-    /// The addresses of a host. What `/etc/hosts` has is the whole answer, as with the C library: the
-    /// name servers are not asked for the family it lacks.
+    /// The addresses of a host. If `/etc/hosts` lists the name, that is the complete answer, as in
+    /// the C library: name servers are not asked for a missing address family.
     async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveFault> {
         let mut known = Vec::new();
         if let Ok(host) = hickory_resolver::proto::rr::Name::from_utf8(name) {
@@ -85,7 +86,7 @@ impl Names {
 }
 
 impl SystemResolver {
-    /// What the files say now.
+    /// The current content of the files.
     fn current(&self) -> Result<Names, ResolveFault> {
         let stamp = ["/etc/hosts", "/etc/resolv.conf"].map(stamp);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +110,7 @@ fn stamp(path: &str) -> Option<(u64, u64, u64, i64, i64)> {
 
 fn build() -> Result<TokioResolver, NetError> {
     let mut builder = Resolver::builder_tokio().unwrap_or_else(|_| {
-        // resolv.conf(5): with no name server said, it is the one on this machine.
+        // resolv.conf(5): the default name server is on the local machine.
         let local = NameServerConfig::udp_and_tcp(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![local]);
         Resolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -117,9 +118,11 @@ fn build() -> Result<TokioResolver, NetError> {
     let options = builder.options_mut();
     options.use_hosts_file = ResolveHosts::Never;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    // As the C library: what changes in DNS is seen at the next lookup, and lookups are rare here.
+    // As in the C library: changes in DNS take effect at the next lookup, and lookups are rare
+    // here.
     options.cache_size = 0;
-    // Twice, and so that "no name server answers" is known before the time to connect is over.
+    // Two attempts must fail before the connect timeout, so that "no name server answers" is
+    // reported.
     options.timeout = options.timeout.min(Duration::from_millis(2500));
     options.attempts = options.attempts.min(1);
     builder.build()

@@ -1,5 +1,5 @@
-//! Whose certificates are believed: the system's authorities, or built-in ones where an image has
-//! none, and those that the user put down for one registry.
+//! The trusted certificates: the system's authorities, or built-in ones if an image has none, and
+//! those that the user configured for one registry.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,21 +18,22 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::server::Server;
 
-/// A certificate, DER.
+/// A certificate in DER.
 pub(super) type Certificate = CertificateDer<'static>;
 
-/// Where docker and podman look for a registry's own authorities (docker's "Verify repository client
-/// with certificates", `containers-certs.d(5)`).
+/// Where docker and podman look for a registry's own authorities (docker's "Verify repository
+/// client with certificates", `containers-certs.d(5)`).
 const CERTS_D: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 
-/// TLS configurations by the certificates they trust beyond the system's. Made when first needed.
+/// TLS configurations, by the certificates they trust in addition to the system's. Created on first
+/// use.
 #[derive(Default)]
 pub(super) struct Trust {
     system: SystemRoots,
     made: Mutex<HashMap<Vec<Certificate>, ClientConfig>>,
 }
 
-/// Where the authorities for everybody are read, instead of the system's usual places.
+/// The files and directories to read authorities from, instead of the system's default locations.
 #[derive(Default)]
 struct SystemRoots {
     file: Option<PathBuf>,
@@ -40,7 +41,7 @@ struct SystemRoots {
 }
 
 impl Trust {
-    /// Trusts the authorities in `SSL_CERT_FILE` and `SSL_CERT_DIR`, else those of the system.
+    /// Trusts the authorities in `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else those of the system.
     pub(super) fn of_environment(environment: &Variables) -> Self {
         let value = |name| environment.get(name).map(Secret::reveal);
         let directories = std::env::split_paths(value("SSL_CERT_DIR").unwrap_or_default());
@@ -51,7 +52,7 @@ impl Trust {
         Self { system, made: Mutex::default() }
     }
 
-    /// The configuration that trusts `extra` beside the system's authorities.
+    /// The configuration that trusts `extra` in addition to the system's authorities.
     pub(super) fn config(&self, extra: &[Certificate]) -> Result<ClientConfig, ConnectionFault> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = made.get(extra) {
@@ -62,13 +63,14 @@ impl Trust {
         Ok(config)
     }
 
-    /// Reads the system's authorities anew when next asked.
+    /// Makes the next call read the system's authorities again.
     pub(super) fn forget(&self) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// The certificates that are trusted for `server` alone: its `certs.d` directories, and `ca_file`.
+/// The certificates that are trusted only for `server`: from its `certs.d` directories and
+/// `ca_file`.
 pub(super) fn extra(
     server: &Server,
     ca_file: Option<&Path>,
@@ -77,7 +79,7 @@ pub(super) fn extra(
     for file in certs_d(server) {
         match read(&file) {
             Ok(certificates) => found.extend(certificates),
-            // One bad file among several is for the log: the others may be enough.
+            // A bad file among several is only logged: the others may be sufficient.
             Err(error) => tracing::warn!(file = %file.display(), error, "certificates not read"),
         }
     }
@@ -90,7 +92,7 @@ pub(super) fn extra(
     Ok(found)
 }
 
-/// The `*.crt` files of every directory that is named as the server is, in a lasting order.
+/// The `*.crt` files in every directory named after the server, in a stable order.
 fn certs_d(server: &Server) -> BTreeSet<PathBuf> {
     let mut names = server.keys();
     names.push(server.authority().to_owned());

@@ -1,4 +1,4 @@
-//! What can be wrong when an AWS identity is exchanged for an ECR token.
+//! Why an AWS identity cannot be exchanged for an ECR token.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,35 +6,35 @@ use thiserror::Error;
 use super::connection::ConnectionFault;
 use super::shell_word;
 
-/// Why there is no ECR token, or what is odd about the one there is.
+/// Why there is no ECR token, or a remark on one.
 ///
-/// Access keys are shortened before they come here (`exchange::shortened`).
+/// Access keys are shortened beforehand (`exchange::shortened`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum AwsReason {
-    /// AWS does not know the access key, or not in this region.
+    /// AWS does not recognize the access key, at least not in this region.
     #[error("AWS does not recognize the access key {key} in {region}")]
     UnknownAccessKey {
         /// The access key ID, shortened.
         key: String,
-        /// The region that was asked.
+        /// The region of the endpoint.
         region: String,
-        /// Whether an account has to enable this region first.
+        /// Whether accounts have to enable this region first.
         opt_in: bool,
     },
-    /// The secret does not belong to the access key.
+    /// The secret key does not match the access key.
     #[error("the secret key of the access key {key} is wrong")]
     WrongSecret {
         /// The access key ID, shortened.
         key: String,
     },
-    /// The temporary keys are past their end.
+    /// The temporary keys have expired.
     #[error("the AWS session of the access key {key} has expired")]
     SessionExpired {
         /// The access key ID, shortened.
         key: String,
     },
-    /// Temporary keys without the session token that belongs to them. Found before anything is sent.
+    /// Temporary keys without their session token. Detected before anything is sent.
     #[error("the access key {key} is temporary, but its session token is not set")]
     SessionTokenMissing {
         /// The access key ID, shortened.
@@ -45,138 +45,139 @@ pub enum AwsReason {
     AccessDenied {
         /// The ARN that AWS named, or the shortened access key.
         who: String,
-        /// The IAM action that is missing.
+        /// The IAM action that is not allowed.
         action: String,
-        /// Whether a policy denies it outright.
+        /// Whether a policy explicitly denies it.
         explicit: bool,
     },
-    /// The role of `_ROLE_ARN` may not be assumed by this identity.
+    /// This identity may not assume the role of `_ROLE_ARN`.
     #[error("AWS does not allow {who} to assume {role}")]
     RoleRefused {
         /// The ARN that AWS named, or the shortened access key.
         who: String,
-        /// The role.
+        /// The ARN of the role.
         role: String,
     },
     /// The account has not enabled the region.
     #[error("the AWS region {region} is not enabled in this account")]
     RegionNotEnabled {
-        /// The region.
+        /// The name of the region.
         region: String,
     },
-    /// AWS refused for a reason that has no entry of its own.
+    /// AWS rejected the request with an error that has no variant of its own.
     #[error("AWS rejected {action} with the error {code}")]
     Refused {
         /// The IAM action.
         action: String,
-        /// AWS's own code.
+        /// The error code from AWS.
         code: String,
     },
-    /// AWS refused the signature because of the time in it.
+    /// AWS rejected the signature because of its timestamp.
     #[error("AWS rejected {action}: this machine's clock is off by {} s", .seconds.abs())]
     ClockRefused {
         /// The IAM action.
         action: String,
-        /// Local time less AWS's, in seconds.
+        /// Local time minus AWS time, in seconds.
         seconds: i64,
     },
     /// Too many calls in this account and region.
     #[error("{host} is throttling the requests of this account")]
     Throttled {
-        /// The endpoint.
+        /// The host of the endpoint.
         host: String,
     },
     /// The endpoint could not be reached.
     #[error("{}", .fault.sentence(.host))]
     Unreachable {
-        /// The endpoint.
+        /// The host of the endpoint.
         host: String,
-        /// Why.
+        /// Why the connection failed.
         fault: ConnectionFault,
     },
-    /// The proxy would not open a way to the endpoint.
+    /// The proxy did not connect to the endpoint.
     #[error("{}", .fault.sentence(.host))]
     ProxyRefused {
-        /// The endpoint.
+        /// The host of the endpoint.
         host: String,
-        /// Why.
+        /// Why the proxy did not connect.
         fault: ConnectionFault,
     },
-    /// No answer within the time limit.
+    /// No response within the time limit.
     #[error("{host} did not respond within {seconds} s")]
     TimedOut {
-        /// The endpoint, or what else was waited for.
+        /// The host of the endpoint, or another service that did not respond.
         host: String,
-        /// The limit.
+        /// The time limit.
         seconds: u64,
     },
-    /// The endpoint failed on its own account.
+    /// The endpoint reported a failure of its own.
     #[error("{host} failed with HTTP status {status}")]
     ServiceFault {
-        /// The endpoint.
+        /// The host of the endpoint.
         host: String,
         /// The HTTP status.
         status: u16,
     },
-    /// The endpoint answered, but with no token that can be used.
+    /// The endpoint responded without a usable token.
     #[error("{host} sent a response without a usable token")]
     BadAnswer {
-        /// The endpoint.
+        /// The host of the endpoint.
         host: String,
     },
-    /// Neither keys were declared, nor does the default chain know any.
+    /// No keys are declared, and the default credential chain provides none.
     #[error(
         "no AWS credentials were found: no keys are declared, and the default credential chain has none"
     )]
     NoIdentity,
-    /// `_PROFILE` names a profile that the shared AWS files do not have, or that leads nowhere.
+    /// `_PROFILE` names a profile that is missing in the shared AWS files or provides no
+    /// credentials.
     #[error("the AWS profile {profile} does not exist or has no credentials")]
     ProfileMissing {
-        /// The profile.
+        /// The name of the profile.
         profile: String,
     },
-    /// A profile, or another part of the chain, is there but cannot work.
+    /// A profile or another part of the chain exists, but cannot be loaded.
     #[error("the AWS credentials of {place} cannot be loaded")]
     IdentityBroken {
         /// The profile, or "the default chain".
         place: String,
     },
-    /// The SSO session has to be renewed by a person.
+    /// The user has to renew the SSO session.
     #[error("the AWS SSO session of {place} has expired")]
     SsoEnded {
         /// The profile, or "the default chain".
         place: String,
     },
-    /// The session of `aws login` has to be renewed by a person.
+    /// The user has to renew the session of `aws login`.
     #[error("the AWS login session of {place} has expired or cannot be read")]
     LoginEnded {
         /// The profile, or "the default chain".
         place: String,
     },
-    /// The SDK found no endpoint to call, as with an endpoint variable on a FIPS host.
+    /// The SDK found no endpoint, for example because an endpoint variable is set for a FIPS host.
     #[error("no AWS endpoint exists for {action} in {region} with the current settings")]
     NoEndpoint {
         /// The IAM action.
         action: String,
-        /// The region.
+        /// The region of the registry.
         region: String,
     },
-    /// The process that asks AWS could not be started, or died.
+    /// The process that runs the exchange could not be started, or crashed.
     #[error("the process that asks AWS failed: {error}")]
     ProcessFailed {
         /// The error of the operating system, or how the process ended.
         error: String,
     },
-    /// A remark: the token is good, the clock is not.
+    /// A remark: the token is valid, but the clock is wrong.
     #[error("this machine's clock is {} s {} AWS's", .seconds.abs(), if *.seconds < 0 { "behind" } else { "ahead of" })]
     ClockOff {
-        /// Local time less AWS's, in seconds.
+        /// Local time minus AWS time, in seconds.
         seconds: i64,
     },
 }
 
 impl AwsReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownAccessKey { .. } => "aws-unknown-access-key",
@@ -281,7 +282,7 @@ impl AwsReason {
     }
 }
 
-/// ` --profile NAME` where the place is a profile.
+/// ` --profile NAME` if the place is a profile.
 fn profile_option(place: &str) -> String {
     place
         .strip_prefix("profile ")

@@ -6,74 +6,74 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionFault {
-    /// DNS says that there is no such host.
+    /// DNS reports that the host does not exist.
     NoSuchHost,
-    /// DNS says nothing.
+    /// No name server responds.
     NoNameServer,
-    /// The port is closed.
+    /// The connection was refused: the port is closed.
     Refused,
-    /// No route, or the network is down.
+    /// There is no route to the host, or the network is down.
     NoRoute {
         /// The error of the operating system.
         error: String,
     },
-    /// No answer in time.
+    /// No response within the time limit.
     TimedOut,
-    /// The connection ended in the middle.
+    /// The connection was closed mid-response.
     BrokenOff,
-    /// What came is not HTTP.
+    /// The response is not HTTP.
     NotHttp,
-    /// What came is not TLS.
+    /// The response to the TLS handshake is not TLS.
     NotTls,
-    /// The connection ended before TLS was agreed on.
+    /// The connection was closed during the TLS handshake.
     HandshakeEnded,
-    /// The certificate is signed by an authority that is not trusted.
+    /// The certificate is signed by an unknown authority.
     UnknownAuthority {
-        /// The directory that trust for this host is read from, as in `registry.test:5000`.
+        /// The `certs.d` directory name for this host, such as `registry.test:5000`.
         directory: String,
     },
     /// The certificate is for another name.
     WrongName,
-    /// The certificate is out of its time.
+    /// The certificate has expired or is not valid yet.
     OutOfTime,
-    /// TLS failed otherwise.
+    /// TLS failed for another reason.
     Tls {
-        /// What rustls says.
+        /// The error reported by rustls.
         error: String,
     },
-    /// The proxy wants a login.
+    /// The proxy requires authentication.
     ProxyLogin {
         /// Scheme, host and port of the proxy.
         proxy: String,
     },
-    /// The proxy said no.
+    /// The proxy refused to connect to the host.
     ProxyRefused {
         /// Scheme, host and port of the proxy.
         proxy: String,
     },
-    /// The proxy itself gives no answer.
+    /// The proxy itself does not respond.
     ProxyUnreachable {
         /// Scheme, host and port of the proxy.
         proxy: String,
-        /// Why.
+        /// Why the proxy does not respond.
         fault: Box<ConnectionFault>,
     },
     /// The file of `_CA_FILE` cannot be used.
     CaFile {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The error of the operating system, or that there is no certificate in it.
+        /// The error of the operating system, or that the file contains no certificate.
         error: String,
     },
-    /// Anything else.
+    /// Any other failure.
     Other {
-        /// What the HTTP client says.
+        /// The error reported by the HTTP client.
         error: String,
     },
 }
 
 impl ConnectionFault {
-    /// What happened to a request to `host`, `HOST:PORT`.
+    /// What happened to a request to `host`, which is `HOST:PORT`.
     pub fn sentence(&self, host: &str) -> String {
         let name = name_of(host);
         match self {
@@ -110,7 +110,7 @@ impl ConnectionFault {
         }
     }
 
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoSuchHost => "no-such-host",
@@ -134,7 +134,7 @@ impl ConnectionFault {
         }
     }
 
-    /// Whether the host was reached, and TLS with it is what failed.
+    /// Whether the host was reached, but TLS failed.
     pub fn is_of_tls(&self) -> bool {
         matches!(
             self,
@@ -147,7 +147,7 @@ impl ConnectionFault {
         )
     }
 
-    /// What to do about it, for a request to `host`, `HOST:PORT`.
+    /// What to do about a failed request to `host`, which is `HOST:PORT`.
     pub fn fix(&self, host: &str) -> String {
         let name = name_of(host);
         let fix = match self {

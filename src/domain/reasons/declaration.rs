@@ -1,4 +1,4 @@
-//! What can be wrong with a `<NAME>_CONTAINER_REGISTRY_*` set.
+//! Why a `<NAME>_CONTAINER_REGISTRY_*` set does not work as declared.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -9,32 +9,32 @@ use super::SourceReason;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeclarationReason {
-    /// One of the required variables is not set.
+    /// A required variable is not set.
     #[error("{missing} is not set")]
     Missing {
-        /// The variable that is missing, whole.
+        /// The full name of the missing variable.
         missing: String,
-        /// A variable of another spelling that is there instead.
+        /// A similarly spelled variable that is set instead.
         misspelt: Option<String>,
     },
-    /// `_SERVER` is set to nothing while others of the set are not.
+    /// `_SERVER` is empty although other variables of the set are not.
     #[error("{variable} is empty")]
     EmptyServer {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
     },
-    /// `_SERVER` is not a server's name.
+    /// `_SERVER` is not a valid server.
     #[error("{variable} is not a registry server: {fault}")]
     BadServer {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
-        /// What is wrong with it, without its value.
+        /// What is wrong with the value, without quoting it.
         fault: String,
     },
-    /// A value holds a character no registry could be given.
+    /// A value contains a character that cannot be sent to a registry.
     #[error("{variable} contains {what}")]
     BadValue {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
         /// The kind of character, as in "a control character".
         what: String,
@@ -47,56 +47,56 @@ pub enum DeclarationReason {
         /// The `<NAME>`.
         name: String,
     },
-    /// What stands before `_CONTAINER_REGISTRY_` is no `<NAME>`.
+    /// The part before `_CONTAINER_REGISTRY_` is not a valid `<NAME>`.
     #[error("{variable} is ignored: NAME may contain only letters, digits and underscores")]
     BadName {
-        /// The variable, whole; printable.
+        /// The full name of the variable, in printable form.
         variable: String,
     },
-    /// A path that is not absolute, so that it depends on where a process happens to stand.
+    /// A path is not absolute, so it would depend on a working directory.
     #[error("{variable} is not an absolute path")]
     RelativePath {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
     },
-    /// The file of `_PASSWORD_FILE` gives no password.
+    /// The file of `_PASSWORD_FILE` provides no password.
     #[error("{variable} provides no password: {reason}")]
     PasswordFile {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
         /// What is wrong with the file.
         reason: SourceReason,
     },
-    /// Two names declare one server.
+    /// Two sets declare the same server.
     #[error("{server} is also declared by {other}; {other} is used and this set is ignored")]
     Duplicate {
         /// The canonical server.
         server: String,
-        /// The name that serves.
+        /// The name of the set that is used.
         other: String,
     },
-    /// A repository path was given where only the server counts.
+    /// The value includes a repository path, but only the server is used.
     #[error(
         "{variable} contains the path {path}, which is ignored: one login applies to the whole server"
     )]
     PathDropped {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
         /// The path that is ignored.
         path: String,
     },
-    /// A variable that has a say in how a token is got is set beside a token.
+    /// A variable for the AWS exchange is set although the password is already a token.
     #[error("{variable} is ignored: the user is AWS, so the password is already a token")]
     TokenAlready {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
     },
-    /// A variable that only AWS ECR knows is set for another registry.
+    /// A variable that applies only to AWS ECR is set for another registry.
     #[error(
         "{variable} is ignored: it applies only to AWS ECR, and {server} is not an ECR registry"
     )]
     OnlyForEcr {
-        /// The variable, whole.
+        /// The full name of the variable.
         variable: String,
         /// The canonical server.
         server: String,
@@ -104,7 +104,7 @@ pub enum DeclarationReason {
 }
 
 impl DeclarationReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "variable-missing",

@@ -1,31 +1,31 @@
-//! What can be wrong with a Google service-account key.
+//! Why a password is not a Google service-account key.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why a password is not a service-account key. The text follows "…: ".
+/// Why a password is not a service-account key. The message follows "…: ".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyFault {
     /// It is the path of a file.
     #[error("the password is the path of a file, not its content")]
     Path,
-    /// It is base64, which the other user is for.
+    /// It is base64, which requires another user name.
     #[error("the password is base64")]
     Base64,
-    /// It is JSON, though the user says base64.
+    /// It is JSON, although the user name says base64.
     #[error("the password is JSON, not base64")]
     NotBase64,
-    /// It is base64 that was broken into lines.
+    /// It is base64 with line breaks.
     #[error("the base64 has line breaks")]
     Wrapped,
-    /// It is not JSON, perhaps half of it.
+    /// It is not valid JSON, for example because it is truncated.
     #[error("the password is not valid JSON")]
     NotJson,
     /// It is a credential file of another type.
     #[error("the password is a credential file of another type")]
     OtherType,
-    /// A field is missing that a key has.
+    /// It lacks a required field of a key file.
     #[error("the key file lacks private_key or client_email")]
     Incomplete,
 }

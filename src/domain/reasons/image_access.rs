@@ -1,43 +1,43 @@
-//! Why a login may not pull or push an image, or why nobody can tell.
+//! Why a login may not pull or push an image, or why that is unknown.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What one does with an image.
+/// What a client does with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Read it.
+    /// Read the image from the registry.
     Pull,
-    /// Write it.
+    /// Write the image to the registry.
     Push,
 }
 
-/// Why not, or why it is not known.
+/// Why an action is not allowed, or why that is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageAccessReason {
-    /// The registry does not grant it.
+    /// The registry does not grant the action.
     #[error("{server} does not allow this login to {action} {repository}")]
     NotGranted {
         /// The canonical server.
         server: String,
-        /// The word for its kind.
+        /// The kind of the registry; see `Kind::word`.
         kind: String,
         /// The repository.
         repository: String,
-        /// What is not granted.
+        /// The action that is not granted.
         action: Action,
     },
-    /// The token of a workflow or a codespace never publishes.
+    /// The token of a workflow or a codespace cannot publish.
     #[error("{server} allows GITHUB_TOKEN to read packages, but not to publish them")]
     GithubTokenReadsOnly {
         /// The canonical server.
         server: String,
     },
-    /// The image is not there, or not for this login.
+    /// The image does not exist, or is not visible to this login.
     #[error(
         "{repository} with the tag or digest {reference} does not exist on {server}, or this login cannot see it"
     )]
@@ -49,24 +49,24 @@ pub enum ImageAccessReason {
         /// The tag or digest.
         reference: String,
     },
-    /// The registry only says when something is pushed.
+    /// The registry reveals push access only during a push.
     #[error("{server} reveals only during a push whether this login may push")]
     PushUntold {
         /// The canonical server.
         server: String,
     },
-    /// The registry gave an answer that says neither.
+    /// The response of the registry does not answer the question.
     #[error("{server} did not say whether this login has access ({seen})")]
     Unclear {
         /// The canonical server.
         server: String,
-        /// Step, status and the registry's own words, cleaned up.
+        /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
 }
 
 impl ImageAccessReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotGranted { .. } => "not-granted",
@@ -90,7 +90,7 @@ impl ImageAccessReason {
     }
 }
 
-/// What grants the right at a kind of registry, where that is known.
+/// What grants the right at a kind of registry, if known.
 fn grant(kind: &str, action: Action) -> &'static str {
     match (kind, action) {
         ("ghcr", Action::Pull) => {

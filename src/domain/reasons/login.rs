@@ -1,21 +1,21 @@
-//! What is to be said of a login, whatever the registry says.
+//! Reasons about a login that do not depend on the registry.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::shell_word;
 
-/// What the agent itself knows of a login.
+/// What the agent itself knows about a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoginReason {
-    /// The configuration says `verify = false`.
+    /// The configuration sets `verify = false`.
     #[error("the login for {server} is not verified: the configuration sets `verify = false`")]
     NotAsked {
         /// The canonical server.
         server: String,
     },
-    /// A token that was declared as a password ends within the hour.
+    /// A declared token expires within the hour.
     #[error("the token declared for {server} expires at {at} and cannot be renewed automatically")]
     TokenEnds {
         /// The canonical server.
@@ -23,7 +23,7 @@ pub enum LoginReason {
         /// When, in UTC.
         at: String,
     },
-    /// A token that was declared as a password has ended.
+    /// A declared token has expired.
     #[error("the token declared for {server} expired at {at}")]
     TokenEnded {
         /// The canonical server.
@@ -34,23 +34,23 @@ pub enum LoginReason {
     /// The file of stored logins cannot be read.
     #[error("the logins that `docker login` stored in {path} cannot be used: {fault}")]
     StoredUnreadable {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The cause.
+        /// Why the file cannot be read.
         fault: String,
     },
-    /// The file system of the file does not answer.
+    /// The file system of the file does not respond.
     #[error(
         "the logins that `docker login` stored in {path} cannot be read: its file system does not respond"
     )]
     StoredHanging {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
 }
 
 impl LoginReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAsked { .. } => "not-verified",

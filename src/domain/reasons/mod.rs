@@ -1,8 +1,8 @@
 //! Every reason and problem that a user can see: a stable code, a sentence, a fix.
 //!
-//! Status, API, helper and `check` all take their text from here, so a reason reads the same
-//! everywhere. Each file covers one area. No variant has a field that could hold a secret.
-//! `tests/it/troubleshooting` has a sample and the cause of each, and writes
+//! Status, API, helper and `check` take their text from here, so a reason reads the same
+//! everywhere. Each file covers one area. No variant has a field that could contain a secret.
+//! `tests/it/troubleshooting` has an example and the cause of each reason, and generates
 //! `docs/troubleshooting.md` from them.
 
 pub mod aws;
@@ -29,7 +29,7 @@ pub use publish::PublishReason;
 pub use registry::RegistryReason;
 pub use source::SourceReason;
 
-/// Why a login is not `ready`, or what a problem is.
+/// Why a login is not `ready`, or the content of a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -60,7 +60,7 @@ impl Reason {
         }
     }
 
-    /// What to do about it: begins with a verb, or with "no action needed".
+    /// What to do about it. Starts with a verb, or with "no action needed".
     pub fn fix(&self) -> String {
         match self {
             Self::Declaration(reason) => reason.fix(),
@@ -86,7 +86,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// `text` as one word of a shell command, because fixes are pasted.
+/// Quotes `text` as one word of a shell command, because users paste fixes.
 fn shell_word(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@+".contains(c)) {
         return text.into();

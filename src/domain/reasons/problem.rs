@@ -1,15 +1,15 @@
-//! What is wrong with what was declared, and how to put it right.
+//! A problem that `status` shows, with its source and its reason.
 
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
 
-/// Something a user should put right, shown in `status`.
+/// Something for the user to fix, shown in `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The `<NAME>` of the declaration, or the path of the file, that has the problem.
+    /// The `<NAME>` of the affected declaration, or the path of the affected file.
     pub name: String,
-    /// The label of the source it was found in; `None` where it is in none.
+    /// The label of the source that contains the problem; `None` if no source does.
     pub source: Option<String>,
     /// What is wrong, from the catalogue.
     pub reason: Reason,

@@ -1,26 +1,26 @@
-//! What can keep the docker configuration from pointing at the helper, and clients from asking it.
+//! Why clients may not use the helper: the docker configuration or their environment prevents it.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::shell_word;
 
-/// Why clients may not find what the agent holds.
+/// Why clients may not find the agent's logins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum PublishReason {
     /// The file is not a JSON object.
     #[error("{path} is not a JSON object ({fault}); left unchanged")]
     Malformed {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// Line and column of the fault, without the text.
         fault: String,
     },
-    /// A member that should hold entries holds something else.
+    /// A member that should contain entries is not an object.
     #[error("`{name}` in {path} is not a JSON object; left unchanged")]
     NotEntries {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// `credHelpers` or `auths`.
         name: String,
@@ -28,122 +28,124 @@ pub enum PublishReason {
     /// The file begins with a byte order mark.
     #[error("{path} starts with a byte order mark, which docker does not accept")]
     ByteOrderMark {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// A user chose another helper for the registry.
+    /// The user chose another helper for the registry.
     #[error("{key} already uses the credential helper `{helper}` in {path}; left unchanged")]
     OtherHelper {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The key in `credHelpers`.
         key: String,
-        /// The helper's name, empty for none.
+        /// The helper's name; empty for no helper.
         helper: String,
     },
-    /// A user's own plain login stands where ours should.
+    /// The user's own plain login takes the place of ours.
     #[error("{path} already has a login for {key}; left unchanged")]
     OtherLogin {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The key in `auths`.
         key: String,
     },
-    /// docker asks a credentials store and so does not look into `auths`.
+    /// docker uses a credentials store and therefore ignores `auths`.
     #[error("{path} sets `credsStore` to `{store}`, so docker ignores the logins in `auths`")]
     StoreFirst {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The store's name.
+        /// The name of the store.
         store: String,
     },
-    /// The credentials store has no program, so docker fails for what it alone would serve.
+    /// The credentials store is not installed, so docker fails for registries that only it would
+    /// serve.
     #[error("{path} sets `credsStore` to `{store}`, but docker-credential-{store} is not on PATH")]
     StoreMissing {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The store's name.
+        /// The name of the store.
         store: String,
     },
-    /// The helper is not where clients look for it.
+    /// The helper is not on `PATH`.
     #[error("docker-credential-registry-agent is not on PATH, so docker cannot run it")]
     HelperMissing,
-    /// A file that podman and its kin read first has its own answer for the registry.
+    /// A file that podman, skopeo and buildah read first has its own login for the registry.
     #[error("{path} has a login for {key}, which podman, skopeo and buildah use instead")]
     Shadowed {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The registry's key.
         key: String,
     },
-    /// The environment has its own answer for the registry.
+    /// `DOCKER_AUTH_CONFIG` has its own login for the registry.
     #[error("DOCKER_AUTH_CONFIG has a login for {key}, which docker uses instead")]
     ShadowedByEnvironment {
         /// The registry's key.
         key: String,
     },
-    /// The file, or its directory, is a mount of its own: the host's, most likely.
+    /// The file or its directory is a separate mount, most likely from the host.
     #[error(
         "{path} is on a separate mount and is not changed: it may belong to the host, which may lack the credential helper"
     )]
     Mount {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// The file is a directory, a device, a pipe, or one of a chain of links without end.
+    /// The file is a directory, a device, a pipe, or a chain of links without end.
     #[error("{path} is not a regular file; left unchanged")]
     NotAFile {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// The file is larger than any configuration.
+    /// The file exceeds the size limit.
     #[error("{path} is larger than {mebibytes} MiB; left unchanged")]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The limit.
+        /// The limit in MiB.
         mebibytes: u64,
     },
     /// The file could not be read.
     #[error("{path} cannot be read: {fault}")]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The error of the operating system.
         fault: String,
     },
-    /// The file may not be written: its mode, an immutable flag, a read-only file system.
+    /// The file cannot be written because of its mode, an immutable flag, or a read-only file
+    /// system.
     #[error("{path} cannot be written: {fault}")]
     Unwritable {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The error of the operating system.
         fault: String,
     },
-    /// The file system has no room for a second copy of the file.
+    /// The file system has no space for a second copy of the file.
     #[error("{path} cannot be written: {fault}")]
     NoRoom {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The error of the operating system.
         fault: String,
     },
-    /// The file system of the file does not answer: it is frozen, or its server is gone.
+    /// The file system does not respond: it is frozen, or its server is gone.
     #[error("{path} cannot be read or written: its file system does not respond")]
     Hanging {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// Others wrote the file each time before we could.
+    /// Other programs changed the file before each attempt to write it.
     #[error("other programs keep changing {path}, so it is not written")]
     Busy {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
 }
 
 impl PublishReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "docker-config-malformed",

@@ -1,4 +1,4 @@
-//! What a registry can answer, and what keeps it from answering.
+//! Why a registry does not accept a credential, or cannot be asked.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,20 +10,20 @@ use super::image_access::ImageAccessReason;
 use super::rejection::RejectionHint;
 use crate::domain::registry_protocol::realm::RealmFault;
 
-/// Why a registry did not accept a credential, or was not shown it.
+/// Why a registry did not accept a credential, or was not sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistryReason {
-    /// The registry refused user and password.
+    /// The registry rejected the user name and password.
     #[error("{server} rejected the login of {user}{refusal} ({seen})")]
     Refused {
         /// The canonical server.
         server: String,
         /// The user name that was sent.
         user: String,
-        /// What is known of it.
+        /// What is known about the rejection.
         refusal: RejectionHint,
-        /// Step, status and the registry's own words, cleaned up.
+        /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
     /// The registry says that the token has expired.
@@ -31,23 +31,23 @@ pub enum RegistryReason {
     TokenExpired {
         /// The canonical server.
         server: String,
-        /// Step, status and the registry's own words, cleaned up.
+        /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
-    /// The declared token tells that it is dead.
+    /// The declared token states that it has expired.
     #[error("the token declared for {server} expired at {at}")]
     TokenDead {
         /// The canonical server.
         server: String,
-        /// Its end (UTC).
+        /// Its expiry (UTC).
         at: Timestamp,
     },
-    /// The registry wants to be left alone for a while.
+    /// The registry limits the rate of requests.
     #[error("{server} is rate-limiting requests ({seen})")]
     RateLimited {
         /// The canonical server.
         server: String,
-        /// Step, status and the registry's own words, cleaned up.
+        /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
     /// The registry did not ask for a credential.
@@ -56,81 +56,81 @@ pub enum RegistryReason {
         /// The canonical server.
         server: String,
     },
-    /// The realm is on another host, and the user has not allowed it.
+    /// The realm is on another host that the user has not allowed.
     #[error("{server} uses the token server {realm}, which is not allowed to receive its password")]
     RealmNotAllowed {
         /// The canonical server.
         server: String,
-        /// Host, and port where it is not 443, of the realm.
+        /// The realm's host, with the port if it is not 443.
         realm: String,
     },
-    /// The realm must never see a password.
+    /// The realm must never receive a password.
     #[error("{server} uses the token server {realm}, {fault}, so the password is withheld")]
     RealmForbidden {
         /// The canonical server.
         server: String,
-        /// The realm's origin.
+        /// The realm's origin: scheme, host and port.
         realm: String,
-        /// What is wrong with it.
+        /// What is wrong with the realm.
         fault: RealmFault,
     },
-    /// What answered is no registry.
+    /// The host that responded is not a registry.
     #[error("{server} did not respond like a registry ({seen})")]
     NotARegistry {
         /// The canonical server.
         server: String,
-        /// Step, status and what came.
+        /// The request, the status and the kind of response.
         seen: String,
     },
-    /// The registry asks for a login in a way that makes no sense.
+    /// The registry's `WWW-Authenticate` header cannot be used.
     #[error("{server} sent a WWW-Authenticate header that cannot be used: {fault}")]
     BadChallenge {
         /// The canonical server.
         server: String,
-        /// What is wrong with it.
+        /// What is wrong with the header.
         fault: String,
     },
-    /// The token server gave no token, though it refused nothing.
+    /// The token server sent no token, but did not reject the credential either.
     #[error("the token server of {server} sent no token ({seen})")]
     NoToken {
         /// The canonical server.
         server: String,
-        /// Step, status and what came.
+        /// The request, the status and the kind of response.
         seen: String,
     },
-    /// The registry failed, or turned this machine away before any login.
+    /// The registry failed, or rejected this machine before any login.
     #[error("{server} failed to answer the request ({seen})")]
     Failing {
         /// The canonical server.
         server: String,
-        /// Step, status and the registry's own words, cleaned up.
+        /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
-    /// No answer.
+    /// The registry or its token server sent no response.
     #[error("{}", .fault.sentence(.host))]
     Unreached {
-        /// Host and port that were asked: the registry's, or its token server's.
+        /// Host and port of the registry or its token server.
         host: String,
-        /// Why.
+        /// Why there is no response.
         fault: ConnectionFault,
     },
-    /// An identity token where only user and password are taken.
+    /// An identity token for a registry that accepts only user name and password.
     #[error("{server} requires a user and a password, but an identity token is stored for it")]
     IdentityTokenUseless {
         /// The canonical server.
         server: String,
     },
-    /// What should be a service-account key is none; it was not sent.
+    /// The password should be a service-account key but is not; it was not sent.
     #[error("{server} requires a service-account key as the password of {user}: {fault}")]
     NotAKey {
         /// The canonical server.
         server: String,
         /// The declared user.
         user: String,
-        /// What is wrong with it.
+        /// What is wrong with the key.
         fault: KeyFault,
     },
-    /// What should be a refresh token is none; it was not sent.
+    /// The password should be a refresh token but is not; it was not sent.
     #[error(
         "{server} requires a refresh token as the password of the all-zero user, and the declared password is not one"
     )]
@@ -138,10 +138,10 @@ pub enum RegistryReason {
         /// The canonical server.
         server: String,
     },
-    /// What it may not do with an image.
+    /// What the login may not do with an image.
     #[error(transparent)]
     Right(#[from] ImageAccessReason),
-    /// A remark: the login is one that dies within the hour.
+    /// A remark: the credential expires within the hour.
     #[error(
         "the access token declared for {server} expires after one hour and cannot be renewed automatically"
     )]
@@ -152,7 +152,7 @@ pub enum RegistryReason {
 }
 
 impl RegistryReason {
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",
@@ -213,8 +213,8 @@ impl RegistryReason {
     }
 }
 
-/// The lines for the configuration file. A host comes from the registry's answer, so one that a shell
-/// or TOML could take for more than a name is not offered for pasting.
+/// The lines for the configuration file. The host comes from the registry's response, so it is
+/// offered for pasting only if neither a shell nor TOML could interpret it as anything but a name.
 fn allow_realm(server: &str, realm: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
     if !(server.chars().all(plain) && realm.chars().all(plain)) {

@@ -1,4 +1,4 @@
-//! Why a registry may have refused a login, told from its kind and from what was sent.
+//! Guesses why a registry rejected a login, from the kind of registry and the credential.
 
 use std::fmt;
 
@@ -8,47 +8,47 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
 
-/// What is known of a refused login, which decides the fix.
+/// What is known about a rejected login. It determines the fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectionHint {
-    /// Nothing in particular.
+    /// Nothing specific.
     Plain,
-    /// Docker Hub, with an e-mail address as the user.
+    /// Docker Hub, with an email address as the user name.
     DockerHubEmail,
     /// Docker Hub.
     DockerHub,
-    /// ghcr, with a fine-grained token.
+    /// ghcr.io, with a fine-grained token.
     GhcrFineGrained,
-    /// ghcr, with the token of a workflow or a codespace.
+    /// ghcr.io, with the token of a workflow or a codespace.
     GhcrAmbient,
-    /// ghcr.
+    /// ghcr.io, with any other token.
     Ghcr,
-    /// Azure, with a refresh token.
+    /// Azure Container Registry, with a refresh token.
     AcrRefreshToken,
-    /// Azure.
+    /// Azure Container Registry, with a password.
     Acr,
-    /// AWS.
+    /// AWS ECR, private or public.
     Ecr,
-    /// Google, with a key file.
+    /// Google, with a service-account key.
     GoogleKey,
     /// Google, with an access token.
     GoogleAccessToken,
-    /// Google, with any other user.
+    /// Google, with any other user name.
     GoogleUser,
-    /// GitLab.
+    /// A GitLab registry.
     GitLab,
-    /// Quay, with a user that is no robot account.
+    /// Quay, with a user that is not a robot account.
     QuayUser,
-    /// Harbor, with what should be a robot account.
+    /// Harbor, with a user name that looks like a robot account.
     HarborRobot,
 }
 
-/// The user that stands for "the password is a refresh token" at Azure.
+/// The user name at Azure that marks the password as a refresh token.
 pub const ACR_TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 
 impl RejectionHint {
-    /// What is known of `credential`, which `server` refused.
+    /// Examines `credential`, which `server` rejected.
     pub fn of(server: &Server, credential: &Credential) -> Self {
         let user = credential.user.as_str();
         let begins = |starts: &[&str]| {
@@ -130,7 +130,7 @@ impl RejectionHint {
 }
 
 impl fmt::Display for RejectionHint {
-    /// Follows "HOST rejected the login of USER".
+    /// The text follows "HOST rejected the login of USER".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DockerHubEmail => ": the user is an e-mail address, not a Docker ID",

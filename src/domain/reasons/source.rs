@@ -1,96 +1,96 @@
-//! What can be wrong with a file that variables come from.
+//! Why a source of variables cannot be read.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::shell_word;
 
-/// Why a source could not be read, whole or in part.
+/// Why a source could not be read, completely or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceReason {
-    /// The file is not in its format; what was known before is kept.
+    /// The file cannot be parsed; its last good values stay in use.
     #[error("{path} cannot be parsed ({fault}); its last good values stay in use")]
     Malformed {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Where the fault is, without the text.
+        /// The kind and position of the fault, without the text.
         fault: String,
     },
-    /// One value of a file could not be understood.
+    /// One value in a file cannot be decoded.
     #[error("{path} contains a value for {variable} that cannot be decoded")]
     BadValue {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The variable.
+        /// The name of the variable.
         variable: String,
     },
-    /// A link stands where only a file may.
+    /// The path is a symbolic link where links are not followed.
     #[error("{path} is ignored: it is a symbolic link, and links are not followed there")]
     Link {
-        /// The link.
+        /// The path of the link.
         path: String,
     },
-    /// A device, a pipe or a directory stands where a file should.
+    /// The path is a device, a pipe or a directory.
     #[error("{path} is not a regular file")]
     NotAFile {
-        /// What stands there.
+        /// The path as configured or declared.
         path: String,
     },
-    /// The file is larger than any that could be meant.
+    /// The file exceeds the size limit.
     #[error("{path} is larger than {limit} bytes")]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Changes are not reported by the kernel, and so seen late.
+    /// The kernel does not report changes, so the path is polled.
     #[error("{path} cannot be watched ({fault}); it is checked every {seconds} s instead")]
     NotWatched {
-        /// The file or directory.
+        /// The path of the file or directory.
         path: String,
-        /// The time between two looks.
+        /// The polling interval.
         seconds: u64,
         /// The error of the operating system.
         fault: String,
     },
-    /// There is no file where one is named.
+    /// The file does not exist.
     #[error("{path} does not exist")]
     Missing {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// There is nothing in a file that should hold a value.
+    /// A file that should contain a value is empty.
     #[error("{path} is empty")]
     Empty {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// Somebody keeps the file open for writing.
+    /// Another process keeps the file open for writing.
     #[error("{path} is kept open for writing by another process, so it may be incomplete")]
     KeptOpen {
-        /// The file.
+        /// The path of the file.
         path: String,
     },
-    /// The file system does not answer: its server is gone, for example.
+    /// The file system does not respond, for example because its server is gone.
     #[error("{path} cannot be read: its file system does not respond")]
     Hanging {
-        /// The file or directory.
+        /// The path of the file or directory.
         path: String,
     },
-    /// A file of the configuration is malformed.
+    /// A configuration file is malformed.
     #[error("{fault}; the agent keeps the configuration it has")]
     Configuration {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is wrong with it; names the file and the line.
+        /// What is wrong, with the file and the line.
         fault: String,
     },
     /// The file could not be read.
     #[error("{path} cannot be read: {fault}")]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The error of the operating system.
         fault: String,
@@ -98,7 +98,7 @@ pub enum SourceReason {
 }
 
 impl SourceReason {
-    /// The file or directory that it is about.
+    /// The path of the affected file or directory.
     pub fn path(&self) -> &str {
         match self {
             Self::Malformed { path, .. }
@@ -116,7 +116,7 @@ impl SourceReason {
         }
     }
 
-    /// A stable word for programs.
+    /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "file-malformed",

@@ -1,7 +1,7 @@
-//! Asking the agent: HTTP/1.0 over its Unix socket, one request a connection.
+//! Client for the agent's API: HTTP/1.0 over its Unix socket, one request per connection.
 //!
-//! Blocking and small, because the credential helper is a process that asks one question. HTTP/1.0,
-//! because then the end of the connection is the end of the answer, for a stream of events too.
+//! It is blocking and small, because the credential helper is a process that sends one request. In
+//! HTTP/1.0 the end of the connection is the end of the response, even for a stream of events.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,37 +24,37 @@ use super::paths::Paths;
 use super::{config, passwd};
 use crate::wire::api::ProblemDocument;
 
-/// The pause before a full queue is tried again.
+/// The pause before another connection attempt when the queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
-/// The status of an agent that ends before it could answer.
+/// The status of an agent that stops before it can respond.
 const STOPPING_STATUS: u16 = 503;
-/// An answer is never longer; a status of a thousand logins is a tenth of it.
+/// The maximum size of a response; the status of a thousand logins is a tenth of it.
 const RESPONSE_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// Why there is no answer.
+/// Why a request to the agent failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// No agent answers on any socket.
+    /// No agent responds on any socket.
     #[error("no agent is running")]
     NoAgent,
-    /// An agent answers that is not this user's.
+    /// The agent that responds belongs to another user.
     #[error("the agent at {} belongs to uid {uid}, not to the current user", socket.display())]
     NotOurs {
-        /// Its socket.
+        /// The path of its socket.
         socket: PathBuf,
-        /// Whose it is.
+        /// The user ID that it runs as.
         uid: u32,
     },
     /// The agent refused the request.
     #[error("{}", problem_text(.0))]
     Refused(Box<ProblemDocument>),
-    /// It took too long.
+    /// The agent did not respond within the time limit.
     #[error("the agent did not respond in time")]
     TimedOut,
-    /// The response is not HTTP.
+    /// The response is not valid HTTP.
     #[error("the agent's response cannot be parsed: {0}")]
     Garbled(String),
-    /// The connection broke.
+    /// The connection failed.
     #[error("the connection to the agent failed: {0}")]
     Broken(#[from] io::Error),
 }
@@ -68,7 +68,7 @@ fn problem_text(problem: &ProblemDocument) -> String {
     text
 }
 
-/// A way to the agent, open for one request.
+/// A connection to the agent for one request.
 #[derive(Debug)]
 pub struct AgentClient {
     socket: PathBuf,
@@ -76,16 +76,16 @@ pub struct AgentClient {
     deadline: Instant,
 }
 
-/// An answer whose head was read.
+/// A response whose status line and headers have been read.
 pub struct AgentResponse {
     status: u16,
     body: BufReader<io::Take<DeadlineStream>>,
 }
 
 impl AgentClient {
-    /// Connects to this user's agent; for root, also to that of the configured user: whoever gets a
-    /// secret or is trusted with an answer must not be a foreign user. Connecting and the request
-    /// that follows end within `timeout`.
+    /// Connects to this user's agent; root may also use that of the configured user. Secrets must
+    /// not go to a foreign user's agent, and its responses are not trusted. Connecting and the
+    /// request must end within `timeout`.
     pub fn connect(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
         let mut foreign = None;
         let (trusted, others) = Self::all(paths, timeout)?.into_iter().partition(|client| {
@@ -99,7 +99,7 @@ impl AgentClient {
         first_to_answer(trusted).ok_or_else(|| foreign.unwrap_or(ClientError::NoAgent))
     }
 
-    /// Connects to any agent, for what is no secret.
+    /// Connects to any agent, for requests without secrets.
     pub fn connect_to_any(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
         Self::connect(paths, timeout).or_else(|error| match error {
             ClientError::NotOurs { .. } => {
@@ -109,7 +109,7 @@ impl AgentClient {
         })
     }
 
-    /// Connections to every candidate socket that somebody listens on.
+    /// Connects to every candidate socket that has a listener.
     fn all(paths: &Paths, timeout: Duration) -> Result<Vec<Self>, ClientError> {
         let deadline = deadline(timeout);
         let mut sockets = paths.sockets();
@@ -128,7 +128,7 @@ impl AgentClient {
             if !clients.is_empty() || !is_busy {
                 return Ok(clients);
             }
-            // The queue of an agent that hangs is full; that of one that is only slow empties.
+            // If an agent hangs, its queue stays full; if it is only slow, the queue empties.
             if deadline.saturating_duration_since(Instant::now()).is_zero() {
                 return Err(ClientError::TimedOut);
             }
@@ -141,7 +141,7 @@ impl AgentClient {
         Ok(peer.uid())
     }
 
-    /// Sends a request and reads the head of the answer.
+    /// Sends a request and reads the head of the response.
     pub fn send(
         self,
         method: &str,
@@ -166,13 +166,13 @@ impl AgentClient {
 }
 
 impl AgentResponse {
-    /// The whole answer as JSON, or the problem the agent states.
+    /// The whole response as JSON, or the problem that the agent reports.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let body = self.bytes()?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
     }
 
-    /// The whole answer, or the problem the agent states.
+    /// The whole response, or the problem that the agent reports.
     pub fn bytes(mut self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let mut body = Zeroizing::new(Vec::new());
         self.body.read_to_end(&mut body).map_err(map_timeout)?;
@@ -195,8 +195,8 @@ impl AgentResponse {
     }
 }
 
-/// Asks one question, again when the agent was just being replaced: every request of the API may be
-/// repeated. Waits for the answer no longer than `timeout`.
+/// Sends a request and retries it if the agent was just being replaced: every request of the API is
+/// idempotent. Waits for the response for at most `timeout`.
 pub fn ask(
     paths: &Paths,
     method: &str,
@@ -212,12 +212,12 @@ pub fn ask(
             .send(method, target, body)
             .and_then(AgentResponse::bytes);
         match answer {
-            // An agent that the request itself ends must not be ended by it for ever.
+            // If the request itself crashes the agent, it must not do so forever.
             Err(ClientError::Broken(_)) if broken < 5 => broken += 1,
             Err(ClientError::Refused(problem))
                 if problem.status == STOPPING_STATUS && !remaining.is_zero() =>
             {
-                // Its successor listens on the same socket in a moment.
+                // The next agent listens on the same socket in a moment.
                 clock::pause(Duration::from_millis(20));
             }
             other => return other,
@@ -225,7 +225,7 @@ pub fn ask(
     }
 }
 
-/// Root also trusts the agent of the user that the configuration names.
+/// Root also trusts the agent of the configured user.
 fn is_trusted(paths: &Paths, uid: u32) -> bool {
     let us = nix::unistd::geteuid();
     uid == us.as_raw()
@@ -235,7 +235,7 @@ fn is_trusted(paths: &Paths, uid: u32) -> bool {
                 .is_some_and(|user| user.uid == uid)
 }
 
-/// Of several agents, the first that answers: one of them may hang.
+/// Of several agents, the first that responds: one of them may hang.
 fn first_to_answer(mut clients: Vec<AgentClient>) -> Option<AgentClient> {
     if clients.len() > 1 {
         let probes: Vec<_> = clients.iter().map(|client| probe(&client.socket)).collect();
@@ -255,14 +255,14 @@ fn first_to_answer(mut clients: Vec<AgentClient>) -> Option<AgentClient> {
     clients.into_iter().next()
 }
 
-/// A connection on which the agent has something to answer.
+/// Connects and checks that the agent responds.
 fn probe(path: &Path) -> Option<UnixStream> {
     let mut stream = open(path).ok()?;
     stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").ok()?;
     Some(stream)
 }
 
-/// Connects, unless the queue is full: connect(2) would wait for room in it.
+/// Connects, unless the queue is full: connect(2) would block until there is room.
 fn open(path: &Path) -> nix::Result<UnixStream> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -303,7 +303,7 @@ fn map_timeout(error: io::Error) -> ClientError {
     }
 }
 
-/// A stream whose every read and write ends by the deadline, so that a slow drip ends too.
+/// A stream with one deadline for all reads and writes, so that a slow drip ends as well.
 struct DeadlineStream {
     stream: UnixStream,
     deadline: Instant,

@@ -1,4 +1,4 @@
-//! The configuration files.
+//! Reads the configuration files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,45 +8,46 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How credentials are handed to clients.
+/// How clients receive credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Through the credential helper: nothing secret is in a file.
+    /// Through the credential helper: no secret is written to a file.
     #[default]
     Helper,
-    /// As plain `auths`, for clients that cannot run a helper.
+    /// In `auths` in plain text, for clients that cannot run a helper.
     Auths,
 }
 
-/// What may be set for one server.
+/// The settings for one server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Hosts, with a port where it is not 443, of token realms that may see this registry's password.
+    /// Hosts of token servers that may receive this registry's password, with the port if it is not
+    /// 443.
     #[serde(default)]
     pub realms: Vec<String>,
 }
 
-/// The configuration, every key with its default.
+/// The configuration, with a default for every key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// The user an agent started by root becomes.
+    /// The user that the agent runs as when root starts it.
     pub user: Option<String>,
-    /// How credentials are handed out.
+    /// How clients receive credentials.
     pub mode: Mode,
-    /// Whether registries are asked what they think of a credential.
+    /// Whether to verify credentials with their registries.
     pub verify: bool,
-    /// Whether `GITHUB_TOKEN` is a login for `ghcr.io`.
+    /// Whether `GITHUB_TOKEN` serves as a login for `ghcr.io`.
     pub github_token: bool,
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`.
+    /// The log level: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
-    /// Env files and secrets directories, highest first.
+    /// Env files and secrets directories, highest precedence first.
     pub sources: Vec<PathBuf>,
-    /// Whether a docker configuration that is a mount of its own is written.
+    /// Whether to write a docker configuration that is a separate mount.
     pub publish_to_mounts: bool,
-    /// What is set per server, by the server's name as written.
+    /// The settings per server, by the server's name as written.
     pub servers: BTreeMap<String, ServerConfig>,
 }
 
@@ -65,23 +66,23 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration file does not count. The message names the file and the line.
+/// Why a configuration file cannot be used. The message contains the file and the line.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// It is there and cannot be read.
+    /// The file exists but cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The cause.
+        /// Why it cannot be read.
         source: io::Error,
     },
-    /// It does not say what it should.
+    /// The content of the file is invalid.
     #[error("{} line {line}: {fault}", path.display())]
     Malformed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The number of the line, starting at 1.
         line: usize,
         /// What is wrong.
         fault: String,
@@ -89,7 +90,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The file.
+    /// The path of the affected file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Unreadable { path, .. } | Self::Malformed { path, .. } => path,
@@ -97,7 +98,7 @@ impl ConfigError {
     }
 }
 
-/// Reads `files`, the stronger one last; one that is not there changes nothing.
+/// Reads `files`; later ones take precedence, and missing ones are skipped.
 pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
     for path in files {
@@ -110,8 +111,8 @@ pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// The user that `files` name, even where another line of them is wrong: a mistake must not make root
-/// look for somebody else's agent.
+/// The user set in `files`, even if another line is invalid: an error must not make root look for
+/// another user's agent.
 pub fn user(files: &[PathBuf]) -> Option<String> {
     files.iter().rev().find_map(|path| {
         let text = fs::read_to_string(path).ok()?;
@@ -123,7 +124,7 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// One file: what is not in it is `None`.
+/// The content of one file; missing keys are `None`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Layer {

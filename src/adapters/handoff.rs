@@ -1,7 +1,8 @@
-//! What survives the agent's death without touching a disk.
+//! Transfers the state that survives the agent's death without touching a disk.
 //!
-//! Each time it changes, the agent writes all of it to a new memfd and hands that to its supervisor,
-//! which keeps the last one and gives it to the next agent. A state is whole or was never handed over.
+//! On each change the agent writes its whole state to a new memfd and sends that to its supervisor,
+//! which keeps the last one and passes it to the next agent. A state is therefore handed over
+//! completely or not at all.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
@@ -15,21 +16,21 @@ use nix::sys::socket::{
 };
 use zeroize::Zeroizing;
 
-/// What an agent tells its supervisor.
+/// A message from an agent to its supervisor.
 #[derive(Debug)]
 pub enum Message {
-    /// Keep this state instead of the last one.
+    /// Replace the saved state with this one.
     SaveState(OwnedFd),
-    /// Every source was read and published.
+    /// Every source has been read and published.
     Ready,
 }
 
-/// A memfd that holds `content`.
+/// Creates a memfd with `content`.
 pub fn create(content: &[u8]) -> io::Result<OwnedFd> {
     let name = c"registry-agent";
     let sealed = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
     let fd = match memfd_create(name, sealed) {
-        // Kernels before 6.3 do not know the seal.
+        // Kernels before 6.3 do not support this seal.
         Err(Errno::EINVAL) => memfd_create(name, MFdFlags::MFD_CLOEXEC)?,
         other => other?,
     };
@@ -38,9 +39,9 @@ pub fn create(content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// What `memfd` holds; nothing when it was never written.
+/// Reads the content of `memfd`; empty if it was never written.
 pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A copy of the descriptor shares the offset, so it is set here each time.
+    // A duplicated descriptor shares the offset, so reset it each time.
     let mut file = File::from(memfd.try_clone_to_owned()?);
     file.seek(SeekFrom::Start(0))?;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
@@ -49,8 +50,8 @@ pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
-/// Sends `message` to the supervisor at the other end of `control`, unless its queue is full: the agent
-/// must never wait for a supervisor that hangs.
+/// Sends `message` to the supervisor at the other end of `control`, unless the queue is full: the
+/// agent must never wait for a supervisor that hangs.
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
@@ -68,7 +69,7 @@ pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     Ok(())
 }
 
-/// The next message of the agent at the other end of `control`; `None` when that end is closed.
+/// The next message from the agent at the other end of `control`; `None` if that end is closed.
 pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let mut word = [0; 16];
     let mut space = nix::cmsg_space!([RawFd; 1]);

@@ -1,4 +1,5 @@
-//! Where the product meets the world: files, users, sockets, processes, registries, AWS, the clock.
+//! Adapters to everything outside the program: files, users, sockets, processes, registries, AWS,
+//! the clock.
 
 pub mod agent_client;
 pub mod aws;

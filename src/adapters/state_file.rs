@@ -1,5 +1,5 @@
-//! Files of the agent's own in its state directory. Containers that share a home share them, so each
-//! change is made to what the file holds by then, under a lock.
+//! Files of the agent in its state directory. Containers that share a home directory share these
+//! files, so each change is applied to the current content, under a lock.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,16 +16,16 @@ use zeroize::Zeroizing;
 
 use super::clock::pause;
 
-/// How long another process may hold the lock: it writes a few kilobytes.
+/// How long another process may hold the lock. It writes a few kilobytes.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time between two attempts to take it.
+/// The time between two attempts to take the lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
-/// How the names of temporary files begin, before the name of the file they are for.
+/// The first character of temporary file names. The name of the target file follows.
 const TEMP_PREFIX: char = '.';
-/// What follows that name.
+/// Follows the name of the target file.
 const TEMP_INFIX: &str = ".new-";
 
-/// A file in the state directory, which need not exist yet.
+/// A file in the state directory, which may not exist yet.
 #[derive(Debug, Clone)]
 pub(super) struct StateFile {
     path: PathBuf,
@@ -42,11 +42,11 @@ impl StateFile {
         &self.path
     }
 
-    /// Keeps other processes of ours from changing the files of this directory until it is dropped.
-    /// `None` where the file system knows no locks.
+    /// Prevents other processes of ours from changing the files of this directory, until the lock
+    /// is dropped. `None` if the file system does not support locks.
     ///
     /// # Errors
-    /// When another process holds the lock all the time, or the directory cannot be made.
+    /// If another process keeps holding the lock, or the directory cannot be created.
     pub(super) fn lock(&self) -> io::Result<Option<Flock<File>>> {
         DirBuilder::new().recursive(true).mode(0o700).create(self.directory())?;
         lock_directory(self.directory(), LOCK_TIMEOUT).map_err(|Locked| {
@@ -54,10 +54,10 @@ impl StateFile {
         })
     }
 
-    /// What the file holds; `None` when it is not there.
+    /// The content of the file; `None` if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be read, is too large, or is not a regular file of the agent's user.
+    /// If it cannot be read, is too large, or is not a regular file of the agent's user.
     pub(super) fn read(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let file = match open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -73,7 +73,8 @@ impl StateFile {
         Ok(Some(bytes))
     }
 
-    /// Gives the file this content, mode 0600, unless `is_wanted` says no at the last moment.
+    /// Replaces the content of the file, with mode 0600, unless `is_wanted` returns false just
+    /// before.
     pub(super) fn replace(&self, bytes: &[u8], is_wanted: &dyn Fn() -> bool) -> io::Result<()> {
         self.check_size(bytes)?;
         let mut file = temporary(&self.path)?;
@@ -86,7 +87,7 @@ impl StateFile {
         self.sync_directory()
     }
 
-    /// Removes the file, which needs no room on a full disk.
+    /// Removes the file, which needs no space on a full disk.
     pub(super) fn remove(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -94,15 +95,15 @@ impl StateFile {
         }
     }
 
-    /// Removes temporary files that a killed agent left. Those of a living one, in another container
-    /// with the same home, are locked and stay.
+    /// Removes temporary files of killed agents. Files of a running agent, in another container
+    /// with the same home directory, are locked and stay.
     pub(super) fn sweep(&self) {
         let Ok(entries) = fs::read_dir(self.directory()) else { return };
         let prefix = temporary_prefix(&self.path);
         for entry in entries.flatten() {
             let ours = entry.file_name().to_string_lossy().starts_with(&prefix);
             if ours && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-                // What cannot be removed is found again next time.
+                // A file that cannot be removed is found again next time.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -130,11 +131,11 @@ impl StateFile {
     }
 }
 
-/// Another process of ours holds the lock.
+/// The lock is held by another process of ours.
 pub(super) struct Locked;
 
-/// A lock among processes of ours. It is on the directory, where it leaves no file behind and is in
-/// nobody's way; `None` where there is no directory or none that can be locked.
+/// Takes a lock among our own processes. It is on the directory, so that it leaves no file behind
+/// and blocks no other program. `None` if the directory does not exist or cannot be locked.
 pub(super) fn lock_directory(
     directory: &Path,
     timeout: Duration,
@@ -157,10 +158,11 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
-/// A temporary file beside `path`, 0600 from the start, locked until it has its name or is dropped.
+/// Creates a temporary file next to `path`, with mode 0600 from the start. It is locked until it is
+/// renamed or dropped.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    // Its own errors name the temporary file, which says nothing to a user.
+    // `NamedTempFile`'s errors contain the temporary name, which means nothing to a user.
     let file = NamedTempFile::with_prefix_in(temporary_prefix(path), directory)
         .map_err(|error| io::Error::from(error.kind()))?;
     file.as_file().lock()?;

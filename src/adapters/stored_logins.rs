@@ -1,6 +1,7 @@
-//! What `docker login` stored: the one secret that touches a disk, because a user asked for that.
+//! Logins stored by `docker login`: the only secrets that are written to disk, because the user
+//! asked for it.
 //!
-//! The file is `logins.json` in the state directory, mode 0600.
+//! They are in `logins.json` in the state directory, mode 0600.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,7 @@ use crate::domain::credentials::stated_expiry;
 use crate::domain::servers::server::Server;
 use crate::wire::exposed_secret::ExposedSecret;
 
-/// The largest file: hundreds of tokens.
+/// The maximum size of the file, enough for hundreds of tokens.
 const LIMIT: u64 = 2 << 20;
 
 /// A login that the user made.
@@ -26,10 +27,11 @@ pub struct StoredLogin {
     pub username: String,
     /// The password or token.
     pub secret: ExposedSecret,
-    /// The server as the client spelt it.
+    /// The server in the client's spelling.
     #[serde(default)]
     pub key: Option<String>,
-    /// The codespace it was made in; `None` where there is none, or where its name is not known yet.
+    /// The codespace in which it was stored; `None` outside a codespace, or if its name is not
+    /// known yet.
     pub codespace: Option<String>,
 }
 
@@ -38,39 +40,39 @@ pub struct StoredLogin {
 #[serde(transparent)]
 pub struct StoredLogins(BTreeMap<String, StoredLogin>);
 
-/// A change of one stored login, or of those that no longer count.
+/// A change to one stored login, or the removal of obsolete ones.
 pub enum StoredChange {
-    /// Keep this login for this server.
+    /// Store this login for this server.
     Put(String, StoredLogin),
-    /// Drop the login for this server.
+    /// Remove the login for this server.
     Remove(String),
-    /// Drop what ended by this instant or was made in another codespace than this one, and let what
-    /// was made before its name was known belong to it.
+    /// Remove logins that expired by this instant or were stored in another codespace than this
+    /// one. Logins stored before the codespace's name was known are assigned to it.
     Prune(Timestamp, Option<String>),
 }
 
-/// What a change did.
+/// The result of a change.
 pub struct StoredOutcome {
-    /// The logins from now on, those included that other agents with the same file stored.
+    /// The logins after the change, including those stored by other agents that share the file.
     pub logins: StoredLogins,
-    /// The server for which a login was put.
+    /// The server of a login that was stored.
     pub put: Option<String>,
-    /// What takes the change back; `None` when it changed nothing.
+    /// The change that reverts this one; `None` if nothing changed.
     pub undo: Option<StoredChange>,
 }
 
 impl StoredLogin {
-    /// A stored login as a client sent it.
+    /// A stored login as sent by a client.
     pub fn new(key: String, username: String, secret: Secret) -> Self {
         Self { username, secret: ExposedSecret(secret), key: Some(key), codespace: None }
     }
 
-    /// When it ends, where it says so itself.
+    /// Its expiry, if the secret states one.
     pub fn end(&self) -> Option<Timestamp> {
         stated_expiry::end_of(&self.secret.0)
     }
 
-    /// A prebuilt image must not carry a login on into another codespace.
+    /// A prebuilt image must not carry a login into another codespace.
     fn counts(&self, now: Timestamp, codespace: Option<&str>) -> bool {
         let elsewhere = matches!((&self.codespace, codespace), (Some(a), Some(b)) if a != b);
         !elsewhere && self.end().is_none_or(|end| end > now)
@@ -78,7 +80,7 @@ impl StoredLogin {
 }
 
 impl StoredLogins {
-    /// The logins that count in this codespace, each with its server.
+    /// The logins that apply in this codespace, each with its server.
     pub fn counting<'a>(
         &'a self,
         now: Timestamp,
@@ -116,30 +118,30 @@ impl StoredLogins {
                 for login in self.0.values_mut() {
                     login.codespace = login.codespace.take().or_else(|| codespace.clone());
                 }
-                // Nobody takes it back, so it need not be the true inverse.
+                // Pruning is never reverted, so this need not be an exact inverse.
                 (*self != before).then_some(StoredChange::Prune(now, codespace))
             }
         }
     }
 }
 
-/// The file.
+/// The file that holds the stored logins.
 pub struct StoredLoginFile(StateFile);
 
 impl StoredLoginFile {
-    /// The file in `state_dir`; what a killed agent left beside it is removed.
+    /// Opens the file in `state_dir` and removes temporary files that a killed agent left.
     pub fn open(state_dir: &Path) -> Self {
         let file = StateFile::new(state_dir, "logins.json", LIMIT);
         file.sweep();
         Self(file)
     }
 
-    /// Its path.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// The logins it holds; none when it is not there.
+    /// Reads the stored logins; empty if the file does not exist.
     pub fn read(&self) -> io::Result<StoredLogins> {
         let Some(text) = self.0.read()? else { return Ok(StoredLogins::default()) };
         let logins: StoredLogins = serde_json::from_slice(&text).map_err(|error| {
@@ -150,8 +152,8 @@ impl StoredLoginFile {
         Ok(StoredLogins(logins.collect()))
     }
 
-    /// Makes a change and has it safe on the disk, unless `is_wanted` says no before that. A file
-    /// that holds no logins gives way to those that are `known`.
+    /// Applies a change and writes it safely to disk, unless `is_wanted` returns false just before.
+    /// If the file contains no valid logins, the change is applied to those in `known`.
     pub fn change(
         &self,
         known: &StoredLogins,
@@ -178,7 +180,7 @@ impl StoredLoginFile {
     }
 }
 
-/// The name under which a login is found again, whatever is written in the file.
+/// The canonical server name for lookups, whatever spelling is in the file.
 fn canonical(server: &str) -> String {
     Server::parse(server).map_or_else(|_| server.to_owned(), |(server, _)| server.name().to_owned())
 }

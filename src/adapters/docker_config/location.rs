@@ -1,11 +1,11 @@
-//! Where the configuration really is: behind which links, on which mount.
+//! Resolves the configuration's real location: symbolic links and mounts.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The file that a path leads to, through links, whether or not it is there yet.
+/// The file that a path leads to through links, whether or not it exists.
 pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -21,11 +21,11 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The path itself, each link on the way, and the file it leads to: what must be looked at to see
+/// The path itself, each link on the way, and the file it leads to: all must be watched to see
 /// every change.
 pub(super) fn symlink_chain(path: &Path) -> Vec<PathBuf> {
     let mut symlink_chain = vec![path.to_owned()];
-    // Linux follows 40 links at most (path_resolution(7)).
+    // Linux follows at most 40 links (path_resolution(7)).
     for _ in 0..40 {
         let Some(last) = symlink_chain.last() else { break };
         let Ok(target) = fs::read_link(last) else { break };
@@ -40,19 +40,19 @@ pub(super) fn symlink_chain(path: &Path) -> Vec<PathBuf> {
     symlink_chain
 }
 
-/// Where a file stands in the tree of mounts.
+/// The position of a file in the mount tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mount {
-    /// On the mount that its surroundings are on.
+    /// The file is on the same mount as its surroundings.
     Same,
-    /// In a directory that is a mount of its own.
+    /// Its directory is a mount point.
     Directory,
-    /// It is a mount of its own.
+    /// The file itself is a mount point.
     File,
 }
 
-/// What mount a file, given by its resolved path, is on. The kernel's list tells; where it cannot be
-/// read, another device than the directory above does.
+/// Which mount a file is on, given its resolved path. Uses the kernel's list; if that cannot be
+/// read, a device number other than that of the parent directory indicates a mount.
 pub(super) fn mount_of(file: &Path) -> Mount {
     let list = fs::read_to_string("/proc/self/mountinfo").ok();
     let is_point = |path: &Path| match &list {
@@ -71,12 +71,12 @@ fn changes_device(path: &Path) -> bool {
     path.parent().is_some_and(|above| device(path).is_some_and(|d| device(above) != Some(d)))
 }
 
-/// The fifth field of each line (`proc_pid_mountinfo(5)`).
+/// The mount points, which are in the fifth field of each line (`proc_pid_mountinfo(5)`).
 fn mount_points(list: &str) -> impl Iterator<Item = PathBuf> {
     list.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped)
 }
 
-/// Blanks and backslashes are written as three octal digits.
+/// White space and backslashes are escaped as three octal digits.
 fn unescaped(field: &str) -> PathBuf {
     let mut parts = field.split('\\');
     let mut out = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The docker configuration as a file: read and written beside programs that take no lock.
+//! Reads and writes the docker configuration file, which other programs change without locks.
 
 mod location;
 mod published_entries;
@@ -22,12 +22,12 @@ use super::state_file::{Locked, lock_directory};
 use crate::domain::docker_config::{Edit, Wanted, edit};
 use crate::domain::reasons::PublishReason;
 
-/// The largest file that is read: a configuration has kilobytes.
+/// The maximum size of the file. Real ones have a few kilobytes.
 const LIMIT_MEBIBYTES: u64 = 64;
-/// How long another process of ours may take to write it.
+/// How long another process of ours may take to write the file.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A user's docker configuration, which need not exist yet, and what is ours in it.
+/// A user's docker configuration, which may not exist yet, and our entries in it.
 #[derive(Debug)]
 pub struct DockerConfig {
     path: PathBuf,
@@ -35,52 +35,53 @@ pub struct DockerConfig {
     published: Published,
 }
 
-/// What came of publishing.
+/// The result of publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishOutcome {
     /// Whether the file was written.
     pub changed: bool,
-    /// The keys that were ours and had been dropped by somebody else.
+    /// Our keys that another program had removed.
     pub repaired: Vec<String>,
-    /// What stands in our way and is not ours to change.
+    /// Existing entries that block ours and that we must not change.
     pub conflicts: Vec<PublishReason>,
 }
 
-/// The text of a configuration file, links followed; `None` when it is not there.
+/// Reads a configuration file, following links; `None` if it does not exist.
 ///
 /// # Errors
-/// When it cannot be read, is larger than 64 MiB, is not UTF-8, or is no regular file.
+/// If it cannot be read, is larger than 64 MiB, is not UTF-8, or is not a regular file.
 pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, PublishReason> {
     let found = ConfigLocation(path).snapshot()?.1;
     found.map(|found| Ok(Zeroizing::new(ConfigLocation(path).text(&found)?.to_owned()))).transpose()
 }
 
 impl DockerConfig {
-    /// The configuration at `path`. Unless `to_mounts`, it is not written when it or its directory
-    /// is a mount of its own. What is ours in it is remembered in `state_dir`.
+    /// The configuration at `path`. Unless `to_mounts` is set, it is not written if it or its
+    /// directory is a separate mount. `state_dir` holds the record of our entries.
     pub fn new(path: impl Into<PathBuf>, to_mounts: bool, state_dir: &Path) -> Self {
         let path = path.into();
         let published = Published::open(state_dir, &path);
         Self { path, to_mounts, published }
     }
 
-    /// Its path, links not followed.
+    /// The path, with links not followed.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What must be watched to see every change of it: the path, the links it leads through, and the
+    /// The paths to watch in order to see every change: the path, the links on the way, and the
     /// file itself. They change when a link does.
     pub fn paths_to_watch(&self) -> Vec<PathBuf> {
         location::symlink_chain(&self.path)
     }
 
-    /// Makes the file hold what is `wanted` of ours and nothing else of ours. Every other byte stays.
-    /// Nothing is written when nothing changes; what others write meanwhile is not lost. Blocks, for
-    /// a fifth of a second at most while others keep writing.
+    /// Updates our entries in the file to `wanted`. All other bytes stay the same, the file is not
+    /// written if nothing changes, and concurrent changes by others are not lost. Blocks for at
+    /// most a fifth of a second while others keep writing.
     ///
     /// # Errors
-    /// When the file cannot be understood, read or written, or must not be. It is as it was then.
+    /// If the file cannot be parsed, read or written, or must not be written. The file is unchanged
+    /// then.
     pub fn publish(&mut self, wanted: &Wanted) -> Result<PublishOutcome, PublishReason> {
         let before = self.published.ours().clone();
         let written =
@@ -136,14 +137,15 @@ fn write(
     Err(location.busy())
 }
 
-/// A path, which reasons show as the user knows it.
+/// A path as the user knows it, for reasons.
 #[derive(Clone, Copy)]
 struct ConfigLocation<'a>(&'a Path);
 
 impl ConfigLocation<'_> {
-    /// Keeps other processes of ours away, and takes away what a killed one left. The lock is on the
-    /// directory, where it leaves no file behind and is in nobody's way; where there is no directory
-    /// yet, or none that can be locked, two of ours are merely as safe from each other as others are.
+    /// Locks out other processes of ours, and removes what a killed one left. The lock is on the
+    /// directory, so it leaves no file behind and blocks no other program. If the directory does
+    /// not exist or cannot be locked, our processes are protected from each other only as well as
+    /// from other programs.
     fn lock(&self) -> Result<Option<Flock<File>>, PublishReason> {
         let Ok(file) = location::resolve(self.0) else { return Ok(None) };
         let Some(directory) = file.parent() else { return Ok(None) };
@@ -154,7 +156,7 @@ impl ConfigLocation<'_> {
         Ok(lock)
     }
 
-    /// The file that the path leads to, and what is in it.
+    /// The file that the path leads to, and its content.
     fn snapshot(&self) -> Result<(PathBuf, Option<Snapshot>), PublishReason> {
         let mebibytes = LIMIT_MEBIBYTES;
         let file = location::resolve(self.0).map_err(|error| self.unreadable(&error))?;

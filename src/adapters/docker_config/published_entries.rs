@@ -1,6 +1,7 @@
-//! What is ours in the docker configuration, remembered across the death of agent and container.
+//! Our entries in the docker configuration, remembered across restarts of agent and container.
 //!
-//! The file is `published.json` in the state directory. It holds keys and short marks, no secret.
+//! They are in `published.json` in the state directory, which contains keys and short fingerprints,
+//! but no secret.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +12,7 @@ use crate::domain::docker_config::PublishedEntries;
 
 const LIMIT: u64 = 16 << 20;
 
-/// What is ours in one configuration file.
+/// Our entries in one configuration file.
 #[derive(Debug)]
 pub(super) struct Published {
     record: StateFile,
@@ -20,8 +21,8 @@ pub(super) struct Published {
 }
 
 impl Published {
-    /// What the record in `state_dir` says of `config`. A record that cannot be read says nothing:
-    /// what is wanted is then found again in the configuration itself.
+    /// Loads the record for `config` from `state_dir`. An unreadable record counts as empty:
+    /// entries that are still wanted are then recognized in the configuration itself.
     pub(super) fn open(state_dir: &Path, config: &Path) -> Self {
         let record = StateFile::new(state_dir, "published.json", LIMIT);
         record.sweep();
@@ -33,14 +34,14 @@ impl Published {
         &self.ours
     }
 
-    /// Notes what may be ours from now on, before it is written: who is killed in between still knows
-    /// its own.
+    /// Records entries before they are written, so that they are recognized even if this process is
+    /// killed in between.
     pub(super) fn announce(&mut self, ours: &PublishedEntries) {
         let either = self.ours.clone().or(ours);
         self.set(either);
     }
 
-    /// Notes what is ours.
+    /// Records our current entries.
     pub(super) fn set(&mut self, ours: PublishedEntries) {
         let before = std::mem::replace(&mut self.ours, ours);
         if before == PublishedEntries::default() && self.ours == before {
@@ -52,8 +53,9 @@ impl Published {
         }
     }
 
-    /// Changes the record of this file by what changed for us since `before`: another agent with the
-    /// same home has entries of its own there, and may have taken ours for its own leftovers.
+    /// Updates the record of this file only with our changes since `before`: another agent that
+    /// shares the home directory has entries of its own there, and may have treated ours as its own
+    /// leftovers.
     fn save(&self, before: &PublishedEntries) -> io::Result<()> {
         let _lock = self.record.lock()?;
         let old = load(&self.record);

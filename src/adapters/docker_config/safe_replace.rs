@@ -1,4 +1,4 @@
-//! A file of somebody's, replaced whole without losing what others write meanwhile.
+//! Replaces a user's file atomically, without losing concurrent changes by other programs.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -15,26 +15,26 @@ use tempfile::{NamedTempFile, TempPath};
 use super::snapshot::{Snapshot, content, identity};
 use crate::adapters::process::keep_closed_to_others;
 
-/// Stands before the number of its inode in the name of a temporary file.
+/// Precedes the inode number in the name of a temporary file.
 const INODE: &str = "inode-";
 
-/// What came of a replacement.
+/// The result of a replacement.
 pub(super) enum Replaced {
-    /// The new content is in place, and what it took the place of is what had been read.
+    /// The new content is in place, and it replaced exactly what had been read.
     Done,
-    /// Somebody else wrote; what they wrote is in place.
+    /// Another program wrote first; its content is in place.
     Overtaken,
 }
 
-/// Puts `new` in the place of `old` at `path`, with its mode and owner; mode 0600 where there was no
-/// file. Missing directories are made with mode 0700.
+/// Replaces `old` at `path` with `new`, keeping mode and owner; mode 0600 if the file did not
+/// exist. Missing directories are created with mode 0700.
 ///
-/// Both files change places in one step, so what had been there is at hand afterwards: if it is not
-/// what was read, the step is taken back, and nobody has seen the new file meanwhile.
+/// The two files are exchanged atomically, so the old one can be checked afterwards: if it is not
+/// what was read, the exchange is reverted before anyone has seen the new file.
 pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Result<Replaced> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // Its own errors name the temporary file, which says nothing to a user.
+    // `NamedTempFile`'s errors contain the temporary name, which means nothing to a user.
     let mut file = NamedTempFile::with_prefix_in(temporary_prefix(path), directory)
         .map_err(|error| io::Error::from(error.kind()))?;
     if let Some(old) = old {
@@ -53,8 +53,8 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
     Ok(replaced)
 }
 
-/// Writes over a file in its place, for one that cannot be replaced because it is a mount. Room is
-/// made first, but a crash in the middle leaves half a file: for those who asked for it.
+/// Overwrites a file in place, because a mount cannot be replaced. Space is allocated first, but a
+/// crash in the middle leaves a partial file, so this is only done if the user enables it.
 pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<Replaced> {
     let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     if identity(&file.metadata()?) != identity(&old.file.metadata()?) || !old.is_unchanged()? {
@@ -67,10 +67,11 @@ pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<R
     Ok(Replaced::Done)
 }
 
-/// Takes away what a killed process of ours left beside `path`. Call with the lock held.
+/// Removes what a killed process of ours left next to `path`. Call it with the lock held.
 ///
-/// A file under the name of another inode was exchanged with ours and perhaps not looked at since: it
-/// may be more than what ours was made from. It goes back, unless ours was replaced by now.
+/// A temporary file whose name contains another inode was exchanged with ours and possibly not
+/// checked since: it may contain more than ours was made from. It is restored, unless ours has been
+/// replaced by now.
 pub(super) fn sweep(path: &Path) {
     let Some(directory) = path.parent() else { return };
     let Ok(entries) = fs::read_dir(directory) else { return };
@@ -81,7 +82,7 @@ pub(super) fn sweep(path: &Path) {
         let ours = suffix.strip_prefix(INODE).and_then(|inode| inode.parse::<u64>().ok());
         let inode = |path: &Path| fs::symlink_metadata(path).ok().map(|found| found.ino());
         let was_exchanged = ours.is_some() && inode(&entry.path()) != ours && inode(path) == ours;
-        // What cannot be put back or removed is found again next time.
+        // A file that cannot be restored or removed is found again next time.
         let _ = if was_exchanged {
             fs::rename(entry.path(), path)
         } else {
@@ -90,7 +91,7 @@ pub(super) fn sweep(path: &Path) {
     }
 }
 
-/// Gives a temporary file a name that tells which file it was given to; see [`sweep`].
+/// Renames a temporary file so that its name contains its inode number; see [`sweep`].
 fn named_by_inode(file: NamedTempFile, path: &Path) -> io::Result<(File, TempPath)> {
     let inode = file.as_file().metadata()?.ino();
     let name = path.with_file_name(format!("{}{INODE}{inode}", temporary_prefix(path)));
@@ -102,7 +103,7 @@ fn temporary_prefix(path: &Path) -> String {
     format!(".{}.registry-agent-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The new file takes the place of none.
+/// Puts the new file in place if there is no old one.
 fn appear(temporary: &TempPath, path: &Path) -> io::Result<Replaced> {
     let flags = RenameFlags::RENAME_NOREPLACE;
     match renameat2(AT_FDCWD, &**temporary, AT_FDCWD, path, flags) {
@@ -119,14 +120,14 @@ fn appear(temporary: &TempPath, path: &Path) -> io::Result<Replaced> {
     }
 }
 
-/// The new file takes the place of `old`, and of nothing else.
+/// Puts the new file in the place of `old`, and of no other file.
 fn exchange(
     temporary: &mut TempPath,
     new: &File,
     path: &Path,
     old: &Snapshot,
 ) -> io::Result<Replaced> {
-    // Nobody reads the new file until it is certain that nothing is missing in it.
+    // Nobody may read the new file until it is certain that it lacks nothing.
     keep_closed_to_others(new);
     if !old.is_still_at(path).or_else(absent)? {
         return Ok(Replaced::Overtaken);
@@ -135,7 +136,7 @@ fn exchange(
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replaced::Overtaken),
         Err(error) if is_unsupported(&error) => {
-            // The file system can only replace; the look taken above has to do.
+            // The file system supports only plain renames; the check above must suffice.
             fs::rename(&*temporary, path)?;
             return Ok(Replaced::Done);
         }
@@ -144,8 +145,8 @@ fn exchange(
     check_exchanged(temporary, new, path, old)
 }
 
-/// Takes an exchange back, unless what it took away is `old`. After an error the temporary name may
-/// be that of somebody else's file, so it stays until [`sweep`].
+/// Reverts an exchange, unless the exchanged file is `old`. After an error the temporary name may
+/// belong to another program's file, so it stays until [`sweep`].
 fn check_exchanged(
     temporary: &mut TempPath,
     new: &File,
@@ -162,12 +163,14 @@ fn check_exchanged(
         if is_ours(path)? {
             swap(temporary, path)?;
             if !is_ours(temporary)? {
-                // A third writer replaced ours just then: the last one wins, as without us.
+                // A third writer replaced our file just then: the last writer wins, as it would
+                // without us.
                 swap(temporary, path)?;
             }
         }
         if let Ok(theirs) = theirs {
-            // Who waits to open our file found it in the place of theirs: it becomes theirs.
+            // A process that waits to open our file expects the user's file: give ours that
+            // content.
             new.set_len(0)?;
             new.write_all_at(&theirs, 0)?;
         }
@@ -181,7 +184,7 @@ fn swap(temporary: &Path, path: &Path) -> io::Result<()> {
     renameat2(AT_FDCWD, temporary, AT_FDCWD, path, flags).map_err(io::Error::from)
 }
 
-/// Gives a new file the mode and owner of the one it will replace.
+/// Copies mode and owner of the file to be replaced to the new one.
 fn copy_mode_and_owner(new: &File, old: &File) -> io::Result<()> {
     let (is, was) = (new.metadata()?, old.metadata()?);
     let mut mode = was.mode() & 0o7777;
@@ -191,7 +194,7 @@ fn copy_mode_and_owner(new: &File, old: &File) -> io::Result<()> {
         if is.uid() != was.uid() {
             return Err(io::Error::other("it belongs to another user"));
         }
-        // The group cannot be kept, so what the old one might do, the new one may not.
+        // The group cannot be kept, so the new group must not get the permissions of the old one.
         mode &= !0o070;
     }
     new.set_permissions(Permissions::from_mode(mode))
@@ -225,8 +228,8 @@ mod tests {
             self.0.path().join("config.json")
         }
 
-        /// Reads the file, lets another writer replace it, and exchanges it for a new one all the
-        /// same, as when the other writer comes between the last look and the exchange.
+        /// Reads the file, lets another writer replace it, and exchanges it anyway, as if the other
+        /// writer came between the last check and the exchange.
         fn exchange_after(&self, other_writer: impl FnOnce(&Path)) -> (File, TempPath, Snapshot) {
             let Ok(Some(old)) = read(&self.file(), 1 << 20) else { panic!("no snapshot") };
             let theirs = self.0.path().join("theirs");

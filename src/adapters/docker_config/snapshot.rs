@@ -1,4 +1,4 @@
-//! A file of somebody's, read whole while others may be writing it.
+//! Reads a complete snapshot of a user's file while other programs may write it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -12,23 +12,23 @@ use zeroize::Zeroizing;
 use crate::adapters::clock;
 use crate::adapters::process::{has_writer, stop_waiting};
 
-/// How often something is tried again because another writer came first.
+/// The maximum number of attempts when other writers interfere.
 pub(super) const ATTEMPTS: u32 = 40;
 
-/// The pause before that. An editor's save takes less.
+/// The pause between attempts. An editor saves a file in less time.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A file as it was when it was read.
+/// The content and identity of a file at the time it was read.
 pub(super) struct Snapshot {
     pub(super) file: File,
     pub(super) bytes: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no snapshot.
+/// Why a file could not be read.
 pub(super) enum ReadFault {
-    /// A directory, a pipe, a device.
+    /// It is a directory, a pipe or a device.
     NotAFile,
-    /// More bytes than the limit.
+    /// It is larger than the limit.
     TooLarge,
     Io(io::Error),
 }
@@ -39,9 +39,9 @@ impl From<io::Error> for ReadFault {
     }
 }
 
-/// Reads a file that follows no link; `None` when it is not there.
+/// Reads a file without following a link; `None` if it does not exist.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFault> {
-    // Looked at before it is opened: opening a device or a pipe does something already.
+    // Check before opening: opening a device or a pipe may have effects.
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => return Err(ReadFault::NotAFile),
         Ok(_) => {}
@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let mut opened = options.open(path);
     for _ in 0..ATTEMPTS {
-        // Another process of ours keeps it closed until it is sure of it.
+        // Another process of ours keeps the file closed to others until it has checked it.
         if !opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             break;
         }
@@ -71,15 +71,16 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
 }
 
 impl Snapshot {
-    /// Whether somebody is writing the file in place, so that it may be half of what it will be.
+    /// Whether another process is writing the file in place, so that it may be incomplete.
     pub(super) fn is_being_written(&self) -> bool {
         let seen = has_writer(&self.file);
-        // Not held: who waited to write this file would go on with it after it was replaced.
+        // Release the lease: a process that waited for it would write to this file after it was
+        // replaced.
         stop_waiting(&self.file);
         seen.unwrap_or_default()
     }
 
-    /// Whether `path` is this very file, as it was, and nobody is at it.
+    /// Whether `path` is still the same file, unchanged and not being written.
     pub(super) fn is_still_at(&self, path: &Path) -> io::Result<bool> {
         Ok(identity(&fs::symlink_metadata(path)?) == identity(&self.file.metadata()?)
             && self.is_unchanged()?
@@ -92,7 +93,7 @@ impl Snapshot {
     }
 }
 
-/// At most one byte more than `limit`.
+/// Reads at most one byte more than `limit`.
 pub(super) fn content(file: &File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let size = file.metadata()?.len().min(limit);
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
@@ -104,7 +105,7 @@ pub(super) fn identity(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// Lets another program finish: nothing tells when its save has ended for good.
+/// Gives another program time to finish, because nothing reports the end of its save.
 pub(super) fn pause() {
     clock::pause(PAUSE);
 }

@@ -1,4 +1,4 @@
-//! What a credential may do with one image, found out without writing anything.
+//! Finds out what a credential may do with one image, without writing anything.
 
 use reqwest::header::HeaderValue;
 
@@ -18,11 +18,11 @@ use crate::domain::registry_protocol::response::RequestStep;
 use crate::domain::registry_protocol::verdict::{AuthMethod, Outcome, Verdict};
 use crate::domain::servers::image::Image;
 
-/// What the question's credential may do with `image`, whose server is the question's.
+/// What the credential of the request may do with `image`, which is on the same server.
 ///
-/// A Bearer registry is asked for a token of both actions and believed where the token says what it
-/// grants; otherwise the image's manifest is asked for. Nothing is written, so at a registry that
-/// speaks Basic, push access stays unknown. Ends within [`crate::adapters::http::Limits::total`].
+/// For a Bearer registry, requests a token for both actions and trusts what the token says it
+/// grants. Otherwise, requests the image's manifest. Nothing is written, so push access stays
+/// unknown at a registry that uses Basic. Ends within [`crate::adapters::http::Limits::total`].
 pub async fn image_access(
     http: &Http,
     question: &VerificationRequest<'_>,
@@ -57,14 +57,15 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> 
                 let scope = actions.map(|it| format!("repository:{}:{it}", image.repository));
                 session.token(&realm, service.as_deref(), scope.as_deref()).await
             };
-            // Without a scope first: a refusal is one of the login then, and is not provoked again.
+            // First without a scope: then a rejection concerns the login, and no second attempt is
+            // made.
             if let Err(verdict) = token(None).await {
                 return of_verdict(verdict);
             }
             let (grant, push) = match push {
                 Some(push) => (token(Some("pull")).await, Some(push)),
                 None => match token(Some("pull,push")).await {
-                    // Some refuse the whole when they refuse a part.
+                    // Some registries reject the whole scope if they reject one of its actions.
                     Err(verdict) if verdict.outcome == Outcome::Rejected => {
                         let push = AccessRight::No(not_granted(image, Action::Push));
                         (token(Some("pull")).await, Some(push))
@@ -84,7 +85,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> 
     }
 }
 
-/// What a token says it grants, or where it says nothing, what the registry does with it.
+/// The access that a token states, or else the access that the registry grants with it.
 async fn by_token(
     session: &Session<'_>,
     image: &Image,
@@ -102,7 +103,8 @@ async fn by_token(
     ImageAccess { pull, push: push.unwrap_or_else(|| push_untold(image)) }
 }
 
-/// Every form of a manifest: a registry has none of an image for who does not take its form.
+/// All manifest media types: a registry responds as if the image did not exist if its type is not
+/// accepted.
 const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -125,7 +127,7 @@ async fn manifest(
     }
 }
 
-/// What a verdict that ends the walk says of the rights.
+/// Converts a verdict that ends the verification early to access rights.
 fn of_verdict(verdict: Verdict) -> ImageAccess {
     let refused = matches!(verdict.outcome, Outcome::Rejected | Outcome::Invalid);
     match verdict.reason {

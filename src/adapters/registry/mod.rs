@@ -1,6 +1,6 @@
-//! Asking a registry whether it accepts a credential, and what the credential may do there.
+//! Asks a registry whether it accepts a credential, and what the credential may do there.
 //!
-//! The rules are in [`crate::domain::registry_protocol::verdict`]; here the requests are sent.
+//! The rules are in [`crate::domain::registry_protocol::verdict`]; this module sends the requests.
 
 mod image_access;
 mod session;
@@ -17,22 +17,22 @@ use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::verdict::{AuthMethod, Outcome, Verdict};
 use crate::domain::servers::server::Server;
 
-/// What is asked of a registry, and with what.
+/// The parameters of a verification.
 #[derive(Debug, Clone, Copy)]
 pub struct VerificationRequest<'a> {
     /// The registry.
     pub server: &'a Server,
-    /// The credential it should accept.
+    /// The credential to verify.
     pub credential: &'a Credential,
-    /// The certificates of its authority (`_CA_FILE`).
+    /// The CA file declared for the registry (`_CA_FILE`).
     pub ca_file: Option<&'a Path>,
-    /// The hosts beside its own that may see the password, from the configuration.
+    /// The additional hosts that may receive the password, from the configuration.
     pub realms: &'a [String],
 }
 
-/// Asks the registry whether it accepts the credential. It is shown it once, at most.
+/// Asks the registry whether it accepts the credential, which is sent to it at most once.
 ///
-/// Ends within [`super::http::Limits::total`]. A future that is dropped leaves nothing behind.
+/// Ends within [`super::http::Limits::total`]. The future can be dropped at any time.
 pub async fn verify(http: &Http, question: &VerificationRequest<'_>) -> Verdict {
     if let Some(reason) = precheck::fault_of(question.server, question.credential) {
         return Verdict::because(Outcome::Invalid, reason);
@@ -45,7 +45,8 @@ pub async fn verify(http: &Http, question: &VerificationRequest<'_>) -> Verdict 
     }
 }
 
-/// The walk: ping, perhaps a token, proof. The error is a verdict that ends it early.
+/// The sequence of requests: ping, token if required, authenticated request. An error is a verdict
+/// that ends it early.
 async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict, Verdict> {
     let (session, auth_method) = Session::open(http, question).await?;
     match auth_method {

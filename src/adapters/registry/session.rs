@@ -1,4 +1,4 @@
-//! One conversation with a registry and its token server.
+//! A sequence of requests to a registry and its token server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,29 +26,29 @@ use crate::domain::registry_protocol::verdict::{
 };
 use crate::domain::servers::server::{Scheme, Server};
 
-/// The name this client goes by at token servers.
+/// The client ID sent to token servers.
 const CLIENT_ID: &str = "registry-agent";
 
-/// The scope that an identity token is verified with. Azure requires one for this grant, and this is
-/// the one in its reference that names no repository ("Access Tokens - Get").
+/// The scope for the verification of an identity token. Azure requires one for this grant, and this
+/// is the one in its reference that names no repository ("Access Tokens - Get").
 const IDENTITY_TOKEN_SCOPE: &str = "registry:catalog:*";
 
-/// The most redirects that are followed, all within the registry's own origin.
+/// The maximum number of redirects to follow, all within the registry's own origin.
 const REDIRECTS: usize = 5;
 
-/// A registry that was reached, and how.
+/// A registry that has responded, and how to authenticate to it.
 pub(super) struct Session<'a> {
     client: RegistryClient<'a>,
     server: &'a Server,
     credential: &'a Credential,
-    /// Scheme, host and port of the registry.
+    /// The scheme, host and port of the registry.
     base: Url,
-    /// `Basic …`, the header that shows user and password.
+    /// The header value `Basic …` with user name and password.
     basic: Secret,
 }
 
 impl<'a> Session<'a> {
-    /// Reaches the registry, showing it nothing, and learns how it wants to be shown the credential.
+    /// Connects to the registry without a credential, and determines the authentication method.
     pub(super) async fn open(
         http: &'a Http,
         question: &VerificationRequest<'a>,
@@ -72,7 +72,7 @@ impl<'a> Session<'a> {
             && server.is_loopback()
             && !http.has_spoken_tls(server);
         if may_be_plain && reply.as_ref().is_err_and(speaks_no_tls) {
-            // Nothing secret was said yet. From here on the transport is settled.
+            // Nothing secret has been sent yet. From here on the transport is fixed.
             if let Some(base) = self::base(server, true) {
                 session.base = base;
                 reply = session.get("/v2/", None).await;
@@ -97,13 +97,13 @@ impl<'a> Session<'a> {
         Ok((session, auth_method))
     }
 
-    /// Shows user and password to the registry itself.
+    /// Sends user name and password to the registry itself.
     pub(super) async fn verify_with_password(&self) -> Result<Verdict, Verdict> {
         let basic = self.basic()?;
         self.verify_with(&basic, &[]).await
     }
 
-    /// Shows the registry a token.
+    /// Sends a token to the registry.
     pub(super) async fn verify_with_token(&self, token: &Secret) -> Result<Verdict, Verdict> {
         let Some(bearer) = bearer(token) else { return Err(self.no_token("an unusable token")) };
         self.verify_with(&bearer, &[token]).await
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
         Ok(after_authenticated_request(self.server, self.credential, &answer))
     }
 
-    /// Shows the credential to the realm, for a token of the given scope
+    /// Exchanges the credential at the realm for a token of the given scope
     /// (`distribution/distribution`, its two specifications of token authentication).
     pub(super) async fn token(
         &self,
@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
         .await
     }
 
-    /// Asks for what is at `path` in one of the media types `accept`, but not for its content.
+    /// Sends a HEAD request for `path`, accepting the media types `accept`.
     pub(super) async fn head(
         &self,
         path: &str,
@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
         .await
     }
 
-    /// Asks the registry itself, following it within its own origin only.
+    /// Sends a request to the registry itself, following redirects only within its own origin.
     async fn ask(
         &self,
         path: &str,
@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What was answered, with every secret of this conversation kept out of it.
+    /// Parses the response and removes every secret of this session from it.
     pub(super) fn read(
         &self,
         step: RequestStep,
@@ -246,7 +246,7 @@ impl<'a> Session<'a> {
         RegistryResponse::read(step, &response, &secrets)
     }
 
-    /// The verdict on an answer that would lead to another origin, or round in circles.
+    /// The verdict on a redirect to another origin or in a loop.
     fn redirected_away(&self, answer: &RegistryResponse, reply: &HttpReply) -> Option<Verdict> {
         let target = self.redirect(&self.base, reply)?;
         let message = Some(format!("which leads to {target}"));
@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
         Verdict::because(Outcome::Unreachable, reason)
     }
 
-    /// `Basic …`; an identity token is not sent this way.
+    /// The header value `Basic …`. An identity token is never sent this way.
     pub(super) fn basic(&self) -> Result<HeaderValue, Verdict> {
         let server = || self.server.name().to_owned();
         if self.credential.is_identity_token() {
@@ -279,7 +279,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// `Bearer …`, where the token can stand in a header.
+/// The header value `Bearer …`; `None` if the token is not valid in a header.
 pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
     sensitive(&Zeroizing::new(format!("Bearer {}", token.reveal())))
 }
@@ -290,7 +290,7 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Without a port in the name it is the scheme's own, for `localhost` as for any other.
+/// Without a port in the name, the scheme's default applies, for `localhost` as for any other host.
 fn base(server: &Server, plain: bool) -> Option<Url> {
     let scheme = if plain { "http" } else { "https" };
     Url::parse(&format!("{scheme}://{}/", server.authority())).ok()
@@ -303,7 +303,7 @@ fn speaks_no_tls(fault: &ConnectionFault) -> bool {
     )
 }
 
-/// Where a reply sends the client.
+/// The target of a redirect.
 fn redirect(from: &Url, reply: &HttpReply) -> Option<Url> {
     let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
     leads.then(|| location(&reply.headers).and_then(|target| from.join(target).ok()))?
@@ -313,7 +313,7 @@ fn location(headers: &HeaderMap) -> Option<&str> {
     headers.get(LOCATION)?.to_str().ok()
 }
 
-/// Either name of the token will do; both are usual.
+/// Both names of the token are common, so either is accepted.
 fn token_in(body: &[u8]) -> Option<Secret> {
     #[derive(Deserialize)]
     struct HttpReply {

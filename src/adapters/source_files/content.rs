@@ -1,4 +1,4 @@
-//! What a file or a directory says, in its own form.
+//! Reads and parses the variables in a file or directory.
 
 use std::fs;
 use std::io;
@@ -13,45 +13,45 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::domain::reasons::SourceReason;
 
-/// The form in which a location holds variables.
+/// The format of a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceForm {
-    /// A file of the Codespaces platform, which must not be a link.
+    /// A file of the Codespaces platform, which must not be a symbolic link.
     PlatformFile(Format),
-    /// An env file, or a directory with one file for each variable.
+    /// An env file, or a directory with one file per variable.
     FileOrDirectory(Format),
-    /// A file that is one value.
+    /// A file that contains a single value.
     Value,
 }
 
-/// The name under which a file that is one value holds it.
+/// The name under which the value of a single-value file is stored.
 const VALUE: &str = "";
 
-/// What a location says, and what is wrong with it.
+/// The content of a location, and what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Content {
-    /// The variables that matter, as far as it ever said anything and was not deleted since.
+    /// The relevant variables; `None` if the location was never read successfully or was deleted
+    /// since.
     pub(super) variables: Option<Variables>,
     pub(super) problems: Vec<SourceReason>,
 }
 
 impl Content {
-    /// The value that a file holds, or what keeps anybody from knowing; nothing as long as neither is
-    /// known.
+    /// The value in a file, or why it cannot be read; `None` while neither is known.
     pub(super) fn value(&self) -> Option<Result<Secret, SourceReason>> {
         let value = self.variables.as_ref().and_then(|variables| variables.get(VALUE));
         value.map(|value| Ok(value.clone())).or_else(|| self.problems.first().cloned().map(Err))
     }
 }
 
-/// Reads locations. What they said `before` counts for as long as nothing else can be known.
+/// Reads locations. The earlier content `before` applies while the current one cannot be read.
 pub(super) struct ContentReader<'a> {
     pub(super) watch: &'a PathWatch,
     pub(super) files: &'a mut SettledReader,
 }
 
 impl ContentReader<'_> {
-    /// Reads the location at `path`; nothing while it is being written.
+    /// Reads the location at `path`; `None` while it is being written.
     pub(super) fn read(
         &mut self,
         path: &Path,
@@ -100,7 +100,7 @@ impl ContentReader<'_> {
             keep(&name, before, &mut variables);
             problems.push(SourceReason::BadValue { path: shown(), variable: name });
         }
-        // Nobody needs the other secrets of the user here.
+        // The other secrets of the user are not needed here.
         variables.retain(|name, _| matters(name));
         Some(Content { variables: Some(variables), problems })
     }
@@ -146,7 +146,7 @@ impl ContentReader<'_> {
         Some(Content { variables, problems: problem.into_iter().collect() })
     }
 
-    /// The value in a file and what is wrong with it; nothing while it is being written.
+    /// The value in a file and what is wrong with it; `None` while the file is being written.
     fn value(&mut self, path: &Path) -> Option<(Option<Secret>, Option<SourceReason>)> {
         let shown = || path.display().to_string();
         let (bytes, problem) = match self.files.read(path, Links::Followed, VALUE_LIMIT, self.watch)
@@ -172,14 +172,14 @@ fn names_in(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names.into_iter().flatten().filter(|name| matters(name)).collect())
 }
 
-/// Keeps what a variable was known to be.
+/// Keeps the last known value of a variable.
 fn keep(name: &str, before: &Content, variables: &mut Variables) {
     if let Some(value) = before.variables.as_ref().and_then(|before| before.get(name)) {
         variables.insert(name.to_owned(), value.clone());
     }
 }
 
-/// Whether a variable of this name, or one that was meant to be called otherwise, is of any use.
+/// Whether a variable with this name, possibly misspelled, is relevant.
 fn matters(name: &str) -> bool {
     variable::is_pushed(name) || variable::parse(name).is_some()
 }

@@ -1,4 +1,4 @@
-//! Locations that are read together, by a thread of their own, because they share a file system.
+//! Groups of locations that share a file system and are read by one thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,47 +13,47 @@ use crate::adapters::file_watcher::{PathWatch, QUIET_PERIOD};
 use crate::domain::declarations::file_format::Format;
 use crate::domain::declarations::source::SourceKind;
 
-/// The locations of one group. Their order is the precedence of what they say.
+/// Identifies a group. The order is the precedence of its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum GroupKey {
     /// The files of the Codespaces platform in this directory.
     Platform(PathBuf),
-    /// A file or directory that the configuration names, by its place there.
+    /// A configured file or directory, with its position in the configuration.
     Configured(usize, PathBuf),
-    /// Files with passwords in this directory.
+    /// Password files in this directory.
     Passwords(PathBuf),
 }
 
-/// What a group's thread reports.
+/// A report from the thread of a group.
 pub(super) struct Report {
     pub(super) group: GroupKey,
     pub(super) event: ReadEvent,
 }
 
-/// How far a thread is.
+/// The progress of a thread.
 pub(super) enum ReadEvent {
-    /// It looks at its locations, which may take for ever.
+    /// It started reading its locations, which may take forever.
     Started,
-    /// It has looked.
+    /// It has finished reading.
     Finished {
-        /// What is said by each location that says something else than before.
+        /// The locations whose content changed.
         changed: Vec<(PathBuf, Content)>,
-        /// Whether a location was being written and nothing is known of it.
+        /// Whether an unknown location is still being written.
         is_incomplete: bool,
-        /// Why changes are not reported by the kernel.
+        /// Why the kernel does not report changes.
         watch_fault: Option<String>,
     },
 }
 
 impl GroupKey {
-    /// The path that all its locations are at or below.
+    /// The common ancestor of all its locations.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Platform(path) | Self::Configured(_, path) | Self::Passwords(path) => path,
         }
     }
 
-    /// The kind of source that its locations are; a file with a password is none.
+    /// The kind of source of its locations; `None` for password files.
     pub(super) fn source_kind(&self) -> Option<SourceKind> {
         match self {
             Self::Platform(_) => Some(SourceKind::Codespaces),
@@ -78,7 +78,7 @@ impl GroupKey {
     }
 }
 
-/// Reads the locations again and again, and reports what they say; `known` is what they said before.
+/// Reads the locations repeatedly and reports changes; `known` is their earlier content.
 pub(super) fn read_and_report(
     group: &GroupKey,
     mut known: BTreeMap<PathBuf, Content>,
@@ -110,7 +110,7 @@ pub(super) fn read_and_report(
         let paths: &BTreeSet<PathBuf> = watch.paths();
         known.retain(|path, _| paths.contains(path));
         if start.elapsed() > RESPONSE_TIMEOUT {
-            // A file system that was stuck may have recovered or have gone, and no event tells.
+            // A file system that hung may have recovered or vanished, and no event reports that.
             files.look_again = Some(QUIET_PERIOD);
         }
         let watch_fault = watch.fault().map(str::to_owned);

@@ -1,7 +1,7 @@
-//! The files and directories that variables come from, followed as they change.
+//! The files and directories that provide variables, watched for changes.
 //!
-//! Threads read them, one for each group of locations, and report to the task that owns
-//! [`FileSources`]: a file system that does not respond stops its own thread and nothing else.
+//! Each group of locations has a thread that reads it and reports to the task that owns
+//! [`FileSources`]. A file system that does not respond blocks only its own thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use group::{GroupKey, ReadEvent, Report, read_and_report};
 /// The directory of the Codespaces platform.
 pub const CODESPACES_DIR: &str = "/workspaces/.codespaces/shared";
 
-/// Its files, the highest first.
+/// Its files, highest precedence first.
 const CODESPACES_FILES: [(&str, Format); 5] = [
     ("user-secrets-envs.json", Format::JsonObject),
     (".env-secrets", Format::Base64Lines),
@@ -38,27 +38,28 @@ const CODESPACES_FILES: [(&str, Format); 5] = [
     ("environment-variables.json", Format::JsonObject),
 ];
 
-/// How long reading a location may take, and a writer keep a file open, before that is a problem.
+/// How long a location may take to respond, or a writer may keep a file open, before it becomes a
+/// problem.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a new agent waits for locations of which it knows what they said last.
+/// How long a new agent waits for locations whose earlier content it knows.
 const RESTORED_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// All sources that are files.
 pub struct FileSources {
     groups: BTreeMap<GroupKey, Group>,
-    /// What the last agent knew of files that are not followed yet.
+    /// The previous agent's content of files that are not watched yet.
     saved: BTreeMap<PathBuf, Content>,
     sender: UnboundedSender<Report>,
     reports: UnboundedReceiver<Report>,
 }
 
-/// Some locations, and how far their thread is.
+/// Some locations, and the progress of their thread.
 #[derive(Default)]
 struct Group {
-    /// What each location said last; nothing for one that is not known.
+    /// The last content of each location; `None` while unknown.
     contents: Vec<(PathBuf, Option<Content>)>,
     follower: Option<Follower>,
-    /// When the thread began to look, while it does.
+    /// When the thread started reading; `None` while it is idle.
     started_at: Option<Instant>,
     has_answered: bool,
     hangs: bool,
@@ -66,8 +67,9 @@ struct Group {
 }
 
 impl FileSources {
-    /// The files of the Codespaces platform in `codespaces`, and the env files and secrets directories
-    /// `configured`, the highest first. Until they answer they say what they said in `saved`.
+    /// The platform's files in the directory `codespaces`, and the env files and secrets
+    /// directories `configured`, highest precedence first. Their content in `saved` applies until
+    /// they respond.
     pub fn new(
         codespaces: &Path,
         configured: &[PathBuf],
@@ -88,7 +90,7 @@ impl FileSources {
         sources
     }
 
-    /// What the next agent needs to know.
+    /// The content to save for the next agent.
     pub fn save(&self) -> BTreeMap<String, SavedFile> {
         let contents = self.groups.values().flat_map(|group| &group.contents);
         contents
@@ -100,8 +102,8 @@ impl FileSources {
             .collect()
     }
 
-    /// Waits until each location has answered or takes too long. One of which the last agent knew what
-    /// it says is hardly waited for.
+    /// Waits until each location has responded or timed out. The wait is short for locations whose
+    /// earlier content is known.
     pub async fn first_answers(&mut self) {
         let restored_end = Instant::now() + RESTORED_TIMEOUT;
         loop {
@@ -119,8 +121,8 @@ impl FileSources {
         }
     }
 
-    /// What the files say, the highest first. What is being written, is not whole or does not respond
-    /// still says what it said before.
+    /// The content of the files, highest precedence first. A file that is being written, is
+    /// incomplete or does not respond keeps its earlier content.
     pub fn sources(&self) -> Vec<Source> {
         let mut sources = Vec::new();
         for (key, group) in &self.groups {
@@ -134,14 +136,14 @@ impl FileSources {
         sources
     }
 
-    /// What is wrong with the files.
+    /// Problems with the files.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, group) in &self.groups {
             let is_source = key.source_kind().is_some();
             let known =
                 group.contents.iter().filter_map(|(path, content)| Some((path, content.as_ref()?)));
-            // A password that is not known is a problem of its declaration.
+            // An unreadable password is a problem of its declaration.
             for (path, content) in
                 known.filter(|(_, content)| is_source || content.variables.is_some())
             {
@@ -165,8 +167,8 @@ impl FileSources {
         problems
     }
 
-    /// Follows the files that hold passwords, instead of those before, and says what is in them. Nothing
-    /// as long as one of them has not answered: it is a change when that does, or takes too long.
+    /// Replaces the set of watched password files, and returns their content. `None` while one of
+    /// them has not responded; [`FileSources::changed`] resolves when it does, or times out.
     pub fn follow_passwords(&mut self, paths: &BTreeSet<PathBuf>) -> Option<PasswordFiles> {
         let mut wanted: BTreeMap<GroupKey, Vec<PathBuf>> = BTreeMap::new();
         for path in paths {
@@ -190,8 +192,7 @@ impl FileSources {
         passwords
     }
 
-    /// Resolves when the files say something else than before, or something else is wrong with them.
-    /// Nothing is lost when the future is dropped.
+    /// Resolves when the content of a file or its problem changes. The method is cancel safe.
     pub async fn changed(&mut self) {
         loop {
             let responsive = self.groups.values().filter(|group| !group.hangs);
@@ -221,7 +222,7 @@ impl FileSources {
         }
     }
 
-    /// Takes one report; whether it is news.
+    /// Applies one report. Returns whether anything changed.
     fn apply(&mut self, Report { group, event }: Report) -> bool {
         let Some(group) = self.groups.get_mut(&group) else { return false };
         let ReadEvent::Finished { changed, is_incomplete, watch_fault } = event else {
@@ -245,7 +246,7 @@ impl FileSources {
         news
     }
 
-    /// Makes `paths` the locations of a group, the highest first, and has a thread follow them.
+    /// Sets the locations of a group, highest precedence first, and starts or updates its thread.
     fn follow_group(&mut self, key: GroupKey, paths: Vec<PathBuf>) -> &Group {
         let group = self.groups.entry(key.clone()).or_default();
         if group.contents.iter().map(|(path, _)| path).eq(&paths) {
@@ -268,7 +269,7 @@ impl FileSources {
         group.started_at = Some(Instant::now());
         match Follower::spawn(paths, read) {
             Ok(follower) => group.follower = Some(follower),
-            // What nobody reads never answers, and becomes a problem as such.
+            // Without a thread the location never responds, which becomes a problem by itself.
             Err(error) => tracing::warn!("files cannot be followed: {error}"),
         }
         group
@@ -276,7 +277,7 @@ impl FileSources {
 }
 
 impl Group {
-    /// Whether something is known of every location.
+    /// Whether the content of every location is known.
     fn is_known(&self) -> bool {
         self.contents.iter().all(|(_, content)| content.is_some())
     }

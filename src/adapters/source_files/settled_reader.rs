@@ -1,4 +1,4 @@
-//! Believes a file once its writer has finished with it.
+//! Accepts the content of a file once its writer has finished.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,42 +11,44 @@ use super::stable_read::{FileRead, FileStamp, Links, is_empty, read};
 use crate::adapters::file_watcher::{PathWatch, QUIET_PERIOD};
 use crate::domain::reasons::SourceReason;
 
-/// How long a file must stay as it is, where the kernel does not say whether somebody writes it.
+/// How long a file must stay unchanged if the kernel cannot tell whether it is being written.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(25);
-/// How long a file that somebody keeps open for writing must stay as it is before it is believed.
+/// How long a file that is kept open for writing must stay unchanged before its content is
+/// accepted.
 const KEPT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads files, and remembers since when each is as it is.
+/// Reads files, and remembers how long each has been unchanged.
 #[derive(Default)]
 pub(super) struct SettledReader {
     files: BTreeMap<PathBuf, Observed>,
-    /// How soon to look again, in case no event tells that a file is complete.
+    /// How soon to look again, in case no event reports that a file is complete.
     pub(super) look_again: Option<Duration>,
 }
 
-/// One file as it was seen last.
+/// The last observed state of one file.
 struct Observed {
     stamp: FileStamp,
     unchanged_since: Instant,
     open_since: Option<Instant>,
 }
 
-/// What may be believed of a file.
+/// The acceptable content of a file.
 pub(super) enum SettledRead {
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
-    /// It cannot be read.
+    /// The file cannot be read.
     Failed(SourceReason),
-    /// It is being written: what was known still counts.
+    /// The file is being written: its earlier content still applies.
     Changing,
-    /// Its writer has kept it open for too long. The bytes, once it has stayed as it is.
+    /// The writer has kept the file open for too long. Contains the bytes once the file has stayed
+    /// unchanged.
     KeptOpen(Option<Zeroizing<Vec<u8>>>),
-    /// It is complete.
+    /// The file is complete.
     Whole(Zeroizing<Vec<u8>>),
 }
 
 impl SettledReader {
-    /// Reads the file at `path`, if it is of `limit` bytes at most.
+    /// Reads the file at `path`, of at most `limit` bytes.
     pub(super) fn read(
         &mut self,
         path: &Path,
@@ -59,7 +61,7 @@ impl SettledReader {
             FileRead::Absent => return SettledRead::Absent,
             FileRead::Failed(reason) => return SettledRead::Failed(reason),
         };
-        // On a polled file system the kernel knows of writers on this machine only.
+        // On a polled file system the kernel knows only of writers on this machine.
         let has_writer = has_writer.filter(|has_writer| *has_writer || !watch.is_polled());
         let open = has_writer.unwrap_or_else(|| watch.is_written(path));
         let now = Instant::now();
@@ -73,16 +75,17 @@ impl SettledReader {
         let quiet_period = match has_writer {
             _ if open => KEPT_OPEN_TIMEOUT,
             Some(_) => Duration::ZERO,
-            // What was there before the agent has most likely been complete for long.
+            // A file that existed before the agent started has most likely been complete for a long
+            // time.
             None if is_first => Duration::ZERO,
-            // The kernel may take its time between emptying a file for its new writer and the event.
+            // There may be a delay between the truncation of a file by a new writer and the event.
             None if watch.is_polled() || is_empty(stamp) => QUIET_PERIOD,
             None => RECHECK_INTERVAL,
         };
         let remaining = quiet_period.saturating_sub(now - seen.unchanged_since);
         let open_for = seen.open_since.map(|since| now - since);
         if remaining.is_zero() {
-            // Where the kernel does not say whether a file is open, `truncate(2)` may have changed it.
+            // If the kernel cannot tell whether a file is open, `truncate(2)` may have changed it.
             let kept_open = has_writer == Some(true);
             return if kept_open {
                 SettledRead::KeptOpen(Some(bytes))

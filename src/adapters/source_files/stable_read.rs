@@ -1,4 +1,4 @@
-//! Reads a file that somebody may be writing, or may have put there to be followed or to block us.
+//! Reads a file safely: it may be incomplete, or a link or special file placed by somebody else.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -12,21 +12,22 @@ use zeroize::Zeroizing;
 use crate::adapters::process;
 use crate::domain::reasons::SourceReason;
 
-/// The most that is read of a file of variables: 100 secrets of 48 KB in base64, twice.
+/// The maximum size of a file of variables: 100 secrets of 48 KB in base64, twice.
 pub(super) const FILE_LIMIT: u64 = 16 << 20;
-/// The most that is read of a file that is one value.
+/// The maximum size of a file with a single value.
 pub(super) const VALUE_LIMIT: u64 = 1 << 20;
 
-/// Whether the last component of a path may be a link.
+/// Whether the last component of a path may be a symbolic link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
-    /// It is followed.
+    /// A link is followed.
     Followed,
-    /// It is refused.
+    /// A link is an error.
     Refused,
 }
 
-/// What tells one state of a file from another: inode, size, and the time of the last change (s, ns).
+/// Identifies one state of a file: inode, size, and the time of the last change (seconds,
+/// nanoseconds).
 pub(super) type FileStamp = (u64, u64, i64, i64);
 
 /// Whether the file is empty.
@@ -34,24 +35,24 @@ pub(super) fn is_empty((_, size, _, _): FileStamp) -> bool {
     size == 0
 }
 
-/// What a file holds at this moment.
+/// The current content of a file.
 pub(super) enum FileRead {
-    /// All that is in it now.
+    /// The file was read completely.
     Bytes {
-        /// The bytes.
+        /// The content of the file.
         bytes: Zeroizing<Vec<u8>>,
-        /// The state of the file that they belong to.
+        /// The state of the file that the content belongs to.
         stamp: FileStamp,
-        /// Whether somebody had it open for writing, where the kernel says.
+        /// Whether another process had it open for writing; `None` if the kernel cannot tell.
         has_writer: Option<bool>,
     },
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
-    /// It cannot be read.
+    /// The file cannot be read.
     Failed(SourceReason),
 }
 
-/// Reads the regular file at `path`, if it is of `limit` bytes at most.
+/// Reads the regular file at `path`, of at most `limit` bytes.
 pub(super) fn read(path: &Path, links: Links, limit: u64) -> FileRead {
     match try_read(path, links, limit) {
         Ok(read) => read,
@@ -75,8 +76,8 @@ fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<FileRead> {
     if found.is_symlink() {
         return Ok(FileRead::Failed(SourceReason::Link { path: shown() }));
     }
-    // Checked before it is opened, because opening a device may have effects; and after, because it may
-    // have been replaced by then.
+    // Check before opening, because opening a device may have effects, and again afterwards,
+    // because the file may have been replaced in between.
     if !found.is_file() {
         return Ok(FileRead::Failed(SourceReason::NotAFile { path: shown() }));
     }
@@ -106,7 +107,7 @@ fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Zeroizing<Vec<
     if size > limit {
         return Ok(None);
     }
-    // Room for everything at once: a buffer that grows leaves copies of secrets behind.
+    // Allocate the full size: a buffer that grows leaves copies of secrets behind.
     let room = usize::try_from(size).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! The HTTP client of the AWS SDK, which records when each response came and what its headers say.
+//! HTTP client for the AWS SDK that records the time and the headers of each response.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,35 +24,35 @@ use crate::domain::credentials::lifetime::RoundTrip;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::response::retry_after;
 
-/// A connector over `reqwest` that remembers what the last answer told besides its body.
+/// A connector over `reqwest` that records everything but the body of the last response.
 #[derive(Clone)]
 pub(super) struct RecordingHttpClient {
     http: Arc<Http>,
     client: reqwest::Client,
-    /// For the metadata services of the machine, past any proxy.
+    /// For the metadata services of the machine, which are reached without a proxy.
     direct: Option<reqwest::Client>,
     clock: Clock,
     seen: Arc<Mutex<LastResponse>>,
     limit: Option<Duration>,
 }
 
-/// What was seen of the last request and its answer.
+/// What was recorded of the last request and its response.
 #[derive(Debug, Clone)]
 pub(super) struct LastResponse {
     /// The host that was called.
     pub(super) host: String,
-    /// When it was asked and answered.
+    /// When the request was sent and the response received.
     pub(super) trip: RoundTrip,
-    /// How long the service asked to be left alone.
+    /// How long the service asked clients to wait (`Retry-After`).
     pub(super) retry_after: Option<Duration>,
 }
 
-/// Why a request was not answered. Its text names no host: the SDK may print it.
+/// Why a request got no response. The text names no host, because the SDK may print it.
 #[derive(Debug, Error)]
 #[error("{}", .0.code())]
 pub(super) struct TransportFault(pub(super) ConnectionFault);
 
-/// AWS's answers to these calls are a few KiB.
+/// The maximum size of a response, in bytes; those of AWS have a few KiB.
 const LARGEST_BODY: usize = 256 * 1024;
 
 impl RecordingHttpClient {
@@ -130,7 +130,7 @@ impl RecordingHttpClient {
     }
 }
 
-/// A request that was sent, or is about to be.
+/// The times of a request that has no response yet.
 fn unanswered(sent_at: Timestamp) -> RoundTrip {
     RoundTrip { sent_at, received_at: sent_at, date: None }
 }
@@ -153,13 +153,13 @@ impl HttpClient for RecordingHttpClient {
         settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        // Only the metadata client asks for both; the others are limited from outside.
+        // Only the metadata client sets both; callers limit the other clients.
         let limit = settings.connect_timeout().zip(settings.read_timeout()).map(|(c, r)| c + r);
         SharedHttpConnector::new(Self { limit, ..self.clone() })
     }
 }
 
-/// The agent's clock, as the SDK wants it.
+/// Provides the agent's clock to the SDK.
 #[derive(Debug)]
 pub(super) struct SdkTime(pub(super) Clock);
 
@@ -172,7 +172,7 @@ impl TimeSource for SdkTime {
 fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
     let (parts, body) =
         request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.into_parts();
-    // These calls have bodies of a few bytes, never streams.
+    // The bodies of these calls have a few bytes and are never streams.
     let mut request = reqwest::Request::new(
         parts.method,
         Url::parse(&parts.uri.to_string()).map_err(|error| ConnectorError::user(error.into()))?,

@@ -16,7 +16,7 @@ use crate::domain::credentials::exchange::{ExchangeKey, shortened};
 use crate::domain::declarations::declaration::AwsKeys;
 use crate::domain::reasons::AwsReason;
 
-/// The session name in CloudTrail of the role's account.
+/// The session name that the role's account sees in its audit trail.
 const ROLE_SESSION_NAME: &str = "registry-agent";
 /// A machine without a metadata service may silently drop packets to it.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);

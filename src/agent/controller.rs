@@ -83,7 +83,7 @@ impl Controller {
     ) -> StateHandoff {
         self.work(commands, stop).await;
         self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
-        tokio::join!(self.publisher.close(), self.stored_logins.close());
+        tokio::join!(self.publisher.close(&self.events), self.stored_logins.close());
         self.handoff_to_supervisor
     }
 
@@ -298,12 +298,15 @@ impl Controller {
     }
 
     fn publish_view(&mut self) {
+        self.publisher.record_events(&self.events);
+        let seq = self.events.last_seq();
         let mut problems = self.sources.problems();
         problems.extend(self.logins.problems(self.clock.now()));
         problems.extend(self.publisher.problems());
         problems.extend(self.config_watch.problem().cloned());
         problems.extend(self.stored_logins.problem());
         let mut view = View::empty(self.view.borrow().started_at);
+        view.seq = seq;
         view.complete = true;
         view.sources = self.sources.sources(&self.logins);
         view.entries = self.logins.shown();

@@ -1,7 +1,7 @@
 //! The last events, for `registry-agent events`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -28,9 +28,14 @@ impl Events {
     /// Records that `event` happened to `subject`; `detail` is the whole sentence.
     pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
         tracing::info!("{detail}");
-        let event =
-            EventDocument { at, event: event.to_owned(), subject: subject.to_owned(), detail };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.lock();
+        let event = EventDocument {
+            seq: last_seq(&last) + 1,
+            at,
+            event: event.to_owned(),
+            subject: subject.to_owned(),
+            detail,
+        };
         if last.len() == CAPACITY {
             last.pop_front();
         }
@@ -41,7 +46,20 @@ impl Events {
 
     /// The events so far, oldest first, and a feed that goes on exactly after them.
     pub fn subscribe(&self) -> (Vec<EventDocument>, broadcast::Receiver<EventDocument>) {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.lock();
         (last.iter().cloned().collect(), self.feed.subscribe())
     }
+
+    /// The `seq` of the last event.
+    pub fn last_seq(&self) -> u64 {
+        last_seq(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<EventDocument>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn last_seq(last: &VecDeque<EventDocument>) -> u64 {
+    last.back().map_or(0, |event| event.seq)
 }

@@ -86,8 +86,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
-    let publisher =
-        Publisher::new(&setup.config, &setup.paths, setup.clock.clone(), events.clone())?;
+    let publisher = Publisher::new(&setup.config, &setup.paths, setup.clock.clone())?;
     let owner = Controller {
         clock: setup.clock.clone(),
         sources: setup.sources,

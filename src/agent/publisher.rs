@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::events::Events;
-use super::publisher_thread::{self, Publication, PublishReport};
+use super::publisher_thread::{self, Publication, PublishEvent, PublishReport};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::{Config, Mode};
 use crate::adapters::paths::Paths;
@@ -31,6 +31,7 @@ pub struct Publisher {
     paths: Paths,
     publications: watch::Sender<Publication>,
     report: watch::Receiver<PublishReport>,
+    events: mpsc::UnboundedReceiver<PublishEvent>,
     /// When the oldest publication without a report was handed over.
     handed_over_at: Instant,
     /// Whether the thread has exceeded the time limit.
@@ -39,11 +40,19 @@ pub struct Publisher {
 
 impl Publisher {
     /// Starts the thread, which is idle at first.
-    pub fn new(config: &Config, paths: &Paths, clock: Clock, events: Events) -> io::Result<Self> {
+    pub fn new(config: &Config, paths: &Paths, clock: Clock) -> io::Result<Self> {
         let (publications, newest) = watch::channel(Publication::default());
-        let report = publisher_thread::spawn(config, paths, clock, events, newest)?;
-        let (mode, paths) = (config.mode, paths.clone());
-        Ok(Self { mode, paths, publications, report, handed_over_at: Instant::now(), hangs: false })
+        let (event_sender, events) = mpsc::unbounded_channel();
+        let report = publisher_thread::spawn(config, paths, clock, event_sender, newest)?;
+        Ok(Self {
+            mode: config.mode,
+            paths: paths.clone(),
+            publications,
+            report,
+            events,
+            handed_over_at: Instant::now(),
+            hangs: false,
+        })
     }
 
     /// How credentials are published.
@@ -93,6 +102,13 @@ impl Publisher {
         }
     }
 
+    /// Records what the thread did.
+    pub fn record_events(&mut self, events: &Events) {
+        while let Ok(PublishEvent { at, event, subject, detail }) = self.events.try_recv() {
+            events.record(at, event, &subject, detail);
+        }
+    }
+
     /// Why clients may not find the agent's logins.
     pub fn problems(&self) -> Vec<Problem> {
         let problem = |file: &Path, reason: &PublishReason| Problem {
@@ -112,11 +128,12 @@ impl Publisher {
         found.map(|reason| problem(&report.file, reason)).collect()
     }
 
-    /// Waits for a write in progress, unless it hangs.
-    pub async fn close(self) {
-        let Self { publications, mut report, .. } = self;
-        drop(publications);
-        let _ = timeout(CLOSE_TIMEOUT, async { while report.changed().await.is_ok() {} }).await;
+    /// Waits for a write in progress, unless it hangs, and records what the thread did.
+    pub async fn close(mut self, events: &Events) {
+        self.publications = watch::channel(Publication::default()).0;
+        let ended = async { while self.report.changed().await.is_ok() {} };
+        let _ = timeout(CLOSE_TIMEOUT, ended).await;
+        self.record_events(events);
     }
 
     fn is_up_to_date(&self) -> bool {

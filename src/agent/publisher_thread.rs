@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::events::Events;
 use crate::adapters::client_obstacles::{self, ClientEnvironment};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Config;
@@ -52,12 +52,25 @@ pub(super) struct PublishReport {
     pub(super) working_since: Option<Instant>,
 }
 
+/// What the thread has done, for the controller to record: whoever is told of an event then finds
+/// what it changed in the view.
+pub(super) struct PublishEvent {
+    /// When it happened.
+    pub(super) at: Timestamp,
+    /// The kind of event.
+    pub(super) event: &'static str,
+    /// The configuration.
+    pub(super) subject: String,
+    /// The whole sentence.
+    pub(super) detail: String,
+}
+
 /// Starts the thread. It ends when the sender of `publications` is dropped.
 pub(super) fn spawn(
     config: &Config,
     paths: &Paths,
     clock: Clock,
-    events: Events,
+    events: mpsc::UnboundedSender<PublishEvent>,
     mut publications: watch::Receiver<Publication>,
 ) -> io::Result<watch::Receiver<PublishReport>> {
     let (report, reports) = watch::channel(PublishReport::default());
@@ -92,7 +105,7 @@ struct PublisherThread {
     to_mounts: bool,
     paths: Paths,
     clock: Clock,
-    events: Events,
+    events: mpsc::UnboundedSender<PublishEvent>,
     report: watch::Sender<PublishReport>,
     watcher: Watcher,
     /// The number of failed attempts in a row.
@@ -140,7 +153,6 @@ impl PublisherThread {
     fn write(&mut self) {
         self.report.send_modify(|report| report.working_since = Some(Instant::now()));
         let published = self.file.publish(&self.newest.wanted);
-        let now = self.clock.now();
         let subject = self.newest.file.display().to_string();
         self.retry_at = None;
         let faults = match published {
@@ -148,19 +160,19 @@ impl PublisherThread {
                 self.failures = 0;
                 if outcome.changed {
                     self.written_at = Some(Instant::now());
-                    self.events.record(now, "published", &subject, self.describe(&subject));
+                    self.record("published", &subject, self.describe(&subject));
                 }
                 for key in &outcome.repaired {
                     let detail = format!(
                         "{key} was put back into {subject}: another program had removed it"
                     );
-                    self.events.record(now, "repaired", &subject, detail);
+                    self.record("repaired", &subject, detail);
                 }
                 outcome.conflicts
             }
             Err(fault) => {
                 if !self.report.borrow().faults.contains(&fault) {
-                    self.events.record(now, "publish-failed", &subject, fault.to_string());
+                    self.record("publish-failed", &subject, fault.to_string());
                 }
                 self.retry_at = Some(Instant::now() + retry_after(&fault, self.failures));
                 self.failures += 1;
@@ -175,6 +187,12 @@ impl PublisherThread {
             obstacles,
             working_since: None,
         });
+    }
+
+    fn record(&self, event: &'static str, subject: &str, detail: String) {
+        let (at, subject) = (self.clock.now(), subject.to_owned());
+        // The agent may be ending.
+        let _ = self.events.send(PublishEvent { at, event, subject, detail });
     }
 
     /// Looks for anything that keeps clients from reading what was written, and watches those

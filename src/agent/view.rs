@@ -36,6 +36,8 @@ pub struct Entry {
 pub struct View {
     /// When this agent started.
     pub started_at: Timestamp,
+    /// The `seq` of the last event before this view.
+    pub seq: u64,
     /// Whether every source has been read and published.
     pub complete: bool,
     /// The sources, highest precedence first.
@@ -51,6 +53,7 @@ impl View {
     pub fn empty(started_at: Timestamp) -> Self {
         Self {
             started_at,
+            seq: 0,
             complete: false,
             sources: Vec::new(),
             entries: BTreeMap::new(),
@@ -86,6 +89,7 @@ impl View {
             pid: std::process::id(),
             started_at: self.started_at,
             at: now,
+            seq: self.seq,
             settled: self.settled(now),
             sources: self.sources.clone(),
             registries: self.entries.values().map(|entry| entry.document(now)).collect(),

@@ -33,7 +33,7 @@ pub fn ask_status(paths: &Paths) -> Result<StatusDocument, agent_client::ClientE
 
 /// Whether a line of the event stream is newer than `status`.
 pub fn is_news(line: &str, status: &StatusDocument) -> bool {
-    serde_json::from_str::<EventDocument>(line).is_ok_and(|event| event.at > status.at)
+    serde_json::from_str::<EventDocument>(line).is_ok_and(|event| event.seq > status.seq)
 }
 
 /// Whether `asked` is the name or the server, in any form, of `registry`.

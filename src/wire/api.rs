@@ -15,6 +15,9 @@ pub struct StatusDocument {
     pub started_at: Timestamp,
     /// The time of this document.
     pub at: Timestamp,
+    /// The `seq` of the last event that this document includes; 0 before the first one.
+    #[serde(default)]
+    pub seq: u64,
     /// Whether every source was read and no login is `pending`.
     pub settled: bool,
     /// Where variables come from, highest first.
@@ -120,6 +123,9 @@ pub struct EnvironmentAnswer {
 /// One line of `GET /v1/events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventDocument {
+    /// Counts the events of one agent process, from 1.
+    #[serde(default)]
+    pub seq: u64,
     /// When it happened.
     pub at: Timestamp,
     /// A stable identifier of the kind of event.

@@ -27,6 +27,7 @@ mod registry_reach;
 mod registry_real;
 mod registry_rules;
 mod secrets;
+mod sequence;
 mod server_names;
 mod services;
 mod sockets;

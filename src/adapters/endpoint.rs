@@ -18,6 +18,8 @@ pub struct Endpoint {
     paths: Paths,
     socket: PathBuf,
     bound: Option<(u64, u64)>,
+    /// Whether `run` may take the agent over.
+    replaceable: bool,
     /// `None` if the user has no inotify instance left: then removed files are not recreated.
     inotify: Option<Inotify>,
 }
@@ -27,7 +29,8 @@ impl Endpoint {
     pub fn new(paths: Paths, socket: PathBuf) -> Result<Self, lock::LockError> {
         lock::note_supervisor(&paths)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
-        let endpoint = Self { paths, bound: identity(&socket), socket, inotify };
+        let replaceable = lock::is_replaceable(&paths);
+        let endpoint = Self { paths, bound: identity(&socket), replaceable, socket, inotify };
         endpoint.watch();
         Ok(endpoint)
     }
@@ -57,6 +60,7 @@ impl Endpoint {
         if restored {
             lock::note_socket(&self.paths, &self.socket).map_err(io::Error::other)?;
             lock::note_supervisor(&self.paths).map_err(io::Error::other)?;
+            lock::set_replaceable(&self.paths, self.replaceable).map_err(io::Error::other)?;
             self.watch();
         }
         Ok(restored)

@@ -16,13 +16,26 @@ use nix::sys::socket::{
 };
 use zeroize::Zeroizing;
 
-/// A message from an agent to its supervisor.
+/// A message from an agent to its supervisor, or from one supervisor to another.
 #[derive(Debug)]
 pub enum Message {
     /// Replace the saved state with this one.
     SaveState(OwnedFd),
     /// Every source has been read and published.
     Ready,
+    /// Supervise in place of the sender.
+    TakeOver(Descriptors),
+}
+
+/// What makes a process the supervisor.
+#[derive(Debug)]
+pub struct Descriptors {
+    /// The lock.
+    pub lock: OwnedFd,
+    /// The listening socket.
+    pub listener: OwnedFd,
+    /// The last state.
+    pub memory: OwnedFd,
 }
 
 /// Creates a memfd with `content`.
@@ -50,12 +63,16 @@ pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
-/// Sends `message` to the supervisor at the other end of `control`, unless the queue is full: the
+/// Sends `message` to the process at the other end of `control`, unless the queue is full: the
 /// agent must never wait for a supervisor that hangs.
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
         Message::Ready => (b"ready", Vec::new()),
+        Message::TakeOver(all) => {
+            let fds = [&all.lock, &all.listener, &all.memory];
+            (b"take-over", fds.map(AsRawFd::as_raw_fd).to_vec())
+        }
     };
     let attached = [ControlMessage::ScmRights(&fds)];
     let attached = if fds.is_empty() { &attached[..0] } else { &attached[..] };
@@ -69,10 +86,10 @@ pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     Ok(())
 }
 
-/// The next message from the agent at the other end of `control`; `None` if that end is closed.
+/// The next message from the process at the other end of `control`; `None` if that end is closed.
 pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let mut word = [0; 16];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut space = nix::cmsg_space!([RawFd; 3]);
     let mut buffer = [IoSliceMut::new(&mut word)];
     let received: RecvMsg<'_, '_, SockaddrStorage> = match recvmsg(
         control.as_raw_fd(),
@@ -90,11 +107,16 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
             attached.extend(fds.into_iter().map(super::process::own_received_fd));
         }
     }
-    match (&word[..length], attached.pop()) {
-        (b"", None) => Ok(None),
-        (b"save-state", Some(memfd)) => Ok(Some(Message::SaveState(memfd))),
-        (b"ready", None) => Ok(Some(Message::Ready)),
-        _ => Err(io::Error::other("the agent sent something unknown")),
+    let mut attached = attached.into_iter();
+    let mut next = || attached.next();
+    match (&word[..length], next(), next(), next()) {
+        (b"", None, ..) => Ok(None),
+        (b"save-state", Some(memfd), ..) => Ok(Some(Message::SaveState(memfd))),
+        (b"ready", None, ..) => Ok(Some(Message::Ready)),
+        (b"take-over", Some(lock), Some(listener), Some(memory)) => {
+            Ok(Some(Message::TakeOver(Descriptors { lock, listener, memory })))
+        }
+        _ => Err(io::Error::other("an unknown message was sent")),
     }
 }
 

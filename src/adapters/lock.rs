@@ -21,6 +21,9 @@ use super::paths::Paths;
 /// The marker that says a user stopped the agent and the helper shall not start it.
 const STOPPED: &str = "stopped";
 
+/// The marker that says a helper started the agent, so that `run` may take it over.
+const REPLACEABLE: &str = "replaceable";
+
 /// The note of the socket's path.
 const SOCKET: &str = "socket";
 
@@ -67,9 +70,23 @@ pub fn is_stopped(paths: &Paths) -> bool {
 
 /// Remembers that the agent was stopped on purpose, or forgets it.
 pub fn set_stopped(paths: &Paths, stopped: bool) -> Result<(), LockError> {
+    set_marker(paths, STOPPED, stopped)
+}
+
+/// Whether `run` may take the agent over.
+pub fn is_replaceable(paths: &Paths) -> bool {
+    dir_of_notes(paths).is_some_and(|dir| dir.join(REPLACEABLE).exists())
+}
+
+/// Notes whether `run` may take the agent over. Call it with the lock held.
+pub fn set_replaceable(paths: &Paths, replaceable: bool) -> Result<(), LockError> {
+    set_marker(paths, REPLACEABLE, replaceable)
+}
+
+fn set_marker(paths: &Paths, name: &str, exists: bool) -> Result<(), LockError> {
     let (dir, _file) = open(paths)?;
-    let marker = dir.join(STOPPED);
-    let done = if stopped { fs::write(&marker, []) } else { remove_if_there(&marker) };
+    let marker = dir.join(name);
+    let done = if exists { fs::write(&marker, []) } else { remove_if_there(&marker) };
     done.map_err(|error| LockError::Unusable(format!("{}: {error}", marker.display())))
 }
 
@@ -101,10 +118,21 @@ pub fn note_supervisor(paths: &Paths) -> Result<(), LockError> {
 pub fn supervisor(paths: &Paths) -> Option<Pid> {
     let dir = dir_of_notes(paths)?;
     let pid: i32 = fs::read_to_string(dir.join(SUPERVISOR)).ok()?.parse().ok()?;
-    // Its number may belong to another process by now.
+    // Its number may belong to another process by now, this one included.
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let program = line.split(|&byte| byte == 0).next()?;
-    program.ends_with(b"registry-agent").then(|| Pid::from_raw(pid))
+    let mut words = line.split(|&byte| byte == 0);
+    let is_supervisor = words.next()?.ends_with(b"registry-agent")
+        && [&b"supervise"[..], b"run"].contains(&words.next()?)
+        && pid.cast_unsigned() != process::id()
+        && uid_of(pid) == Some(paths.uid);
+    is_supervisor.then(|| Pid::from_raw(pid))
+}
+
+/// The effective user of a process. The owner of its directory in `/proc` is root once it is hardened.
+fn uid_of(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    uids.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Removes a file; that there is none is no error.
@@ -120,7 +148,8 @@ fn dir_of_notes(paths: &Paths) -> Option<PathBuf> {
     paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))
 }
 
-fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
+/// The directory that is locked, with the notes in it.
+pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
     let mut faults = Vec::new();
     for dir in paths.lock_dirs() {
         match open_dir(&dir, paths.uid) {

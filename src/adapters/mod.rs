@@ -20,3 +20,4 @@ pub mod socket;
 pub mod source_files;
 mod state_file;
 pub mod stored_logins;
+pub mod takeover;

@@ -13,6 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
+use crate::adapters::handoff::Descriptors;
 use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
 /// Everything that outlives a single agent.
@@ -24,6 +25,18 @@ pub struct Inherited {
     pub listener: UnixListener,
     /// The last state that an agent handed over, as a memfd.
     pub memory: OwnedFd,
+}
+
+impl From<Descriptors> for Inherited {
+    fn from(all: Descriptors) -> Self {
+        Self { lock: all.lock.into(), listener: all.listener.into(), memory: all.memory }
+    }
+}
+
+impl From<Inherited> for Descriptors {
+    fn from(all: Inherited) -> Self {
+        Self { lock: all.lock.into(), listener: all.listener.into(), memory: all.memory }
+    }
 }
 
 /// An agent that is a child of this process.

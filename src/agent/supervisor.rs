@@ -199,6 +199,7 @@ fn watch_agent(
                     was_ready = true;
                     notifier.ready();
                 }
+                Ok(Some(Message::TakeOver(_))) => {}
                 Ok(None) => control_closed = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }

@@ -1,6 +1,5 @@
 //! The two background processes: the supervisor and its agent.
 
-use std::io;
 use std::os::fd::{AsFd, RawFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,18 +9,17 @@ use nix::unistd::Pid;
 use tokio::task::LocalSet;
 
 use super::inherited_fds::{InheritedFds, inherit};
-use super::launch::StartNotifier;
+use super::launch::{StartNotifier, saved_state};
 use super::logging;
 use crate::adapters::clock::Clock;
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
-use crate::adapters::{config, handoff, process};
+use crate::adapters::{config, process, takeover};
 use crate::agent::config_watch::ConfigWatch;
 use crate::agent::running_agent::{self, RunningAgent};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
-use crate::wire::handoff::SavedState;
 
 /// Runs the supervisor, in a session of its own.
 pub fn supervise(
@@ -48,10 +46,16 @@ pub fn supervise(
     };
     let socket = inherited.listener.local_addr()?;
     let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
-    let mut endpoint = Endpoint::new(paths, socket)?;
+    let mut endpoint = Endpoint::new(paths.clone(), socket)?;
     let mut notifier = StartNotifier(report);
     let done = supervisor::supervise(&mut inherited, false, adopted, &mut endpoint, &mut notifier);
-    endpoint.release(&inherited.lock)?;
+    let lock = inherited.lock.try_clone()?;
+    match takeover::hand_over(&paths, inherited.into()) {
+        Ok(true) => return Ok(ExitCode::SUCCESS),
+        Ok(false) => {}
+        Err(error) => tracing::warn!("the agent cannot be handed over to `run`: {error}"),
+    }
+    endpoint.release(&lock)?;
     done?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +70,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let mut inherited = inherit(fds)?;
     let control = process::take_inherited(control)?;
     let paths = Paths::of_this_process();
-    let mut memory = read(&inherited.memory)?;
+    let mut memory = saved_state(&inherited.memory)?;
     let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
     let log = logging::init(&config.log_level, !foreground)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
@@ -106,13 +110,4 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-fn read(memory: &impl AsFd) -> io::Result<SavedState> {
-    let content = handoff::read(memory.as_fd())?;
-    if content.is_empty() {
-        return Ok(SavedState::default());
-    }
-    // An agent of another version may have left a different format; the sources restore most of it.
-    Ok(serde_json::from_slice(&content).unwrap_or_default())
 }

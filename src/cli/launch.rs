@@ -49,7 +49,10 @@ pub fn ensure_running(
         }
         match lock::take(paths) {
             Ok(_) if unless_stopped && lock::is_stopped(paths) => bail!("the agent was stopped"),
-            Ok(lock) => return launch(paths, lock, environment, left),
+            Ok(lock) => {
+                lock::set_replaceable(paths, unless_stopped)?;
+                return launch(paths, lock, environment, left);
+            }
             // Somebody else is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
@@ -73,7 +76,8 @@ fn launch(
     config::load(&paths.config_files())?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket)?;
-    let inherited = Inherited { lock, listener, memory: initial_state(environment)? };
+    let inherited =
+        Inherited { lock, listener, memory: state_with(environment, SavedState::default())? };
     let (mut report, theirs) = io::pipe()?;
     let mut arguments = running_agent::arguments("supervise", &inherited)?;
     arguments.push(running_agent::argument("report", theirs.as_fd())?);
@@ -112,14 +116,24 @@ fn log_file(paths: &Paths) -> io::Result<File> {
     Ok(file)
 }
 
-/// The state of an agent that has never run: the environment it was started with.
-pub(super) fn initial_state(environment: &Variables) -> io::Result<OwnedFd> {
+/// The state `last`, with the environment that the agent is started with.
+pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Result<OwnedFd> {
     let memory = SavedState {
         environment: reveal(environment),
         environment_at: Some(Clock::system().now()),
-        ..SavedState::default()
+        ..last
     };
     handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&memory)?))
+}
+
+/// The state that a memfd holds.
+pub(super) fn saved_state(memory: &impl AsFd) -> io::Result<SavedState> {
+    let content = handoff::read(memory.as_fd())?;
+    if content.is_empty() {
+        return Ok(SavedState::default());
+    }
+    // An agent of another version may have left a different format; the sources restore most of it.
+    Ok(serde_json::from_slice(&content).unwrap_or_default())
 }
 
 /// The variables of this process's environment that concern the agent.

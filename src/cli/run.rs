@@ -1,21 +1,32 @@
 //! `run`: an agent in the foreground, for init systems and containers.
 
 use std::env;
+use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use sd_notify::NotifyState;
 
-use super::launch::{initial_state, matching_environment};
+use super::launch::{matching_environment, saved_state, state_with};
 use super::logging;
+use super::stop::{PAUSE, STOP_TIMEOUT, StopRequest};
 use super::user::become_configured_user;
 use crate::adapters::endpoint::Endpoint;
+use crate::adapters::lock::LockError;
 use crate::adapters::paths::Paths;
-use crate::adapters::{config, lock, process, socket};
+use crate::adapters::takeover::Takeover;
+use crate::adapters::{clock, config, lock, process, socket};
 use crate::agent::running_agent::Inherited;
 use crate::agent::supervisor::{self, ServiceNotifier};
+use crate::wire::handoff::SavedState;
 
+/// How long the agent of a dead `run` may take to notice it, and a helper to note that it started one.
+const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// Under this name systemd keeps the state of an agent.
 const STORED_STATE: &str = "state";
 
@@ -24,15 +35,17 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
     let config = config::load(&paths.config_files())?;
     let left_by_last = state_from_systemd()?;
-    let lock = lock::take(&paths)?;
+    let taken = take_place(&paths)?;
     lock::set_stopped(&paths, false)?;
-    let (path, listener) = socket::listen(&paths)?;
-    lock::note_socket(&paths, &path)?;
+    lock::set_replaceable(&paths, false)?;
     // systemd still has that state under its number, so the numbers go on from there.
-    let (kept, memory) = match left_by_last {
-        Some(left) => left,
-        None => (0, initial_state(&matching_environment())?),
+    let kept = left_by_last.as_ref().map_or(0, |(number, _)| *number);
+    let last = match (&taken.memory, &left_by_last) {
+        (Some(memory), _) | (None, Some((_, memory))) => saved_state(memory)?,
+        (None, None) => SavedState::default(),
     };
+    let memory = state_with(&matching_environment(), last)?;
+    let (lock, listener, path) = (taken.lock, taken.listener, taken.socket);
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut notifier = SystemdNotifier { notify, kept };
     clear_environment(&paths)?;
@@ -43,6 +56,52 @@ pub fn run() -> anyhow::Result<ExitCode> {
     endpoint.release(&inherited.lock)?;
     done?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The place of the only agent.
+struct Place {
+    lock: File,
+    listener: UnixListener,
+    socket: PathBuf,
+    /// The state of the agent that had the place.
+    memory: Option<OwnedFd>,
+}
+
+/// Takes the place if it is free, or if an agent has it that a helper started while no service ran.
+fn take_place(paths: &Paths) -> anyhow::Result<Place> {
+    let begin = Instant::now();
+    let mut takeover = None;
+    let mut request = StopRequest::default();
+    loop {
+        match lock::take(paths) {
+            Ok(lock) => {
+                let (socket, listener) = socket::listen(paths)?;
+                lock::note_socket(paths, &socket)?;
+                return Ok(Place { lock, listener, socket, memory: None });
+            }
+            Err(LockError::Held(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if lock::is_replaceable(paths) {
+            if takeover.is_none() {
+                takeover = Some(Takeover::listen(paths)?);
+            }
+            if let Some(handed_over) = takeover.as_ref().map_or(Ok(None), Takeover::receive)? {
+                let Inherited { lock, listener, memory } = handed_over.into();
+                let socket = listener.local_addr()?;
+                let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
+                return Ok(Place { lock, listener, socket, memory: Some(memory) });
+            }
+            request.repeat(paths);
+        }
+        let patience = if takeover.is_some() { STOP_TIMEOUT } else { ORPHAN_GRACE };
+        if begin.elapsed() > patience {
+            let pid = lock::supervisor(paths).map(|pid| format!(" (pid {pid})"));
+            let pid = pid.unwrap_or_default();
+            bail!("an agent is already running{pid}: run `registry-agent stop` first");
+        }
+        clock::pause(PAUSE);
+    }
 }
 
 /// Leaves the environment `run` was started with behind, so that its agents have none of it.

@@ -16,9 +16,9 @@ use crate::adapters::paths::Paths;
 /// Longer than a supervisor needs, including the time to kill its agent.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(4);
 /// If a supervisor is killed, its agent takes its place and must be ended as well.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause between two checks of the lock.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// `registry-agent stop`
 pub fn stop() -> anyhow::Result<ExitCode> {
@@ -32,7 +32,7 @@ pub fn stop() -> anyhow::Result<ExitCode> {
 /// Ends the supervisor and its agent, even if they hang, and returns once the lock is free.
 fn end_running(paths: &Paths) -> anyhow::Result<()> {
     let deadline = Instant::now() + STOP_TIMEOUT;
-    let mut asked: Option<(Option<Pid>, Instant)> = None;
+    let mut request = StopRequest::default();
     loop {
         match lock::take(paths) {
             Ok(_) => return Ok(()),
@@ -42,16 +42,28 @@ fn end_running(paths: &Paths) -> anyhow::Result<()> {
             }
             Err(error) => return Err(error.into()),
         }
+        request.repeat(paths);
+        clock::pause(PAUSE);
+    }
+}
+
+/// Asks whoever supervises to end, and kills it when it does not.
+#[derive(Default)]
+pub(super) struct StopRequest(Option<(Option<Pid>, Instant)>);
+
+impl StopRequest {
+    /// Call it until the lock is free.
+    pub(super) fn repeat(&mut self, paths: &Paths) {
         let supervisor = lock::supervisor(paths);
-        match asked {
+        match self.0 {
             Some((known, since)) if known == supervisor => {
                 if since.elapsed() > SUPERVISOR_GRACE {
-                    asked = None;
+                    self.0 = None;
                     signal(supervisor, Signal::SIGKILL);
                 }
             }
             _ => {
-                asked = Some((supervisor, Instant::now()));
+                self.0 = Some((supervisor, Instant::now()));
                 signal(supervisor, Signal::SIGTERM);
                 // A stopped process handles the signal only after it is continued.
                 signal(supervisor, Signal::SIGCONT);
@@ -62,7 +74,6 @@ fn end_running(paths: &Paths) -> anyhow::Result<()> {
                 }
             }
         }
-        clock::pause(PAUSE);
     }
 }
 

@@ -14,7 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use nix::unistd::Pid;
 
 use crate::support::processes::{self, Pair, kill_9, only_pair, wait_until};
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, output_text};
 
 /// Nothing listens there: the login is unreachable at once, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -71,8 +71,48 @@ fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_i
 fn a_second_run_ends_and_leaves_the_first_alone() {
     let test_home = TestHome::new();
     test_home.start();
-    assert_eq!(test_home.exit_of(&["run"]), 1);
+    let first = only_pair(&test_home.path("agent.sock.lock")).supervisor.pid;
+    let second = test_home.agent(&["run"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(
+        output_text(&second),
+        format!(
+            "registry-agent: an agent is already running (pid {first}): \
+             run `registry-agent stop` first\n"
+        )
+    );
     assert_eq!(test_home.exit_of(&["status"]), 0);
+}
+
+#[test]
+fn run_takes_over_an_agent_that_a_helper_started_and_what_was_pushed_to_it() {
+    let mut test_home = TestHome::new();
+    let lock = test_home.path("agent.sock.lock");
+    assert_eq!(test_home.credential(SERVER), None);
+    assert_eq!(only_pair(&lock).supervisor.role, "supervise", "the helper starts an agent");
+    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
+    test_home.sync();
+
+    let mut service = test_home.agent(&["run"]);
+    service.envs([
+        ("OWN_CONTAINER_REGISTRY_SERVER", "127.0.0.1:2"),
+        ("OWN_CONTAINER_REGISTRY_USER", "user"),
+        ("OWN_CONTAINER_REGISTRY_PASSWORD", "own"),
+    ]);
+    let mut service = service.spawn().unwrap();
+    let runs = || processes::holders(&lock).iter().any(|process| process.role == "run");
+    wait_until("run does not take over", runs);
+    let pair = only_pair(&lock);
+    assert_eq!(pair.supervisor.role, "run");
+    for (server, secret) in [(SERVER, "pushed"), ("127.0.0.1:2", "own")] {
+        let login = Some(("user".to_owned(), secret.to_owned()));
+        assert_eq!(test_home.credential(server), login);
+    }
+    // Nobody takes over a service.
+    assert_eq!(test_home.exit_of(&["run"]), 1);
+    assert_eq!(only_pair(&lock).supervisor, pair.supervisor);
+    kill(Pid::from_raw(pair.supervisor.pid), Signal::SIGTERM).unwrap();
+    assert!(service.wait().unwrap().success());
 }
 
 #[test]

@@ -63,24 +63,6 @@ pub fn keep_across_exec(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the environment of this process and its children with `environment`.
-///
-/// Call it before any thread is started.
-pub fn replace_environment(environment: &[(&'static str, OsString)]) {
-    let old: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
-    // SAFETY: called from `main` before the runtime or any other thread is started.
-    #[expect(unsafe_code, reason = "children take over the process's environment")]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-    unsafe {
-        for name in old {
-            std::env::remove_var(name);
-        }
-        for (name, value) in environment {
-            std::env::set_var(name, value);
-        }
-    }
-}
-
 /// Protects the secrets of this process: no core dumps, no tracing, no access to its memory or
 /// environment by other processes of the same user, no new privileges.
 pub fn harden() -> io::Result<()> {

@@ -33,7 +33,10 @@ enum CliCommand {
         unless_stopped: bool,
     },
     /// Run in the foreground, for systemd, supervisord, s6 and containers
-    Run,
+    Run {
+        #[command(flatten)]
+        start: run::StartState,
+    },
     /// Stop the agent; it stays stopped until `start` or `sync`
     Stop,
     /// Send the registries declared in this environment to the agent
@@ -131,7 +134,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         CliCommand::Start { unless_stopped } => start::start(unless_stopped),
-        CliCommand::Run => run::run(),
+        CliCommand::Run { start } => run::run(start),
         CliCommand::Stop => stop::stop(),
         CliCommand::Sync { json } => sync::sync(json),
         CliCommand::Status { json, watch } => status::status(json, watch),

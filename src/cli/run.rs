@@ -1,15 +1,17 @@
 //! `run`: an agent in the foreground, for init systems and containers.
 
+use std::convert::Infallible;
 use std::env;
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use sd_notify::NotifyState;
 
 use super::launch::{matching_environment, saved_state, state_with};
@@ -21,37 +23,46 @@ use crate::adapters::lock::LockError;
 use crate::adapters::paths::Paths;
 use crate::adapters::takeover::Takeover;
 use crate::adapters::{clock, config, lock, process, socket};
-use crate::agent::running_agent::Inherited;
+use crate::agent::running_agent::{self, Inherited};
 use crate::agent::supervisor::{self, ServiceNotifier};
-use crate::wire::handoff::SavedState;
+use crate::wire::handoff::{SavedState, conceal};
 
 /// How long the agent of a dead `run` may take to notice it, and a helper to note that it started one.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// Under this name systemd keeps the state of an agent.
 const STORED_STATE: &str = "state";
 
+/// What `run` hands to itself when it executes itself anew.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct StartState {
+    /// The state to begin with
+    #[arg(long, hide = true)]
+    state: Option<RawFd>,
+    /// The number under which systemd keeps it
+    #[arg(long, hide = true, default_value_t = 0)]
+    kept: u64,
+}
+
 /// `registry-agent run`
-pub fn run() -> anyhow::Result<ExitCode> {
+pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
+    let Some(state) = start.state else { match leave_environment(&paths)? {} };
+    process::set_name(c"registry-agent");
+    process::harden()?;
+    let state = process::take_inherited(state)?;
     let config = config::load(&paths.config_files())?;
-    let left_by_last = state_from_systemd()?;
-    let taken = take_place(&paths)?;
+    let Place { lock, listener, socket, memory } = take_place(&paths)?;
     lock::set_stopped(&paths, false)?;
     lock::set_replaceable(&paths, false)?;
-    // systemd still has that state under its number, so the numbers go on from there.
-    let kept = left_by_last.as_ref().map_or(0, |(number, _)| *number);
-    let last = match (&taken.memory, &left_by_last) {
-        (Some(memory), _) | (None, Some((_, memory))) => saved_state(memory)?,
-        (None, None) => SavedState::default(),
+    let memory = match memory {
+        Some(last) => state_with(&conceal(saved_state(&state)?.environment), saved_state(&last)?)?,
+        None => state,
     };
-    let memory = state_with(&matching_environment(), last)?;
-    let (lock, listener, path) = (taken.lock, taken.listener, taken.socket);
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
-    let mut notifier = SystemdNotifier { notify, kept };
-    clear_environment(&paths)?;
+    let mut notifier = SystemdNotifier { notify, kept: start.kept };
     let _log = logging::init(&config.log_level, false)?;
     let mut inherited = Inherited { lock, listener, memory };
-    let mut endpoint = Endpoint::new(paths, path)?;
+    let mut endpoint = Endpoint::new(paths, socket)?;
     let done = supervisor::supervise(&mut inherited, true, None, &mut endpoint, &mut notifier);
     endpoint.release(&inherited.lock)?;
     done?;
@@ -104,11 +115,18 @@ fn take_place(paths: &Paths) -> anyhow::Result<Place> {
     }
 }
 
-/// Leaves the environment `run` was started with behind, so that its agents have none of it.
-fn clear_environment(paths: &Paths) -> io::Result<()> {
-    process::harden()?;
-    process::replace_environment(&paths.environment());
-    Ok(())
+/// Executes this program anew, with the environment in a state and not in `/proc/PID/environ`, where
+/// it would stay for as long as the service runs.
+fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
+    // systemd still has that state under its number, so the numbers go on from there.
+    let (kept, last) = match state_from_systemd()? {
+        Some((kept, memory)) => (kept, saved_state(&memory)?),
+        None => (0, SavedState::default()),
+    };
+    let state = state_with(&matching_environment(), last)?;
+    let state = running_agent::argument("state", state.as_fd())?;
+    let arguments = ["run".to_owned(), state, format!("--kept={kept}")];
+    process::reexec(&arguments, &paths.environment()).context("`run` cannot execute itself anew")
 }
 
 /// The state that systemd kept of an agent whose whole service died, and its number.

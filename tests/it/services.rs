@@ -116,6 +116,26 @@ fn run_takes_over_an_agent_that_a_helper_started_and_what_was_pushed_to_it() {
 }
 
 #[test]
+fn run_and_its_agent_keep_nothing_of_the_environment() {
+    let mut test_home = TestHome::new();
+    test_home.declare("OWN", SERVER, ("user", "planted"));
+    let mut service = test_home.with_declared(test_home.agent(&["run"])).spawn().unwrap();
+    let lock = test_home.path("agent.sock.lock");
+    let runs = || processes::holders(&lock).iter().any(|process| process.role == "run");
+    wait_until("it does not start", runs);
+    let pair = only_pair(&lock);
+    assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "planted".to_owned())));
+    for process in [&pair.supervisor, &pair.agent] {
+        let environment = fs::read(format!("/proc/{}/environ", process.pid)).unwrap();
+        let environment = String::from_utf8(environment).unwrap();
+        assert!(environment.contains("HOME="), "{}: {environment}", process.role);
+        assert!(!environment.contains("CONTAINER_REGISTRY"), "{}: {environment}", process.role);
+    }
+    kill(Pid::from_raw(pair.supervisor.pid), Signal::SIGTERM).unwrap();
+    assert!(service.wait().unwrap().success());
+}
+
+#[test]
 fn supervisord_brings_back_what_was_killed() {
     let mut test_home = TestHome::new();
     test_home.declare("KEPT", SERVER, ("user", "kept"));

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -42,7 +42,6 @@ const REGIONS: [&str; 24] = [
     "us-west-2",
 ];
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_secs(4);
-const PULLING: Duration = Duration::from_secs(40);
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 fn host(region: &str) -> String {
@@ -115,13 +114,13 @@ fn a_puller_is_never_refused_over_hundreds_of_refreshes() {
         .collect();
     let test_home = start_agent(&aws, &declared);
     let pulls = AtomicUsize::new(0);
-    let end = Instant::now() + PULLING;
+    let enough = || aws.calls_of("ecr") > 300 && pulls.load(Ordering::Relaxed) > 300;
     std::thread::scope(|scope| {
         for half in REGIONS.chunks(REGIONS.len() / 2) {
-            let (test_home, aws, pulls) = (&test_home, &aws, &pulls);
+            let (test_home, aws, pulls, enough) = (&test_home, &aws, &pulls, &enough);
             scope.spawn(move || {
                 let client = reqwest::Client::new();
-                while Instant::now() < end {
+                while !enough() {
                     for region in half {
                         assert_eq!(
                             pull(&client, aws, get(test_home, &host(region))),
@@ -134,10 +133,7 @@ fn a_puller_is_never_refused_over_hundreds_of_refreshes() {
             });
         }
     });
-    let refreshes = aws.calls_of("ecr");
     assert_eq!(aws.state().registry_refusals, 0);
-    assert!(refreshes > 300, "only {refreshes} refreshes");
-    assert!(pulls.load(Ordering::Relaxed) > 300, "only {pulls:?} pulls");
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
             Ok(httparse::Status::Complete(_)) => return Ok(response.code.unwrap_or_default()),
             Ok(httparse::Status::Partial) if head.len() < 16 * 1024 => {}
             Ok(httparse::Status::Partial) => {
-                return Err(ClientError::Garbled("an endless head".to_owned()));
+                return Err(ClientError::Garbled("the response header is too large".to_owned()));
             }
             Err(error) => return Err(ClientError::Garbled(error.to_string())),
         }

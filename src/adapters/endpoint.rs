@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tracing::warn;
 
 use super::paths::Paths;
 use super::{lock, socket};
@@ -26,13 +27,13 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Watches `socket`, on which this process listens, and the lock that it holds.
-    pub fn new(paths: Paths, socket: PathBuf) -> Result<Self, lock::LockError> {
-        lock::note_supervisor(&paths)?;
+    pub fn new(paths: Paths, socket: PathBuf) -> Self {
+        lock::note_supervisor(&paths);
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
         let replaceable = lock::is_replaceable(&paths);
         let endpoint = Self { paths, bound: identity(&socket), replaceable, socket, inotify };
         endpoint.watch();
-        Ok(endpoint)
+        endpoint
     }
 
     /// Readable when a file may have been removed.
@@ -58,9 +59,11 @@ impl Endpoint {
             restored = true;
         }
         if restored {
-            lock::note_socket(&self.paths, &self.socket).map_err(io::Error::other)?;
-            lock::note_supervisor(&self.paths).map_err(io::Error::other)?;
-            lock::set_replaceable(&self.paths, self.replaceable).map_err(io::Error::other)?;
+            lock::note_socket(&self.paths, &self.socket);
+            lock::note_supervisor(&self.paths);
+            if let Err(error) = lock::set_replaceable(&self.paths, self.replaceable) {
+                warn!("{error}");
+            }
             self.watch();
         }
         Ok(restored)

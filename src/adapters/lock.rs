@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,9 @@ use std::process;
 
 use nix::libc;
 use nix::unistd::Pid;
+use tempfile::NamedTempFile;
 use thiserror::Error;
+use tracing::warn;
 
 use super::paths::Paths;
 
@@ -92,11 +94,8 @@ fn set_marker(paths: &Paths, name: &str, exists: bool) -> Result<(), LockError> 
 
 /// Notes which socket the holder of the lock listens on: a client with another environment would
 /// look for it elsewhere.
-pub fn note_socket(paths: &Paths, socket: &Path) -> Result<(), LockError> {
-    let (dir, _file) = open(paths)?;
-    let note = dir.join(SOCKET);
-    fs::write(&note, socket.as_os_str().as_bytes())
-        .map_err(|error| LockError::Unusable(format!("{}: {error}", note.display())))
+pub fn note_socket(paths: &Paths, socket: &Path) {
+    write_note(paths, SOCKET, socket.as_os_str().as_bytes());
 }
 
 /// The socket that was noted last.
@@ -107,11 +106,22 @@ pub fn noted_socket(paths: &Paths) -> Option<PathBuf> {
 }
 
 /// Notes this process as the one to signal when the agent has to stop. Call it with the lock held.
-pub fn note_supervisor(paths: &Paths) -> Result<(), LockError> {
-    let (dir, _file) = open(paths)?;
-    let note = dir.join(SUPERVISOR);
-    fs::write(&note, process::id().to_string())
-        .map_err(|error| LockError::Unusable(format!("{}: {error}", note.display())))
+pub fn note_supervisor(paths: &Paths) {
+    write_note(paths, SUPERVISOR, process::id().to_string().as_bytes());
+}
+
+/// Writes a note whole or leaves the one before. A disk without room for it must not keep an agent
+/// from running.
+fn write_note(paths: &Paths, name: &str, content: &[u8]) {
+    let written = open(paths).map_err(io::Error::other).and_then(|(dir, _file)| {
+        let mut note = NamedTempFile::new_in(&dir)?;
+        note.write_all(content)?;
+        note.persist(dir.join(name))?;
+        Ok(())
+    });
+    if let Err(error) = written {
+        warn!("the note `{name}` cannot be written to the lock directory: {error}");
+    }
 }
 
 /// The supervisor that was noted last, while it lives.

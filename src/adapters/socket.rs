@@ -23,7 +23,7 @@ pub fn listen(paths: &Paths) -> io::Result<(PathBuf, UnixListener)> {
             Err(error) => faults.push(format!("{}: {error}", path.display())),
         }
     }
-    Err(io::Error::other(format!("no socket can be made: {}", faults.join("; "))))
+    Err(io::Error::other(format!("cannot create a socket: {}", faults.join("; "))))
 }
 
 /// Creates the system's socket directory for `user`, when root starts the agent for that user.

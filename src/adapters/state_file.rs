@@ -50,7 +50,7 @@ impl StateFile {
     pub(super) fn lock(&self) -> io::Result<Option<Flock<File>>> {
         DirBuilder::new().recursive(true).mode(0o700).create(self.directory())?;
         lock_directory(self.directory(), LOCK_TIMEOUT).map_err(|Locked| {
-            io::Error::new(io::ErrorKind::WouldBlock, "it is locked all the time")
+            io::Error::new(io::ErrorKind::WouldBlock, "another process keeps it locked")
         })
     }
 
@@ -81,7 +81,7 @@ impl StateFile {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         if !is_wanted() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody waited for it any more"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client disconnected"));
         }
         file.persist(&self.path)?;
         self.sync_directory()

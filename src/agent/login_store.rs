@@ -120,6 +120,10 @@ impl LoginStore {
             let exchange = self.exchanges.entry(key.clone()).or_insert_with(|| {
                 saved.as_ref().map_or_else(|| Exchange::new(now), Exchange::resumed)
             });
+            if exchange.failure.is_some() && !exchange.busy {
+                // A new login is tried at once, whatever became of those that share its exchange.
+                exchange.due = now;
+            }
             exchange.token.clone()
         });
         self.last_generation += 1;

@@ -86,6 +86,8 @@ impl SourceSet {
         self.sources = self.in_order(self.files.sources());
         self.merged_environment = layers::merged_environment(&self.sources);
         self.note_updates(now);
+        // Without a password file's answer, an end that has come must not wake the controller again.
+        self.stored_end = None;
         let found = self.discover()?;
         self.file_problems = self.files.problems();
         self.problems = found.problems;
@@ -95,7 +97,6 @@ impl SourceSet {
             .map(|declared| (declared.server.name().to_owned(), declared))
             .collect();
         let codespace = self.codespace_name();
-        self.stored_end = None;
         for (server, login) in self.stored.counting(now, codespace.as_deref()) {
             self.stored_end = self.stored_end.into_iter().chain(login.end()).min();
             let identity = Identity::Password {

@@ -139,13 +139,13 @@ fn watch_agent(
     let mut asked: Option<Request> = None;
     let mut killed = false;
     let mut deadline: Option<Instant> = None;
-    // What was removed while nobody watched is made again first.
+    // Recreate first what was removed while nobody watched.
     let mut look_again = Some(Instant::now());
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match (left, asked) {
             (Some(Duration::ZERO), Some(request)) if killed => {
-                warn!("the agent waits in the kernel and is left to it");
+                warn!("the agent hangs in the kernel and cannot be killed; leaving it behind");
                 return Ok((AgentEnd::AsAsked(request), was_ready));
             }
             (Some(Duration::ZERO), _) => {
@@ -176,7 +176,7 @@ fn watch_agent(
             match endpoint.restore(&mut inherited.lock, &mut inherited.listener) {
                 Ok(false) => {}
                 Ok(true) => {
-                    warn!("the socket or the lock was removed and is made again");
+                    warn!("the socket or the lock was removed; recreated");
                     request = request.max(Some(Request::Reload));
                 }
                 Err(error) => warn!("the socket or the lock cannot be made again: {error}"),

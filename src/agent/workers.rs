@@ -109,7 +109,7 @@ impl WorkerPool {
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
                 Ok(done) => return Some(done),
-                Err(error) => tracing::error!("a question was not answered: {error}"),
+                Err(error) => tracing::error!("a task failed: {error}"),
             }
         }
         None

@@ -46,7 +46,7 @@ pub fn supervise(
     };
     let socket = inherited.listener.local_addr()?;
     let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
-    let mut endpoint = Endpoint::new(paths.clone(), socket)?;
+    let mut endpoint = Endpoint::new(paths.clone(), socket);
     let mut notifier = StartNotifier(report);
     let done = supervisor::supervise(&mut inherited, false, adopted, &mut endpoint, &mut notifier);
     let lock = inherited.lock.try_clone()?;

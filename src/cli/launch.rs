@@ -44,7 +44,10 @@ pub fn ensure_running(
         match agent_client::ask(paths, "GET", "/healthz", b"", left) {
             Ok(_) => return Ok(()),
             Err(ClientError::NoAgent | ClientError::NotOurs { .. }) => {}
-            Err(ClientError::Broken(_)) if !left.is_zero() => continue,
+            Err(ClientError::Broken(_)) if !left.is_zero() => {
+                clock::pause(Duration::from_millis(20));
+                continue;
+            }
             Err(error) => return Err(error.into()),
         }
         match lock::take(paths) {
@@ -75,7 +78,7 @@ fn launch(
     // Said here, where somebody reads it, and not in the log.
     config::load(&paths.config_files())?;
     let (socket, listener) = socket::listen(paths)?;
-    lock::note_socket(paths, &socket)?;
+    lock::note_socket(paths, &socket);
     let inherited =
         Inherited { lock, listener, memory: state_with(environment, SavedState::default())? };
     let (mut report, theirs) = io::pipe()?;

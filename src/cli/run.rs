@@ -62,7 +62,7 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     let mut notifier = SystemdNotifier { notify, kept: start.kept };
     let _log = logging::init(&config.log_level, false)?;
     let mut inherited = Inherited { lock, listener, memory };
-    let mut endpoint = Endpoint::new(paths, socket)?;
+    let mut endpoint = Endpoint::new(paths, socket);
     let done = supervisor::supervise(&mut inherited, true, None, &mut endpoint, &mut notifier);
     endpoint.release(&inherited.lock)?;
     done?;
@@ -87,7 +87,7 @@ fn take_place(paths: &Paths) -> anyhow::Result<Place> {
         match lock::take(paths) {
             Ok(lock) => {
                 let (socket, listener) = socket::listen(paths)?;
-                lock::note_socket(paths, &socket)?;
+                lock::note_socket(paths, &socket);
                 return Ok(Place { lock, listener, socket, memory: None });
             }
             Err(LockError::Held(_)) => {}
@@ -126,7 +126,8 @@ fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
     let state = state_with(&matching_environment(), last)?;
     let state = running_agent::argument("state", state.as_fd())?;
     let arguments = ["run".to_owned(), state, format!("--kept={kept}")];
-    process::reexec(&arguments, &paths.environment()).context("`run` cannot execute itself anew")
+    process::reexec(&arguments, &paths.environment())
+        .context("failed to restart `run` with a clean environment")
 }
 
 /// The state that systemd kept of an agent whose whole service died, and its number.

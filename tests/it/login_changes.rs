@@ -16,6 +16,8 @@ use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+/// Of another account, so of the same identity and region.
+const OTHER_ECR: &str = "444455556666.dkr.ecr.eu-west-1.amazonaws.com";
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Nothing listens there.
 const DOWN: &str = "127.0.0.1:9";
@@ -239,6 +241,18 @@ fn a_token_that_the_registry_accepts_is_served_past_the_end_it_states() {
         let served = Some(("me".to_owned(), token.clone()));
         assert_eq!(test_home.credential(&registry.server()), served);
     }
+}
+
+#[test]
+fn a_login_that_shares_the_identity_of_a_rejected_one_is_tried_at_once() {
+    let aws = StandIn::start();
+    let mut test_home = ecr_home(&aws);
+    assert_eq!(test_home.login("WORK")["state"], "rejected");
+    aws.add_key(KEY, "secret", None);
+    test_home.declare("OTHER", OTHER_ECR, (KEY, "secret"));
+    test_home.sync();
+    assert_eq!(test_home.login("OTHER")["state"], "unverified");
+    assert!(test_home.credential(OTHER_ECR).is_some());
 }
 
 /// A home with one ECR login, whose agent asks no registry because the name is a real one's.

@@ -18,6 +18,26 @@ const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 
 #[test]
+fn an_agent_starts_serves_and_survives_its_supervisor_while_the_lock_directory_is_full() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", SERVER, ("user", "secret"));
+    let script = format!(
+        "mount -o remount,size=64k /tmp\n\
+         dd if=/dev/zero of=/tmp/full bs=1k 2> /dev/null || true\n\
+         '{AGENT}' start\n\
+         printf %s {SERVER} | '{HELPER}' get\n\
+         pid=$('{AGENT}' status --json | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')\n\
+         kill -KILL \"$(sed -n 's/^PPid:\t*//p' \"/proc/$pid/status\")\"\n\
+         printf %s {SERVER} | '{HELPER}' get\n\
+         '{AGENT}' stop"
+    );
+    let output = test_home.with_declared(container(&test_home, &script)).output().unwrap();
+    let output_text = output_text(&output);
+    assert!(output.status.success(), "{output_text}");
+    assert_eq!(output_text.matches("\"Secret\":\"secret\"").count(), 2, "{output_text}");
+}
+
+#[test]
 fn containers_that_share_a_home_have_an_agent_each() {
     let mut test_home = TestHome::new();
     test_home.declare("FIRST", SERVER, ("user", "first"));

@@ -84,8 +84,12 @@ impl LoginStore {
                 }
                 previous => {
                     let what = if previous.is_some() { "changed" } else { "added" };
-                    let detail = format!("{server} was {what} by {}", declaration.source);
-                    events.record(now, what, &server, detail);
+                    let fingerprint = declaration.fingerprint();
+                    let restored = self.restored_logins.get(&*server);
+                    if restored.is_none_or(|restored| restored.fingerprint != fingerprint) {
+                        let detail = format!("{server} was {what} by {}", declaration.source);
+                        events.record(now, what, &server, detail);
+                    }
                     let mut entry = self.begin(declaration, exchange, now);
                     if let Some(mut previous) = previous {
                         previous.remember_credential(now);

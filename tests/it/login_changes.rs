@@ -255,6 +255,20 @@ fn a_login_that_shares_the_identity_of_a_rejected_one_is_tried_at_once() {
     assert!(test_home.credential(OTHER_ECR).is_some());
 }
 
+#[test]
+fn a_restarted_agent_does_not_call_a_known_login_new() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", DOWN, ("me", "secret"));
+    test_home.start();
+    let events = || output_text(&succeed(&mut test_home.agent(&["events"])));
+    assert!(events().contains("was added"), "{}", events());
+    let pid = test_home.status()["pid"].to_string();
+    succeed(std::process::Command::new("kill").args(["-KILL", &pid]));
+    assert_eq!(test_home.credential(DOWN), Some(("me".to_owned(), "secret".to_owned())));
+    assert_ne!(test_home.status()["pid"].to_string(), pid);
+    assert!(!events().contains("was added"), "{}", events());
+}
+
 /// A home with one ECR login, whose agent asks no registry because the name is a real one's.
 fn ecr_home(aws: &StandIn) -> TestHome {
     let mut test_home = TestHome::new();

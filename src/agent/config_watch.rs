@@ -1,7 +1,10 @@
 //! Watches the configuration files while the agent runs: an error in one appears in `status` and
 //! changes nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -12,6 +15,12 @@ use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
 use crate::wire::handoff::SavedState;
 
+/// How long a first agent waits for the files.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an agent waits that has the configuration of the previous one.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Watches the configuration files.
 pub struct ConfigWatch {
     files: [PathBuf; 2],
@@ -21,14 +30,20 @@ pub struct ConfigWatch {
 }
 
 impl ConfigWatch {
-    /// Loads the configuration, or reuses that of the previous agent if a file is malformed.
+    /// Loads the configuration, or reuses that of the previous agent if a file is malformed or its
+    /// file system does not respond.
     pub fn load(paths: &Paths, last: &mut SavedState) -> (Config, Self) {
         let files = paths.config_files();
-        let mut watch = Self { files, watcher: Watcher::default(), loading: None, problem: None };
-        let last = last.config.take().and_then(|config| serde_json::from_value(config).ok());
-        let loaded = config::load(&watch.files);
-        watch.problem = loaded.as_ref().err().map(problem);
-        (loaded.unwrap_or_else(|_| last.unwrap_or_default()), watch)
+        let last: Option<Config> =
+            last.config.take().and_then(|config| serde_json::from_value(config).ok());
+        let timeout = if last.is_some() { RESTART_TIMEOUT } else { START_TIMEOUT };
+        let (config, problem) = match load_within(timeout, files.clone()) {
+            Some(Ok(config)) => (Some(config), None),
+            Some(Err(error)) => (None, Some(problem(&error))),
+            None => (None, Some(hanging(&files[1]))),
+        };
+        let watch = Self { files, watcher: Watcher::default(), loading: None, problem };
+        (config.or(last).unwrap_or_default(), watch)
     }
 
     /// What is wrong with one of the files.
@@ -50,6 +65,20 @@ impl ConfigWatch {
         }
         self.loading = None;
     }
+}
+
+/// Loads the files on a thread of their own. `None` if that takes longer than `timeout`: their file
+/// system may be dead.
+fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
+    let (loaded, result) = mpsc::channel();
+    thread::spawn(move || loaded.send(config::load(&files)));
+    result.recv_timeout(timeout).ok()
+}
+
+fn hanging(path: &Path) -> Problem {
+    let name = path.display().to_string();
+    let reason = SourceReason::Hanging { path: name.clone() };
+    Problem { name, source: None, reason: reason.into() }
 }
 
 fn problem(error: &ConfigError) -> Problem {

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use crate::support::processes::{kill_9, only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, succeed};
+use crate::support::unresponsive_mount::UnresponsiveMount;
 
 /// Nothing listens there: the login is unreachable at once, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -42,6 +43,24 @@ fn a_mistake_in_the_configuration_is_a_problem_and_changes_nothing_else() {
     let refused = test_home.agent(&["start"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(output_text(&refused).contains(&format!("{name} line 1")), "{}", output_text(&refused));
+}
+
+#[test]
+fn a_configuration_whose_file_system_hangs_keeps_no_agent_from_coming_back() {
+    let mut test_home = TestHome::new();
+    let directory = test_home.path(".config/registry-agent");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), "verify = false\n").unwrap();
+    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
+    test_home.sync();
+    let _hangs = UnresponsiveMount::new(&directory);
+    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    let pushed = Some(("user".to_owned(), "pushed".to_owned()));
+    assert_eq!(test_home.credential(SERVER), pushed);
+    let name = directory.join("config.toml").display().to_string();
+    let (problem, _) = test_home.problems(&name).remove(0);
+    assert!(problem.contains("does not respond"), "{problem}");
+    assert_eq!(test_home.login("PUSHED")["state"], "unverified", "still not verified");
 }
 
 #[test]

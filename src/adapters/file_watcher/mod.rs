@@ -4,7 +4,6 @@
 //! of paths has a thread of its own.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -25,17 +24,17 @@ pub struct Follower(mpsc::Sender<Wake>);
 
 impl Follower {
     /// Starts a thread that runs `work` with a watch on `paths`, which are absolute.
-    pub fn spawn(
-        paths: BTreeSet<PathBuf>,
-        work: impl FnOnce(PathWatch) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn spawn(paths: BTreeSet<PathBuf>, work: impl FnOnce(PathWatch) + Send + 'static) -> Self {
         let (wake, wakes) = mpsc::channel();
         let watch = PathWatch::new(paths, wake.clone(), wakes);
-        thread::Builder::new().name("follow-files".to_owned()).spawn(move || work(watch))?;
-        Ok(Self(wake))
+        let thread = thread::Builder::new().name("follow-files".to_owned());
+        if let Err(error) = thread.spawn(move || work(watch)) {
+            warn!("files cannot be watched: {error}");
+        }
+        Self(wake)
     }
 
-    /// Replaces the watched paths and makes the thread read them.
+    /// Replaces the watched paths. If they differ, the thread reads them.
     pub fn follow(&self, paths: BTreeSet<PathBuf>) {
         // The thread may have ended already.
         let _ = self.0.send(Wake::Follow(paths));
@@ -54,18 +53,13 @@ impl Drop for Follower {
 /// vanish, and so may each directory and link on the way to it.
 #[derive(Default)]
 pub struct Watcher {
-    paths: BTreeSet<PathBuf>,
     follower: Option<Follower>,
     changed: Arc<Notify>,
 }
 
 impl Watcher {
-    /// Replaces the watched paths with `paths`, which are absolute. That counts as a change.
+    /// Replaces the watched paths with `paths`, which are absolute. A difference counts as a change.
     pub fn set_paths(&mut self, paths: BTreeSet<PathBuf>) {
-        if paths == self.paths {
-            return;
-        }
-        self.paths.clone_from(&paths);
         if let Some(follower) = &self.follower {
             return follower.follow(paths);
         }
@@ -79,10 +73,7 @@ impl Watcher {
                 }
             }
         };
-        match Follower::spawn(paths, notify) {
-            Ok(follower) => self.follower = Some(follower),
-            Err(error) => warn!("files cannot be watched: {error}"),
-        }
+        self.follower = Some(Follower::spawn(paths, notify));
     }
 
     /// Waits for a change. A write is reported when the writer closes the file. The method is

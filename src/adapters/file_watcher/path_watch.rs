@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _};
 
 use super::polled_file_systems::must_be_polled;
@@ -69,18 +69,15 @@ impl PathWatch {
 
     /// Watches everything that the paths currently lead through.
     pub fn update(&mut self) {
-        self.fault = None;
         // Changes in a directory that is not watched yet are not reported, so resolve the paths
         // until nothing new turns up. The limit covers a program that keeps moving files.
         for _ in 0..16 {
-            self.resolved_paths =
-                self.paths.iter().map(|path| resolved_path::follow(path)).collect();
-            if !self.watch_all() {
+            self.resolved_paths = self.resolve();
+            self.fault = self.watch_all().err().map(|error| describe(&error));
+            if self.resolve() == self.resolved_paths {
                 break;
             }
         }
-        let Self { writing, resolved_paths, .. } = self;
-        writing.retain(|path| is_relevant(resolved_paths, path));
         self.polled = self.fault.is_some() || self.paths.iter().any(|path| must_be_polled(path));
     }
 
@@ -98,6 +95,7 @@ impl PathWatch {
                 Ok(Wake::Stop) => return false,
                 // `self` holds a sender as well, so the only possible error is the timeout.
                 Err(_) => return true,
+                Ok(Wake::Follow(paths)) if paths == self.paths => None,
                 Ok(Wake::Follow(paths)) => {
                     self.paths = paths;
                     Some(Duration::ZERO)
@@ -126,99 +124,72 @@ impl PathWatch {
         self.fault.as_deref()
     }
 
-    /// Watches exactly what the paths lead through. Returns whether that includes anything new.
-    fn watch_all(&mut self) -> bool {
-        let wanted: BTreeSet<PathBuf> = self
-            .resolved_paths
-            .iter()
-            .flat_map(|resolved| resolved.watches.iter().cloned())
-            .collect();
-        for path in self.watched.difference(&wanted).cloned().collect::<Vec<_>>() {
-            self.unwatch(&path);
-        }
-        let mut news = false;
-        for path in wanted.difference(&self.watched).cloned().collect::<Vec<_>>() {
-            match self.watch(&path) {
-                Ok(()) => {
-                    self.watched.insert(path);
-                    news = true;
-                }
-                // The path is gone; resolving again finds its replacement.
-                Err(error) if is_gone(&error) => news = true,
-                Err(error) => self.fault = Some(describe(&error)),
-            }
-        }
-        news
+    fn resolve(&self) -> Vec<ResolvedPath> {
+        self.paths.iter().map(|path| resolved_path::follow(path)).collect()
     }
 
-    fn watch(&mut self, path: &Path) -> notify::Result<()> {
+    /// Watches exactly what the resolved paths lead through.
+    fn watch_all(&mut self) -> notify::Result<()> {
+        let wanted = self.resolved_paths.iter().flat_map(|resolved| &resolved.watches);
+        let wanted: BTreeSet<PathBuf> = wanted.cloned().collect();
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             none => {
                 let wake = self.wake.clone();
-                let on_event = move |event| {
-                    // Reads must not wake the thread, because its own reads are reported too.
-                    if !is_reading(&event) {
-                        let _ = wake.send(Wake::Event(event));
-                    }
-                };
-                none.insert(INotifyWatcher::new(on_event, notify::Config::default())?)
+                none.insert(INotifyWatcher::new(
+                    move |event| {
+                        // Reads must not wake the thread, because its own reads are reported too.
+                        if !is_reading(&event) {
+                            let _ = wake.send(Wake::Event(event));
+                        }
+                    },
+                    notify::Config::default(),
+                )?)
             }
         };
-        kernel.watch(path, RecursiveMode::NonRecursive)
-    }
-
-    fn unwatch(&mut self, path: &Path) {
-        if let (true, Some(kernel)) = (self.watched.remove(path), &mut self.kernel) {
+        for path in self.watched.difference(&wanted) {
             // The watch may have been removed with its file.
             let _ = kernel.unwatch(path);
         }
+        self.watched = wanted;
+        // A watch belongs to a file and not to its path, and ends when the file is moved or
+        // deleted. So watch each path anew; that has no effect on a file which is watched already.
+        for path in &self.watched {
+            match kernel.watch(path, RecursiveMode::NonRecursive) {
+                // The path is gone; resolving again finds its replacement.
+                Err(_) if path.symlink_metadata().is_err() => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
     }
 
     /// How soon an event requires another look at the paths, if it does.
     fn on_event(&mut self, event: notify::Result<Event>) -> Option<Duration> {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
-            // Events were lost: set up all watches again.
-            self.kernel = None;
-            self.watched.clear();
+            // Events were lost.
             self.writing.clear();
             return Some(DEBOUNCE);
         };
-        event.paths.iter().filter_map(|path| self.on_change(event.kind, path)).min()
-    }
-
-    fn on_change(&mut self, kind: EventKind, path: &Path) -> Option<Duration> {
-        if !is_relevant(&self.resolved_paths, path) {
-            return None;
-        }
-        match kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                self.writing.remove(path);
+        let mut delay = None;
+        for path in event.paths {
+            if !self.resolved_paths.iter().any(|resolved| resolved.depends_on(&path)) {
+                continue;
             }
-            EventKind::Modify(ModifyKind::Data(_)) => {
-                self.writing.insert(path.to_owned());
-                return Some(QUIET_PERIOD);
-            }
-            EventKind::Create(CreateKind::File) => {
-                self.writing.insert(path.to_owned());
-            }
-            // This is the event for a watched file whose name is removed or replaced.
-            EventKind::Modify(ModifyKind::Metadata(_)) => self.unwatch_below(path),
-            _ => {
-                self.writing.remove(path);
-                self.unwatch_below(path);
+            delay = Some(DEBOUNCE);
+            match event.kind {
+                EventKind::Modify(ModifyKind::Data(_)) => {
+                    self.writing.insert(path);
+                    delay = Some(QUIET_PERIOD);
+                }
+                // A writer may change the mode before it has finished.
+                EventKind::Modify(ModifyKind::Metadata(_)) => {}
+                _ => {
+                    self.writing.remove(&path);
+                }
             }
         }
-        Some(DEBOUNCE)
-    }
-
-    /// Everything below a moved path moves without events of its own, so its watches are removed
-    /// and set up again for the current files.
-    fn unwatch_below(&mut self, path: &Path) {
-        let below = self.watched.iter().filter(|watched| watched.starts_with(path));
-        for path in below.cloned().collect::<Vec<_>>() {
-            self.unwatch(&path);
-        }
+        delay
     }
 }
 
@@ -227,23 +198,6 @@ fn is_reading(event: &notify::Result<Event>) -> bool {
         EventKind::Access(access) => access != AccessKind::Close(AccessMode::Write),
         _ => false,
     })
-}
-
-/// Whether a change of the resolved path `path` may change what the watched paths lead to.
-fn is_relevant(resolved_paths: &[ResolvedPath], path: &Path) -> bool {
-    resolved_paths.iter().any(|resolved| {
-        let target = resolved.target.as_deref().filter(|_| resolved.is_dir);
-        resolved.entries.contains(path)
-            || target.is_some_and(|dir| path == dir || path.parent() == Some(dir))
-    })
-}
-
-fn is_gone(error: &notify::Error) -> bool {
-    match &error.kind {
-        notify::ErrorKind::PathNotFound => true,
-        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
-    }
 }
 
 fn describe(error: &notify::Error) -> String {

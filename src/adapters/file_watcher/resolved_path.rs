@@ -1,22 +1,19 @@
 //! Resolves a path and records each directory and link on the way, because a change to any of them
 //! may change the result.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsString;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// The result of resolving a path. Its paths contain no links.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ResolvedPath {
     /// Each directory entry on the way, including the last or the missing one.
-    pub(super) entries: BTreeSet<PathBuf>,
+    entries: BTreeSet<PathBuf>,
     /// The paths to watch.
     pub(super) watches: BTreeSet<PathBuf>,
-    /// The file or directory that the path leads to, if it exists.
-    pub(super) target: Option<PathBuf>,
-    /// Whether the target is a directory, of which every entry counts.
-    pub(super) is_dir: bool,
+    /// The directory that the path leads to, if it is one. Every entry in it counts.
+    dir: Option<PathBuf>,
 }
 
 /// The maximum number of links that the kernel follows in one path.
@@ -26,80 +23,68 @@ const MOST_LINKS: usize = 40;
 /// `NAME`, a link to `..data/NAME`, and `..data` is a link as well.
 pub(super) fn follow(path: &Path) -> ResolvedPath {
     let mut resolved = ResolvedPath::default();
-    walk(path, &mut resolved);
-    if let (Some(dir), true) = (resolved.target.clone(), resolved.is_dir) {
-        resolved.watches.insert(dir.clone());
-        let mut beyond = ResolvedPath::default();
-        for link in links_in(&dir) {
-            walk(&link, &mut beyond);
+    resolved.dir = resolved.walk(path);
+    if let Some(dir) = resolved.dir.clone() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|it| it.is_symlink()) {
+                resolved.walk(&entry.path());
+            }
         }
-        resolved.entries.append(&mut beyond.entries);
-        resolved.watches.append(&mut beyond.watches);
+        resolved.watches.insert(dir);
     }
     resolved
 }
 
-fn links_in(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let links = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|it| it.is_symlink()));
-    links.map(|entry| entry.path()).collect()
-}
-
-fn walk(path: &Path, resolved: &mut ResolvedPath) {
-    let mut ahead: VecDeque<OsString> = names(path).collect();
-    let mut dir = PathBuf::from("/");
-    let mut links = 0;
-    (resolved.target, resolved.is_dir) = (Some(dir.clone()), true);
-    while let Some(name) = ahead.pop_front() {
-        if name == ".." {
-            dir.pop();
-            continue;
-        }
-        let entry = dir.join(&name);
-        resolved.entries.insert(entry.clone());
-        let Ok(found) = fs::symlink_metadata(&entry) else {
-            resolved.watches.insert(dir);
-            (resolved.target, resolved.is_dir) = (None, false);
-            return;
-        };
-        // Top-level directories are never replaced, and some are busy: every program that starts
-        // opens files in /etc. Watch the file in such a directory, and the directory only while the
-        // file is missing.
-        if dir.components().count() > 2 {
-            resolved.watches.insert(dir.clone());
-        } else if !found.is_dir() && !found.is_symlink() {
-            resolved.watches.insert(entry.clone());
-        }
-        if found.is_symlink() {
-            links += 1;
-            let target = fs::read_link(&entry).ok().filter(|_| links <= MOST_LINKS);
-            let Some(target) = target else {
-                (resolved.target, resolved.is_dir) = (None, false);
-                return;
-            };
-            if target.is_absolute() {
-                dir = PathBuf::from("/");
-            }
-            for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
-                ahead.push_front(name);
-            }
-            continue;
-        }
-        (resolved.target, resolved.is_dir) = (Some(entry.clone()), found.is_dir());
-        if !found.is_dir() {
-            return;
-        }
-        dir = entry;
+impl ResolvedPath {
+    /// Whether a change of `path`, which contains no links, may change the result.
+    pub(super) fn depends_on(&self, path: &Path) -> bool {
+        let in_dir = |dir: &PathBuf| path == dir || path.parent() == Some(dir);
+        self.entries.contains(path) || self.dir.as_ref().is_some_and(in_dir)
     }
-    (resolved.target, resolved.is_dir) = (Some(dir), true);
-}
 
-fn names(path: &Path) -> impl Iterator<Item = OsString> {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    })
+    /// Records what `path` leads through. Returns the directory that it leads to, if it is one.
+    fn walk(&mut self, path: &Path) -> Option<PathBuf> {
+        let mut dir = PathBuf::from("/");
+        let mut ahead = path.to_owned();
+        let mut links = 0;
+        loop {
+            let mut components = ahead.components();
+            let Some(component) = components.next() else { return Some(dir) };
+            let mut rest = components.as_path().to_owned();
+            match component {
+                Component::RootDir => dir = PathBuf::from("/"),
+                Component::ParentDir => _ = dir.pop(),
+                Component::Prefix(_) | Component::CurDir => {}
+                Component::Normal(name) => {
+                    let entry = dir.join(name);
+                    self.entries.insert(entry.clone());
+                    let Ok(found) = fs::symlink_metadata(&entry) else {
+                        self.watches.insert(dir);
+                        return None;
+                    };
+                    let (is_link, is_dir) = (found.is_symlink(), found.is_dir());
+                    // Top-level directories are never replaced, and some are busy: every program
+                    // that starts opens files in /etc. Watch the file in such a directory, and the
+                    // directory only while the file is missing.
+                    if dir.components().count() > 2 {
+                        self.watches.insert(dir.clone());
+                    } else if !is_dir && !is_link {
+                        self.watches.insert(entry.clone());
+                    }
+                    if is_link {
+                        links += 1;
+                        let target = fs::read_link(&entry).ok().filter(|_| links <= MOST_LINKS)?;
+                        rest = target.join(rest);
+                    } else if is_dir {
+                        dir = entry;
+                    } else {
+                        return None;
+                    }
+                }
+            }
+            ahead = rest;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +98,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let resolved = follow(&root.path().join("a/b"));
         assert!(resolved.watches.contains(root.path()), "{resolved:?}");
-        assert_eq!(resolved.target, None);
+        assert_eq!(resolved.dir, None);
     }
 
     #[test]
@@ -135,7 +120,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
-        assert_eq!(follow(&root.path().join("a")).target, None);
+        assert_eq!(follow(&root.path().join("a")).dir, None);
     }
 
     #[test]

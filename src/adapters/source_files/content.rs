@@ -4,25 +4,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::CODESPACES_FILES;
 use super::settled_reader::{SettledRead, SettledReader};
 use super::stable_read::{FILE_LIMIT, Links, VALUE_LIMIT};
-use crate::adapters::file_watcher::PathWatch;
 use crate::domain::credentials::secret::Secret;
-use crate::domain::declarations::file_format::{Format, parse};
-use crate::domain::declarations::source::Variables;
+use crate::domain::declarations::file_format::{Format, Parsed, parse};
+use crate::domain::declarations::source::{SourceKind, Variables};
 use crate::domain::declarations::variable;
 use crate::domain::reasons::SourceReason;
-
-/// The format of a location.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SourceForm {
-    /// A file of the Codespaces platform, which must not be a symbolic link.
-    PlatformFile(Format),
-    /// An env file, or a directory with one file per variable.
-    FileOrDirectory(Format),
-    /// A file that contains a single value.
-    Value,
-}
 
 /// The name under which the value of a single-value file is stored.
 const VALUE: &str = "";
@@ -39,144 +28,133 @@ pub(super) struct Content {
 impl Content {
     /// The value in a file, or why it cannot be read; `None` while neither is known.
     pub(super) fn value(&self) -> Option<Result<Secret, SourceReason>> {
-        let value = self.variables.as_ref().and_then(|variables| variables.get(VALUE));
-        value.map(|value| Ok(value.clone())).or_else(|| self.problems.first().cloned().map(Err))
+        let value = self.get(VALUE).map(|value| Ok(value.clone()));
+        value.or_else(|| self.problems.first().cloned().map(Err))
+    }
+
+    fn get(&self, name: &str) -> Option<&Secret> {
+        self.variables.as_ref()?.get(name)
+    }
+
+    /// The same variables with another problem.
+    fn unchanged(&self, problem: SourceReason) -> Self {
+        Self { variables: self.variables.clone(), problems: vec![problem] }
     }
 }
 
-/// Reads locations. The earlier content `before` applies while the current one cannot be read.
-pub(super) struct ContentReader<'a> {
-    pub(super) watch: &'a PathWatch,
-    pub(super) files: &'a mut SettledReader,
-}
-
-impl ContentReader<'_> {
-    /// Reads the location at `path`; `None` while it is being written.
-    pub(super) fn read(
-        &mut self,
-        path: &Path,
-        form: SourceForm,
-        before: &Content,
-    ) -> Option<Content> {
-        match form {
-            SourceForm::Value => self.value_file(path, before),
-            SourceForm::FileOrDirectory(_) if path.is_dir() => Some(self.directory(path, before)),
-            SourceForm::FileOrDirectory(format) => self.file(path, format, Links::Followed, before),
-            SourceForm::PlatformFile(format) => self.file(path, format, Links::Refused, before),
-        }
-    }
-
-    fn file(
-        &mut self,
-        path: &Path,
-        format: Format,
-        links: Links,
-        before: &Content,
-    ) -> Option<Content> {
-        let unchanged =
-            |reason| Some(Content { variables: before.variables.clone(), problems: vec![reason] });
-        let shown = || path.display().to_string();
-        let kept_open = SourceReason::KeptOpen { path: shown() };
-        let (bytes, is_kept_open) = match self.files.read(path, links, FILE_LIMIT, self.watch) {
-            SettledRead::Absent => return Some(Content::default()),
-            SettledRead::Changing => return None,
-            SettledRead::Failed(reason) => return unchanged(reason),
-            SettledRead::KeptOpen(None) => return unchanged(kept_open),
-            SettledRead::KeptOpen(Some(bytes)) => (bytes, true),
-            SettledRead::Whole(bytes) => (bytes, false),
-        };
-        let parsed = match parse(format, &bytes) {
-            Ok(parsed) => parsed,
-            Err(_) if is_kept_open => return unchanged(kept_open),
-            Err(fault) => {
-                let fault = fault.to_string();
-                return unchanged(SourceReason::Malformed { path: shown(), fault });
+/// Reads the location at `path`, which contains a password if it has no `kind`; `None` while it is
+/// being written. Its earlier content `before` applies while the current one cannot be read.
+pub(super) fn read(
+    files: &mut SettledReader,
+    kind: Option<SourceKind>,
+    path: &Path,
+    before: Option<&Content>,
+) -> Option<Content> {
+    let empty = Content::default();
+    let before = before.unwrap_or(&empty);
+    match kind {
+        None => {
+            let mut content = value(files, path, VALUE, before)?;
+            if content == empty {
+                content.problems = vec![SourceReason::Missing { path: path.display().to_string() }];
             }
-        };
-        let mut variables = parsed.variables;
-        let mut problems: Vec<SourceReason> =
-            is_kept_open.then_some(kept_open).into_iter().collect();
-        for name in parsed.refused {
-            keep(&name, before, &mut variables);
-            problems.push(SourceReason::BadValue { path: shown(), variable: name });
+            Some(content)
         }
+        Some(SourceKind::Codespaces) => {
+            let known = CODESPACES_FILES.iter().find(|(name, _)| path.ends_with(name));
+            let format = known.map_or(Format::EnvLines, |(_, format)| *format);
+            // Anyone who can write to the workspace could choose the file that a link leads to.
+            variables(files, path, Links::Refused, format, before)
+        }
+        Some(_) if path.is_dir() => Some(directory(files, path, before)),
+        Some(_) => {
+            let is_pam = path == Path::new("/etc/environment");
+            let format = if is_pam { Format::PamLines } else { Format::EnvLines };
+            variables(files, path, Links::Followed, format, before)
+        }
+    }
+}
+
+/// Reads a file of variables.
+fn variables(
+    files: &mut SettledReader,
+    path: &Path,
+    links: Links,
+    format: Format,
+    before: &Content,
+) -> Option<Content> {
+    let parse = |bytes: &[u8]| {
+        let mut parsed = parse(format, bytes).map_err(|fault| fault.to_string())?;
         // The other secrets of the user are not needed here.
-        variables.retain(|name, _| matters(name));
-        Some(Content { variables: Some(variables), problems })
-    }
+        parsed.variables.retain(|name, _| matters(name));
+        Ok(parsed)
+    };
+    file(files.read(path, links, FILE_LIMIT), path, parse, before)
+}
 
-    fn directory(&mut self, dir: &Path, before: &Content) -> Content {
-        let names = match names_in(dir) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Content::default(),
-            Err(error) => {
-                let (path, fault) = (dir.display().to_string(), error.to_string());
-                let problems = vec![SourceReason::Unreadable { path, fault }];
-                return Content { variables: before.variables.clone(), problems };
-            }
-        };
-        let mut variables = Variables::new();
-        let mut problems = Vec::new();
-        for name in names {
-            match self.value(&dir.join(&name)) {
-                None => keep(&name, before, &mut variables),
-                Some((Some(value), problem)) => {
-                    variables.insert(name, value);
-                    problems.extend(problem);
-                }
-                Some((None, None)) => {}
-                Some((None, problem)) => {
-                    keep(&name, before, &mut variables);
-                    problems.extend(problem);
-                }
-            }
+/// Reads a file with the value of the variable `name`.
+fn value(files: &mut SettledReader, path: &Path, name: &str, before: &Content) -> Option<Content> {
+    let parse = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map_err(|_| "no text in UTF-8".to_owned())?;
+        let variables = Variables::from([(name.to_owned(), Secret::new(text))]);
+        Ok(Parsed { variables, refused: Vec::new() })
+    };
+    file(files.read(path, Links::Followed, VALUE_LIMIT), path, parse, before)
+}
+
+fn file(
+    read: Result<SettledRead, SourceReason>,
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<Parsed, String>,
+    before: &Content,
+) -> Option<Content> {
+    let shown = || path.display().to_string();
+    let (bytes, kept_open) = match read {
+        Ok(SettledRead::Absent) => return Some(Content::default()),
+        Ok(SettledRead::Changing) => return None,
+        Ok(SettledRead::Bytes { bytes, kept_open }) => (bytes, kept_open),
+        Err(problem) => return Some(before.unchanged(problem)),
+    };
+    let Parsed { mut variables, refused } = match parse(&bytes) {
+        Ok(parsed) => parsed,
+        Err(fault) => {
+            let malformed = SourceReason::Malformed { path: shown(), fault };
+            return Some(before.unchanged(kept_open.unwrap_or(malformed)));
         }
-        Content { variables: Some(variables), problems }
+    };
+    let mut problems: Vec<SourceReason> = kept_open.into_iter().collect();
+    for variable in refused {
+        let known = before.get(&variable).cloned();
+        variables.extend(known.map(|value| (variable.clone(), value)));
+        problems.push(SourceReason::BadValue { path: shown(), variable });
     }
+    Some(Content { variables: Some(variables), problems })
+}
 
-    fn value_file(&mut self, path: &Path, before: &Content) -> Option<Content> {
-        let (value, problem) = self.value(path)?;
-        let missing = || SourceReason::Missing { path: path.display().to_string() };
-        let problem = problem.or_else(|| value.is_none().then(missing));
-        let variables = match (value, &problem) {
-            (Some(value), _) => Some(Variables::from([(VALUE.to_owned(), value)])),
-            (None, Some(SourceReason::KeptOpen { .. })) => before.variables.clone(),
-            (None, _) => None,
-        };
-        Some(Content { variables, problems: problem.into_iter().collect() })
-    }
-
-    /// The value in a file and what is wrong with it; `None` while the file is being written.
-    fn value(&mut self, path: &Path) -> Option<(Option<Secret>, Option<SourceReason>)> {
-        let shown = || path.display().to_string();
-        let (bytes, problem) = match self.files.read(path, Links::Followed, VALUE_LIMIT, self.watch)
-        {
-            SettledRead::Absent => return Some((None, None)),
-            SettledRead::Changing => return None,
-            SettledRead::Failed(reason) => return Some((None, Some(reason))),
-            SettledRead::Whole(bytes) => (Some(bytes), None),
-            SettledRead::KeptOpen(bytes) => (bytes, Some(SourceReason::KeptOpen { path: shown() })),
-        };
-        let Some(bytes) = bytes else { return Some((None, problem)) };
-        if let Ok(text) = std::str::from_utf8(&bytes) {
-            return Some((Some(Secret::new(text)), problem));
+fn directory(files: &mut SettledReader, dir: &Path, before: &Content) -> Content {
+    let names = match names_in(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Content::default(),
+        Err(error) => {
+            let (path, fault) = (dir.display().to_string(), error.to_string());
+            return before.unchanged(SourceReason::Unreadable { path, fault });
         }
-        let fault = "no text in UTF-8".to_owned();
-        Some((None, problem.or(Some(SourceReason::Malformed { path: shown(), fault }))))
+    };
+    let mut all = Content { variables: Some(Variables::new()), problems: Vec::new() };
+    for name in names {
+        let known = before.get(&name).map(|known| Variables::from([(name.clone(), known.clone())]));
+        let known = Content { variables: known, problems: Vec::new() };
+        let content = value(files, &dir.join(&name), &name, &known).unwrap_or(known);
+        all.variables.get_or_insert_default().extend(content.variables.unwrap_or_default());
+        all.problems.extend(content.problems);
     }
+    all
 }
 
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
     let names: Vec<Option<String>> = names.collect::<io::Result<_>>()?;
     Ok(names.into_iter().flatten().filter(|name| matters(name)).collect())
-}
-
-/// Keeps the last known value of a variable.
-fn keep(name: &str, before: &Content, variables: &mut Variables) {
-    if let Some(value) = before.variables.as_ref().and_then(|before| before.get(name)) {
-        variables.insert(name.to_owned(), value.clone());
-    }
 }
 
 /// Whether a variable with this name, possibly misspelled, is relevant.

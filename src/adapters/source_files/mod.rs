@@ -4,6 +4,7 @@
 //! [`FileSources`]. A file system that does not respond blocks only its own thread.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::file_watcher::{Follower, POLL_INTERVAL};
 use crate::domain::declarations::discovery::PasswordFiles;
 use crate::domain::declarations::file_format::Format;
-use crate::domain::declarations::source::Source;
+use crate::domain::declarations::source::{Source, SourceKind};
 use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
 use crate::wire::handoff::{SavedFile, conceal, reveal};
@@ -24,7 +25,7 @@ mod settled_reader;
 mod stable_read;
 
 use content::Content;
-use group::{GroupKey, ReadEvent, Report, read_and_report};
+use group::{GroupKey, ReadResult, Report, read_and_report};
 
 /// The directory of the Codespaces platform.
 pub const CODESPACES_DIR: &str = "/workspaces/.codespaces/shared";
@@ -83,9 +84,12 @@ impl FileSources {
         let saved = saved.into_iter().map(|(path, file)| (path.into(), known(file))).collect();
         let mut sources = Self { groups: BTreeMap::new(), saved, sender, reports };
         let files = CODESPACES_FILES.iter().map(|(name, _)| codespaces.join(name));
-        sources.follow_group(GroupKey::Platform(codespaces.to_owned()), files.collect());
-        for (place, path) in configured.iter().enumerate() {
-            sources.follow_group(GroupKey::Configured(place, path.clone()), vec![path.clone()]);
+        let platform = (SourceKind::Codespaces, codespaces, files.collect());
+        let others = configured.iter();
+        let others = others.map(|path| (SourceKind::Configured, &**path, vec![path.clone()]));
+        for (position, (kind, path, files)) in iter::once(platform).chain(others).enumerate() {
+            let key = GroupKey { kind: Some(kind), position, path: path.to_owned() };
+            sources.follow_group(key, files);
         }
         sources
     }
@@ -126,7 +130,7 @@ impl FileSources {
     pub fn sources(&self) -> Vec<Source> {
         let mut sources = Vec::new();
         for (key, group) in &self.groups {
-            let Some(kind) = key.source_kind() else { continue };
+            let Some(kind) = key.kind else { continue };
             for (path, content) in &group.contents {
                 let variables = content.as_ref().and_then(|content| content.variables.clone());
                 let name = shown(path);
@@ -140,7 +144,7 @@ impl FileSources {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, group) in &self.groups {
-            let is_source = key.source_kind().is_some();
+            let is_source = key.kind.is_some();
             let known =
                 group.contents.iter().filter_map(|(path, content)| Some((path, content.as_ref()?)));
             // An unreadable password is a problem of its declaration.
@@ -152,7 +156,7 @@ impl FileSources {
                 problems.extend(found.map(|reason| problem(reason, source)));
             }
             if group.hangs {
-                problems.push(problem(hanging(key.path()), None));
+                problems.push(problem(hanging(&key.path), None));
             }
             if let Some(fault) = &group.watch_fault {
                 let not_watched = |(path, _): &(PathBuf, _)| SourceReason::NotWatched {
@@ -173,23 +177,22 @@ impl FileSources {
         let mut wanted: BTreeMap<GroupKey, Vec<PathBuf>> = BTreeMap::new();
         for path in paths {
             let dir = path.parent().unwrap_or(path).to_owned();
-            wanted.entry(GroupKey::Passwords(dir)).or_default().push(path.clone());
+            let key = GroupKey { kind: None, position: 0, path: dir };
+            wanted.entry(key).or_default().push(path.clone());
         }
-        self.groups.retain(|key, _| key.source_kind().is_some() || wanted.contains_key(key));
-        let mut passwords = Some(PasswordFiles::new());
+        self.groups.retain(|key, _| key.kind.is_some() || wanted.contains_key(key));
         for (key, paths) in wanted {
-            let group = self.follow_group(key, paths);
-            for (path, content) in &group.contents {
-                let known = content.as_ref().and_then(Content::value);
-                let overdue = group.hangs.then(|| Err(hanging(path)));
-                let password = known.or(overdue);
-                passwords = passwords.zip(password).map(|(mut passwords, password)| {
-                    passwords.insert(path.clone(), password);
-                    passwords
-                });
-            }
+            self.follow_group(key, paths);
         }
-        passwords
+        let groups = self.groups.iter().filter(|(key, _)| key.kind.is_none());
+        let contents =
+            groups.flat_map(|(_, group)| group.contents.iter().map(move |it| (group, it)));
+        let passwords = contents.map(|(group, (path, content))| {
+            let known = content.as_ref().and_then(Content::value);
+            let password = known.or_else(|| group.hangs.then(|| Err(hanging(path))))?;
+            Some((path.clone(), password))
+        });
+        passwords.collect()
     }
 
     /// Resolves when the content of a file or its problem changes. The method is cancel safe.
@@ -203,11 +206,7 @@ impl FileSources {
             tokio::select! {
                 biased;
                 Some(report) = self.reports.recv() => {
-                    let mut news = self.apply(report);
-                    while let Ok(report) = self.reports.try_recv() {
-                        news |= self.apply(report);
-                    }
-                    if news {
+                    if self.apply(report) {
                         return;
                     }
                 }
@@ -223,34 +222,31 @@ impl FileSources {
     }
 
     /// Applies one report. Returns whether anything changed.
-    fn apply(&mut self, Report { group, event }: Report) -> bool {
+    fn apply(&mut self, Report { group, result }: Report) -> bool {
         let Some(group) = self.groups.get_mut(&group) else { return false };
-        let ReadEvent::Finished { changed, is_incomplete, watch_fault } = event else {
+        let Some(ReadResult { mut contents, watch_fault }) = result else {
             group.started_at = Some(Instant::now());
             return false;
         };
         group.started_at = None;
-        let mut news = std::mem::take(&mut group.hangs);
-        news |= !is_incomplete && !std::mem::replace(&mut group.has_answered, !is_incomplete);
-        news |= group.watch_fault != watch_fault;
+        let mut news = std::mem::take(&mut group.hangs) || group.watch_fault != watch_fault;
         group.watch_fault = watch_fault;
-        for (path, content) in changed {
-            let known = group.contents.iter_mut().find(|(known, _)| *known == path);
-            if let Some((_, known)) = known
-                && known.as_ref() != Some(&content)
-            {
-                *known = Some(content);
-                news = true;
-            }
+        for (path, known) in &mut group.contents {
+            let content = contents.remove(path).filter(|content| known.as_ref() != Some(content));
+            news |= content.is_some();
+            *known = content.or(known.take());
+        }
+        if group.is_known() {
+            news |= !std::mem::replace(&mut group.has_answered, true);
         }
         news
     }
 
     /// Sets the locations of a group, highest precedence first, and starts or updates its thread.
-    fn follow_group(&mut self, key: GroupKey, paths: Vec<PathBuf>) -> &Group {
+    fn follow_group(&mut self, key: GroupKey, paths: Vec<PathBuf>) {
         let group = self.groups.entry(key.clone()).or_default();
         if group.contents.iter().map(|(path, _)| path).eq(&paths) {
-            return group;
+            return;
         }
         let mut before: BTreeMap<_, _> = std::mem::take(&mut group.contents).into_iter().collect();
         for path in paths {
@@ -259,20 +255,15 @@ impl FileSources {
         }
         let paths = group.contents.iter().map(|(path, _)| path.clone()).collect();
         if let Some(follower) = &group.follower {
-            follower.follow(paths);
-            return group;
+            return follower.follow(paths);
         }
         let known = group.contents.iter().cloned();
         let known = known.filter_map(|(path, content)| Some((path, content?))).collect();
-        let (sender, thread_key) = (self.sender.clone(), key);
-        let read = move |watch| read_and_report(&thread_key, known, watch, &sender);
+        let sender = self.sender.clone();
+        let read = move |watch| read_and_report(&key, known, watch, &sender);
         group.started_at = Some(Instant::now());
-        match Follower::spawn(paths, read) {
-            Ok(follower) => group.follower = Some(follower),
-            // Without a thread the location never responds, which becomes a problem by itself.
-            Err(error) => tracing::warn!("files cannot be followed: {error}"),
-        }
-        group
+        // Without a thread the location never responds, which becomes a problem by itself.
+        group.follower = Some(Follower::spawn(paths, read));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::RESPONSE_TIMEOUT;
-use super::stable_read::{FileRead, FileStamp, Links, is_empty, read};
+use super::stable_read::{FileRead, FileStamp, Links, read};
 use crate::adapters::file_watcher::{PathWatch, QUIET_PERIOD};
 use crate::domain::reasons::SourceReason;
 
@@ -17,9 +17,9 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(25);
 /// accepted.
 const KEPT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads files, and remembers how long each has been unchanged.
-#[derive(Default)]
+/// Reads watched files, and remembers how long each has been unchanged.
 pub(super) struct SettledReader {
+    pub(super) watch: PathWatch,
     files: BTreeMap<PathBuf, Observed>,
     /// How soon to look again, in case no event reports that a file is complete.
     pub(super) look_again: Option<Duration>,
@@ -36,34 +36,35 @@ struct Observed {
 pub(super) enum SettledRead {
     /// The file does not exist.
     Absent,
-    /// The file cannot be read.
-    Failed(SourceReason),
     /// The file is being written: its earlier content still applies.
     Changing,
-    /// The writer has kept the file open for too long. Contains the bytes once the file has stayed
-    /// unchanged.
-    KeptOpen(Option<Zeroizing<Vec<u8>>>),
     /// The file is complete.
-    Whole(Zeroizing<Vec<u8>>),
+    Bytes {
+        bytes: Zeroizing<Vec<u8>>,
+        /// Why it may be incomplete: a writer keeps it open, but has not changed it for long.
+        kept_open: Option<SourceReason>,
+    },
 }
 
 impl SettledReader {
+    pub(super) fn new(watch: PathWatch) -> Self {
+        Self { watch, files: BTreeMap::new(), look_again: None }
+    }
+
     /// Reads the file at `path`, of at most `limit` bytes.
     pub(super) fn read(
         &mut self,
         path: &Path,
         links: Links,
         limit: u64,
-        watch: &PathWatch,
-    ) -> SettledRead {
-        let (bytes, stamp, has_writer) = match read(path, links, limit) {
-            FileRead::Bytes { bytes, stamp, has_writer } => (bytes, stamp, has_writer),
-            FileRead::Absent => return SettledRead::Absent,
-            FileRead::Failed(reason) => return SettledRead::Failed(reason),
+    ) -> Result<SettledRead, SourceReason> {
+        let Some(FileRead { bytes, stamp, has_writer }) = read(path, links, limit)? else {
+            return Ok(SettledRead::Absent);
         };
+        let is_polled = self.watch.is_polled();
         // On a polled file system the kernel knows only of writers on this machine.
-        let has_writer = has_writer.filter(|has_writer| *has_writer || !watch.is_polled());
-        let open = has_writer.unwrap_or_else(|| watch.is_written(path));
+        let has_writer = has_writer.filter(|has_writer| *has_writer || !is_polled);
+        let open = has_writer.unwrap_or_else(|| self.watch.is_written(path));
         let now = Instant::now();
         let is_first = !self.files.contains_key(path);
         let new = Observed { stamp, unchanged_since: now, open_since: None };
@@ -79,25 +80,20 @@ impl SettledReader {
             // time.
             None if is_first => Duration::ZERO,
             // There may be a delay between the truncation of a file by a new writer and the event.
-            None if watch.is_polled() || is_empty(stamp) => QUIET_PERIOD,
+            None if is_polled || bytes.is_empty() => QUIET_PERIOD,
             None => RECHECK_INTERVAL,
         };
+        let kept_open = || SourceReason::KeptOpen { path: path.display().to_string() };
         let remaining = quiet_period.saturating_sub(now - seen.unchanged_since);
-        let open_for = seen.open_since.map(|since| now - since);
         if remaining.is_zero() {
             // If the kernel cannot tell whether a file is open, `truncate(2)` may have changed it.
-            let kept_open = has_writer == Some(true);
-            return if kept_open {
-                SettledRead::KeptOpen(Some(bytes))
-            } else {
-                SettledRead::Whole(bytes)
-            };
+            let kept_open = (has_writer == Some(true)).then(kept_open);
+            return Ok(SettledRead::Bytes { bytes, kept_open });
         }
-        let patience = open_for.map(|open_for| RESPONSE_TIMEOUT.saturating_sub(open_for));
-        let overdue = patience.is_some_and(|patience| patience.is_zero());
-        let wait =
-            patience.filter(|_| !overdue).map_or(remaining, |patience| patience.min(remaining));
-        self.look_again = Some(self.look_again.map_or(wait, |sooner| sooner.min(wait)));
-        if overdue { SettledRead::KeptOpen(None) } else { SettledRead::Changing }
+        let patience = seen.open_since.map(|since| RESPONSE_TIMEOUT.saturating_sub(now - since));
+        let is_overdue = patience.is_some_and(|patience| patience.is_zero());
+        let sooner = patience.filter(|_| !is_overdue).into_iter().chain([remaining]);
+        self.look_again = self.look_again.into_iter().chain(sooner).min();
+        if is_overdue { Err(kept_open()) } else { Ok(SettledRead::Changing) }
     }
 }

@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::adapters::process;
@@ -30,76 +29,59 @@ pub(super) enum Links {
 /// nanoseconds).
 pub(super) type FileStamp = (u64, u64, i64, i64);
 
-/// Whether the file is empty.
-pub(super) fn is_empty((_, size, _, _): FileStamp) -> bool {
-    size == 0
+/// A file that was read completely.
+pub(super) struct FileRead {
+    /// The content of the file.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// The state of the file that the content belongs to.
+    pub(super) stamp: FileStamp,
+    /// Whether another process had it open for writing; `None` if the kernel cannot tell.
+    pub(super) has_writer: Option<bool>,
 }
 
-/// The current content of a file.
-pub(super) enum FileRead {
-    /// The file was read completely.
-    Bytes {
-        /// The content of the file.
-        bytes: Zeroizing<Vec<u8>>,
-        /// The state of the file that the content belongs to.
-        stamp: FileStamp,
-        /// Whether another process had it open for writing; `None` if the kernel cannot tell.
-        has_writer: Option<bool>,
-    },
-    /// The file does not exist.
-    Absent,
-    /// The file cannot be read.
-    Failed(SourceReason),
-}
-
-/// Reads the regular file at `path`, of at most `limit` bytes.
-pub(super) fn read(path: &Path, links: Links, limit: u64) -> FileRead {
+/// Reads the regular file at `path`, of at most `limit` bytes. `None` if it does not exist.
+pub(super) fn read(
+    path: &Path,
+    links: Links,
+    limit: u64,
+) -> Result<Option<FileRead>, SourceReason> {
+    let shown = || path.display().to_string();
     match try_read(path, links, limit) {
-        Ok(read) => read,
+        Ok(read) => read.map(Some),
         Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileRead::Absent,
-            _ => FileRead::Failed(SourceReason::Unreadable {
-                path: path.display().to_string(),
-                fault: error.to_string(),
-            }),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(SourceReason::Unreadable { path: shown(), fault: error.to_string() }),
         },
     }
 }
 
-fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<FileRead> {
+fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<Result<FileRead, SourceReason>> {
     let shown = || path.display().to_string();
     let link_flag = if links == Links::Refused { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+    // Check before opening, because opening a device may have effects, and again afterwards,
+    // because the file may have been replaced in between.
     let found = match links {
         Links::Followed => fs::metadata(path)?,
         Links::Refused => fs::symlink_metadata(path)?,
     };
     if found.is_symlink() {
-        return Ok(FileRead::Failed(SourceReason::Link { path: shown() }));
+        return Ok(Err(SourceReason::Link { path: shown() }));
     }
-    // Check before opening, because opening a device may have effects, and again afterwards,
-    // because the file may have been replaced in between.
     if !found.is_file() {
-        return Ok(FileRead::Failed(SourceReason::NotAFile { path: shown() }));
+        return Ok(Err(SourceReason::NotAFile { path: shown() }));
     }
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | link_flag;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
-    let mut file = match file {
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-            return Ok(FileRead::Failed(SourceReason::Link { path: shown() }));
-        }
-        file => file?,
-    };
+    let mut file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Ok(FileRead::Failed(SourceReason::NotAFile { path: shown() }));
+        return Ok(Err(SourceReason::NotAFile { path: shown() }));
     }
     let has_writer = process::has_writer(&file);
-    let bytes = read_at_most(&mut file, limit)?;
+    let Some(bytes) = read_at_most(&mut file, limit)? else {
+        return Ok(Err(SourceReason::TooLarge { path: shown(), limit }));
+    };
     let state = file.metadata()?;
     let stamp = (state.ino(), state.size(), state.mtime(), state.mtime_nsec());
-    Ok(match bytes {
-        Some(bytes) => FileRead::Bytes { bytes, stamp, has_writer },
-        None => FileRead::Failed(SourceReason::TooLarge { path: shown(), limit }),
-    })
+    Ok(Ok(FileRead { bytes, stamp, has_writer }))
 }
 
 fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
@@ -124,12 +106,12 @@ mod tests {
 
     use super::*;
 
-    fn code(read: FileRead) -> &'static str {
+    fn code(read: Result<Option<FileRead>, SourceReason>) -> &'static str {
         match read {
-            FileRead::Bytes { has_writer: Some(true), .. } => "being written",
-            FileRead::Bytes { .. } => "whole",
-            FileRead::Absent => "absent",
-            FileRead::Failed(reason) => reason.code(),
+            Ok(Some(FileRead { has_writer: Some(true), .. })) => "being written",
+            Ok(Some(_)) => "whole",
+            Ok(None) => "absent",
+            Err(reason) => reason.code(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use super::followed::{FILES, Followed, PASSWORD, USER, changes_within_a_moment, inside};
+use registry_agent::domain::credentials::secret::Secret;
 use registry_agent::domain::declarations::source::SourceKind;
 use registry_agent::domain::reasons::SourceReason;
 
@@ -135,6 +136,45 @@ fn password_files_come_and_go_and_are_followed_while_they_are_named() {
     fs::write(at("b"), "six").expect("written");
     followed.change();
     assert_eq!(held(&mut followed, "b").as_deref(), Ok("six"));
+}
+
+#[test]
+fn a_password_file_that_becomes_malformed_keeps_its_last_good_value_and_is_a_problem() {
+    let root = tempfile::tempdir().expect("a directory");
+    let path = root.path().join("password");
+    let passwords = BTreeSet::from([path.clone()]);
+    fs::write(&path, "one").expect("written");
+    let mut followed = Followed::new(&root.path().join("none"), &[]);
+    for password in ["one", "two"] {
+        while followed.passwords(&passwords)[&path].as_ref().expect("a password").reveal()
+            != password
+        {
+            followed.change();
+        }
+        assert_eq!(followed.codes(), BTreeMap::new());
+        fs::write(&path, b"\xff").expect("written");
+        followed.change();
+        let kept = &followed.passwords(&passwords)[&path];
+        assert_eq!(kept.as_ref().map(Secret::reveal), Ok(password));
+        let expected = [(path.display().to_string(), "file-malformed")];
+        assert_eq!(followed.codes(), BTreeMap::from(expected));
+        fs::write(&path, "two").expect("written");
+    }
+}
+
+#[test]
+fn a_password_file_that_is_dropped_and_named_again_at_once_is_known() {
+    let root = tempfile::tempdir().expect("a directory");
+    let [a, b] = ["a", "b"].map(|name| root.path().join(name));
+    fs::write(&a, "one").expect("written");
+    fs::write(&b, "two").expect("written");
+    let both = BTreeSet::from([a.clone(), b.clone()]);
+    let mut followed = Followed::new(&root.path().join("none"), &[]);
+    followed.passwords(&both);
+    for _ in 0..20 {
+        followed.sources.follow_passwords(&BTreeSet::from([a.clone()]));
+        assert_eq!(followed.passwords(&both)[&b].as_ref().map(Secret::reveal), Ok("two"));
+    }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::mounts::{Freezable, Mounted};
+use crate::support::processes::wait_until;
 use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
+use crate::support::unresponsive_mount::UnresponsiveMount;
 
 /// Nothing listens there: the logins are unreachable at once, and served.
 const ONE: &str = "127.0.0.1:1";
@@ -111,6 +113,32 @@ fn a_store_that_was_reported_as_failed_on_a_frozen_disk_takes_no_effect_later() 
     assert_eq!(secret(&test_home, ONE).as_deref(), Some("declared"), "after a restart");
     succeed(&mut test_home.agent(&["stop"]));
     drop((test_home, disk));
+}
+
+#[test]
+fn stored_logins_whose_file_system_hangs_are_a_problem_and_return_when_it_responds() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", ONE, ("user", "declared"));
+    test_home.start();
+    stored(&test_home, ONE, "own");
+    succeed(&mut test_home.agent(&["stop"]));
+    let mount = UnresponsiveMount::new(logins_file(&test_home).parent().unwrap());
+    // `start` would open its log there.
+    let mut run = test_home.with_declared(test_home.agent(&["run"])).spawn().unwrap();
+    let served = |expected: &str| secret(&test_home, ONE).as_deref() == Some(expected);
+    wait_until("the declared login is not served", || served("declared"));
+    let codes = || -> Vec<Value> {
+        let problems = test_home.status()["problems"].clone();
+        problems.as_array().unwrap().iter().map(|problem| problem["code"].clone()).collect()
+    };
+    assert_eq!(codes(), ["stored-logins-hang"]);
+    assert_eq!(test_home.status()["settled"], true);
+
+    drop(mount);
+    wait_until("the stored login is not served again", || served("own"));
+    assert!(codes().is_empty(), "{:?}", codes());
+    succeed(&mut test_home.agent(&["stop"]));
+    run.wait().unwrap();
 }
 
 #[test]

@@ -149,6 +149,8 @@ fn write(lines: &[u8], own_file: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -159,5 +161,28 @@ mod tests {
         }
         let lines = String::from_utf8(buffer.take()).unwrap();
         assert_eq!(lines, "first\n2 lines were dropped: the log could not be written\n");
+    }
+
+    #[test]
+    fn a_panic_is_logged_by_its_message_and_place_alone() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cli::logging::tests::inner_a_thread_panics"])
+            .args(["--ignored", "--nocapture"])
+            .env("ACME_CONTAINER_REGISTRY_PASSWORD", "canary")
+            .env("RUST_BACKTRACE", "full")
+            .output()
+            .unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        let [place, "something broke"] = lines[..] else { panic!("{log}") };
+        assert!(place.starts_with("registry-agent: panicked at src/cli/logging.rs:"), "{log}");
+    }
+
+    #[test]
+    #[ignore = "replaces the panic hook, so it needs a process of its own"]
+    fn inner_a_thread_panics() {
+        let log = init("info", false).unwrap();
+        thread::spawn(|| panic!("something broke")).join().unwrap_err();
+        drop(log);
     }
 }

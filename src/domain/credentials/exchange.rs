@@ -15,8 +15,9 @@ pub struct ExchangeKey {
     pub service: EcrService,
     /// The identity that calls it.
     pub identity: AwsIdentity,
-    /// The `AWS_*` variables that determine the identity when no keys are declared: another
-    /// `AWS_PROFILE` is another identity.
+    /// The `AWS_*` variables if no keys are declared: another `AWS_PROFILE` is another identity.
+    /// None is left out, because the SDK runs the profile's `credential_process`, a program that may
+    /// read any of them. A variable that nothing reads costs one call.
     pub environment: Variables,
 }
 

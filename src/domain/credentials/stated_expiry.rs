@@ -11,14 +11,11 @@ use super::secret::Secret;
 /// Signatures are not verified: the secret is the user's own, and a wrong expiry does no more harm
 /// than a refresh at the wrong time.
 pub fn end_of(secret: &Secret) -> Option<Timestamp> {
-    let text = secret.reveal().trim();
-    let mut parts = text.split('.');
-    let seconds = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(_), Some(claims), Some(_), None) => number_in(claims, "exp"),
-        (Some(token), None, ..) => number_in(token, "expiration"),
-        _ => None,
-    }?;
-    Timestamp::from_second(seconds).ok()
+    let seconds = match claims_of(secret) {
+        Some(claims) => number_in(&claims, "exp"),
+        None => number_in(&json_in(secret.reveal().trim())?, "expiration"),
+    };
+    Timestamp::from_second(seconds?).ok()
 }
 
 /// The claims of a JWT, as JSON; `None` for anything else.
@@ -35,8 +32,7 @@ fn json_in(encoded: &str) -> Option<Value> {
     serde_json::from_str(Secret::from_base64(encoded)?.reveal()).ok()
 }
 
-fn number_in(encoded: &str, name: &str) -> Option<i64> {
-    let value = json_in(encoded)?;
+fn number_in(value: &Value, name: &str) -> Option<i64> {
     let number = value.get(name)?;
     #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second is nothing here")]
     number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))

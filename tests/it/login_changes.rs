@@ -247,6 +247,10 @@ fn a_token_that_the_registry_accepts_is_served_past_the_end_it_states() {
 fn a_login_that_shares_the_identity_of_a_rejected_one_is_tried_at_once() {
     let aws = StandIn::start();
     let mut test_home = ecr_home(&aws);
+    // After a few quick tries a rejected identity is due only every 15 minutes.
+    for _ in 0..5 {
+        let _ = test_home.agent(&["refresh"]).output().unwrap();
+    }
     assert_eq!(test_home.login("WORK")["state"], "rejected");
     aws.add_key(KEY, "secret", None);
     test_home.declare("OTHER", OTHER_ECR, (KEY, "secret"));

@@ -27,9 +27,9 @@ use crate::wire::helper::{HelperCredential, NO_SERVER, NO_USER, NOT_FOUND};
 
 /// The longest that a command may take.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
-/// The part of it that is reserved for the fall-back.
+/// The part of [`TOTAL_TIMEOUT`] that is reserved for the fallback.
 const FALLBACK_RESERVE: Duration = Duration::from_millis(500);
-/// More than any client sends.
+/// The maximum size of the input; no client sends as much.
 const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Runs `verb`. The protocol puts errors on standard output.
@@ -97,16 +97,16 @@ impl Helper {
             {
                 let hint = problem.hint.unwrap_or_default();
                 let why = problem.detail.unwrap_or(problem.title);
-                // The answer is the same whether or not standard error can be written.
+                // An error here must not change the result.
                 let _ = writeln!(stderr, "registry-agent: {why}; {hint}");
                 Err(NOT_FOUND.to_owned())
             }
-            Err(error) => self.fall_back(server).inspect_err(|_| error.explain(stderr)),
+            Err(error) => self.fallback(server).inspect_err(|_| error.explain(stderr)),
         }
     }
 
-    /// A plain entry of the docker configuration, which docker itself would have used.
-    fn fall_back(&self, asked: &str) -> Result<Text, String> {
+    /// The plain entry of the docker configuration, which docker itself would use without a helper.
+    fn fallback(&self, asked: &str) -> Result<Text, String> {
         let not_found = || NOT_FOUND.to_owned();
         let (server, _) = Server::parse(asked).map_err(|_| not_found())?;
         let dir = env::var("DOCKER_CONFIG").ok();
@@ -193,7 +193,7 @@ impl Helper {
         }
         // After the time limit `start` must not start an agent any more.
         let _ = child.kill();
-        // It says no more than a pipe holds, and what it starts does not inherit the pipe.
+        // Its output fits in a pipe, and the agent that it starts does not inherit the pipe.
         let output = child.wait_with_output().ok()?;
         let text = String::from_utf8_lossy(&output.stderr);
         let line = text.lines().next().unwrap_or("it does not respond");
@@ -206,17 +206,21 @@ impl Helper {
     }
 }
 
-/// Why there is no answer, and why no agent could be started.
+/// Why the agent did not answer, and why none could be started.
 struct NoAnswer {
     error: ClientError,
     start_error: Option<String>,
 }
 
 impl NoAnswer {
-    /// One line on standard error, for what a user can do something about.
+    /// Prints one line to standard error if the user can do something about it.
     fn explain(&self, stderr: &mut impl Write) {
         let (why, fix) = match (&self.start_error, &self.error) {
             (_, ClientError::Refused(_)) | (None, ClientError::NoAgent) => return,
+            (Some(why), ClientError::NotOurs { .. }) => (
+                format!("{}, whose own agent cannot be started: {why}", self.error),
+                "run `registry-agent start`",
+            ),
             (Some(why), _) => {
                 (format!("the agent cannot be started: {why}"), "run `registry-agent start`")
             }
@@ -227,11 +231,11 @@ impl NoAnswer {
                 (error.to_string(), "run `registry-agent stop`, then `registry-agent start`")
             }
         };
-        // The answer is the same whether or not standard error can be written.
+        // An error here must not change the result.
         let _ = writeln!(stderr, "registry-agent: {why}; {fix}");
     }
 
-    /// The same, and the error as the protocol has it.
+    /// Does the same, and returns the error for standard output, where the protocol expects it.
     fn report(&self, stderr: &mut impl Write) -> String {
         self.explain(stderr);
         self.error.to_string()
@@ -246,7 +250,8 @@ fn listing(registries: &[RegistryDocument]) -> BTreeMap<String, String> {
             "ecr" | "ecr-public" => "AWS".to_owned(),
             _ => registry.user.clone().unwrap_or_default(),
         };
-        // A login that was stored is listed as it was stored, and one it covers as it is published.
+        // A stored login is listed under the key it was stored with, a declared one under the keys
+        // it is published with.
         let stored = registry.stored_as.iter();
         let published = registry.keys.iter().filter(|_| registry.is_declared());
         for key in stored.chain(published) {

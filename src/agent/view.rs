@@ -11,7 +11,6 @@ use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
-use crate::domain::reasons::Reason;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::{AskedServer, Kind};
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
@@ -135,7 +134,7 @@ impl Entry {
             keys: server.keys(),
             state: login.state(now).word().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
-            hint: reason.as_ref().map(Reason::fix),
+            hint: reason.as_ref().map(|reason| reason.fix_for(declaration.set_name())),
             reason: reason.map(|reason| reason.to_string()),
             verified_at: login.verified_at,
             issued_at: credential.and_then(|credential| credential.issued_at),

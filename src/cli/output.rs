@@ -19,7 +19,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// For streams that end when they are interrupted.
 pub const NO_TIMEOUT: Duration = Duration::MAX;
 /// The fix where no registry is declared.
-pub const HOW_TO_DECLARE: &str = "set NAME_CONTAINER_REGISTRY_SERVER, NAME_CONTAINER_REGISTRY_USER and NAME_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
+pub const HOW_TO_DECLARE: &str = "set <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
 
 /// Standard output.
 pub fn stdout() -> StdoutLock<'static> {

@@ -1,8 +1,10 @@
 //! The docker credential helper protocol, as transcripts against the built helper.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -12,12 +14,13 @@ use crate::support::test_home::{TestHome, credential, output_text, run_with_inpu
 
 const LOGIN: (&str, &str) = ("puller", "p:ass");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
+const NOBODY: u32 = 65534;
 
 #[test]
 fn the_helper_answers_as_the_protocol_has_it() {
     let table: Vec<Value> =
         serde_json::from_str(include_str!("fixtures/helper_protocol.json")).unwrap();
-    let (registry, test_home) = desk_with_a_login();
+    let (registry, test_home) = home_with_a_login();
     for row in table {
         let fill = |text: &str| text.replace("{server}", &registry.server());
         let text = |value: &Value| fill(value.as_str().unwrap());
@@ -40,7 +43,7 @@ fn the_helper_answers_as_the_protocol_has_it() {
 
 #[test]
 fn list_and_version_do_not_read_their_input() {
-    let (registry, test_home) = desk_with_a_login();
+    let (registry, test_home) = home_with_a_login();
     for verb in ["list", "version"] {
         let mut child = Command::new(HELPER);
         let environment = test_home.command("true");
@@ -66,7 +69,7 @@ fn list_and_version_do_not_read_their_input() {
 
 #[test]
 fn many_at_once_all_get_the_login() {
-    let (registry, test_home) = desk_with_a_login();
+    let (registry, test_home) = home_with_a_login();
     std::thread::scope(|scope| {
         let askers: Vec<_> =
             (0..40).map(|_| scope.spawn(|| test_home.credential(&registry.server()))).collect();
@@ -127,6 +130,33 @@ fn why_an_agent_cannot_be_started_is_one_line_on_stderr() {
     assert!(plain.stderr.is_empty(), "{}", output_text(&plain));
 }
 
+#[test]
+fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
+    let test_home = TestHome::new();
+    let socket = test_home.path("agent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).unwrap();
+    // Anybody may reach the socket and run the helper, but the user of this test is another one.
+    fs::set_permissions(test_home.path(""), Permissions::from_mode(0o755)).unwrap();
+    let helper = test_home.path("helper");
+    fs::copy(HELPER, &helper).unwrap();
+    let mut asks = test_home.command(&helper);
+    let output = run_with_input(asks.arg("get").uid(NOBODY), "registry.test");
+    assert_eq!(output.stdout, b"credentials not found in native keychain\n");
+    let told = only_line(&output);
+    assert!(
+        told.contains(&format!("the agent at {} belongs to uid 0, not", socket.display())),
+        "{told}"
+    );
+    assert!(told.contains("; run `registry-agent start`"), "{told}");
+    listener.set_nonblocking(true).unwrap();
+    let mut received = String::new();
+    while let Ok((mut client, _)) = listener.accept() {
+        client.read_to_string(&mut received).unwrap();
+    }
+    assert!(!received.contains("registry.test"), "{received}");
+}
+
 /// What a command says on standard error, which is one line.
 fn only_line(output: &Output) -> String {
     let told = String::from_utf8(output.stderr.clone()).unwrap();
@@ -152,7 +182,7 @@ fn the_helper_starts_an_agent_with_its_environment_but_not_after_a_stop() {
     assert_eq!(test_home.credential(&registry.server()), login());
 }
 
-fn desk_with_a_login() -> (Registry, TestHome) {
+fn home_with_a_login() -> (Registry, TestHome) {
     let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), LOGIN);

@@ -152,6 +152,16 @@ fn an_invalid_set_is_named_with_its_fix_and_does_not_affect_others() {
 }
 
 #[test]
+fn a_fix_names_the_variables_of_the_login() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", "eu.gcr.io", ("_json_key", "/home/dev/key.json"));
+    test_home.start();
+    let hint = test_home.login("ACME")["hint"].to_string();
+    assert!(hint.contains("set `ACME_CONTAINER_REGISTRY_PASSWORD_FILE`"), "{hint}");
+    assert!(!hint.contains("NAME"), "{hint}");
+}
+
+#[test]
 fn status_and_wait_report_that_no_agent_runs() {
     let test_home = TestHome::new();
     assert_eq!(test_home.exit_of(&["status"]), 4);

@@ -77,7 +77,7 @@ fn ghcr_distinguishes_pull_and_push_and_names_the_token_needed() {
         assert_eq!((pull.as_str(), push.as_str()), ("yes", write));
 
         let (pull, push) = may("ghcr.io/org/app:v1", "ghp_writer").await;
-        assert_eq!((pull.as_str(), push.as_str()), ("yes", "unknown: push-untold"));
+        assert_eq!((pull.as_str(), push.as_str()), ("yes", "unknown: push-access-unknown"));
 
         let (pull, _) = may("ghcr.io/org/app:v2", "ghp_reader").await;
         assert_eq!(pull, "unknown: no-such-image");

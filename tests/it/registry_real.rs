@@ -145,9 +145,9 @@ async fn rights_at_a_basic_registry_are_what_its_manifests_tell() {
     let server = registry.server();
     push(&server, "team/app", "v1", registry.directory()).await;
     let rights = may(&format!("{server}/team/app:v1"), "user", "right").await;
-    assert_eq!((code(&rights.pull), code(&rights.push)), ("yes", "push-untold"));
+    assert_eq!((code(&rights.pull), code(&rights.push)), ("yes", "push-access-unknown"));
     let rights = may(&format!("{server}/team/app:v2"), "user", "right").await;
-    assert_eq!((code(&rights.pull), code(&rights.push)), ("no-such-image", "push-untold"));
+    assert_eq!((code(&rights.pull), code(&rights.push)), ("no-such-image", "push-access-unknown"));
     let rights = may(&format!("{server}/team/app:v1"), "user", "wrong").await;
     assert_eq!(code(&rights.pull), "not-granted");
 }

@@ -12,7 +12,7 @@ use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::reasons::image_access::Action;
 use crate::domain::registry_protocol::image_access::{
     AccessRight, ImageAccess, by_grant, by_manifest, granted, never_pushes, not_granted,
-    push_untold,
+    push_unknown,
 };
 use crate::domain::registry_protocol::response::RequestStep;
 use crate::domain::registry_protocol::verdict::{AuthMethod, Outcome, Verdict};
@@ -50,7 +50,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> 
                 Ok(basic) => manifest(&session, image, &basic).await,
                 Err(verdict) => return of_verdict(verdict),
             };
-            ImageAccess { pull, push: push.unwrap_or_else(|| push_untold(image)) }
+            ImageAccess { pull, push: push.unwrap_or_else(|| push_unknown(image)) }
         }
         AuthMethod::Bearer { realm, service } => {
             let token = async |actions: Option<&str>| {
@@ -100,7 +100,7 @@ async fn by_token(
         return of_verdict(session.no_token("an unusable token"));
     };
     let pull = manifest(session, image, &bearer).await;
-    ImageAccess { pull, push: push.unwrap_or_else(|| push_untold(image)) }
+    ImageAccess { pull, push: push.unwrap_or_else(|| push_unknown(image)) }
 }
 
 /// All manifest media types: a registry responds as if the image did not exist if its type is not

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
+use super::discovery::AMBIENT_NAME;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::servers::server::Server;
 
@@ -19,16 +20,16 @@ pub struct Declaration {
     pub ca_file: Option<PathBuf>,
     /// The label of the source that its password comes from.
     pub source: String,
-    /// For what `docker login` stored; `None` for variables.
+    /// Its details if `docker login` stored it; `None` if variables declare it.
     pub stored: Option<StoredAs>,
 }
 
-/// What is known of a login that the user made, beside the login itself.
+/// The details of a login that `docker login` stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAs {
-    /// The server as the client spelt it.
+    /// The server in the client's spelling.
     pub key: String,
-    /// The declared name that it stands above.
+    /// The `<NAME>` of the declared login that it overrides.
     pub covers: Option<String>,
 }
 
@@ -41,12 +42,18 @@ impl Declaration {
         self.stored.is_some()
     }
 
-    /// The `<NAME>` that a person calls it by, whether the declared login serves or one above it.
+    /// The declared `<NAME>`, also while a stored login overrides the declared one.
     pub fn called(&self) -> Option<&str> {
         match &self.stored {
             Some(stored) => stored.covers.as_deref(),
             None => Some(&self.name),
         }
+    }
+
+    /// The `<NAME>` of its variables; `None` for a stored login and for `GITHUB_TOKEN`.
+    pub fn set_name(&self) -> Option<&str> {
+        let has_set = !self.is_stored() && self.name != AMBIENT_NAME;
+        has_set.then_some(&self.name)
     }
 
     /// Whether `other` leads to the same login, regardless of name and source.
@@ -57,7 +64,7 @@ impl Declaration {
             && self.is_stored() == other.is_stored()
     }
 
-    /// A number that changes with the login and reveals nothing of its secrets.
+    /// A hash that changes with the login and does not reveal its secrets.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.server, &self.identity, &self.ca_file, self.is_stored()).hash(&mut hasher);

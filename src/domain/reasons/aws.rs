@@ -163,7 +163,7 @@ pub enum AwsReason {
         region: String,
     },
     /// The process that runs the exchange could not be started, or crashed.
-    #[error("the process that asks AWS failed: {error}")]
+    #[error("the process that requests the token from AWS failed: {error}")]
     ProcessFailed {
         /// The error of the operating system, or how the process ended.
         error: String,
@@ -222,7 +222,7 @@ impl AwsReason {
                 "set user, password and session token from a new AWS session, or use a role or profile, which the agent renews automatically".to_owned()
             }
             Self::SessionTokenMissing { .. } => {
-                "set NAME_CONTAINER_REGISTRY_SESSION_TOKEN (AWS_SESSION_TOKEN if the keys come from the AWS environment variables) to the token issued with the keys".to_owned()
+                "set `<NAME>_CONTAINER_REGISTRY_SESSION_TOKEN` (or AWS_SESSION_TOKEN, if the key is in AWS_ACCESS_KEY_ID) to the session token that was issued with the key".to_owned()
             }
             Self::AccessDenied { action, explicit: true, .. } => {
                 format!("remove {action} from the policy that denies it, or use another identity")
@@ -260,7 +260,7 @@ impl AwsReason {
                 "set the user to an AWS access key ID and the password to its secret key, or give this machine a profile, web identity or role".to_owned()
             }
             Self::ProfileMissing { profile } => format!(
-                "add the profile {profile} with credentials to ~/.aws/config of the agent's user, or set NAME_CONTAINER_REGISTRY_PROFILE to another profile"
+                "add the profile {profile} with credentials to ~/.aws/config of the agent's user, or set `<NAME>_CONTAINER_REGISTRY_PROFILE` to another profile"
             ),
             Self::IdentityBroken { place } => format!(
                 "correct the AWS settings of {place} until `aws sts get-caller-identity{}` succeeds for the agent's user",

@@ -166,11 +166,13 @@ impl ConnectionFault {
             }
             Self::NotHttp => "check that host and port belong to a registry",
             Self::NotTls => {
-                "put http:// in front of the server only if it is meant to be used without TLS"
+                return format!(
+                    "set the server to http://{host}, but only if it is meant to be used without TLS"
+                );
             }
             Self::UnknownAuthority { directory } => {
                 return format!(
-                    "copy the authority's certificate to /etc/docker/certs.d/{directory}/ca.crt, or set NAME_CONTAINER_REGISTRY_CA_FILE to its path"
+                    "copy the authority's certificate to /etc/docker/certs.d/{directory}/ca.crt, or set `<NAME>_CONTAINER_REGISTRY_CA_FILE` to its path"
                 );
             }
             Self::WrongName => "set the server to a name that its certificate contains",
@@ -178,18 +180,25 @@ impl ConnectionFault {
             Self::HandshakeEnded | Self::Tls { .. } => {
                 "check that the registry supports TLS 1.2 or 1.3 and requires no client certificate"
             }
-            Self::ProxyLogin { .. } => {
-                "set HTTPS_PROXY with user and password: http://USER:PASSWORD@HOST:PORT"
+            Self::ProxyLogin { proxy } => {
+                let (scheme, address) = proxy.split_once("://").unwrap_or(("http", proxy));
+                return format!(
+                    "set HTTPS_PROXY to {scheme}://USER:PASSWORD@{address}, then run `registry-agent sync`"
+                );
             }
             Self::ProxyRefused { .. } => {
-                return format!("allow the proxy to connect to {name}, or add {name} to NO_PROXY");
+                return format!(
+                    "allow the proxy to connect to {name}, or add {name} to NO_PROXY and run `registry-agent sync`"
+                );
             }
             Self::ProxyUnreachable { .. } => {
-                return format!("correct HTTPS_PROXY, or add {name} to NO_PROXY");
+                return format!(
+                    "correct HTTPS_PROXY, or add {name} to NO_PROXY; then run `registry-agent sync`"
+                );
             }
             Self::CaFile { path, .. } => {
                 return format!(
-                    "make {path} a PEM file with certificates that the agent's user can read"
+                    "write the CA certificates to {path} in PEM format, and let the agent's user read it"
                 );
             }
         };

@@ -48,7 +48,7 @@ pub enum DeclarationReason {
         name: String,
     },
     /// The part before `_CONTAINER_REGISTRY_` is not a valid `<NAME>`.
-    #[error("{variable} is ignored: NAME may contain only letters, digits and underscores")]
+    #[error("{variable} is ignored: <NAME> may contain only letters, digits and underscores")]
     BadName {
         /// The full name of the variable, in printable form.
         variable: String,

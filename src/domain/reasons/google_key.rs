@@ -35,7 +35,7 @@ impl KeyFault {
     pub fn fix(self) -> &'static str {
         match self {
             Self::Path => {
-                "unset NAME_CONTAINER_REGISTRY_PASSWORD and set NAME_CONTAINER_REGISTRY_PASSWORD_FILE to the path"
+                "unset `<NAME>_CONTAINER_REGISTRY_PASSWORD` and set `<NAME>_CONTAINER_REGISTRY_PASSWORD_FILE` to the path"
             }
             Self::Base64 => "set the user to _json_key_base64",
             Self::NotBase64 => "set the user to _json_key",

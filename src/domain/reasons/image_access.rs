@@ -49,15 +49,15 @@ pub enum ImageAccessReason {
         /// The tag or digest.
         reference: String,
     },
-    /// The registry reveals push access only during a push.
-    #[error("{server} reveals only during a push whether this login may push")]
-    PushUntold {
+    /// The registry does not say before a push whether it is allowed.
+    #[error("{server} does not say in advance whether this login may push")]
+    PushUnknown {
         /// The canonical server.
         server: String,
     },
-    /// The response of the registry does not answer the question.
+    /// The registry's response does not say whether the action is allowed.
     #[error("{server} did not say whether this login has access ({seen})")]
-    Unclear {
+    Unknown {
         /// The canonical server.
         server: String,
         /// The request, the status and the registry's own message, sanitized.
@@ -72,8 +72,8 @@ impl ImageAccessReason {
             Self::NotGranted { .. } => "not-granted",
             Self::GithubTokenReadsOnly { .. } => "github-token-reads-only",
             Self::NoSuchImage { .. } => "no-such-image",
-            Self::PushUntold { .. } => "push-untold",
-            Self::Unclear { .. } => "right-unclear",
+            Self::PushUnknown { .. } => "push-access-unknown",
+            Self::Unknown { .. } => "access-unknown",
         }
     }
 
@@ -85,12 +85,12 @@ impl ImageAccessReason {
             Self::NoSuchImage { .. } => {
                 "correct the image's name, or ask its owner to give this login access"
             }
-            Self::PushUntold { .. } | Self::Unclear { .. } => "push a small image to find out",
+            Self::PushUnknown { .. } | Self::Unknown { .. } => "push a small image to find out",
         }
     }
 }
 
-/// What grants the right at a kind of registry, if known.
+/// What allows the action at a kind of registry.
 fn grant(kind: &str, action: Action) -> &'static str {
     match (kind, action) {
         ("ghcr", Action::Pull) => {

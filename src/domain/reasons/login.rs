@@ -66,7 +66,10 @@ impl LoginReason {
         match self {
             Self::NotAsked { .. } => "no action needed; remove `verify = false` from the configuration to verify logins".to_owned(),
             Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR, declare an access key ID and its secret key instead, and the agent renews the token automatically".to_owned(),
-            Self::StoredUnreadable { path, .. } => format!("run `rm {}`, then log in again with `docker login`", shell_word(path)),
+            Self::StoredUnreadable { path, .. } => {
+                let path = shell_word(path);
+                format!("move the file away with `mv -i {path} {path}.broken`, then log in again with `docker login`")
+            },
             Self::StoredHanging { path } => format!("make the file system of {path} respond again; the agent then reads the file"),
         }
     }

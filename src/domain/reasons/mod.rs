@@ -71,6 +71,12 @@ impl Reason {
             Self::Publish(reason) => reason.fix(),
         }
     }
+
+    /// The same for a login that is declared as `name`, so that the fix can be pasted.
+    pub fn fix_for(&self, name: Option<&str>) -> String {
+        let fix = self.fix();
+        name.map_or_else(|| fix.clone(), |name| fix.replace("<NAME>", name))
+    }
 }
 
 impl fmt::Display for Reason {

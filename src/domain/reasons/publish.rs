@@ -174,7 +174,7 @@ impl PublishReason {
         match self {
             Self::Malformed { path, .. } => {
                 let path = shell_word(path);
-                format!("correct {path}, or move it away: `mv {path} {path}.broken`")
+                format!("correct {path}, or move it away with `mv -i {path} {path}.broken`")
             }
             Self::NotEntries { path, name } => {
                 format!("change `{name}` in {path} to a JSON object, such as {{}}")

@@ -140,7 +140,7 @@ pub enum RegistryReason {
     },
     /// What the login may not do with an image.
     #[error(transparent)]
-    Right(#[from] ImageAccessReason),
+    ImageAccess(#[from] ImageAccessReason),
     /// A remark: the credential expires within the hour.
     #[error(
         "the access token declared for {server} expires after one hour and cannot be renewed automatically"
@@ -169,7 +169,7 @@ impl RegistryReason {
             Self::IdentityTokenUseless { .. } => "identity-token-useless",
             Self::NotAKey { .. } => "not-a-service-account-key",
             Self::NotARefreshToken { .. } => "not-a-refresh-token",
-            Self::Right(reason) => reason.code(),
+            Self::ImageAccess(reason) => reason.code(),
             Self::OneHourToken { .. } => "one-hour-token",
         }
     }
@@ -177,7 +177,7 @@ impl RegistryReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         let fix = match self {
-            Self::Refused { refusal, .. } => refusal.fix(),
+            Self::Refused { server, refusal, .. } => return refusal.fix(server),
             Self::TokenExpired { .. } | Self::TokenDead { .. } => {
                 "set the password to a new token, or declare a long-lived credential instead"
             }
@@ -205,9 +205,11 @@ impl RegistryReason {
                 return format!("run `docker login {server}` with a user and a password");
             }
             Self::NotAKey { fault, .. } => fault.fix(),
-            Self::NotARefreshToken { .. } => RejectionHint::AcrRefreshToken.fix(),
-            Self::Right(reason) => reason.fix(),
-            Self::OneHourToken { .. } => RejectionHint::GoogleAccessToken.fix(),
+            Self::NotARefreshToken { server } => {
+                return RejectionHint::AcrRefreshToken.fix(server);
+            }
+            Self::ImageAccess(reason) => reason.fix(),
+            Self::OneHourToken { server } => return RejectionHint::GoogleAccessToken.fix(server),
         };
         fix.to_owned()
     }

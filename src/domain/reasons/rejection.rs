@@ -77,9 +77,9 @@ impl RejectionHint {
         }
     }
 
-    /// What to do about it.
-    pub fn fix(self) -> &'static str {
-        match self {
+    /// What to do about the login that `server` rejected.
+    pub fn fix(self, server: &str) -> String {
+        let fix = match self {
             Self::Plain => {
                 "set the user and the password again, and check that both are still valid"
             }
@@ -99,7 +99,10 @@ impl RejectionHint {
                 "set the password to a classic personal access token with read:packages; if the organization uses single sign-on, authorize the token for it"
             }
             Self::AcrRefreshToken => {
-                "get a new token with `az acr login --name NAME --expose-token`; it expires after three hours, so prefer a service principal or a repository-scoped token"
+                let name = server.split('.').next().unwrap_or(server);
+                return format!(
+                    "get a new token with `az acr login --name {name} --expose-token`; it expires after three hours, so prefer a service principal or a repository-scoped token"
+                );
             }
             Self::Acr => {
                 "set the user and the password to a service principal that has AcrPull and a valid secret, or to a repository-scoped token"
@@ -125,7 +128,8 @@ impl RejectionHint {
             Self::HarborRobot => {
                 "set the user to the full robot name, such as robot$PROJECT+NAME (in single quotes in a shell), and the password to its secret"
             }
-        }
+        };
+        fix.to_owned()
     }
 }
 

@@ -38,7 +38,7 @@ pub enum SourceReason {
         path: String,
     },
     /// The file exceeds the size limit.
-    #[error("{path} is larger than {limit} bytes")]
+    #[error("{path} is larger than {} MiB", .limit >> 20)]
     TooLarge {
         /// The path of the file.
         path: String,
@@ -141,7 +141,7 @@ impl SourceReason {
             Self::BadValue { path, variable } => format!("correct the value of {variable} in {path}"),
             Self::Link { path } => format!("replace {path} with a regular file"),
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
-            Self::TooLarge { path, limit } => format!("reduce {path} to at most {limit} bytes"),
+            Self::TooLarge { path, limit } => format!("reduce {path} to at most {} MiB", limit >> 20),
             Self::NotWatched { .. } => {
                 "raise the inotify limits on the host: `sudo sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`".to_owned()
             }

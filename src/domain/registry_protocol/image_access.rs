@@ -96,7 +96,7 @@ pub fn by_manifest(image: &Image, answer: &RegistryResponse) -> AccessRight {
             repository: image.repository.clone(),
             reference: image.reference.clone(),
         })),
-        _ => AccessRight::Unknown(right(ImageAccessReason::Unclear {
+        _ => AccessRight::Unknown(right(ImageAccessReason::Unknown {
             server,
             seen: answer.to_string(),
         })),
@@ -104,8 +104,8 @@ pub fn by_manifest(image: &Image, answer: &RegistryResponse) -> AccessRight {
 }
 
 /// The right to push on a registry that does not state it.
-pub fn push_untold(image: &Image) -> AccessRight {
-    AccessRight::Unknown(right(ImageAccessReason::PushUntold {
+pub fn push_unknown(image: &Image) -> AccessRight {
+    AccessRight::Unknown(right(ImageAccessReason::PushUnknown {
         server: image.server.name().to_owned(),
     }))
 }
@@ -121,5 +121,5 @@ pub fn not_granted(image: &Image, action: Action) -> Reason {
 }
 
 fn right(reason: ImageAccessReason) -> Reason {
-    Reason::Registry(RegistryReason::Right(reason))
+    Reason::Registry(RegistryReason::ImageAccess(reason))
 }

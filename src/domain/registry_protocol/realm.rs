@@ -52,7 +52,7 @@ impl fmt::Display for RealmFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "which is not https",
-            Self::Userinfo => "which holds a user name",
+            Self::Userinfo => "whose URL contains a user name or password",
             Self::Address => "which is not the registry's own address",
             Self::LinkLocal => "which is a link-local address",
         })

@@ -82,7 +82,7 @@ fn every_reason_has_a_sample() {
         ("/registry/unreached/fault", variants::<ConnectionFault>()),
         ("/registry/not-a-key/fault", variants::<KeyFault>()),
         ("/registry/realm-forbidden/fault", variants::<RealmFault>()),
-        ("/registry/right", variants::<ImageAccessReason>()),
+        ("/registry/image-access", variants::<ImageAccessReason>()),
     ] {
         let shown: BTreeSet<&str> =
             samples.iter().filter_map(|sample| sample.pointer(place).map(name)).collect();
@@ -98,7 +98,7 @@ fn every_reason_has_a_sample() {
 #[test]
 fn every_fix_begins_with_a_verb_or_says_that_no_action_is_needed() {
     const VERBS: &str = "add allow ask change check copy correct create declare encode enable free get give \
-                         install look make push put raise reduce remove rename renew replace restart run save \
+                         install look make move push raise reduce remove rename renew replace restart run save \
                          set stop unset use write";
     let verbs: BTreeSet<&str> = VERBS.split(' ').collect();
     for (_, samples) in areas() {
@@ -112,6 +112,9 @@ fn every_fix_begins_with_a_verb_or_says_that_no_action_is_needed() {
             );
             assert!(!fix.contains("docs/"), "the user's machine has no docs/: {fix}");
             assert!(!fix.contains('\n'), "a fix is one line: {fix}");
+            let variables = fix.replace("<NAME>_CONTAINER", "ACME_CONTAINER");
+            assert!(!variables.contains("NAME_CONTAINER"), "the name is `<NAME>`: {fix}");
+            assert!(!fix.contains('…'), "names and commands are complete: {fix}");
         }
     }
 }
@@ -160,8 +163,8 @@ fn document() -> String {
         Every reason and problem that `registry-agent status` and `registry-agent check` show, by its \
         code: the message, its cause and the fix. `registry-agent explain CODE` prints one section, \
         `registry-agent explain` lists the codes. `status --json` has the code of each reason in `code`.\n\n\
-        In a fix, NAME stands for the name of your set: for ACME, NAME_CONTAINER_REGISTRY_USER is \
-        ACME_CONTAINER_REGISTRY_USER.\n\n\
+        In a fix, `<NAME>` stands for the name of your set of variables, such as `ACME` in \
+        `ACME_CONTAINER_REGISTRY_USER`. `status` and `check` show the name itself.\n\n\
         <!-- Written by `make docs` from tests/it/troubleshooting. -->\n\n"
         .to_owned();
     let areas = areas().map(|(title, samples)| (title, by_code(samples)));

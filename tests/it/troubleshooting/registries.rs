@@ -335,16 +335,16 @@ pub(super) fn images() -> Vec<Sample> {
              read.",
         ),
         (
-            R::PushUntold { server: HOST.into() },
+            R::PushUnknown { server: HOST.into() },
             "The agent never writes to a registry, so it cannot find out.",
         ),
         (
-            R::Unclear { server: HOST.into(), seen: "GET /v2/team/app/manifests/v1: 500".into() },
+            R::Unknown { server: HOST.into(), seen: "GET /v2/team/app/manifests/v1: 500".into() },
             "The response says neither yes nor no.",
         ),
     ]);
     samples
         .into_iter()
-        .map(|(reason, cause)| sample(RegistryReason::Right(reason), cause))
+        .map(|(reason, cause)| sample(RegistryReason::ImageAccess(reason), cause))
         .collect()
 }

@@ -1,43 +1,43 @@
-# What a developer types. Each target says what it does in the comment beside it; `make help` lists them.
+# Commands for developers. `make help` lists the targets with the comments after `##`.
 .DEFAULT_GOAL := help
 .PHONY: help setup build release feature run test test-fast bench docs lint fmt deny clean
 
 host := $(shell uname -m)-unknown-linux-gnu
 target := $(or $(CARGO_TARGET_DIR),target)
-# Those that need nothing but the registry; `make deny CHECKS=advisories` fetches the list of advisories.
+# These need only the package registry; `make deny CHECKS=advisories` also fetches the advisories.
 CHECKS := bans licenses sources
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: ## install what building and testing need
+setup: ## install the dependencies for building and testing
 	scripts/setup
 
-build: ## build for this machine, to try things out
+build: ## build debug programs for this machine
 	scripts/setup build
 	cargo build --locked --bins
 
-release: ## build the static programs
+release: ## build static release programs
 	scripts/setup build
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bins \
 		--target $(host) --target-dir $(target)/static
 
-feature: release ## lay out the Dev Container Feature in dist/registry-agent
+feature: release ## create the Dev Container Feature in dist/registry-agent
 	scripts/feature
 
 run: ## run the agent and show a login, until Ctrl-C
 	scripts/run
 
-test: ## run every test on real parts, and close with the totals
+test: ## run all tests, including those with containers, and print the totals
 	scripts/test
 
 test-fast: ## run the tests that need no docker engine
 	@if cargo nextest --version > /dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
 
-bench: ## measure
+bench: ## run the benchmarks and draw the plots in docs/
 	cargo bench --locked
 
-docs: ## write docs/troubleshooting.md, and docs/clients.md from what the last `make test` recorded
+docs: ## write docs/troubleshooting.md, and docs/clients.md from the results of the last `make test`
 	WRITE_DOCS=1 cargo test --locked --test it the_troubleshooting_document_is_current
 	if [ -f $(target)/clients.md ]; then cp $(target)/clients.md docs/clients.md; fi
 
@@ -55,6 +55,6 @@ deny: ## check licences, sources and duplicates of dependencies
 		cargo install --locked --root $(target)/tools cargo-deny@0.20.2
 	PATH=$(abspath $(target)/tools/bin):$$PATH cargo deny check $(CHECKS)
 
-clean: ## remove everything that was built or installed here
+clean: ## remove everything that was built or installed in this directory
 	cargo clean
 	rm -rf dist

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the Feature into an image, as root, while the image is built.
 #
-# Everything comes from the Feature's own directory: nothing is downloaded, and nothing is needed in
-# the image but a POSIX shell and its cp, mkdir, chmod and uname. No option holds a secret, because
-# the values of options are echoed in the build log.
+# All files come from the Feature's own directory: nothing is downloaded, and the image needs only a POSIX
+# shell with cp, mkdir, chmod and uname. No option contains a secret, because the build log shows the
+# values of options.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +14,7 @@ main() {
     install_programs
     install_scripts
     write_config
-    version=$("$prefix/bin/registry-agent" --version) || fail "the programs do not run on this machine"
+    version=$("$prefix/bin/registry-agent" --version) || fail "the installed programs cannot run on this machine"
     echo "$version is installed for the user $(remote_user)"
 }
 
@@ -25,7 +25,7 @@ install_programs() {
         aarch64 | arm64) arch=aarch64 ;;
         *) fail "there is no build for $machine: use an x86_64 or aarch64 image" ;;
     esac
-    [ -d "$here/bin/$arch" ] || fail "this package holds no build for $arch: install one that does"
+    [ -d "$here/bin/$arch" ] || fail "this package contains no build for $arch: install a package that does"
 
     mkdir -p "$prefix/bin"
     for program in registry-agent docker-credential-registry-agent; do
@@ -42,10 +42,10 @@ install_scripts() {
     done
 }
 
-# An existing configuration is its owner's: a base image may bring one.
+# An existing configuration is kept, because it may be part of the base image.
 write_config() {
     if [ -e "$config" ]; then
-        echo "registry-agent: $config is there already and is kept"
+        echo "registry-agent: $config already exists; left unchanged"
         return
     fi
     mode=$(one_of mode "${MODE:-helper}" helper auths)
@@ -56,7 +56,7 @@ write_config() {
 
     mkdir -p "${config%/*}"
     cat > "$config" << TOML
-# Written when the Feature was installed. ~/.config/registry-agent/config.toml is read over it.
+# Created when the Feature was installed. ~/.config/registry-agent/config.toml overrides it.
 user = "$user"
 mode = "$mode"
 verify = $verify
@@ -66,8 +66,8 @@ TOML
     chmod 0644 "$config"
 }
 
-# The name of the user that the tools run as. The name and not the number, because the number may be
-# changed after this script has run.
+# The name of the user that the tools run as. It is not the number, because the number may change after
+# this script has run.
 remote_user() {
     user=${_REMOTE_USER:-${_CONTAINER_USER:-root}}
     user=${user%%:*}
@@ -77,12 +77,12 @@ remote_user() {
     esac
     case $user in
         '') user=root ;;
-        *[\"\\]*) fail "the name of the remote user holds a quote or a backslash" ;;
+        *[\"\\]*) fail "the name of the remote user contains a quote or a backslash" ;;
     esac
     printf '%s\n' "$user"
 }
 
-# The name that /etc/passwd gives a number, or the number itself when it has no name.
+# The name of a user ID in /etc/passwd, or the ID itself if it has no name.
 name_of_uid() {
     if [ -r /etc/passwd ]; then
         while IFS=: read -r name _ uid _; do
@@ -95,7 +95,7 @@ name_of_uid() {
     printf '%s\n' "$1"
 }
 
-# Prints the value of an option when it is one of those allowed.
+# Prints the value of an option if it is one of the allowed values.
 one_of() {
     option=$1
     value=$2

@@ -1,4 +1,4 @@
-# Shared by the scripts beside it, which source it: where things are, and how to speak.
+# Paths and functions for the other scripts, which source this file.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -7,10 +7,10 @@ target=${CARGO_TARGET_DIR:-$root/target}
 # shellcheck disable=SC2034
 venv=$target/venv npm=$target/npm
 
-# say TEXT...: one line of progress.
+# say TEXT...: prints one line of progress.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" | plain_unless_terminal >&2; }
 
-# fail TEXT...: says what is wrong and ends the script.
+# fail TEXT...: prints an error and exits.
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
@@ -20,18 +20,18 @@ plain_unless_terminal() {
     if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
 }
 
-# as_root COMMAND...: runs it as root, through sudo where need be.
+# as_root COMMAND...: runs a command as root, with sudo if necessary.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
     elif command -v sudo > /dev/null; then
         sudo "$@"
     else
-        fail "this needs root and there is no sudo: run as root: $*"
+        fail "this requires root, and sudo is not installed: run as root: $*"
     fi
 }
 
-# stop_pid PID SECONDS: asks a process of ours to end and waits; then makes it.
+# stop_pid PID SECONDS: terminates a process, and kills it if it is still running after SECONDS.
 stop_pid() {
     local pid=$1 seconds=${2:-5} i
     as_root kill "$pid" 2> /dev/null || return 0

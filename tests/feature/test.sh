@@ -1,6 +1,6 @@
 #!/bin/bash
-# Run by `devcontainer features test --features registry-agent --project-folder dist` inside a
-# container that has the Feature, after its hooks.
+# `devcontainer features test --features registry-agent --project-folder dist` runs this in a container
+# with the Feature, after its hooks.
 set -e
 
 # shellcheck source=/dev/null # the Dev Container CLI puts it there

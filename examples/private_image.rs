@@ -1,5 +1,5 @@
-//! Reads the manifest of a private image as a Rust program does: the login comes from
-//! `docker_credential`, which asks the helper, and the manifest from `oci-client`.
+//! Reads the manifest of a private image with `oci-client`. The login comes from the credential helper,
+//! through `docker_credential`.
 //!
 //!     cargo run --example private_image 127.0.0.1:5000/private/app:1
 
@@ -11,7 +11,8 @@ use oci_client::{Client, Reference};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let image: Reference = std::env::args().nth(1).context("an image is needed")?.parse()?;
+    let image: Reference =
+        std::env::args().nth(1).context("usage: private_image IMAGE")?.parse()?;
     let DockerCredential::UsernamePassword(user, password) = get_credential(image.registry())?
     else {
         bail!("the login of {} is an identity token", image.registry());

@@ -1,5 +1,5 @@
-//! Twenty thousand agents on one account and region: a start within a minute, and an outage of half
-//! an hour two days later, both against AWS's throttle.
+//! Simulates twenty thousand agents that share one AWS account and region, limited by its throttle:
+//! they start within one minute, and two days later AWS is down for half an hour.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,30 +15,30 @@ use crate::plot::{Plot, Series};
 use crate::{START, TOKEN_LIFE};
 
 const AGENTS: usize = 20_000;
-/// Calls a second that AWS grants in the long run, and how many it lets pass at once.
+/// The throttle of AWS: the sustained calls per second, and the burst.
 const RATE: f64 = 20.0;
 const BURST: f64 = 200.0;
 
 const OUTAGE_AT: i64 = 48 * 3600;
 const OUTAGE_LENGTH: i64 = 1800;
 const END: i64 = 54 * 3600;
-/// What is drawn: from a quarter of an hour before the outage to as long after it.
+/// The period in the plot: from 15 minutes before the outage to 15 minutes after it.
 const DRAWN: std::ops::Range<i64> = OUTAGE_AT - 900..OUTAGE_AT + OUTAGE_LENGTH + 900;
 const BUCKET: i64 = 10;
 
-/// What happened.
+/// The results of the simulation.
 pub(crate) struct Outage {
-    /// Agents whose token went past what it serves, at any time of the simulation.
-    pub(crate) died: usize,
+    /// How often a token expired before it was renewed.
+    pub(crate) expired: usize,
     /// Seconds until the last agent had its first token.
     started: i64,
-    /// How many had not been renewed when they were due, at the end of the outage.
+    /// The number of renewals that became due during the outage.
     overdue: usize,
-    /// Seconds from the end of the outage until none of them was left.
+    /// Seconds from the end of the outage until all of them had succeeded.
     recovered: i64,
-    /// The most calls in one second of the recovery.
+    /// The maximum number of calls in one second after the outage.
     busiest_second: u32,
-    /// Calls that the throttle refused during the recovery.
+    /// Calls that the throttle rejected after the outage.
     throttled: u32,
     asked: Vec<u32>,
     granted: Vec<u32>,
@@ -48,7 +48,7 @@ pub(crate) struct Outage {
 struct Agent {
     life: Option<Lifetime>,
     failures: u32,
-    /// When the renewal fell due that has not succeeded yet.
+    /// When the pending renewal became due.
     due: Timestamp,
 }
 
@@ -59,8 +59,8 @@ pub(crate) fn simulate(random: &mut Rng) -> Outage {
         .collect();
     let (from, to) = (at(OUTAGE_AT), at(OUTAGE_AT + OUTAGE_LENGTH));
     let buckets = usize::try_from((DRAWN.end - DRAWN.start) / BUCKET).unwrap_or(0);
-    let mut seen = Outage {
-        died: 0,
+    let mut results = Outage {
+        expired: 0,
         started: 0,
         overdue: 0,
         recovered: 0,
@@ -77,7 +77,7 @@ pub(crate) fn simulate(random: &mut Rng) -> Outage {
         }
         let agent = &mut agents[number];
         if agent.life.is_some_and(|life| !life.serves(now)) {
-            seen.died += 1;
+            results.expired += 1;
         }
         let out = (from..to).contains(&now);
         let granted = !out && throttle.grants(now);
@@ -85,36 +85,36 @@ pub(crate) fn simulate(random: &mut Rng) -> Outage {
         let recovering = now >= to && elapsed < DRAWN.end;
         if recovering {
             second = if second.0 == elapsed { (elapsed, second.1 + 1) } else { (elapsed, 1) };
-            seen.busiest_second = seen.busiest_second.max(second.1);
-            seen.throttled += u32::from(!granted);
+            results.busiest_second = results.busiest_second.max(second.1);
+            results.throttled += u32::from(!granted);
         }
         if DRAWN.contains(&elapsed) {
             let bucket = usize::try_from((elapsed - DRAWN.start) / BUCKET).unwrap_or(0);
-            seen.asked[bucket] += 1;
-            seen.granted[bucket] += u32::from(granted);
+            results.asked[bucket] += 1;
+            results.granted[bucket] += u32::from(granted);
         }
         let next = if granted {
-            let turn = match agent.life {
+            let phase = match agent.life {
                 None => RefreshPhase::First { point: random.f64() },
                 Some(_) => RefreshPhase::Later,
             };
             if agent.life.is_none() {
-                seen.started = elapsed;
+                results.started = elapsed;
             } else if now >= to && agent.due < to {
-                seen.overdue += 1;
-                seen.recovered = elapsed - OUTAGE_AT - OUTAGE_LENGTH;
+                results.overdue += 1;
+                results.recovered = elapsed - OUTAGE_AT - OUTAGE_LENGTH;
             }
             let life = Lifetime { issued_at: now, expires_at: Some(now + TOKEN_LIFE) };
-            let next = refresh_at(&life, now, random.f64(), turn);
+            let next = refresh_at(&life, now, random.f64(), phase);
             *agent = Agent { life: Some(life), failures: 0, due: next };
             next
         } else {
             agent.failures += 1;
-            retry_at(now, agent.failures, RetryClass::Passing, None, random.f64())
+            retry_at(now, agent.failures, RetryClass::Transient, None, random.f64())
         };
         events.push(Reverse((next, number)));
     }
-    seen
+    results
 }
 
 impl Outage {
@@ -122,16 +122,16 @@ impl Outage {
         println!(
             "{AGENTS} agents on one account and region, throttled at {RATE} calls/s, bursts of {BURST}:"
         );
-        println!("  all had a first token {} s after they started within a minute", self.started);
+        println!("  all have a first token after {} s", self.started);
         println!(
-            "  an outage of {OUTAGE_LENGTH} s leaves {} overdue; all renewed {} s after its end",
+            "  an outage of {OUTAGE_LENGTH} s leaves {} renewals overdue; all succeed within {} s after its end",
             self.overdue, self.recovered
         );
         println!(
-            "  busiest second of the recovery: {} calls; throttled calls: {}",
+            "  busiest second after the outage: {} calls; throttled calls: {}",
             self.busiest_second, self.throttled
         );
-        println!("  tokens that died: {}", self.died);
+        println!("  tokens that expired: {}", self.expired);
     }
 
     pub(crate) fn plot(&self) -> Plot {
@@ -146,9 +146,9 @@ impl Outage {
                 .collect()
         };
         Plot {
-            title: "20,000 agents of one account, AWS away from minute 15 to 45".to_owned(),
+            title: "20,000 agents of one account, AWS down from minute 15 to 45".to_owned(),
             x: ("minutes".to_owned(), 60.0, 15.0),
-            y: ("calls a second".to_owned(), 25.0, 5.0),
+            y: ("calls per second".to_owned(), 25.0, 5.0),
             series: vec![
                 Series {
                     name: "asked".to_owned(),

@@ -1,18 +1,18 @@
-//! A line plot as an SVG text.
+//! A line plot as SVG.
 
 use std::fmt::Write as _;
 
-/// One plot; both axes begin at zero.
+/// A plot; both axes start at zero.
 pub(crate) struct Plot {
     pub(crate) title: String,
-    /// Label, end and distance of the marks.
+    /// The x axis: its label, its end, and the distance of its marks.
     pub(crate) x: (String, f64, f64),
-    /// The same for the other axis.
+    /// The y axis, in the same way.
     pub(crate) y: (String, f64, f64),
     pub(crate) series: Vec<Series>,
 }
 
-/// One line.
+/// A line of the plot.
 pub(crate) struct Series {
     pub(crate) name: String,
     pub(crate) color: &'static str,
@@ -82,7 +82,7 @@ impl Plot {
         );
     }
 
-    /// What lies above the end of the axis is cut off there.
+    /// Draws one line. Values beyond the end of the y axis are clamped.
     fn line(&self, svg: &mut String, series: &Series) {
         let points: Vec<String> = series
             .points

@@ -1,9 +1,10 @@
-//! No header makes the parser panic, and no realm gets a password that is not the registry's own.
+//! No header makes the parser panic, and only a realm on the registry's own origin may receive the
+//! password.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use registry_agent::domain::registry_protocol::challenge::Challenge;
-use registry_agent::domain::registry_protocol::realm::{RealmRule, judge};
+use registry_agent::domain::registry_protocol::realm::{RealmRule, rule_for};
 use registry_agent::domain::servers::server::Server;
 
 fuzz_target!(|lines: Vec<&str>| {
@@ -12,7 +13,7 @@ fuzz_target!(|lines: Vec<&str>| {
     for challenge in challenges {
         assert!(!challenge.scheme.is_empty());
         let Some(realm) = challenge.parameter("realm") else { continue };
-        if let RealmRule::Send(url) = judge(&server, realm, &[]) {
+        if let RealmRule::Send(url) = rule_for(&server, realm, &[]) {
             assert_eq!(url.origin().ascii_serialization(), "https://registry.test");
             assert!(url.username().is_empty() && url.password().is_none());
         }

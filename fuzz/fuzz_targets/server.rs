@@ -1,5 +1,5 @@
-//! No text makes a server's name panic; a canonical name is its own; and what travels over TLS only is
-//! never handed to who asks with `http://`.
+//! No text makes the parser of server names panic, a canonical name parses to itself, and a credential
+//! that may only be sent over TLS does not match a request with `http://`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|texts: (&str, &str)| {
         Scheme::Http => format!("http://{name}"),
         Scheme::Https | Scheme::Unstated => name.to_owned(),
     };
-    let (again, dropped) = Server::parse(&again).expect("a canonical name is a name");
+    let (again, dropped) = Server::parse(&again).expect("a canonical name is valid");
     assert_eq!(again.name(), name);
     assert_eq!(again.kind(), server.kind());
     assert_eq!(dropped, None);

@@ -1,4 +1,4 @@
-//! Every reason with sample values and its cause. `docs/troubleshooting.md` is written from here, and
+//! A sample and the cause of every reason. `make docs` writes `docs/troubleshooting.md` from them, and
 //! `registry-agent explain` prints its sections.
 
 mod aws;
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::support::test_home::{output_text, succeed};
 
-/// A reason with sample values, and why it comes up.
+/// A reason with sample values, and its usual cause.
 struct Sample {
     reason: Reason,
     cause: &'static str,
@@ -190,7 +190,7 @@ fn document() -> String {
     text
 }
 
-/// The samples of each code, in the order in which the codes first come up.
+/// The samples of each code, in the order of the codes' first samples.
 fn by_code(samples: Vec<Sample>) -> Vec<(&'static str, Vec<Sample>)> {
     let mut sections: Vec<(&str, Vec<Sample>)> = Vec::new();
     for sample in samples {

@@ -193,7 +193,7 @@ pub(super) fn answers() -> Vec<Sample> {
         ("https://192.0.2.1", RealmFault::Address),
         ("https://169.254.169.254", RealmFault::LinkLocal),
     ] {
-        let cause = "A password sent there could reach a stranger. The login is not handed out, because \
+        let cause = "An attacker could receive a password that is sent there. The login is not served, because \
                      clients would send the password without asking.";
         samples.push(sample(
             R::RealmForbidden { server: server(), realm: realm.into(), fault },

@@ -53,7 +53,7 @@ fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
     }
     match UnixStream::connect(path) {
         Ok(_) => {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there"));
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent listens there"));
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_if_there(path)?,
         Err(_) => {}

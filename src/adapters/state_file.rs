@@ -65,7 +65,7 @@ impl StateFile {
         };
         let found = file.metadata()?;
         if !found.is_file() || found.uid() != Uid::effective().as_raw() {
-            return Err(io::Error::other("it is not a file of the agent's user"));
+            return Err(io::Error::other("it is not a regular file of the agent's user"));
         }
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(self.limit + 1).read_to_end(&mut bytes)?;
@@ -113,7 +113,7 @@ impl StateFile {
         let mebibytes = self.limit >> 20;
         match bytes.len() as u64 {
             size if size > self.limit => {
-                Err(io::Error::other(format!("it would hold more than {mebibytes} MiB")))
+                Err(io::Error::other(format!("it would be larger than {mebibytes} MiB")))
             }
             _ => Ok(()),
         }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_to_be_read_again_is_not_written() {
+    fn content_that_is_too_large_to_be_read_again_is_not_written() {
         let dir = tempfile::tempdir().unwrap();
         let file = StateFile::new(dir.path(), "logins.json", 1 << 20);
         assert!(file.replace(&vec![b' '; (1 << 20) + 1], &|| true).is_err());

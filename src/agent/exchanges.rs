@@ -28,7 +28,7 @@ pub struct Exchange {
     failed_at: Timestamp,
     failures: u32,
     /// The class of the current run of failures.
-    cause: Option<RetryClass>,
+    retry: Option<RetryClass>,
     renewed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Exchange {
             busy: false,
             failed_at: now,
             failures: 0,
-            cause: None,
+            retry: None,
             renewed: false,
         }
     }
@@ -71,7 +71,7 @@ impl Exchange {
         self.token = Some((credential, token.remark.map(Reason::from)));
         self.failure = None;
         self.failures = 0;
-        self.cause = None;
+        self.retry = None;
         self.renewed = true;
         self.busy = false;
     }
@@ -80,15 +80,15 @@ impl Exchange {
     pub fn failed(&mut self, refusal: ExchangeFailure, now: Timestamp) {
         // The count starts again when the class of failure changes: a rejection after an outage is
         // the first rejection.
-        let same = self.cause == refusal.cause;
+        let same = self.retry == refusal.retry;
         self.failures = if same { self.failures.saturating_add(1) } else { 1 };
-        self.cause = refusal.cause;
+        self.retry = refusal.retry;
         let jitter = fastrand::f64();
         let retry_after = refusal.retry_after;
-        self.due = match refusal.cause {
-            Some(cause) => {
+        self.due = match refusal.retry {
+            Some(retry) => {
                 let due =
-                    refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter);
+                    refresh_schedule::retry_at(now, self.failures, retry, retry_after, jitter);
                 self.serves_until().map_or(due, |end| refresh_schedule::before_end(due, now, end))
             }
             // Only a changed declaration would help, and that creates a new exchange.
@@ -102,9 +102,9 @@ impl Exchange {
     /// The earliest time at which a client that needs a token can trigger the next attempt. `None`
     /// if nothing failed or the failure is not temporary.
     pub fn retry_on_demand_at(&self) -> Option<Timestamp> {
-        let passing = self.failure.is_some() && self.cause == Some(RetryClass::Passing);
+        let is_transient = self.failure.is_some() && self.retry == Some(RetryClass::Transient);
         let life = self.token.as_ref().and_then(|(credential, _)| credential.lifetime());
-        passing.then(|| refresh_schedule::retry_on_demand_at(self.failed_at, life.as_ref()))
+        is_transient.then(|| refresh_schedule::retry_on_demand_at(self.failed_at, life.as_ref()))
     }
 
     fn serves_until(&self) -> Option<Timestamp> {

@@ -230,7 +230,7 @@ impl LoginStore {
         let after = entry.login.state(now);
         if after != before {
             let why = entry.login.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
-            let (is, was) = (after.word(), before.word());
+            let (is, was) = (after.as_str(), before.as_str());
             events.record(now, is, server, format!("{server} is {is} (was {was}){why}"));
         }
         if refused

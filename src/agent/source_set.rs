@@ -185,7 +185,7 @@ impl SourceSet {
             });
         }
         shown.extend(self.sources.iter().map(|source| SourceDocument {
-            kind: source.kind.word().to_owned(),
+            kind: source.kind.as_str().to_owned(),
             name: source.name.clone(),
             updated_at: match source.kind {
                 SourceKind::Pushed => self.pushed_at,

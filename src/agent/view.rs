@@ -64,7 +64,7 @@ impl View {
     pub fn by_server(&self, asked: &str) -> Option<&Arc<Entry>> {
         self.entries.get(asked).or_else(|| {
             let asked = AskedServer::parse(asked)?;
-            self.entries.values().find(|entry| entry.login.declaration.server.is_meant_by(&asked))
+            self.entries.values().find(|entry| entry.login.declaration.server.matches(&asked))
         })
     }
 
@@ -126,13 +126,13 @@ impl Entry {
             covers: declaration.stored.as_ref().and_then(|stored| stored.covers.clone()),
             stored_as: declaration.stored.as_ref().map(|stored| stored.key.clone()),
             server: server.name().to_owned(),
-            kind: server.kind().word().to_owned(),
+            kind: server.kind().as_str().to_owned(),
             region,
             account,
             user: shown_user(&declaration.identity),
             source: declaration.source.clone(),
             keys: server.keys(),
-            state: login.state(now).word().to_owned(),
+            state: login.state(now).as_str().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
             hint: reason.as_ref().map(|reason| reason.fix_for(declaration.set_name())),
             reason: reason.map(|reason| reason.to_string()),

@@ -110,7 +110,7 @@ enum CliCommand {
         fds: InheritedFds,
         #[arg(long)]
         report: Option<RawFd>,
-        /// The agent of a dead supervisor
+        /// The agent of the supervisor that died
         #[arg(long, requires = "control")]
         agent: Option<i32>,
         #[arg(long)]
@@ -172,7 +172,7 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// As jiff reads it, such as `90s`, `250ms` or `1h 30m`; a bare number is seconds.
+/// Parses a duration as jiff does, such as `90s`, `250ms` or `1h 30m`; a number alone is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = text
         .parse()

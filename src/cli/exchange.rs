@@ -1,11 +1,11 @@
-//! The process that asks AWS for one token, on behalf of the agent.
+//! `exchange`: the hidden command that requests one token from AWS for the agent.
 
 use std::process::ExitCode;
 
 use crate::adapters::aws::exchange_process;
 use crate::adapters::process;
 
-/// `registry-agent exchange`, which the agent starts.
+/// `registry-agent exchange`
 pub fn exchange() -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
     process::harden()?;

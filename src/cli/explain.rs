@@ -7,9 +7,9 @@ use anyhow::bail;
 
 use super::output::stdout;
 
-/// Built in, because a machine that needs it has no documentation.
+/// Built in, because the machines that run the agent do not have the documentation.
 const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
-/// Codes less alike than this are not what was meant.
+/// The minimum similarity (Jaro-Winkler, 0 to 1) of a code that is suggested for an unknown one.
 const SIMILARITY: f64 = 0.75;
 
 /// `registry-agent explain`

@@ -14,11 +14,11 @@ use crate::wire::api::{EventDocument, RegistryDocument, StatusDocument};
 #[error("exit status {0}")]
 pub struct Failed(pub u8);
 
-/// For requests that the agent answers from memory.
+/// The time limit for requests that the agent answers from memory.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// For streams that end when they are interrupted.
+/// For streams that the user ends.
 pub const NO_TIMEOUT: Duration = Duration::MAX;
-/// The fix where no registry is declared.
+/// The fix if no registry is declared.
 pub const HOW_TO_DECLARE: &str = "set <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
 
 /// Standard output.

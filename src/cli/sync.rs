@@ -16,7 +16,7 @@ use crate::domain::declarations::source::Variables;
 use crate::wire::api::{EnvironmentAnswer, ProblemEntry};
 use crate::wire::handoff::reveal;
 
-/// The agent answers once it has published; it does not wait for exchanges.
+/// The agent responds once everything is published; it does not wait for exchanges.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `registry-agent sync`
@@ -24,7 +24,8 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
-    // What is pushed need not be in the agent's own environment too, unless the push does not count.
+    // The agent gets these variables by the push. It needs them in its own environment only if the
+    // push is ignored because it declares no registry.
     let counts = layers::push_counts(None, &variables);
     let nothing = Variables::new();
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;

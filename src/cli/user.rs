@@ -19,7 +19,8 @@ pub(super) fn become_configured_user() -> anyhow::Result<Paths> {
         return Ok(paths);
     }
     socket::prepare_system_dir(&user)
-        .with_context(|| format!("the socket directory for {name} cannot be made"))?;
-    process::become_user(&user).with_context(|| format!("this process may not become {name}"))?;
+        .with_context(|| format!("the socket directory for {name} cannot be created"))?;
+    process::become_user(&user)
+        .with_context(|| format!("this process is not allowed to switch to the user {name}"))?;
     Ok(Paths::of_user(&user))
 }

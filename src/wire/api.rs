@@ -46,15 +46,15 @@ pub struct SourceDocument {
 pub struct RegistryDocument {
     /// The `<NAME>`; `GITHUB_TOKEN` for the ambient login; null for a stored one.
     pub name: Option<String>,
-    /// The `<NAME>` of the declared login that a stored one stands above.
+    /// The `<NAME>` of the declared login that a stored one overrides.
     #[serde(default)]
     pub covers: Option<String>,
-    /// The server as it was spelt when the login was stored; null for a declared one.
+    /// The server in the spelling it was stored with; null for a declared login.
     #[serde(default)]
     pub stored_as: Option<String>,
     /// The canonical server.
     pub server: String,
-    /// One of the kinds.
+    /// The kind of the registry, such as `ecr` or `generic`.
     pub kind: String,
     /// The AWS region.
     pub region: Option<String>,
@@ -66,7 +66,7 @@ pub struct RegistryDocument {
     pub source: String,
     /// The keys it is published under.
     pub keys: Vec<String>,
-    /// One of the states.
+    /// The state, such as `ready`.
     pub state: String,
     /// The code of the reason.
     pub code: Option<String>,
@@ -76,16 +76,16 @@ pub struct RegistryDocument {
     pub hint: Option<String>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
-    /// When the credential was made.
+    /// When the credential was issued.
     pub issued_at: Option<Timestamp>,
-    /// When it ends.
+    /// When the credential expires.
     pub expires_at: Option<Timestamp>,
     /// When the agent renews or verifies it next.
     pub next_refresh_at: Option<Timestamp>,
 }
 
 impl RegistryDocument {
-    /// Whether variables declare it, whatever `docker login` stored above them.
+    /// Whether variables declare it, even if a stored login overrides the declared one.
     pub fn is_declared(&self) -> bool {
         self.name.is_some() || self.covers.is_some()
     }
@@ -96,7 +96,7 @@ impl RegistryDocument {
 pub struct ProblemEntry {
     /// The `<NAME>` or the file.
     pub name: String,
-    /// The source it was found in.
+    /// The source that contains it.
     pub source: Option<String>,
     /// The code of the problem.
     pub code: String,
@@ -113,9 +113,9 @@ pub struct EnvironmentAnswer {
     pub added: Vec<String>,
     /// Names whose values changed.
     pub changed: Vec<String>,
-    /// Names that are gone.
+    /// Names that are no longer declared.
     pub removed: Vec<String>,
-    /// What is missing of the sets that were pushed in part and stay as they were.
+    /// The missing variables of sets that were pushed incompletely and therefore kept.
     #[serde(default)]
     pub incomplete: Vec<ProblemEntry>,
 }
@@ -130,9 +130,9 @@ pub struct EventDocument {
     pub at: Timestamp,
     /// A stable identifier of the kind of event.
     pub event: String,
-    /// The server, name or file concerned.
+    /// The affected server, name or file.
     pub subject: String,
-    /// The whole sentence.
+    /// What happened, as a sentence.
     pub detail: String,
 }
 
@@ -151,7 +151,7 @@ pub struct ProblemDocument {
     /// A stable identifier of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What happened this time.
+    /// What is wrong with this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What to do about it.

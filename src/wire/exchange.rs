@@ -1,5 +1,5 @@
-//! What the agent sends to the process that asks AWS for a token, and what comes back. Both travel on
-//! pipes and nowhere else.
+//! The request and the reply of the process that requests a token from AWS. Both contain secrets and
+//! are sent over pipes only.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::domain::credentials::refresh_schedule::RetryClass;
 use crate::domain::reasons::AwsReason;
 use crate::domain::registry_protocol::verdict::Outcome;
 
-/// The exchange to make. The environment of the process that gets it counts too.
+/// An exchange. It also depends on the environment of the process that receives it.
 #[derive(Serialize, Deserialize)]
 pub struct ExchangeRequest {
     /// The API to call.
@@ -36,32 +36,32 @@ pub struct ExchangeKeys {
     pub session_token: Option<ExposedSecret>,
 }
 
-/// How the exchange ended.
+/// The result of an exchange.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExchangeReply {
-    /// With a token.
+    /// AWS issued a token.
     Token {
         /// The user name for the registry.
         user: String,
         /// The password for the registry.
         secret: ExposedSecret,
-        /// When AWS was asked for it.
+        /// When the token was requested.
         issued_at: Option<Timestamp>,
-        /// When it ends.
+        /// When the token expires.
         expires_at: Option<Timestamp>,
-        /// What the user should know although all went well.
+        /// A remark for the user.
         remark: Option<AwsReason>,
     },
-    /// Without one.
+    /// There is no token.
     Failure {
-        /// Why.
+        /// What happened.
         reason: AwsReason,
-        /// What it means for the logins.
+        /// The resulting state of the logins that wait for the token.
         outcome: Outcome,
-        /// How to try again, if at all.
-        cause: Option<RetryClass>,
-        /// How long AWS asked to be left alone.
+        /// How to retry; `None` if a retry is pointless.
+        retry: Option<RetryClass>,
+        /// How long AWS asked clients to wait (`Retry-After`).
         retry_after: Option<Duration>,
     },
 }

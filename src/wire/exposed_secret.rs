@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::credentials::secret::Secret;
 
-/// A secret that leaves the process on purpose.
+/// A secret that is sent to another process on purpose.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ExposedSecret(pub Secret);
 

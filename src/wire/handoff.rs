@@ -1,4 +1,4 @@
-//! The state that one agent hands to the next, in memory only.
+//! The state that one agent hands to the next; it is never written to a disk.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::{Reason, SourceReason};
 
-/// Everything that the sources would not bring back.
+/// Everything that a new agent cannot read from the sources again.
 #[derive(Default, Serialize, Deserialize)]
 pub struct SavedState {
-    /// The configuration in use, for an agent that finds a file of it malformed.
+    /// The configuration in use, in case the new agent cannot read the files.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
-    /// The matching variables of the environment of `start` or `run`.
+    /// The variables from the environment of `start` or `run`.
     #[serde(default)]
     pub environment: BTreeMap<String, ExposedSecret>,
-    /// When.
+    /// When that environment was read.
     #[serde(default)]
     pub environment_at: Option<Timestamp>,
-    /// The environment that was pushed last.
+    /// The last pushed environment.
     #[serde(default)]
     pub pushed: Option<BTreeMap<String, ExposedSecret>>,
-    /// When.
+    /// When it was pushed.
     #[serde(default)]
     pub pushed_at: Option<Timestamp>,
     /// The last good values of each source file, by path.
@@ -41,7 +41,7 @@ pub struct SavedState {
     pub tokens: BTreeMap<u64, SavedToken>,
 }
 
-/// What a file or directory of variables contained last.
+/// The last good content of a file or directory of variables.
 #[derive(Serialize, Deserialize)]
 pub struct SavedFile {
     /// Its last good values; `None` if it does not exist.
@@ -57,7 +57,7 @@ pub struct SavedLogin {
     pub fingerprint: u64,
     /// The last verdict of the registry.
     pub last_verdict: LastVerdict,
-    /// The reason for it.
+    /// The reason for that verdict.
     pub reason: Option<Reason>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
@@ -65,12 +65,12 @@ pub struct SavedLogin {
     pub due: Option<Timestamp>,
     /// The number of failures in a row.
     pub failures: u32,
-    /// The credentials that clients may still bring back.
+    /// Replaced credentials that clients may still send back.
     #[serde(default)]
     pub replaced: Vec<ReplacedCredential>,
 }
 
-/// A token.
+/// A token of AWS.
 #[derive(Serialize, Deserialize)]
 pub struct SavedToken {
     user: String,

@@ -1,4 +1,4 @@
-//! The documents that travel over the socket, pipes, and from one agent to the next.
+//! Serialized documents: for the socket, for pipes, and from one agent to the next.
 
 pub mod api;
 pub mod exchange;

@@ -1,11 +1,11 @@
-//! The agent's API, asked over its socket without any client of ours.
+//! The agent's API, used over its socket without our own client.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use crate::support::test_home::TestHome;
 
-/// The head and the body of an answer.
+/// The head and the body of a response.
 fn ask(test_home: &TestHome, request: &str) -> (String, String) {
     let mut stream = UnixStream::connect(test_home.path("agent.sock")).unwrap();
     write!(stream, "{request} HTTP/1.0\r\nContent-Length: 0\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md names files, functions and tests that exist.
+//! Checks that ARCHITECTURE.md names only existing files, functions and tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,14 +12,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The part of the document below the heading that begins so, up to the next one of its kind.
+/// The section whose heading begins with `heading`, up to the next heading of the same level.
 fn section<'a>(document: &'a str, heading: &str) -> &'a str {
     let start = document.find(&format!("\n## {heading}")).unwrap_or_else(|| panic!("{heading}"));
     let body = &document[start + 1..];
     body[3..].find("\n## ").map_or(body, |end| &body[..end + 3])
 }
 
-/// The rows of a section's tables, each as its cells.
+/// The rows of the tables in a section, as lists of cells.
 fn rows(section: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| -> Vec<String> {
         line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
@@ -27,7 +27,7 @@ fn rows(section: &str) -> Vec<Vec<String>> {
     section.lines().filter(|line| line.starts_with('|')).map(cells).collect()
 }
 
-/// The texts in backquotes.
+/// The texts in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

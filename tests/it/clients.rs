@@ -1,5 +1,5 @@
-//! Every client that people use, each reading a private image through the helper and never given a
-//! password. What each asks for is written down, and `docs/clients.md` is made of it.
+//! Common clients, each of which reads a private image through the helper without a password. The test
+//! records what each asks the helper, and writes `docs/clients.md` from it.
 
 use std::fmt::Write;
 use std::fs;
@@ -14,21 +14,21 @@ use crate::support::test_home::{TestHome, output_text, succeed};
 
 const LOGIN: (&str, &str) = ("puller", "p:ass w$rd 'with' \"ümlaut\"");
 
-/// What two of the clients make of the private image and the private Feature.
+/// The images that two of the clients build from the private image and the private Feature.
 const BUILT: &str = "registry-agent-test/built";
 const WITH_FEATURE: &str = "registry-agent-test/with-feature";
 
 /// One way to read a private image.
-struct Client {
+struct ClientCase {
     name: &'static str,
-    /// What is run, as a person would say it.
+    /// What the client does, for the table.
     how: &'static str,
-    version: fn(&Bench) -> Command,
-    read: fn(&Bench) -> Vec<Command>,
+    version: fn(&ClientTest) -> Command,
+    read: fn(&ClientTest) -> Vec<Command>,
 }
 
-/// What the clients work on.
-struct Bench {
+/// A registry with a private image, and a home with a login for it.
+struct ClientTest {
     test_home: TestHome,
     registry: Registry,
 }
@@ -37,11 +37,11 @@ struct Bench {
 #[ignore = "needs the docker engine that `make test` provides"]
 fn every_client_reads_a_private_image_through_the_helper() {
     let _engine = Engine::take();
-    let bench = Bench::new();
+    let setup = ClientTest::new();
     let mut table = String::new();
     let mut failures = String::new();
     for client in CLIENTS {
-        match bench.try_out(client) {
+        match setup.run_client(client) {
             Ok(row) => table += &row,
             Err(fault) => writeln!(failures, "{}: {fault}", client.name).unwrap(),
         }
@@ -54,108 +54,108 @@ fn every_client_reads_a_private_image_through_the_helper() {
     assert_eq!(
         without_versions(&kept),
         without_versions(&page),
-        "docs/clients.md tells another story: run `make docs`"
+        "docs/clients.md is not current: run `make docs`"
     );
 }
 
-const CLIENTS: &[Client] = &[
-    Client {
+const CLIENTS: &[ClientCase] = &[
+    ClientCase {
         name: "docker CLI",
         how: "docker pull",
-        version: |bench| bench.run("/usr/bin/docker", &["--version"]),
-        read: |bench| vec![bench.run("/usr/bin/docker", &["pull", &bench.image("127.0.0.1")])],
+        version: |setup| setup.run("/usr/bin/docker", &["--version"]),
+        read: |setup| vec![setup.run("/usr/bin/docker", &["pull", &setup.image("127.0.0.1")])],
     },
-    Client {
+    ClientCase {
         name: "docker CLI, the first on PATH",
         how: "docker pull",
-        version: |bench| bench.run("docker", &["--version"]),
-        read: |bench| vec![bench.run("docker", &["pull", &bench.image("127.0.0.1")])],
+        version: |setup| setup.run("docker", &["--version"]),
+        read: |setup| vec![setup.run("docker", &["pull", &setup.image("127.0.0.1")])],
     },
-    Client {
+    ClientCase {
         name: "docker CLI, classic builder",
         how: "docker build, private base image",
-        version: |bench| bench.run("/usr/bin/docker", &["--version"]),
-        read: |bench| {
-            let dockerfile = format!("FROM {}\nENV built=yes\n", bench.image("127.0.0.1"));
-            fs::create_dir_all(bench.test_home.path("build")).unwrap();
-            fs::write(bench.test_home.path("build/Dockerfile"), dockerfile).unwrap();
-            let mut build = bench.run("/usr/bin/docker", &["build", "--tag", BUILT, "build"]);
+        version: |setup| setup.run("/usr/bin/docker", &["--version"]),
+        read: |setup| {
+            let dockerfile = format!("FROM {}\nENV built=yes\n", setup.image("127.0.0.1"));
+            fs::create_dir_all(setup.test_home.path("build")).unwrap();
+            fs::write(setup.test_home.path("build/Dockerfile"), dockerfile).unwrap();
+            let mut build = setup.run("/usr/bin/docker", &["build", "--tag", BUILT, "build"]);
             build.env("DOCKER_BUILDKIT", "0");
             vec![build]
         },
     },
-    Client {
+    ClientCase {
         name: "docker-compose",
         how: "docker-compose pull",
-        version: |bench| bench.run("docker-compose", &["--version"]),
-        read: |bench| {
-            let file = format!("services: {{app: {{image: {:?}}}}}\n", bench.image("127.0.0.1"));
-            fs::write(bench.test_home.path("compose.yml"), format!("version: '3'\n{file}"))
+        version: |setup| setup.run("docker-compose", &["--version"]),
+        read: |setup| {
+            let file = format!("services: {{app: {{image: {:?}}}}}\n", setup.image("127.0.0.1"));
+            fs::write(setup.test_home.path("compose.yml"), format!("version: '3'\n{file}"))
                 .unwrap();
-            vec![bench.run("docker-compose", &["-f", "compose.yml", "pull"])]
+            vec![setup.run("docker-compose", &["-f", "compose.yml", "pull"])]
         },
     },
-    Client {
+    ClientCase {
         name: "skopeo",
         how: "skopeo inspect",
-        version: |bench| bench.run("skopeo", &["--version"]),
-        read: |bench| {
-            let image = format!("docker://{}", bench.image("127.0.0.1"));
-            vec![bench.run("skopeo", &["inspect", "--tls-verify=false", &image])]
+        version: |setup| setup.run("skopeo", &["--version"]),
+        read: |setup| {
+            let image = format!("docker://{}", setup.image("127.0.0.1"));
+            vec![setup.run("skopeo", &["inspect", "--tls-verify=false", &image])]
         },
     },
-    Client {
+    ClientCase {
         name: "podman",
         how: "podman pull",
-        version: |bench| bench.run("podman", &["--version"]),
-        read: |bench| {
-            let mut pull = bench.run("podman", &storage("podman-root"));
-            pull.args(["pull", "--tls-verify=false", &bench.image("127.0.0.1")]);
+        version: |setup| setup.run("podman", &["--version"]),
+        read: |setup| {
+            let mut pull = setup.run("podman", &storage("podman-root"));
+            pull.args(["pull", "--tls-verify=false", &setup.image("127.0.0.1")]);
             vec![pull]
         },
     },
-    Client {
+    ClientCase {
         name: "buildah",
         how: "buildah pull",
-        version: |bench| bench.run("buildah", &["--version"]),
-        read: |bench| {
-            let mut pull = bench.run("buildah", &storage("buildah-root"));
-            pull.args(["pull", "--tls-verify=false", &bench.image("127.0.0.1")]);
+        version: |setup| setup.run("buildah", &["--version"]),
+        read: |setup| {
+            let mut pull = setup.run("buildah", &storage("buildah-root"));
+            pull.args(["pull", "--tls-verify=false", &setup.image("127.0.0.1")]);
             vec![pull]
         },
     },
-    Client {
+    ClientCase {
         name: "Python docker",
         how: "client.images.pull()",
-        version: |bench| bench.python("print('docker', docker.__version__)"),
-        read: |bench| {
-            let pull = format!("docker.from_env().images.pull({:?})", bench.image("127.0.0.1"));
-            vec![bench.python(&pull)]
+        version: |setup| setup.python("print('docker', docker.__version__)"),
+        read: |setup| {
+            let pull = format!("docker.from_env().images.pull({:?})", setup.image("127.0.0.1"));
+            vec![setup.python(&pull)]
         },
     },
-    Client {
+    ClientCase {
         name: "Dev Container CLI, image",
         how: "devcontainer up, private image",
-        version: |bench| bench.devcontainer(&["--version"]),
-        read: |bench| {
-            let config = format!("{{\"image\": {:?}}}", bench.image("127.0.0.1"));
-            let folder = bench.test_workspace(&format!("image/{FOLDER}"), &config);
-            vec![bench.devcontainer(&["up", "--buildkit", "never", "--workspace-folder", &folder])]
+        version: |setup| setup.devcontainer(&["--version"]),
+        read: |setup| {
+            let config = format!("{{\"image\": {:?}}}", setup.image("127.0.0.1"));
+            let folder = setup.test_workspace(&format!("image/{FOLDER}"), &config);
+            vec![setup.devcontainer(&["up", "--buildkit", "never", "--workspace-folder", &folder])]
         },
     },
-    Client {
+    ClientCase {
         name: "Dev Container CLI, Feature",
         how: "devcontainer features publish, then build with it",
-        version: |bench| bench.devcontainer(&["--version"]),
-        read: |bench| {
-            bench.write_a_feature();
-            let registry = format!("localhost:{}", bench.registry.port());
+        version: |setup| setup.devcontainer(&["--version"]),
+        read: |setup| {
+            setup.write_a_feature();
+            let registry = format!("localhost:{}", setup.registry.port());
             let config = format!(
                 "{{\"image\": {DEBIAN:?}, \"features\": {{\"{registry}/private/hello:1\": {{}}}}}}"
             );
-            let folder = bench.test_workspace(&format!("feature/{FOLDER}"), &config);
+            let folder = setup.test_workspace(&format!("feature/{FOLDER}"), &config);
             vec![
-                bench.devcontainer(&[
+                setup.devcontainer(&[
                     "features",
                     "publish",
                     "features",
@@ -164,7 +164,7 @@ const CLIENTS: &[Client] = &[
                     "--namespace",
                     "private",
                 ]),
-                bench.devcontainer(&[
+                setup.devcontainer(&[
                     "build",
                     "--buildkit",
                     "never",
@@ -174,14 +174,14 @@ const CLIENTS: &[Client] = &[
             ]
         },
     },
-    Client {
+    ClientCase {
         name: "Rust docker_credential and oci-client",
         how: "cargo run --example private_image",
-        version: |bench| bench.run("echo", &["docker_credential 1.4, oci-client 0.18"]),
-        read: |bench| {
+        version: |setup| setup.run("echo", &["docker_credential 1.4, oci-client 0.18"]),
+        read: |setup| {
             let example = Path::new(env!("CARGO_BIN_EXE_registry-agent")).parent().unwrap();
             let example = example.join("examples/private_image");
-            vec![bench.run(&example.to_string_lossy(), &[&bench.image("127.0.0.1")])]
+            vec![setup.run(&example.to_string_lossy(), &[&setup.image("127.0.0.1")])]
         },
     },
 ];
@@ -197,26 +197,26 @@ asked a helper that writes everything down. `PORT` stands for the registry's por
 | --- | --- | --- | --- |
 {table}";
 
-impl Bench {
+impl ClientTest {
     fn new() -> Self {
         let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
         push(BUSYBOX, &format!("{}/private/app:1", registry.server()), LOGIN);
         let mut test_home = TestHome::new();
         test_home.declare("LOOPBACK", &registry.server(), LOGIN);
         test_home.declare("LOCALHOST", &format!("localhost:{}", registry.port()), LOGIN);
-        let bench = Self { test_home, registry };
-        let image = format!("docker://{}", bench.image("127.0.0.1"));
-        let stranger = bench.run("skopeo", &["inspect", "--tls-verify=false", &image]).output();
-        assert!(!stranger.unwrap().status.success(), "the image is not private");
-        bench.test_home.start_agent();
-        bench
+        let setup = Self { test_home, registry };
+        let image = format!("docker://{}", setup.image("127.0.0.1"));
+        let anonymous = setup.run("skopeo", &["inspect", "--tls-verify=false", &image]).output();
+        assert!(!anonymous.unwrap().status.success(), "the image is not private");
+        setup.test_home.start_agent();
+        setup
     }
 
-    /// Runs the client, and gives the line of the table or what went wrong.
-    fn try_out(&self, client: &Client) -> Result<String, String> {
+    /// Runs the client and returns its row of the table, or what failed.
+    fn run_client(&self, client: &ClientCase) -> Result<String, String> {
         let version = output_text(&succeed(&mut (client.version)(self)));
         let version = version.lines().next().unwrap_or_default().trim().to_owned();
-        self.clear_the_engine();
+        self.clear_engine();
         self.test_home.asked();
         for mut command in (client.read)(self) {
             let output = command.output().map_err(|error| error.to_string())?;
@@ -239,15 +239,15 @@ impl Bench {
         Ok(format!("| {} | {version} | {} | {asked} |\n", client.name, client.how))
     }
 
-    /// Takes what a client brought into the engine out of it, so that the next has to ask.
-    fn clear_the_engine(&self) {
+    /// Removes the containers and images of a client, so that the next client has to pull again.
+    fn clear_engine(&self) {
         let label =
             format!("label=devcontainer.local_folder={}", self.test_home.path("image").display());
         let ours = docker().args(["ps", "--all", "--quiet", "--filter", &label]).output().unwrap();
         for container in String::from_utf8_lossy(&ours.stdout).lines() {
             succeed(docker().args(["rm", "--force", container]));
         }
-        // Most of them are not there.
+        // Most of these images do not exist.
         let image = self.image("127.0.0.1");
         docker().args(["rmi", "--force", &image, BUILT, WITH_FEATURE]).output().unwrap();
     }
@@ -287,18 +287,18 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for ClientTest {
     fn drop(&mut self) {
-        self.clear_the_engine();
+        self.clear_engine();
     }
 }
 
-/// A place of its own for images, that works where the kernel offers nothing special.
+/// Options for separate image storage with a driver that needs no support by the kernel.
 fn storage(root: &str) -> [&str; 6] {
     ["--root", root, "--runroot", "storage-run", "--storage-driver", "vfs"]
 }
 
-/// The page without its column of versions, which differ from machine to machine.
+/// The page without its column of versions, which differ between machines.
 fn without_versions(page: &str) -> Vec<String> {
     page.lines()
         .map(|line| {

@@ -1,4 +1,4 @@
-//! The configuration, the environment and the log of an agent that runs.
+//! The configuration, the environment and the log of a running agent.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use crate::support::processes::{kill_9, only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, succeed};
 use crate::support::unresponsive_mount::UnresponsiveMount;
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 
 #[test]
@@ -46,7 +46,7 @@ fn a_mistake_in_the_configuration_is_a_problem_and_changes_nothing_else() {
 }
 
 #[test]
-fn a_configuration_whose_file_system_hangs_keeps_no_agent_from_coming_back() {
+fn an_agent_restarts_although_the_file_system_of_its_configuration_hangs() {
     let mut test_home = TestHome::new();
     let directory = test_home.path(".config/registry-agent");
     fs::create_dir_all(&directory).unwrap();
@@ -64,7 +64,7 @@ fn a_configuration_whose_file_system_hangs_keeps_no_agent_from_coming_back() {
 }
 
 #[test]
-fn a_relative_docker_configuration_is_the_callers() {
+fn a_relative_docker_config_is_relative_to_the_caller() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", SERVER, ("user", "password"));
     test_home.set("DOCKER_CONFIG", "docker");
@@ -75,7 +75,7 @@ fn a_relative_docker_configuration_is_the_callers() {
 }
 
 #[test]
-fn the_log_of_a_running_agent_does_not_grow_without_end() {
+fn the_log_of_a_running_agent_does_not_grow_without_limit() {
     let mut test_home = TestHome::new();
     test_home.start();
     let log = test_home.path(".local/state/registry-agent/agent.log");

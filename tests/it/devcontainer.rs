@@ -1,5 +1,5 @@
-//! The Feature in real devcontainers: one line in `devcontainer.json`, three variables, and a private
-//! image is read with nothing typed.
+//! The Feature in real dev containers: with one line in `devcontainer.json` and three variables, a
+//! client reads a private image.
 
 use std::path::Path;
 use std::process::Command;
@@ -131,7 +131,7 @@ fn the_feature_passes_the_test_it_is_packed_with() {
     );
 }
 
-/// Server and user are no secrets and stand in the file; the password comes at `up`.
+/// Server and user are in the file, because they are not secret; `up` passes the password.
 fn config(registry: &Registry, mut config: Value) -> Value {
     config["remoteUser"] = json!("dev");
     config["containerEnv"] = json!({
@@ -148,7 +148,7 @@ fn private_registry() -> Registry {
     registry
 }
 
-/// What a real client in the container, without a password, says of the private image.
+/// The output of a real client in the container that reads the private image without a password.
 fn inspect(test_workspace: &TestWorkspace, registry: &Registry) -> String {
     let image = format!("docker://{}/private/app:1", registry.server());
     let inspect = format!("skopeo inspect --tls-verify=false --format '{{{{.Os}}}}' {image}");
@@ -165,12 +165,12 @@ fn owner_of_the_agent(test_workspace: &TestWorkspace) -> String {
     test_workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
 }
 
-/// Hooks do not run at `docker start`, so the agent has what the container was made with and no more.
+/// Hooks do not run at `docker start`, so the agent has only the variables of the container.
 fn says_that_the_password_is_missing(test_workspace: &TestWorkspace) {
     test_workspace.eventually("dev", &format!("registry-agent status --json | grep -q {PASSWORD}"));
 }
 
-/// Looks for the password wherever it could have been left, and first that the search finds things.
+/// Searches for the password where it could have been left. Checks first that the search works.
 fn nothing_secret_is_kept(test_workspace: &TestWorkspace, build_log: &str) {
     let agent_log = test_workspace.stdout("dev", "cat ~/.local/state/registry-agent/agent.log");
     let environment = test_workspace.stdout("dev", "cat /etc/environment 2> /dev/null || true");
@@ -184,7 +184,7 @@ fn nothing_secret_is_kept(test_workspace: &TestWorkspace, build_log: &str) {
         ("container's log", test_workspace.engine_says(&["logs"]), ""),
         ("container's settings", test_workspace.engine_says(&["inspect"]), USER),
     ];
-    // The last two are how base64 begins, as `.env-secrets` and plain `auths` would hold it.
+    // The last two are beginnings of base64, as in `.env-secrets` and plain `auths`.
     let traces = ["canary-6f1c2e", "Y2FuYXJ5LTZmMWMy", "cHVsbGVyOmNhbmFyeS"];
     for (place, text, expected) in places {
         assert!(text.contains(expected), "the search of the {place} finds nothing");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::mounts::{Freezable, Mounted};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 const OTHER: &str = "127.0.0.1:2";
 const LOGIN: (&str, &str) = ("user", "secret");

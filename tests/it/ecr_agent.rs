@@ -1,4 +1,4 @@
-//! ECR logins of a whole agent, against a stand-in whose tokens live seconds.
+//! ECR logins of a complete agent, with a fake AWS whose tokens are valid for seconds.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::support::aws::{Answer, StandIn};
+use crate::support::aws::{Answer, FakeAws};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 
-/// One registry in each of these regions, so that each has a token of its own.
+/// The regions of the registries; each registry has its own token.
 const REGIONS: [&str; 24] = [
     "af-south-1",
     "ap-east-1",
@@ -48,8 +48,8 @@ fn host(region: &str) -> String {
     format!("111122223333.dkr.ecr.{region}.amazonaws.com")
 }
 
-/// A home whose agent asks no registry, because the names are those of real ones.
-fn start_agent(aws: &StandIn, declared: &[(String, String)]) -> TestHome {
+/// A home without verification, because the registries' names are real ones.
+fn start_agent(aws: &FakeAws, declared: &[(String, String)]) -> TestHome {
     let test_home = TestHome::new();
     let directory = test_home.path(".config/registry-agent");
     std::fs::create_dir_all(&directory).unwrap();
@@ -67,12 +67,12 @@ fn declaration(name: &str, server: &str, user: &str, password: &str) -> Vec<(Str
         .into()
 }
 
-/// Asks the helper as docker does, and gives user and password.
+/// The user and the password that the helper returns.
 fn get(test_home: &TestHome, server: &str) -> (String, String) {
     ask(test_home, server).unwrap_or_else(|output_text| panic!("{server}: {output_text}"))
 }
 
-/// The same, or what the helper says instead.
+/// The same, or the output of the helper if it returns no credential.
 fn ask(test_home: &TestHome, server: &str) -> Result<(String, String), String> {
     let mut child = test_home
         .command(HELPER)
@@ -92,8 +92,8 @@ fn ask(test_home: &TestHome, server: &str) -> Result<(String, String), String> {
     Ok((text("Username"), text("Secret")))
 }
 
-/// Shows a credential to the registry, and gives the status.
-fn pull(client: &reqwest::Client, aws: &StandIn, (user, password): (String, String)) -> u16 {
+/// Sends a credential to the registry and returns the HTTP status.
+fn pull(client: &reqwest::Client, aws: &FakeAws, (user, password): (String, String)) -> u16 {
     let request = client.get(format!("http://{}/v2/", aws.host())).basic_auth(user, Some(password));
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,8 +103,8 @@ fn pull(client: &reqwest::Client, aws: &StandIn, (user, password): (String, Stri
 }
 
 #[test]
-fn a_puller_is_never_refused_over_hundreds_of_refreshes() {
-    let aws = StandIn::start();
+fn a_client_is_never_rejected_during_hundreds_of_refreshes() {
+    let aws = FakeAws::start();
     aws.state().token_life = TOKEN_LIFE;
     aws.add_key(KEY, "secret", None);
     let declared: Vec<_> = REGIONS
@@ -137,8 +137,8 @@ fn a_puller_is_never_refused_over_hundreds_of_refreshes() {
 }
 
 #[test]
-fn a_dead_token_is_never_handed_out_and_a_login_comes_back_after_an_outage() {
-    let aws = StandIn::start();
+fn an_expired_token_is_never_served_and_a_login_recovers_after_an_outage() {
+    let aws = FakeAws::start();
     aws.state().token_life = SignedDuration::from_secs(2);
     aws.add_key(KEY, "secret", None);
     let server = host("eu-west-1");
@@ -167,7 +167,7 @@ fn a_dead_token_is_never_handed_out_and_a_login_comes_back_after_an_outage() {
 
 #[test]
 fn logins_of_one_identity_and_region_share_one_call() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     aws.add_key(KEY, "secret", None);
     let declared: Vec<_> = (0..20)
         .flat_map(|i| {
@@ -185,7 +185,7 @@ fn logins_of_one_identity_and_region_share_one_call() {
 
 #[test]
 fn each_aws_rejection_is_shown_in_status_and_other_registries_still_log_in() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let refuse = |code, message: &str| Answer::Refuse(403, code, message.to_owned());
     let cases = [
         ("AKIAUNKNOWN000000000", None, "aws-unknown-access-key", "rejected"),
@@ -267,7 +267,7 @@ fn each_aws_rejection_is_shown_in_status_and_other_registries_still_log_in() {
 
 #[test]
 fn kill_9_of_the_agent_during_its_refreshes_loses_no_token() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     aws.state().token_life = TOKEN_LIFE;
     aws.add_key(KEY, "secret", None);
     let regions = &REGIONS[..4];
@@ -283,7 +283,7 @@ fn kill_9_of_the_agent_during_its_refreshes_loses_no_token() {
         let pid = test_home.status()["pid"].to_string();
         succeed(std::process::Command::new("kill").args(["-9", &pid]));
         for region in regions {
-            // The helper knows nothing of AWS here: only what survived can answer it.
+            // The helper's environment has no AWS variables, so the token must have survived.
             assert_eq!(
                 pull(&client, &aws, get(&test_home, &host(region))),
                 200,

@@ -1,5 +1,5 @@
-//! Variables that configure AWS, proxies, TLS and docker change while the agent runs. Each takes effect,
-//! and the agent stays the process it was.
+//! Variables for AWS, proxies, TLS and docker that change while the agent runs: each takes effect
+//! without a restart.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,7 +14,7 @@ use registry_agent::adapters::clock;
 use serde_json::Value;
 
 use crate::support::authority::Authority;
-use crate::support::aws::{Answer, StandIn};
+use crate::support::aws::{Answer, FakeAws};
 use crate::support::processes::{children_of, only_pair};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, succeed};
@@ -50,7 +50,7 @@ fn a_changed_variable_keeps_the_agent_its_events_and_its_verdicts() {
 
 #[test]
 fn another_aws_profile_is_another_identity_and_declared_keys_are_left_alone() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let keys = ["AKIAFIRSTPROFILE0000", "AKIASECONDPROFILE000", "AKIADECLAREDKEY00000"];
     for key in keys {
         aws.add_key(key, PASSWORD, None);
@@ -88,7 +88,7 @@ fn another_aws_profile_is_another_identity_and_declared_keys_are_left_alone() {
 #[test]
 fn a_new_proxy_is_asked_at_once_for_what_could_not_be_reached() {
     let (proxy, asked) = refusing_proxy();
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     aws.add_key("AKIADECLAREDKEY00000", PASSWORD, None);
     let mut test_home = TestHome::new();
     test_home.declare("ACME", "registry.invalid", (USER, PASSWORD));
@@ -150,8 +150,8 @@ fn another_docker_config_is_written_by_the_same_agent() {
 }
 
 #[test]
-fn no_dead_token_is_served_after_an_exchange_stood_still_for_most_of_its_life() {
-    let aws = StandIn::start();
+fn no_expired_token_is_served_after_an_exchange_was_stopped_for_most_of_its_life() {
+    let aws = FakeAws::start();
     aws.state().token_life = SignedDuration::from_secs(10);
     aws.add_key("AKIADECLAREDKEY00000", PASSWORD, None);
     aws.answer("ecr", Answer::Slow(Duration::from_secs(1)));
@@ -164,7 +164,7 @@ fn no_dead_token_is_served_after_an_exchange_stood_still_for_most_of_its_life() 
     let [exchange] = children_of(agent, "exchange")[..] else { panic!("not one exchange") };
     kill(Pid::from_raw(exchange), Signal::SIGSTOP).unwrap();
     clock::pause(Duration::from_secs(8));
-    // From here on there is no other token.
+    // From here on, AWS issues no other token.
     aws.answer("ecr", Answer::Raw(503, "away"));
     kill(Pid::from_raw(exchange), Signal::SIGCONT).unwrap();
 
@@ -183,7 +183,7 @@ fn no_dead_token_is_served_after_an_exchange_stood_still_for_most_of_its_life() 
     assert_eq!(aws.state().registry_refusals, 0, "of {pulls} pulls");
 }
 
-/// A home whose agent asks no registry, because the names are those of real ones.
+/// A home without verification, because the registries' names are real ones.
 fn unverified_home() -> TestHome {
     let test_home = TestHome::new();
     let directory = test_home.path(".config/registry-agent");
@@ -203,7 +203,7 @@ fn events(test_home: &TestHome) -> String {
     String::from_utf8(succeed(&mut test_home.agent(&["events"])).stdout).unwrap()
 }
 
-/// Refuses every CONNECT, and tells the hosts that were to be reached.
+/// A proxy that rejects every CONNECT and reports the requested hosts.
 fn refusing_proxy() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
@@ -222,7 +222,10 @@ fn refusing_proxy() -> (String, mpsc::Receiver<String>) {
 fn eventually(mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < Duration::from_mins(1), "it does not come about");
+        assert!(
+            begin.elapsed() < Duration::from_mins(1),
+            "the condition is not met within a minute"
+        );
         clock::pause(Duration::from_millis(50));
     }
 }

@@ -1,4 +1,4 @@
-//! The docker credential helper protocol, as transcripts against the built helper.
+//! The docker credential helper protocol: transcripts, run against the built helper.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -17,7 +17,7 @@ const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 const NOBODY: u32 = 65534;
 
 #[test]
-fn the_helper_answers_as_the_protocol_has_it() {
+fn the_helper_follows_the_protocol() {
     let table: Vec<Value> =
         serde_json::from_str(include_str!("fixtures/helper_protocol.json")).unwrap();
     let (registry, test_home) = home_with_a_login();
@@ -25,18 +25,18 @@ fn the_helper_answers_as_the_protocol_has_it() {
         let fill = |text: &str| text.replace("{server}", &registry.server());
         let text = |value: &Value| fill(value.as_str().unwrap());
         let output = test_home.helper(&text(&row["verb"]), &text(&row["stdin"]));
-        let told = format!("{row}: {}: {}", output.status, output_text(&output));
-        assert!(output.stderr.is_empty(), "{told}");
+        let message = format!("{row}: {}: {}", output.status, output_text(&output));
+        assert!(output.stderr.is_empty(), "{message}");
         let stdout = String::from_utf8(output.stdout).unwrap();
         if let Some(answer) = row["answer"].as_array() {
             let [server, user, secret] = [0, 1, 2].map(|index| text(&answer[index]));
             let expected = json!({ "ServerURL": server, "Username": user, "Secret": secret });
-            assert_eq!(output.status.code(), Some(0), "{told}");
-            assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected, "{told}");
-            assert_eq!(stdout.find('\n'), Some(stdout.len() - 1), "one line: {told}");
+            assert_eq!(output.status.code(), Some(0), "{message}");
+            assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected, "{message}");
+            assert_eq!(stdout.find('\n'), Some(stdout.len() - 1), "one line: {message}");
         } else {
-            assert_eq!(output.status.code().map(i64::from), row["exit"].as_i64(), "{told}");
-            assert_eq!(stdout, text(&row["stdout"]), "{told}");
+            assert_eq!(output.status.code().map(i64::from), row["exit"].as_i64(), "{message}");
+            assert_eq!(stdout, text(&row["stdout"]), "{message}");
         }
     }
 }
@@ -56,19 +56,19 @@ fn list_and_version_do_not_read_their_input() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Its input stays open until after it has ended.
-        let mut told = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+        // The input stays open until the helper has exited.
+        let mut message = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut message).unwrap();
         assert!(child.wait().unwrap().success());
         if verb == "list" {
-            let listed: Value = serde_json::from_str(&told).unwrap();
+            let listed: Value = serde_json::from_str(&message).unwrap();
             assert_eq!(listed[registry.server()], LOGIN.0, "{listed}");
         }
     }
 }
 
 #[test]
-fn many_at_once_all_get_the_login() {
+fn forty_helpers_at_once_all_get_the_login() {
     let (registry, test_home) = home_with_a_login();
     std::thread::scope(|scope| {
         let askers: Vec<_> =
@@ -85,7 +85,7 @@ fn a_hanging_agent_counts_as_none() {
     write_plain_entry(&test_home);
     let listener = UnixListener::bind(test_home.path("agent.sock")).unwrap();
     std::thread::scope(|scope| {
-        // Accepted and held, never answered.
+        // The agent accepts connections, but never responds.
         let held =
             scope.spawn(move || (0..3).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>());
         let ask = |verb: &'static str, input: &'static str| {
@@ -100,8 +100,8 @@ fn a_hanging_agent_counts_as_none() {
         let unknown = unknown.join().unwrap();
         assert_eq!(unknown.stdout, b"credentials not found in native keychain\n");
         assert!(plain.stderr.is_empty(), "{}", output_text(&plain));
-        let told = only_line(&unknown);
-        assert!(told.contains("the agent did not respond in time; run `"), "{told}");
+        let message = only_line(&unknown);
+        assert!(message.contains("the agent did not respond in time; run `"), "{message}");
         let list = list.join().unwrap();
         assert_eq!((list.status.code(), list.stdout.as_slice()), (Some(0), b"{}\n".as_slice()));
         drop(held.join().unwrap());
@@ -121,9 +121,9 @@ fn why_an_agent_cannot_be_started_is_one_line_on_stderr() {
     let store = json!({ "ServerURL": "unreal.invalid", "Username": "user", "Secret": "secret" });
     for refused in [unknown, test_home.helper("store", &store.to_string())] {
         assert_eq!(refused.status.code(), Some(1), "{}", output_text(&refused));
-        let told = only_line(&refused);
-        assert!(told.contains(&format!("{} line 1", config.display())), "{told}");
-        assert!(told.contains("run `registry-agent start`"), "{told}");
+        let message = only_line(&refused);
+        assert!(message.contains(&format!("{} line 1", config.display())), "{message}");
+        assert!(message.contains("run `registry-agent start`"), "{message}");
     }
     let plain = test_home.helper("get", "plain.test");
     assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
@@ -143,12 +143,12 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
     let mut asks = test_home.command(&helper);
     let output = run_with_input(asks.arg("get").uid(NOBODY), "registry.test");
     assert_eq!(output.stdout, b"credentials not found in native keychain\n");
-    let told = only_line(&output);
+    let message = only_line(&output);
     assert!(
-        told.contains(&format!("the agent at {} belongs to uid 0, not", socket.display())),
-        "{told}"
+        message.contains(&format!("the agent at {} belongs to uid 0, not", socket.display())),
+        "{message}"
     );
-    assert!(told.contains("; run `registry-agent start`"), "{told}");
+    assert!(message.contains("; run `registry-agent start`"), "{message}");
     listener.set_nonblocking(true).unwrap();
     let mut received = String::new();
     while let Ok((mut client, _)) = listener.accept() {
@@ -157,11 +157,11 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
     assert!(!received.contains("registry.test"), "{received}");
 }
 
-/// What a command says on standard error, which is one line.
+/// The only line on standard error.
 fn only_line(output: &Output) -> String {
-    let told = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(told.lines().count() == 1 && told.ends_with('\n'), "{}", output_text(output));
-    told
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(message.lines().count() == 1 && message.ends_with('\n'), "{}", output_text(output));
+    message
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_helper_starts_an_agent_with_its_environment_but_not_after_a_stop() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), LOGIN);
     assert_eq!(credential(&ask_with_declared(&test_home, &registry.server())), login());
-    // It is there for those who know nothing, too.
+    // The agent also serves clients whose environment declares nothing.
     assert_eq!(test_home.credential(&registry.server()), login());
     assert_eq!(test_home.login("ACME")["state"], "ready");
 
@@ -187,7 +187,7 @@ fn home_with_a_login() -> (Registry, TestHome) {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), LOGIN);
     test_home.declare("HUB", "docker.io", ("hubber", "hub-pass"));
-    // Docker Hub itself is not asked: a proxy that is not there makes it unreachable, and so served.
+    // The proxy does not exist, so Docker Hub is unreachable and its login is served.
     test_home.set("HTTPS_PROXY", "http://127.0.0.1:9");
     write_plain_entry(&test_home);
     test_home.start();
@@ -208,7 +208,7 @@ fn ask_with_declared(test_home: &TestHome, server: &str) -> Output {
     run_with_input(&mut test_home.with_declared(helper), server)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with an `Option`")]
 fn login() -> Option<(String, String)> {
     Some((LOGIN.0.to_owned(), LOGIN.1.to_owned()))
 }

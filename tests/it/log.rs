@@ -1,4 +1,4 @@
-//! The log on a disk that is frozen, and in a pipe that nobody reads.
+//! The log on a frozen disk, and in a pipe that nobody reads.
 
 use std::fs;
 use std::io::Write;
@@ -11,10 +11,10 @@ use crate::support::mounts::Freezable;
 use crate::support::processes::wait_until;
 use crate::support::test_home::{TestHome, succeed};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 
-/// Changes the login again and again, so that the agent logs, and asks for it each time.
+/// Repeatedly changes the login, which the agent logs, and asks for it each time.
 fn change_and_ask(test_home: &mut TestHome) {
     for number in 0..5 {
         let password = format!("password{number}");

@@ -1,4 +1,4 @@
-//! How a login changes while the agent runs: late answers, incomplete pushes, logins of the user's own.
+//! Changes of a login while the agent runs: late verdicts, incomplete pushes, the user's own logins.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,18 +11,18 @@ use jiff::SignedDuration;
 use registry_agent::adapters::clock::pause;
 use serde_json::{Value, json};
 
-use crate::support::aws::{Answer, StandIn};
+use crate::support::aws::{Answer, FakeAws};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
-/// Of another account, so of the same identity and region.
+/// The registry of another account in the same region, which shares the token.
 const OTHER_ECR: &str = "444455556666.dkr.ecr.eu-west-1.amazonaws.com";
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
-/// Nothing listens there.
+/// Nothing listens on this port.
 const DOWN: &str = "127.0.0.1:9";
 
-/// A registry that keeps the answer to one password until it is told to give it.
+/// A registry that delays its response to one password until the test releases it.
 struct SlowRegistry {
     server: String,
     state: Arc<(Mutex<SlowState>, Condvar)>,
@@ -35,7 +35,7 @@ struct SlowState {
 }
 
 impl SlowRegistry {
-    /// Answers 200 to the passwords that begin with `good`; the one called `slow` waits.
+    /// Accepts passwords that begin with `good`, and delays the response to the password `slow`.
     fn start(slow: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap().to_string();
@@ -61,7 +61,7 @@ impl SlowRegistry {
     }
 }
 
-/// Answers one request; what is no HTTP, such as TLS, gets no answer.
+/// Responds to one request. Anything but HTTP, such as TLS, gets no response.
 fn answer(mut stream: &TcpStream, slow: &str, shared: &(Mutex<SlowState>, Condvar)) {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
@@ -83,7 +83,7 @@ fn answer(mut stream: &TcpStream, slow: &str, shared: &(Mutex<SlowState>, Condva
     }
     let status = if shown.is_some_and(|it| it.starts_with("good")) { "200 OK" } else { "401 No" };
     let challenge = "WWW-Authenticate: Basic realm=\"r\"\r\nContent-Type: application/json";
-    // The agent has gone away when it gave up.
+    // The agent may have given up and disconnected.
     let _ = write!(
         stream,
         "HTTP/1.1 {status}\r\nDocker-Distribution-Api-Version: registry/2.0\r\n{challenge}\r\n\
@@ -92,7 +92,7 @@ fn answer(mut stream: &TcpStream, slow: &str, shared: &(Mutex<SlowState>, Condva
 }
 
 #[test]
-fn a_late_answer_about_an_old_password_does_not_judge_the_new_one() {
+fn a_late_verdict_on_an_old_password_does_not_apply_to_the_new_one() {
     for (old, new, state) in [("bad-old", "good-new", "ready"), ("good-old", "bad-new", "rejected")]
     {
         let registry = SlowRegistry::start(old);
@@ -125,10 +125,10 @@ fn an_incomplete_set_in_a_push_keeps_the_login_and_names_what_is_missing() {
     test_home.unset("ACME_CONTAINER_REGISTRY_PASSWORD");
     test_home.declare("OTHER", DOWN, ("me", "p"));
     let sync = test_home.with_declared(test_home.agent(&["sync"])).output().unwrap();
-    let told = output_text(&sync);
-    assert_eq!(sync.status.code(), Some(1), "{told}");
-    assert!(told.contains("added OTHER") && !told.contains("removed"), "{told}");
-    assert!(told.contains("ACME_CONTAINER_REGISTRY_PASSWORD"), "{told}");
+    let message = output_text(&sync);
+    assert_eq!(sync.status.code(), Some(1), "{message}");
+    assert!(message.contains("added OTHER") && !message.contains("removed"), "{message}");
+    assert!(message.contains("ACME_CONTAINER_REGISTRY_PASSWORD"), "{message}");
     let served = Some(("me".to_owned(), "secret".to_owned()));
     assert_eq!(test_home.credential(&registry.server()), served);
 
@@ -141,7 +141,7 @@ fn an_incomplete_set_in_a_push_keeps_the_login_and_names_what_is_missing() {
 }
 
 #[test]
-fn a_name_finds_its_server_while_docker_login_lies_over_it() {
+fn a_name_finds_its_server_while_a_docker_login_overrides_it() {
     let users = [("me", "secret"), ("own", "mine")];
     let registry = Registry::start(&Auth::Htpasswd(&users), None);
     let mut test_home = TestHome::new();
@@ -158,7 +158,7 @@ fn a_name_finds_its_server_while_docker_login_lies_over_it() {
 }
 
 #[test]
-fn list_gives_the_key_that_a_login_was_stored_under() {
+fn list_shows_the_key_that_a_login_was_stored_under() {
     let test_home = TestHome::new();
     test_home.start();
     let key = format!("https://{DOWN}/v1/");
@@ -171,8 +171,8 @@ fn list_gives_the_key_that_a_login_was_stored_under() {
 }
 
 #[test]
-fn a_token_that_was_handed_out_before_a_refresh_is_no_login_of_the_users_own() {
-    let aws = StandIn::start();
+fn a_token_served_before_a_refresh_is_not_stored_as_a_login_of_the_user() {
+    let aws = FakeAws::start();
     aws.add_key(KEY, "secret", None);
     let test_home = ecr_home(&aws);
     let old = test_home.credential(ECR).unwrap();
@@ -191,22 +191,22 @@ fn a_token_that_was_handed_out_before_a_refresh_is_no_login_of_the_users_own() {
 }
 
 #[test]
-fn a_get_that_meets_a_dead_token_tries_again_before_the_service_said_to() {
-    let aws = StandIn::start();
+fn a_get_with_an_expired_token_retries_before_the_retry_after_ends() {
+    let aws = FakeAws::start();
     aws.state().token_life = SignedDuration::from_secs(4);
     aws.add_key(KEY, "secret", None);
     let test_home = ecr_home(&aws);
     aws.answer("ecr", Answer::Throttle { retry_after: 86_400 });
     let mut polls = (0..600).map(|_| pause(Duration::from_millis(50)));
-    assert!(polls.any(|()| test_home.credential(ECR).is_none()), "the token does not die");
+    assert!(polls.any(|()| test_home.credential(ECR).is_none()), "the token does not expire");
     aws.answer("ecr", Answer::Grant);
     assert!(polls.any(|()| test_home.credential(ECR).is_some()), "no get brings the retry forward");
     assert_eq!(aws.state().registry_refusals, 0);
 }
 
 #[test]
-fn a_dead_token_is_tried_again_at_most_once_in_half_a_minute_however_often_it_is_asked_for() {
-    let aws = StandIn::start();
+fn an_expired_token_is_retried_at_most_twice_a_minute_however_often_clients_ask() {
+    let aws = FakeAws::start();
     aws.add_key(KEY, "secret", None);
     aws.answer("ecr", Answer::Throttle { retry_after: 86_400 });
     let test_home = ecr_home(&aws);
@@ -219,11 +219,11 @@ fn a_dead_token_is_tried_again_at_most_once_in_half_a_minute_however_often_it_is
 }
 
 #[test]
-fn a_token_that_the_registry_accepts_is_served_past_the_end_it_states() {
+fn a_token_that_the_registry_accepts_is_served_past_its_stated_expiry() {
     let now = std::process::Command::new("date").arg("+%s").output().unwrap().stdout;
     let now: i64 = String::from_utf8(now).unwrap().trim().parse().unwrap();
     for end in [now - 3600, now + 3] {
-        // Short: bcrypt compares the first 72 bytes alone.
+        // It is short, because bcrypt compares only the first 72 bytes.
         let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(json!({ "exp": end }).to_string()));
         let registry = Registry::start(&Auth::Htpasswd(&[("me", &token)]), None);
         let mut test_home = TestHome::new();
@@ -245,7 +245,7 @@ fn a_token_that_the_registry_accepts_is_served_past_the_end_it_states() {
 
 #[test]
 fn a_login_that_shares_the_identity_of_a_rejected_one_is_tried_at_once() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut test_home = ecr_home(&aws);
     // After a few quick tries a rejected identity is due only every 15 minutes.
     for _ in 0..5 {
@@ -273,8 +273,8 @@ fn a_restarted_agent_does_not_call_a_known_login_new() {
     assert!(!events().contains("was added"), "{}", events());
 }
 
-/// A home with one ECR login, whose agent asks no registry because the name is a real one's.
-fn ecr_home(aws: &StandIn) -> TestHome {
+/// A home with one ECR login. Verification is off, because the registry's name is a real one.
+fn ecr_home(aws: &FakeAws) -> TestHome {
     let mut test_home = TestHome::new();
     let directory = test_home.path(".config/registry-agent");
     std::fs::create_dir_all(&directory).unwrap();

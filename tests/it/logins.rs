@@ -1,4 +1,4 @@
-//! Logins on a real `docker-registry`: what is declared, pushed and stored, and what is told of it.
+//! Logins to a real `docker-registry`: declared, pushed and stored, and how they are shown.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 const USER: &str = "puller";
-/// Everything that a shell, a URL or a header could stumble over.
+/// Contains characters that are special in shells, URLs and headers.
 const PASSWORD: &str = "p:ass w$rd 'single' \"double\" \\ ümläut";
 const NOT_FOUND: &str = "credentials not found in native keychain\n";
 
@@ -39,9 +39,12 @@ fn a_wrong_password_is_withheld_and_the_reason_is_shown() {
     let got = test_home.helper("get", &registry.server());
     assert_eq!(got.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&got.stdout), NOT_FOUND);
-    let told = String::from_utf8(got.stderr).unwrap();
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("registry-agent check ACME") && !told.contains("wrong\""), "{told}");
+    let message = String::from_utf8(got.stderr).unwrap();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(
+        message.contains("registry-agent check ACME") && !message.contains("wrong\""),
+        "{message}"
+    );
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn of_two_names_for_one_server_the_first_is_used_and_the_other_is_a_problem() {
     assert!(problems[0].0.contains("ALPHA"), "{problems:?}");
 }
 
-/// The set in question, the variable its problem must name, and the word its fix must hold.
+/// A set, a part of the problem's message, and a part of its fix.
 #[expect(clippy::type_complexity, reason = "a table")]
 const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
     (&[("USER", "u"), ("PASSWORD", "p")], "X_CONTAINER_REGISTRY_SERVER", "set "),
@@ -242,7 +245,7 @@ fn a_docker_login_overrides_the_declared_login_until_logout() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &server, (USER, PASSWORD));
     test_home.start_agent();
-    // docker brings back what it was given after each login.
+    // After each login, docker stores the credential that the helper gave it.
     store(&test_home, &server, (USER, PASSWORD));
     assert_eq!(test_home.login(&server)["name"], "ACME");
     assert!(!test_home.path(STORED).exists());
@@ -257,7 +260,7 @@ fn a_docker_login_overrides_the_declared_login_until_logout() {
     test_home.start_agent();
     assert_eq!(test_home.credential(&server), pair("own", "mine"), "lost over stop and start");
 
-    // logout erases with and without a scheme, and what was never there.
+    // logout erases with and without a scheme, and also servers that were never stored.
     for asked in [&server, &format!("https://{server}"), &server] {
         let erased = test_home.helper("erase", asked);
         assert!(erased.status.success() && erased.stdout.is_empty(), "{}", output_text(&erased));
@@ -290,7 +293,7 @@ fn another_user_may_read_the_status_and_no_credential() {
     let registry = registry();
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    // The home is its owner's alone; the path to the socket must be open.
+    // Only the owner may enter the home, but other users must reach the socket.
     fs::set_permissions(test_home.path(""), fs::Permissions::from_mode(0o711)).unwrap();
     test_home.start_agent();
     let socket = test_home.path("agent.sock");
@@ -320,7 +323,7 @@ fn registry() -> Registry {
     Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD)]), None)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with an `Option`")]
 fn pair(user: &str, secret: &str) -> Option<(String, String)> {
     Some((user.to_owned(), secret.to_owned()))
 }
@@ -331,7 +334,7 @@ fn store(test_home: &TestHome, server: &str, (user, secret): (&str, &str)) {
     assert!(stored.status.success() && stored.stdout.is_empty(), "{}", output_text(&stored));
 }
 
-/// The status and the body that a user without rights gets.
+/// The HTTP status and the body for a user without permissions.
 fn ask_as_nobody(socket: &Path, method: &str, target: &str) -> (String, String) {
     let mut curl = Command::new("setpriv");
     curl.args(["--reuid=65534", "--regid=65534", "--clear-groups", "curl", "--silent"])
@@ -339,18 +342,18 @@ fn ask_as_nobody(socket: &Path, method: &str, target: &str) -> (String, String) 
         .arg("--unix-socket")
         .arg(socket)
         .arg(format!("http://agent{target}"));
-    let told = String::from_utf8(succeed(&mut curl).stdout).unwrap();
-    let (body, code) = told.rsplit_once('\n').unwrap();
+    let message = String::from_utf8(succeed(&mut curl).stdout).unwrap();
+    let (body, code) = message.rsplit_once('\n').unwrap();
     (code.to_owned(), body.to_owned())
 }
 
 #[test]
-fn states_are_coloured_on_a_terminal_that_can() {
+fn states_are_coloured_on_a_terminal_that_supports_it() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", "127.0.0.1:1", (USER, PASSWORD));
     test_home.start();
     let program = env!("CARGO_BIN_EXE_registry-agent");
-    // script(1) is a terminal to the command it runs.
+    // script(1) runs the command on a terminal.
     let status = |term: &str, no_color: &str| {
         let mut command = test_home.command("script");
         command.args(["-qec", &format!("{program} status"), "/dev/null"]);

@@ -1,4 +1,4 @@
-//! The product's tests on real parts. One crate, so that it links once; one module per subject.
+//! The integration tests. They are one crate, so that it is linked once, with one module per subject.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

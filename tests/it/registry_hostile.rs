@@ -1,5 +1,5 @@
-//! A registry that is out for the password, or out to do harm. Whatever it answers, the password goes
-//! to nobody it was not declared for: listeners on all other sides see that no byte of it comes.
+//! A malicious registry. Whatever it responds, the password is sent to no host that it was not declared
+//! for: listeners on all other hosts check that no byte of it arrives.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,54 +15,58 @@ use registry_agent::domain::servers::server::Server;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted_registry::{Heard, Play, Scripted, json, reply};
+use crate::support::scripted_registry::{
+    ReceivedRequest, ScriptedRegistry, ScriptedResponse, json, reply,
+};
 
 const USER: &str = "user";
 const PASSWORD: &str = "hunter2-the-canary-password";
 
-/// The registry, and everybody it could send the password to.
-struct World {
-    registry: Scripted,
-    others: Vec<Scripted>,
+/// The registry, and the hosts that it could redirect the password to.
+struct TestNetwork {
+    registry: ScriptedRegistry,
+    others: Vec<ScriptedRegistry>,
     script: Arc<Mutex<Arc<Script>>>,
     http: Http,
 }
 
-type Script = dyn Fn(&Heard) -> Play + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> ScriptedResponse + Send + Sync;
 
-impl World {
-    /// `r.test` plays; `evil.test`, the metadata service and the plain ports take what they get, over
-    /// TLS that would be trusted.
+impl TestNetwork {
+    /// `r.test` responds by the script. `evil.test`, the metadata service and the plain ports accept
+    /// everything, with certificates that the client trusts.
     async fn new(authority: &Authority) -> Self {
         let tls = |names: &[&str]| Some(authority.sign(names).acceptor());
         let script: Arc<Mutex<Arc<Script>>> =
-            Arc::new(Mutex::new(Arc::new(|_: &Heard| json(500, &[], "{}").into())));
+            Arc::new(Mutex::new(Arc::new(|_: &ReceivedRequest| json(500, &[], "{}").into())));
         let current = Arc::clone(&script);
-        let play = move |heard: &Heard| {
+        let play = move |heard: &ReceivedRequest| {
             let script = Arc::clone(&current.lock().unwrap());
             script(heard)
         };
-        let take = |_: &Heard| json(200, &[], r#"{"token":"stolen"}"#);
-        let registry = Scripted::start("127.0.0.1:443", tls(&["r.test"]), play).await;
-        let mut others = vec![Scripted::start("127.0.0.1:80", None, take).await];
+        let take = |_: &ReceivedRequest| json(200, &[], r#"{"token":"stolen"}"#);
+        let registry = ScriptedRegistry::start("127.0.0.1:443", tls(&["r.test"]), play).await;
+        let mut others = vec![ScriptedRegistry::start("127.0.0.1:80", None, take).await];
         for (address, name) in [("127.0.0.2", "evil.test"), ("169.254.169.254", "169.254.169.254")]
         {
             let names = [name, "*.evil.test"];
-            others.push(Scripted::start(&format!("{address}:443"), tls(&names), take).await);
-            others.push(Scripted::start(&format!("{address}:80"), None, take).await);
+            others
+                .push(ScriptedRegistry::start(&format!("{address}:443"), tls(&names), take).await);
+            others.push(ScriptedRegistry::start(&format!("{address}:80"), None, take).await);
         }
         let second = Duration::from_secs(1);
         let http = Http::with_limits(Limits { connect: second, step: second, total: 3 * second });
         Self { registry, others, script, http }
     }
 
-    /// Lets the registry play `script`, logs in, and looks where the password went.
-    async fn login<P: Into<Play>>(
+    /// Logs in while the registry responds by `script`, and checks where the password was sent.
+    async fn login<P: Into<ScriptedResponse>>(
         &self,
         realms: &[&str],
-        script: impl Fn(&Heard) -> P + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> P + Send + Sync + 'static,
     ) -> Verdict {
-        *self.script.lock().unwrap() = Arc::new(move |heard: &Heard| script(heard).into());
+        *self.script.lock().unwrap() =
+            Arc::new(move |heard: &ReceivedRequest| script(heard).into());
         let (server, _) = Server::parse("r.test").unwrap();
         let credential = Credential::plain(USER, Secret::new(PASSWORD));
         let realms: Vec<String> = realms.iter().map(ToString::to_string).collect();
@@ -86,20 +90,20 @@ impl World {
         verdict
     }
 
-    /// Whether the registry itself was shown the password.
-    fn was_shown(&self) -> bool {
+    /// Whether the registry itself received the password.
+    fn has_password(&self) -> bool {
         holds_password(&self.registry.bytes())
     }
 }
 
-/// Whether `bytes` hold the password, a good piece of it, or its Basic form.
+/// Whether `bytes` contain the password, a recognizable part of it, or its Basic form.
 fn holds_password(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let basic = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     text.contains("canary-pass") || text.contains(&basic[..12])
 }
 
-fn in_world<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send) {
+fn in_network<F: Future<Output = ()>>(test: impl FnOnce(TestNetwork) -> F + Send) {
     let authority = Authority::new("Everybody's authority");
     let hosts = [
         ("r.test", "127.0.0.1"),
@@ -107,7 +111,7 @@ fn in_world<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send) {
         ("hunter2-the-canary-password.evil.test", "127.0.0.2"),
     ];
     isolated::run(&Etc { hosts: &hosts, roots: &authority.pem(), files: &[] }, async || {
-        test(World::new(&authority).await).await;
+        test(TestNetwork::new(&authority).await).await;
     });
 }
 
@@ -120,8 +124,8 @@ fn challenge(lines: &[&str]) -> Vec<u8> {
     json(401, &headers.iter().map(String::as_str).collect::<Vec<_>>(), "{}")
 }
 
-/// Asks for a token of the registry's own realm, where it answers with `play`.
-fn at_the_realm(heard: &Heard, play: impl Into<Play>) -> Play {
+/// Requires a token from the registry's own realm, which responds with `play`.
+fn at_the_realm(heard: &ReceivedRequest, play: impl Into<ScriptedResponse>) -> ScriptedResponse {
     if heard.line.contains("/token") {
         play.into()
     } else {
@@ -131,7 +135,7 @@ fn at_the_realm(heard: &Heard, play: impl Into<Play>) -> Play {
 
 #[test]
 fn a_foreign_token_server_does_not_get_the_password() {
-    in_world(async |world| {
+    in_network(async |network| {
         let asked = (Outcome::Unverified, "realm-not-allowed");
         let never = (Outcome::Invalid, "realm-forbidden");
         for (realm, expected) in [
@@ -154,40 +158,40 @@ fn a_foreign_token_server_does_not_get_the_password() {
         ] {
             let line = format!(r#"Bearer realm="{realm}",service="r.test""#);
             let also = line.clone();
-            let verdict = world.login(&[], move |_| challenge(&[&line])).await;
+            let verdict = network.login(&[], move |_| challenge(&[&line])).await;
             assert_eq!(verdict_of(&verdict), expected, "{realm}: {verdict:?}");
-            // Basic beside it would be safe here, but a client would follow the realm.
+            // Basic would be safe here, but clients would follow the realm.
             let verdict =
-                world.login(&[], move |_| challenge(&[r#"Basic realm="x""#, &also])).await;
+                network.login(&[], move |_| challenge(&[r#"Basic realm="x""#, &also])).await;
             assert_eq!(verdict_of(&verdict), expected, "{realm} beside Basic: {verdict:?}");
         }
-        assert!(!world.was_shown());
+        assert!(!network.has_password());
     });
 }
 
 #[test]
 fn only_the_token_server_that_the_user_allowed_gets_the_password() {
-    in_world(async |world| {
+    in_network(async |network| {
         let script = |realm: &'static str| {
-            move |heard: &Heard| match heard.header("authorization") {
+            move |heard: &ReceivedRequest| match heard.header("authorization") {
                 Some("Bearer stolen") => json(200, &[], "{}"),
                 _ => challenge(&[&format!(r#"Bearer realm="{realm}""#)]),
             }
         };
-        let verdict = world.login(&["evil.test"], script("https://evil.test/token")).await;
+        let verdict = network.login(&["evil.test"], script("https://evil.test/token")).await;
         assert_eq!(verdict, Verdict::ready());
-        assert!(holds_password(&world.others[1].bytes()));
-        let verdict = world.login(&["evil.test"], script("http://evil.test/token")).await;
+        assert!(holds_password(&network.others[1].bytes()));
+        let verdict = network.login(&["evil.test"], script("http://evil.test/token")).await;
         assert_eq!(verdict_of(&verdict), (Outcome::Invalid, "realm-forbidden"));
-        assert_eq!(world.others[2].bytes(), b"");
-        let verdict = world.login(&["evil.test"], script("https://169.254.169.254/")).await;
+        assert_eq!(network.others[2].bytes(), b"");
+        let verdict = network.login(&["evil.test"], script("https://169.254.169.254/")).await;
         assert_eq!(verdict_of(&verdict), (Outcome::Invalid, "realm-forbidden"));
     });
 }
 
 #[test]
 fn a_redirect_to_another_origin_is_not_followed() {
-    in_world(async |world| {
+    in_network(async |network| {
         for target in [
             "https://evil.test/v2/",
             "http://r.test/v2/",
@@ -199,17 +203,17 @@ fn a_redirect_to_another_origin_is_not_followed() {
                 let location = format!("Location: {target}");
                 // Before the login, at the token server, and after the login.
                 let line = location.clone();
-                let verdict = world.login(&[], move |_| reply(status, &[&line], "")).await;
+                let verdict = network.login(&[], move |_| reply(status, &[&line], "")).await;
                 assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "not-a-registry"));
 
                 let line = location.clone();
-                let verdict = world
+                let verdict = network
                     .login(&[], move |heard| at_the_realm(heard, reply(status, &[&line], "")))
                     .await;
                 assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"));
 
                 let line = location.clone();
-                let verdict = world
+                let verdict = network
                     .login(&[], move |heard| match heard.header("authorization") {
                         Some(_) => reply(status, &[&line], ""),
                         None => challenge(&["Basic"]),
@@ -223,8 +227,8 @@ fn a_redirect_to_another_origin_is_not_followed() {
 
 #[test]
 fn redirects_within_the_registry_are_followed_up_to_a_limit() {
-    in_world(async |world| {
-        let verdict = world
+    in_network(async |network| {
+        let verdict = network
             .login(&[], |heard| match (heard.line.as_str(), heard.header("authorization")) {
                 ("GET https://r.test/v2/", _) => reply(307, &["Location: /api/v2/"], ""),
                 (_, None) => challenge(&["Basic"]),
@@ -232,48 +236,51 @@ fn redirects_within_the_registry_are_followed_up_to_a_limit() {
             })
             .await;
         assert_eq!(verdict, Verdict::ready());
-        let before = world.registry.lines().len();
-        let verdict = world.login(&[], |_| reply(302, &["Location: /v2/"], "")).await;
+        let before = network.registry.lines().len();
+        let verdict = network.login(&[], |_| reply(302, &["Location: /v2/"], "")).await;
         assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "not-a-registry"));
-        assert_eq!(world.registry.lines().len() - before, 6);
+        assert_eq!(network.registry.lines().len() - before, 6);
     });
 }
 
 #[test]
 fn an_endless_body_is_not_read_to_its_end() {
-    in_world(async |world| {
+    in_network(async |network| {
         let head = || json(200, &[], "").strip_suffix(b"\r\n\r\n").unwrap().to_vec();
         let head = String::from_utf8(head()).unwrap().replace("Content-Length: 0", "X: 0");
         let head = format!("{head}\r\n\r\n").into_bytes();
         let endless = head.clone();
-        let verdict = world.login(&[], move |_| Play::Endless(endless.clone())).await;
+        let verdict = network.login(&[], move |_| ScriptedResponse::Endless(endless.clone())).await;
         assert_eq!(verdict_of(&verdict), (Outcome::Unverified, "not-asked"));
         let endless = head.clone();
-        let verdict = world
-            .login(&[], move |heard| at_the_realm(heard, Play::Endless(endless.clone())))
+        let verdict = network
+            .login(&[], move |heard| {
+                at_the_realm(heard, ScriptedResponse::Endless(endless.clone()))
+            })
             .await;
         assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"));
-        let taken = world.registry.sent();
+        let taken = network.registry.sent();
         assert!(taken < 64 << 20, "{taken} bytes were taken");
     });
 }
 
 #[test]
 fn a_response_that_trickles_in_is_abandoned() {
-    in_world(async |world| {
+    in_network(async |network| {
         for head in
             ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\n\r\n"]
         {
-            let verdict = world.login(&[], move |_| Play::Drip(head.as_bytes().to_vec())).await;
+            let verdict =
+                network.login(&[], move |_| ScriptedResponse::Drip(head.as_bytes().to_vec())).await;
             assert_eq!(verdict.outcome, Outcome::Unreachable, "{head:?}: {verdict:?}");
         }
-        assert!(!world.was_shown());
+        assert!(!network.has_password());
     });
 }
 
 #[test]
 fn responses_that_are_not_a_registrys_have_their_own_reasons() {
-    in_world(async |world| {
+    in_network(async |network| {
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
         for (bytes, code) in [
@@ -311,20 +318,20 @@ fn responses_that_are_not_a_registrys_have_their_own_reasons() {
         ] {
             let bytes = bytes.as_bytes().to_vec();
             let sent = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
-            let verdict = world.login(&[], move |_| bytes.clone()).await;
+            let verdict = network.login(&[], move |_| bytes.clone()).await;
             assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, code), "{sent:?}: {verdict:?}");
         }
-        assert!(!world.was_shown());
+        assert!(!network.has_password());
     });
 }
 
 #[test]
 fn a_registry_that_repeats_the_password_is_not_quoted() {
-    in_world(async |world| {
+    in_network(async |network| {
         let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
         for message in [PASSWORD, &format!("no {}", &PASSWORD[2..]), &basic] {
             let body = format!(r#"{{"errors":[{{"code":"{message}","message":"{message}"}}]}}"#);
-            let verdict = world
+            let verdict = network
                 .login(&[], move |heard| match heard.header("authorization") {
                     Some(_) => json(401, &[], &body),
                     None => challenge(&["Basic"]),
@@ -337,7 +344,7 @@ fn a_registry_that_repeats_the_password_is_not_quoted() {
 
 #[test]
 fn an_implausible_token_is_not_accepted() {
-    in_world(async |world| {
+    in_network(async |network| {
         for body in [
             "",
             "{}",
@@ -348,7 +355,7 @@ fn an_implausible_token_is_not_accepted() {
             "token",
         ] {
             let verdict =
-                world.login(&[], move |heard| at_the_realm(heard, json(200, &[], body))).await;
+                network.login(&[], move |heard| at_the_realm(heard, json(200, &[], body))).await;
             assert_eq!(verdict_of(&verdict), (Outcome::Unreachable, "no-token"), "{body}");
         }
     });
@@ -358,8 +365,8 @@ fn an_implausible_token_is_not_accepted() {
 fn a_registry_without_tls_gets_no_password() {
     let hosts = [("r.test", "127.0.0.1")];
     isolated::run(&Etc { hosts: &hosts, ..Etc::default() }, async || {
-        let take = |_: &Heard| challenge(&["Basic"]);
-        let plain = Scripted::start("127.0.0.1:443", None, take).await;
+        let take = |_: &ReceivedRequest| challenge(&["Basic"]);
+        let plain = ScriptedRegistry::start("127.0.0.1:443", None, take).await;
         let (server, _) = Server::parse("r.test").unwrap();
         let credential = Credential::plain(USER, Secret::new(PASSWORD));
         let question = VerificationRequest {

@@ -1,5 +1,5 @@
-//! The registries of the world, by their real names over TLS, played from what is known of them: each
-//! one's challenge, its token server, its refusals.
+//! Well-known registries under their real names, over TLS: the challenge, token server and errors of
+//! each are reproduced from its documentation and real responses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,11 +13,11 @@ use registry_agent::domain::servers::server::Server;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted_registry::{Heard, Scripted, json, reply};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json, reply};
 
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
-/// The hosts that are played, all on 127.0.0.1:443.
+/// The reproduced hosts, all on 127.0.0.1:443.
 const HOSTS: [&str; 17] = [
     "ghcr.io",
     "registry-1.docker.io",
@@ -38,7 +38,7 @@ const HOSTS: [&str; 17] = [
     "mycompany.azurecr.de",
 ];
 
-/// The password that is right everywhere.
+/// The password that every host accepts.
 const RIGHT: &str = "right: a $ecret, \"ünïcode\"";
 
 const REFRESH: &str = "e30.eyJleHAiOjE3OTU1MDAwMDB9.c2ln";
@@ -47,8 +47,8 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Plays whichever registry the request is for.
-fn world(heard: &Heard) -> Vec<u8> {
+/// Responds as the registry that the request is for.
+fn respond(heard: &ReceivedRequest) -> Vec<u8> {
     let url = url::Url::parse(heard.line.split_once(' ').unwrap().1).unwrap();
     let host = url.host_str().unwrap().to_owned();
     let authorization = heard.header("authorization");
@@ -60,7 +60,7 @@ fn world(heard: &Heard) -> Vec<u8> {
     }
 }
 
-/// The challenge of each Bearer registry, and what it says to its own token.
+/// The challenge of each Bearer registry, and its response to its own token.
 fn api(host: &str, authorization: Option<&str>) -> Vec<u8> {
     let version = "Docker-Distribution-Api-Version: registry/2.0";
     if authorization == Some("Bearer good-token") {
@@ -122,8 +122,8 @@ fn token_path(host: &str) -> Option<&'static str> {
     })
 }
 
-/// The token servers: who is let in, what the token is called, how a refusal reads.
-fn token(host: &str, url: &url::Url, heard: &Heard) -> Vec<u8> {
+/// The token servers: the accepted logins, the name of the token's field, and the errors.
+fn token(host: &str, url: &url::Url, heard: &ReceivedRequest) -> Vec<u8> {
     let account = url.query_pairs().find(|(name, _)| name == "account").map(|(_, it)| it);
     let shown = heard.header("authorization").unwrap_or_default();
     let right = account.as_deref().is_some_and(|user| {
@@ -182,7 +182,7 @@ fn acr_refusal() -> Vec<u8> {
     )
 }
 
-/// Private ECR speaks Basic.
+/// Private ECR uses Basic.
 fn ecr(authorization: Option<&str>) -> Vec<u8> {
     let challenge =
         format!(r#"WWW-Authenticate: Basic realm="https://{ECR}/",service="ecr.amazonaws.com""#);
@@ -218,21 +218,24 @@ async fn login(http: &Http, name: &str, user: &str, password: &str) -> Verdict {
     .await
 }
 
-/// Runs a test in a world where these hosts are on loopback and their authority is the system's.
-fn in_the_world<F: Future<Output = ()>>(test: impl FnOnce(Http, Scripted) -> F + Send) {
-    let authority = Authority::new("The world's authority");
+/// Runs a test on an isolated system where these hosts are on loopback and their authority is trusted.
+fn with_known_registries<F: Future<Output = ()>>(
+    test: impl FnOnce(Http, ScriptedRegistry) -> F + Send,
+) {
+    let authority = Authority::new("The test's authority");
     let hosts = HOSTS.map(|name| (name, "127.0.0.1"));
     let acceptor = authority.sign(&HOSTS).acceptor();
     let etc = Etc { hosts: &hosts, roots: &authority.pem(), files: &[] };
     isolated::run(&etc, || async {
-        let scripted_registry = Scripted::start("127.0.0.1:443", Some(acceptor), world).await;
+        let scripted_registry =
+            ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), respond).await;
         test(Http::new(), scripted_registry).await;
     });
 }
 
 #[test]
-fn every_registry_takes_the_right_login() {
-    in_the_world(async |http, _world| {
+fn every_registry_accepts_the_correct_login() {
+    with_known_registries(async |http, _world| {
         let (file, encoded) = (key(), STANDARD.encode(key()));
         for (name, user, password) in [
             ("docker.io", "me", RIGHT),
@@ -264,7 +267,7 @@ fn every_registry_takes_the_right_login() {
 
 #[test]
 fn every_registry_that_rejects_a_login_has_its_own_fix() {
-    in_the_world(async |http, _world| {
+    with_known_registries(async |http, _world| {
         let dead = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
         let file = key().replace("abc", "xyz");
         for (name, user, password, output_text, fix) in [
@@ -328,17 +331,17 @@ fn every_registry_that_rejects_a_login_has_its_own_fix() {
 
 #[test]
 fn a_token_server_is_asked_as_docker_does_and_gets_the_password_once() {
-    in_the_world(async |http, world| {
+    with_known_registries(async |http, registries| {
         assert_eq!(login(&http, "docker.io", "me & you", RIGHT).await, Verdict::ready());
         assert_eq!(
-            world.lines(),
+            registries.lines(),
             [
                 "GET https://registry-1.docker.io/v2/",
                 "GET https://auth.docker.io/token?service=registry.docker.io&account=me+%26+you&client_id=registry-agent",
                 "GET https://registry-1.docker.io/v2/",
             ]
         );
-        let heard = world.heard();
+        let heard = registries.heard();
         let shown: Vec<_> = heard.iter().map(|it| it.header("authorization")).collect();
         let basic = basic("me & you", RIGHT);
         assert_eq!(shown, [None, Some(basic.as_str()), Some("Bearer good-token")]);
@@ -349,10 +352,10 @@ fn a_token_server_is_asked_as_docker_does_and_gets_the_password_once() {
 
 #[test]
 fn a_password_that_cannot_be_a_key_is_not_sent() {
-    in_the_world(async |http, world| {
+    with_known_registries(async |http, registries| {
         let verdict = login(&http, "gcr.io", "_json_key", "/run/secrets/key.json").await;
         assert_eq!(verdict.outcome, Outcome::Invalid);
         assert_eq!(verdict.reason.unwrap().code(), "not-a-service-account-key");
-        assert_eq!(world.lines(), [""; 0]);
+        assert_eq!(registries.lines(), [""; 0]);
     });
 }

@@ -1,4 +1,4 @@
-//! Access where the token says nothing: ghcr, by its real name, and what is known of its tokens.
+//! Image access on a registry with opaque tokens: ghcr.io, under its real name.
 
 use registry_agent::adapters::http::Http;
 use registry_agent::adapters::registry::{VerificationRequest, image_access};
@@ -9,11 +9,11 @@ use registry_agent::domain::servers::image::Image;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted_registry::{Heard, Scripted, json};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 
-/// Its tokens are opaque; it refuses a scope as a whole; `private` is for nobody, and only the
-/// password `ghp_writer` may push to `app`.
-fn ghcr(heard: &Heard) -> Vec<u8> {
+/// Responds as ghcr.io: tokens are opaque, and a scope is rejected as a whole. Nobody may read `private`,
+/// and only the password `ghp_writer` may push to `app`.
+fn ghcr(heard: &ReceivedRequest) -> Vec<u8> {
     let writer = heard.header("authorization") == Some("Basic bWU6Z2hwX3dyaXRlcg==");
     let denied = r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#;
     if heard.line.contains("/token?") {
@@ -66,7 +66,7 @@ fn ghcr_distinguishes_pull_and_push_and_names_the_token_needed() {
     let acceptor = authority.sign(&["ghcr.io"]).acceptor();
     let etc = Etc { hosts: &[("ghcr.io", "127.0.0.1")], roots: &authority.pem(), files: &[] };
     isolated::run(&etc, async || {
-        let ghcr = Scripted::start("127.0.0.1:443", Some(acceptor), ghcr).await;
+        let ghcr = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), ghcr).await;
         let write = "no: use a classic personal access token with write:packages";
 
         let (pull, push) = may("ghcr.io/org/app:v1", "ghu_codespace").await;

@@ -1,4 +1,4 @@
-//! How a registry is reached: names, trust, proxies; and what is said when it is not.
+//! Connections to a registry: DNS, certificates, proxies, and the reasons when they fail.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,10 +14,10 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::support::authority::{Authority, Identity};
 use crate::support::isolated::{self, Etc};
-use crate::support::scripted_registry::{Heard, Scripted, json, reply};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json, reply};
 
-/// A registry that takes any login.
-fn friendly(heard: &Heard) -> Vec<u8> {
+/// A registry that accepts any login.
+fn friendly(heard: &ReceivedRequest) -> Vec<u8> {
     match heard.header("authorization") {
         Some(_) => json(200, &["Docker-Distribution-Api-Version: registry/2.0"], "{}"),
         None => json(401, &["WWW-Authenticate: Basic realm=\"x\""], "{}"),
@@ -43,16 +43,17 @@ const HOSTS: [(&str, &str); 3] =
     [("r.test", "127.0.0.1"), ("other.test", "127.0.0.1"), ("v6.test", "::1")];
 
 #[test]
-fn a_private_authority_is_trusted_where_the_user_puts_it() {
+fn a_private_authority_is_trusted_where_the_user_installs_it() {
     let authority = Authority::new("A company's authority");
     let acceptor = authority.sign(&["r.test"]).acceptor();
     isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
-        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
-        let other = Scripted::start("127.0.0.1:0", Some(acceptor), friendly).await;
+        let _registry =
+            ScriptedRegistry::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
+        let other = ScriptedRegistry::start("127.0.0.1:0", Some(acceptor), friendly).await;
         let with_port = format!("r.test:{}", other.address.port());
         let http = Http::new();
 
-        // No authority at all is in this system: the built-in ones are, and this is none of them.
+        // This system has no authorities, so the built-in ones are used, which do not include this one.
         let verdict = login(&http, "r.test", None).await;
         assert_eq!(code(&verdict), "unknown-authority");
         let fix = verdict.reason.unwrap().fix();
@@ -69,7 +70,7 @@ fn a_private_authority_is_trusted_where_the_user_puts_it() {
         std::fs::write(&file, authority.pem()).unwrap();
         assert_eq!(login(&http, "r.test", Some(&file)).await, Verdict::ready());
 
-        // Each directory is for its own host and port alone.
+        // A directory applies only to its own host and port.
         isolated::write("docker/certs.d/r.test/ca.crt", &authority.pem());
         assert_eq!(login(&http, "r.test", None).await, Verdict::ready());
         assert_eq!(code(&login(&http, &with_port, None).await), "unknown-authority");
@@ -85,7 +86,7 @@ fn an_authority_installed_later_is_noticed() {
     let others = Authority::new("Somebody else");
     let etc = Etc { hosts: &HOSTS, roots: &others.pem(), files: &[] };
     isolated::run(&etc, async || {
-        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let _registry = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), friendly).await;
         let http = Http::new();
         assert_eq!(code(&login(&http, "r.test", None).await), "unknown-authority");
         let both = authority.pem() + &others.pem();
@@ -99,7 +100,7 @@ fn a_self_signed_certificate_is_trusted_where_the_user_installs_it() {
     let own = Identity::self_signed(&["r.test"]);
     let acceptor = own.acceptor();
     isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
-        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let _registry = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), friendly).await;
         let http = Http::new();
         assert_eq!(code(&login(&http, "r.test", None).await), "unknown-authority");
         isolated::write("docker/certs.d/r.test/ca.crt", &own.certificate.pem());
@@ -115,8 +116,8 @@ fn certificates_for_another_name_or_time_have_their_own_reasons() {
     let right = authority.sign(&["r.test"]).acceptor();
     let old = authority.sign_until(&["r.test"], 2001).acceptor();
     isolated::run(&Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] }, async || {
-        let _right = Scripted::start("127.0.0.1:443", Some(right), friendly).await;
-        let old = Scripted::start("127.0.0.1:0", Some(old), friendly).await;
+        let _right = ScriptedRegistry::start("127.0.0.1:443", Some(right), friendly).await;
+        let old = ScriptedRegistry::start("127.0.0.1:0", Some(old), friendly).await;
         let http = Http::new();
         assert_eq!(code(&login(&http, "other.test", None).await), "certificate-name");
         let old = format!("r.test:{}", old.address.port());
@@ -125,17 +126,17 @@ fn certificates_for_another_name_or_time_have_their_own_reasons() {
 }
 
 #[test]
-fn a_loopback_registry_without_tls_is_used_plainly_unless_https_is_declared() {
+fn a_loopback_registry_without_tls_is_used_over_http_unless_https_is_declared() {
     isolated::run(&Etc::default(), async || {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let plain = Scripted::start(address, None, friendly).await;
+            let plain = ScriptedRegistry::start(address, None, friendly).await;
             let name = plain.address.to_string();
             let http = Http::new();
             assert_eq!(login(&http, &name, None).await, Verdict::ready(), "{name}");
             assert_eq!(login(&http, &format!("http://{name}"), None).await, Verdict::ready());
             assert_eq!(code(&login(&http, &format!("https://{name}"), None).await), "not-tls");
         }
-        let _plain = Scripted::start("127.0.0.1:80", None, friendly).await;
+        let _plain = ScriptedRegistry::start("127.0.0.1:80", None, friendly).await;
         assert_eq!(login(&Http::new(), "localhost", None).await, Verdict::ready());
     });
 }
@@ -144,26 +145,27 @@ fn a_loopback_registry_without_tls_is_used_plainly_unless_https_is_declared() {
 fn a_loopback_registry_may_keep_its_token_server_on_another_port() {
     isolated::run(&Etc::default(), async || {
         for (address, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")] {
-            let take = |_: &Heard| json(200, &[], r#"{"token":"t"}"#);
-            let realm = Scripted::start(address, None, take).await;
+            let take = |_: &ReceivedRequest| json(200, &[], r#"{"token":"t"}"#);
+            let realm = ScriptedRegistry::start(address, None, take).await;
             let line = format!(
                 r#"WWW-Authenticate: Bearer realm="http://{host}:{}/token""#,
                 realm.address.port()
             );
-            let registry = Scripted::start(address, None, move |heard: &Heard| {
-                match heard.header("authorization") {
+            let registry =
+                ScriptedRegistry::start(address, None, move |heard: &ReceivedRequest| match heard
+                    .header("authorization")
+                {
                     Some("Bearer t") => json(200, &[], "{}"),
                     _ => json(401, &[&line], "{}"),
-                }
-            })
-            .await;
+                })
+                .await;
             let name = format!("{host}:{}", registry.address.port());
             assert_eq!(login(&Http::new(), &name, None).await, Verdict::ready(), "{name}");
         }
     });
 }
 
-/// A name server that knows `dns.test`, at 127.0.0.1, and says of all other names that there are none.
+/// A name server that resolves `dns.test` to 127.0.0.1 and no other name.
 async fn name_server(address: &str) -> tokio::task::JoinHandle<()> {
     let socket = UdpSocket::bind(address).await.unwrap();
     tokio::spawn(async move {
@@ -188,23 +190,23 @@ async fn name_server(address: &str) -> tokio::task::JoinHandle<()> {
 }
 
 #[test]
-fn names_come_from_the_files_as_they_are_now() {
+fn host_names_are_resolved_with_the_current_files() {
     let authority = Authority::new("The authority");
     let names = ["r.test", "dns.test", "new.test", "v6.test"];
     let acceptor = authority.sign(&names).acceptor();
     isolated::run(&Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] }, async || {
-        let _v4 = Scripted::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
-        let _v6 = Scripted::start("[::1]:443", Some(acceptor), friendly).await;
+        let _v4 = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor.clone()), friendly).await;
+        let _v6 = ScriptedRegistry::start("[::1]:443", Some(acceptor), friendly).await;
         let http = Http::new();
         assert_eq!(login(&http, "v6.test", None).await, Verdict::ready());
-        // resolv.conf names nobody, and nobody is on this machine.
+        // resolv.conf names no name server, and none runs on this machine.
         assert_eq!(code(&login(&http, "dns.test", None).await), "no-name-server");
         let server = name_server("127.0.0.1:53").await;
         assert_eq!(login(&http, "dns.test", None).await, Verdict::ready());
         assert_eq!(code(&login(&http, "missing.test", None).await), "no-such-host");
         server.abort();
 
-        // Another network: the name server moves, a host is added.
+        // The network changes: another name server, and one more host.
         let _server = name_server("127.0.0.53:53").await;
         isolated::write("resolv.conf", "nameserver 127.0.0.53\n");
         assert_eq!(login(&http, "dns.test", None).await, Verdict::ready());
@@ -215,7 +217,7 @@ fn names_come_from_the_files_as_they_are_now() {
 }
 
 #[test]
-fn a_closed_port_refuses() {
+fn a_closed_port_refuses_the_connection() {
     isolated::run(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
         let http = Http::new();
         for name in ["r.test", "r.test:5000", "127.0.0.1:5000", "[::1]:5000", "localhost"] {
@@ -225,7 +227,7 @@ fn a_closed_port_refuses() {
     });
 }
 
-/// A proxy that wants `user:p@ss`, and connects to 127.0.0.1 whatever the name.
+/// A proxy that requires `user:p@ss` and connects to 127.0.0.1 for any host.
 async fn proxy() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -261,11 +263,11 @@ async fn proxy() -> SocketAddr {
 fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
     let authority = Authority::new("The authority");
     let acceptor = authority.sign(&["r.test", "other.test"]).acceptor();
-    // Only other.test has an address here: r.test is for the proxy to know.
+    // Only other.test can be resolved here; the proxy resolves r.test.
     let etc = Etc { hosts: &HOSTS[1..2], roots: &authority.pem(), files: &[] };
     isolated::run(&etc, async || {
-        let _registry = Scripted::start("127.0.0.1:443", Some(acceptor), friendly).await;
-        let plain = Scripted::start("127.0.0.1:0", None, friendly).await;
+        let _registry = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let plain = ScriptedRegistry::start("127.0.0.1:0", None, friendly).await;
         let proxy = proxy().await;
         let right = format!("http://user:p%40ss@{proxy}");
         for (proxy, name, expected) in [
@@ -274,7 +276,7 @@ fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
             (&format!("http://user:wrong@{proxy}"), "r.test".to_owned(), "proxy-login"),
             (&format!("http://{proxy}"), "r.test".to_owned(), "proxy-login"),
             ("http://127.0.0.1:1", "r.test".to_owned(), "proxy-unreachable"),
-            // What is on loopback, and what NO_PROXY names, goes without.
+            // Loopback hosts and those in NO_PROXY bypass the proxy.
             ("http://127.0.0.1:1", plain.address.to_string(), ""),
             ("http://127.0.0.1:1", "quiet.other.test".to_owned(), "no-name-server"),
         ] {
@@ -292,14 +294,14 @@ fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
 #[test]
 fn a_rate_limited_verdict_carries_the_retry_after() {
     isolated::run(&Etc::default(), async || {
-        let later = |_: &Heard| {
+        let later = |_: &ReceivedRequest| {
             let headers = [
                 "Retry-After: Tue, 24 Nov 2026 04:01:30 GMT",
                 "Date: Tue, 24 Nov 2026 04:00:00 GMT",
             ];
             reply(429, &headers, "")
         };
-        let registry = Scripted::start("127.0.0.1:0", None, later).await;
+        let registry = ScriptedRegistry::start("127.0.0.1:0", None, later).await;
         let verdict = login(&Http::new(), &registry.address.to_string(), None).await;
         assert_eq!(verdict.outcome, Outcome::RateLimited);
         assert_eq!(verdict.retry_after.unwrap().as_secs(), 90);

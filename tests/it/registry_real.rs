@@ -1,4 +1,4 @@
-//! Logins judged by a real `docker-registry`: Basic and Bearer, plain and over TLS.
+//! Logins to a real `docker-registry`: Basic and Bearer, with and without TLS.
 
 use std::path::Path;
 
@@ -53,7 +53,7 @@ fn refused(verdict: &Verdict) -> bool {
     verdict.outcome == Outcome::Rejected && verdict.reason.as_ref().unwrap().code() == "refused"
 }
 
-/// Passwords that break what takes them apart, quotes them, or thinks they are ASCII.
+/// Passwords that break code which splits or quotes them, or assumes ASCII.
 const AWKWARD: [(&str, &str); 6] = [
     ("colons", ":a:b:"),
     ("blanks", " a  b "),
@@ -108,7 +108,7 @@ const USERS: &[User] =
     &[("reader", "p:r", &["pull"]), ("writer", "p w", &["pull", "push"]), ("nobody", "p", &[])];
 
 #[tokio::test]
-async fn a_registry_with_a_token_server_is_logged_in_to_and_tells_rights_by_its_tokens() {
+async fn a_login_through_a_token_server_is_verified_and_its_tokens_state_the_access() {
     let directory = tempfile::tempdir().unwrap();
     let signer = Identity::rsa();
     let files = signer.write(directory.path());
@@ -140,7 +140,7 @@ async fn a_registry_with_a_token_server_is_logged_in_to_and_tells_rights_by_its_
 }
 
 #[tokio::test]
-async fn rights_at_a_basic_registry_are_what_its_manifests_tell() {
+async fn access_to_a_basic_registry_follows_from_its_manifests() {
     let registry = Registry::start(&Auth::Htpasswd(&[("user", "right")]), None);
     let server = registry.server();
     push(&server, "team/app", "v1", registry.directory()).await;
@@ -152,7 +152,7 @@ async fn rights_at_a_basic_registry_are_what_its_manifests_tell() {
     assert_eq!(code(&rights.pull), "not-granted");
 }
 
-/// Pushes an image of no layers.
+/// Pushes an image without layers.
 async fn push(server: &str, repository: &str, tag: &str, storage: &Path) {
     let client = reqwest::Client::new();
     let (user, password) = ("user", Some("right"));

@@ -1,4 +1,4 @@
-//! The rules by which a registry's answers are judged: tables, no network.
+//! The rules for a registry's responses, as tables and without a network.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ struct ChallengeCase {
 }
 
 #[test]
-fn every_row_of_challenges_is_read_as_the_table_says() {
+fn every_challenge_is_parsed_as_the_table_says() {
     let table: Challenges = serde_json::from_str(include_str!("fixtures/challenges.json")).unwrap();
     for case in table.cases {
         let parsed = Challenge::parse_all(case.headers.iter().map(String::as_str));
@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn an_allowed_realm_is_on_the_registrys_host(realm in "(https?://)?([a-z.@:/]|registry\\.test|%2e|\\\\){0,20}") {
-        if let RealmRule::Send(url) = realm::judge(&server("registry.test"), &realm, &[]) {
+        if let RealmRule::Send(url) = realm::rule_for(&server("registry.test"), &realm, &[]) {
             prop_assert_eq!(url.origin().ascii_serialization(), "https://registry.test");
             prop_assert_eq!(url.username(), "");
         }
@@ -158,14 +158,14 @@ fn the_realm_rule_holds() {
     ] {
         let allowed: Vec<String> =
             [allowed].iter().filter(|it| !it.is_empty()).map(ToString::to_string).collect();
-        let judged = realm::judge(&server(name), realm, &allowed);
-        let is = match judged {
+        let outcome = realm::rule_for(&server(name), realm, &allowed);
+        let is = match outcome {
             RealmRule::Send(_) => "send",
             RealmRule::Ask { .. } => "ask",
             RealmRule::Never { .. } => "never",
             RealmRule::NotAUrl => "none",
         };
-        assert_eq!(is, rule, "{name} names {realm}, allowed {allowed:?}: {judged:?}");
+        assert_eq!(is, rule, "{name} names {realm}, allowed {allowed:?}: {outcome:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Secrets that are easy to recognise, and a search for them wherever they could have been left.
+//! Uses recognizable secrets, then searches for them in every place where they could have been left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::support::aws::StandIn;
+use crate::support::aws::FakeAws;
 use crate::support::processes::{self, kill_9, only_pair};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
@@ -28,7 +28,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         Registry::start(&Auth::Htpasswd(&users), None),
         Registry::start(&Auth::Htpasswd(&users), None),
     );
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     aws.add_key("ASIACANARY0000000001", SECRET_KEY, Some(SESSION));
     let mut test_home = TestHome::new();
     test_home.declare("ACME", &registry.server(), ("puller", PASSWORD));
@@ -37,7 +37,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
     test_home.set("CLOUD_CONTAINER_REGISTRY_SESSION_TOKEN", SESSION);
     test_home.set("AWS_SECRET_ACCESS_KEY", AMBIENT);
     test_home.set("REGISTRY_AGENT_LOG", "trace");
-    // Amazon itself is not asked.
+    // No request goes to the real AWS.
     test_home.set("HTTPS_PROXY", "http://127.0.0.1:9");
     for (variable, value) in aws.variables() {
         test_home.set(&variable, &value);
@@ -121,7 +121,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// One request to the agent, as its user makes it with curl.
+/// Sends a request to the agent with curl.
 fn ask(test_home: &TestHome, method: &str, target: &str, body: &str) -> Output {
     let mut curl = test_home.command("curl");
     curl.args([

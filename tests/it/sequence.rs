@@ -1,4 +1,4 @@
-//! The sequence number of events, by which clients tell what is news.
+//! The sequence number of events, by which clients recognize new ones.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -28,7 +28,7 @@ fn a_status_has_the_sequence_number_of_the_last_event() {
     assert!(seq > 0 && numbers.contains(&seq), "{seq} in {numbers:?}");
 }
 
-/// Nobody can set the clock of one process back, so the agent is a stand-in.
+/// The clock of a single process cannot be set back, so the test plays the agent.
 #[test]
 fn a_wait_ends_although_the_clock_was_set_back() {
     let test_home = TestHome::new();
@@ -60,7 +60,7 @@ fn answer(mut client: UnixStream) {
             "version": "0", "pid": 1, "started_at": late, "at": late, "seq": 1 + u64::from(settled),
             "settled": settled, "sources": [], "registries": [], "problems": [],
         });
-        // The client may have gone.
+        // The client may have disconnected.
         let _ = write!(client, "{status}");
         return;
     }

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::support::processes::{self, Pair, kill_9, only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 

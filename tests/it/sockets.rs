@@ -1,4 +1,5 @@
-//! Where clients and agent meet: containers that share a home, sockets that hang, files that vanish.
+//! The socket and the lock: containers that share a home directory, sockets that hang, files that are
+//! removed.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,7 +13,7 @@ use nix::sys::socket::{
 use crate::support::processes::{only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
@@ -56,7 +57,7 @@ fn containers_that_share_a_home_have_an_agent_each() {
 }
 
 #[test]
-fn a_socket_and_a_lock_that_are_removed_are_made_again() {
+fn a_socket_and_a_lock_that_are_removed_are_recreated() {
     let mut test_home = TestHome::new();
     test_home.declare("KEPT", SERVER, ("user", "kept"));
     test_home.start();
@@ -95,7 +96,7 @@ fn hung_sockets_share_one_deadline() {
 }
 
 #[test]
-fn a_stop_that_was_noted_in_another_lock_directory_is_forgotten_by_a_start() {
+fn a_start_clears_a_stop_that_was_noted_in_another_lock_directory() {
     let test_home = TestHome::new();
     fs::create_dir_all(test_home.path(".config/registry-agent")).unwrap();
     let script = format!(
@@ -109,12 +110,12 @@ fn a_stop_that_was_noted_in_another_lock_directory_is_forgotten_by_a_start() {
          '{AGENT}' status; echo \"status $?\"; '{AGENT}' stop"
     );
     let output = container(&test_home, &script).output().unwrap();
-    let told = output_text(&output);
-    assert!(told.contains("/dev/shm/registry-agent-0/stopped"), "{told}");
-    assert!(told.contains("status 0"), "the helper did not start an agent: {told}");
+    let message = output_text(&output);
+    assert!(message.contains("/dev/shm/registry-agent-0/stopped"), "{message}");
+    assert!(message.contains("status 0"), "the helper did not start an agent: {message}");
 }
 
-/// A shell with this home, and with `/run` and `/tmp` of its own.
+/// A shell with this home directory, but its own `/run` and `/tmp`.
 fn container(test_home: &TestHome, script: &str) -> Command {
     let script = format!(
         "set -e\nmount --bind '{home}' /mnt\nmount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /tmp\n\
@@ -126,7 +127,7 @@ fn container(test_home: &TestHome, script: &str) -> Command {
     command
 }
 
-/// Sockets of an agent that accepts nothing, and whose queue is full.
+/// A socket whose queue is full and whose listener never accepts a connection.
 fn hang_on(path: &Path) -> Vec<OwnedFd> {
     let open = || {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

@@ -13,7 +13,7 @@ use registry_agent::agent::supervisor::STOP_GRACE;
 use crate::support::processes::{holders, only_pair, wait_until};
 use crate::support::test_home::{TestHome, succeed};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 
 #[test]

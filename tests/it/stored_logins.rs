@@ -1,5 +1,5 @@
-//! What `docker login` stored: on a disk that is full or frozen, in a home that containers share, and
-//! in the codespace it belongs to.
+//! Stored logins of `docker login`: on a full or frozen disk, in a home directory that containers share,
+//! and in their codespace.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::support::processes::wait_until;
 use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
 use crate::support::unresponsive_mount::UnresponsiveMount;
 
-/// Nothing listens there: the logins are unreachable at once, and served.
+/// Nothing listens on these ports, so the logins are unreachable immediately, and served.
 const ONE: &str = "127.0.0.1:1";
 const OTHER: &str = "127.0.0.1:2";
 
@@ -31,7 +31,7 @@ fn stored(test_home: &TestHome, server: &str, secret: &str) {
     assert!(output.status.success(), "{}", output_text(&output));
 }
 
-/// The user name is `own` for all of them.
+/// The served secret of a stored login, whose user is always `own`.
 fn secret(test_home: &TestHome, server: &str) -> Option<String> {
     test_home.credential(server).map(|(_, secret)| secret)
 }
@@ -45,7 +45,7 @@ fn logins_file(test_home: &TestHome) -> PathBuf {
     test_home.path(".local/state/registry-agent/logins.json")
 }
 
-/// A home whose state directory leads onto the file system that is mounted at `disk`.
+/// A home whose state directory is a link to the file system mounted at `disk`.
 fn home_with_state_on_disk() -> TestHome {
     let test_home = TestHome::new();
     fs::create_dir_all(test_home.path(".local/state")).unwrap();
@@ -54,7 +54,7 @@ fn home_with_state_on_disk() -> TestHome {
 }
 
 #[test]
-fn an_erase_on_a_full_disk_either_holds_or_is_reported_as_failed() {
+fn an_erase_on_a_full_disk_takes_effect_or_is_reported_as_failed() {
     let test_home = home_with_state_on_disk();
     let disk = Mounted::tmpfs(&test_home.path("disk"), "256k");
     fs::create_dir(test_home.path("disk/state")).unwrap();
@@ -105,7 +105,7 @@ fn a_store_that_was_reported_as_failed_on_a_frozen_disk_takes_no_effect_later() 
     });
     assert!(!failed.status.success(), "{}", output_text(&failed));
     disk.thaw();
-    // A change that the disk lets through is made after what was under way.
+    // This change succeeds only after every pending one has finished.
     stored(&test_home, OTHER, "other");
     assert_eq!(secret(&test_home, ONE).as_deref(), Some("declared"));
     assert_eq!(secret(&test_home, OTHER).as_deref(), Some("other"));
@@ -142,10 +142,10 @@ fn stored_logins_whose_file_system_hangs_are_a_problem_and_return_when_it_respon
 }
 
 #[test]
-fn more_than_can_be_read_again_is_not_stored() {
+fn a_login_that_makes_the_file_too_large_is_not_stored() {
     let test_home = TestHome::new();
     test_home.start();
-    // Nothing that could be a token, which would be taken apart each time.
+    // It does not look like a token, which would be parsed each time.
     let large = "!".repeat(5 << 18);
     stored(&test_home, ONE, &large);
     let refused = store(&test_home, OTHER, &large);
@@ -175,7 +175,7 @@ fn a_stored_login_belongs_to_the_codespace_whose_name_is_learnt_later() {
     assert!(!file.contains("own"), "{file}");
 }
 
-/// The same home with a socket of its own, as another container has it.
+/// The same home with another socket, as in another container.
 fn in_other_container(test_home: &TestHome, mut command: Command) -> Command {
     command.env("REGISTRY_AGENT_SOCKET", test_home.path("other.sock"));
     command

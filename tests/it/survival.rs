@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::processes::{self, Pair, Process, only_pair};
 use crate::support::test_home::{TestHome, credential, output_text, run_with_input, succeed};
 
-/// Nothing listens there: the login is unreachable at once, and served.
+/// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");

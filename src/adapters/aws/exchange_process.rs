@@ -92,7 +92,7 @@ fn environment() -> Variables {
 }
 
 fn process_failed(error: String) -> ExchangeFailure {
-    ExchangeFailure::passing(AwsReason::ProcessFailed { error })
+    ExchangeFailure::transient(AwsReason::ProcessFailed { error })
 }
 
 fn request(key: &ExchangeKey) -> ExchangeRequest {
@@ -129,8 +129,8 @@ fn reply(outcome: Result<Token, ExchangeFailure>) -> ExchangeReply {
             expires_at: credential.expires_at,
             remark,
         },
-        Err(ExchangeFailure { reason, outcome, cause, retry_after }) => {
-            ExchangeReply::Failure { reason, outcome, cause, retry_after }
+        Err(ExchangeFailure { reason, outcome, retry, retry_after }) => {
+            ExchangeReply::Failure { reason, outcome, retry, retry_after }
         }
     }
 }
@@ -141,8 +141,8 @@ fn result(reply: ExchangeReply) -> Result<Token, ExchangeFailure> {
             let credential = Credential { user, secret: secret.0, issued_at, expires_at };
             Ok(Token { credential, remark })
         }
-        ExchangeReply::Failure { reason, outcome, cause, retry_after } => {
-            Err(ExchangeFailure { reason, outcome, cause, retry_after })
+        ExchangeReply::Failure { reason, outcome, retry, retry_after } => {
+            Err(ExchangeFailure { reason, outcome, retry, retry_after })
         }
     }
 }

@@ -43,9 +43,9 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(
         }
         (_, Some(429)) => ExchangeFailure::throttled(host),
         (_, Some(status @ 500..)) => {
-            ExchangeFailure::passing(AwsReason::ServiceFault { host, status })
+            ExchangeFailure::transient(AwsReason::ServiceFault { host, status })
         }
-        (_, Some(_)) => ExchangeFailure::passing(AwsReason::BadAnswer { host }),
+        (_, Some(_)) => ExchangeFailure::transient(AwsReason::BadAnswer { host }),
         (_, None) => match find::<TransportFault>(error) {
             Some(fault) => of_fault(fault, host),
             None => ExchangeFailure::invalid(AwsReason::NoEndpoint {
@@ -143,9 +143,9 @@ fn of_answer(
         }
         _ if status == 429 => return ExchangeFailure::throttled(host),
         _ if status >= 500 => {
-            return ExchangeFailure::passing(AwsReason::ServiceFault { host, status });
+            return ExchangeFailure::transient(AwsReason::ServiceFault { host, status });
         }
-        "" => return ExchangeFailure::passing(AwsReason::BadAnswer { host }),
+        "" => return ExchangeFailure::transient(AwsReason::BadAnswer { host }),
         _ => AwsReason::Refused {
             action,
             code: code.chars().filter(char::is_ascii_graphic).take(80).collect(),
@@ -161,24 +161,24 @@ fn of_fault(TransportFault(fault): &TransportFault, host: String) -> ExchangeFai
         ConnectionFault::ProxyLogin { .. }
         | ConnectionFault::ProxyRefused { .. }
         | ConnectionFault::ProxyUnreachable { .. } => {
-            ExchangeFailure::passing(AwsReason::ProxyRefused { host, fault })
+            ExchangeFailure::transient(AwsReason::ProxyRefused { host, fault })
         }
-        _ => ExchangeFailure::passing(AwsReason::Unreachable { host, fault }),
+        _ => ExchangeFailure::transient(AwsReason::Unreachable { host, fault }),
     }
 }
 
 impl ExchangeFailure {
     /// A failure that may be temporary.
-    pub(super) fn passing(reason: AwsReason) -> Self {
-        Self::new(reason, Outcome::Unreachable, Some(RetryClass::Passing))
+    pub(super) fn transient(reason: AwsReason) -> Self {
+        Self::new(reason, Outcome::Unreachable, Some(RetryClass::Transient))
     }
 
     pub(super) fn timed_out(host: String, limit: Duration) -> Self {
-        Self::passing(AwsReason::TimedOut { host, seconds: limit.as_secs() })
+        Self::transient(AwsReason::TimedOut { host, seconds: limit.as_secs() })
     }
 
     fn throttled(host: String) -> Self {
-        Self::new(AwsReason::Throttled { host }, Outcome::RateLimited, Some(RetryClass::Passing))
+        Self::new(AwsReason::Throttled { host }, Outcome::RateLimited, Some(RetryClass::Transient))
     }
 
     fn rejected(reason: AwsReason) -> Self {
@@ -192,12 +192,12 @@ impl ExchangeFailure {
     }
 
     /// A failure that only a changed declaration can fix.
-    pub(super) fn hopeless(reason: AwsReason) -> Self {
+    pub(super) fn permanent(reason: AwsReason) -> Self {
         Self::new(reason, Outcome::Invalid, None)
     }
 
-    fn new(reason: AwsReason, outcome: Outcome, cause: Option<RetryClass>) -> Self {
-        Self { reason, outcome, cause, retry_after: None }
+    fn new(reason: AwsReason, outcome: Outcome, retry: Option<RetryClass>) -> Self {
+        Self { reason, outcome, retry, retry_after: None }
     }
 }
 

@@ -119,7 +119,7 @@ async fn assume(
     })
     .await?;
     let session = answer.credentials().ok_or_else(|| {
-        ExchangeFailure::passing(AwsReason::BadAnswer { host: http_client.seen().host })
+        ExchangeFailure::transient(AwsReason::BadAnswer { host: http_client.seen().host })
     })?;
     let end = SystemTime::try_from(*session.expiration()).ok();
     Ok(Credentials::new(
@@ -133,5 +133,5 @@ async fn assume(
 }
 
 fn session_token_missing(access_key_id: &str) -> ExchangeFailure {
-    ExchangeFailure::hopeless(AwsReason::SessionTokenMissing { key: shortened(access_key_id) })
+    ExchangeFailure::permanent(AwsReason::SessionTokenMissing { key: shortened(access_key_id) })
 }

@@ -55,7 +55,7 @@ pub struct ExchangeFailure {
     pub outcome: Outcome,
     /// How to retry (`refresh_schedule::retry_at`); `None` if a retry is pointless before the
     /// declaration changes.
-    pub cause: Option<RetryClass>,
+    pub retry: Option<RetryClass>,
     /// How long AWS asked clients to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
@@ -80,7 +80,7 @@ pub async fn exchange(
 ) -> Result<Token, ExchangeFailure> {
     let http_client =
         RecordingHttpClient::new(Arc::clone(http), clock.clone()).map_err(|fault| {
-            ExchangeFailure::passing(AwsReason::Unreachable { host: "AWS".to_owned(), fault })
+            ExchangeFailure::transient(AwsReason::Unreachable { host: "AWS".to_owned(), fault })
         })?;
     let credentials = identity::load(key, &http_client).await?;
     let config = sdk_config(key, &http_client, Some(credentials.clone())).await;
@@ -97,7 +97,7 @@ pub async fn exchange(
     let seen = http_client.seen();
     let (user, secret) =
         token.as_deref().and_then(ecr_token::user_and_password).ok_or_else(|| {
-            ExchangeFailure::passing(AwsReason::BadAnswer { host: seen.host.clone() })
+            ExchangeFailure::transient(AwsReason::BadAnswer { host: seen.host.clone() })
         })?;
     let report = ReportedLifetime {
         expires_at: expires_at.as_ref().and_then(timestamp),

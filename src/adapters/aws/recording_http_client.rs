@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_addresses_go_past_the_proxy_and_others_do_not() {
+    fn metadata_addresses_bypass_the_proxy_and_others_do_not() {
         let is = |text: &str| is_metadata(&Url::parse(text).unwrap());
         assert!(is("http://169.254.169.254/latest"));
         assert!(is("http://169.254.170.2/v2/credentials"));

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// See the module.
+/// The certificate verifier of this module.
 #[derive(Debug)]
 pub(super) struct ExtraRoots {
     usual: Arc<WebPkiServerVerifier>,

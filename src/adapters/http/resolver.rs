@@ -26,7 +26,7 @@ pub(super) enum ResolveFault {
     #[error("no such host")]
     NoSuchHost,
     /// No name server sent a usable response.
-    #[error("no name server answers")]
+    #[error("no name server responds")]
     NoAnswer,
 }
 
@@ -121,7 +121,7 @@ fn build() -> Result<TokioResolver, NetError> {
     // As in the C library: changes in DNS take effect at the next lookup, and lookups are rare
     // here.
     options.cache_size = 0;
-    // Two attempts must fail before the connect timeout, so that "no name server answers" is
+    // Two attempts must fail before the connect timeout, so that "no name server responds" is
     // reported.
     options.timeout = options.timeout.min(Duration::from_millis(2500));
     options.attempts = options.attempts.min(1);

@@ -114,7 +114,7 @@ fn read(file: &Path) -> Result<Vec<Certificate>, String> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| "it is not PEM".to_owned())?;
     if certificates.is_empty() {
-        return Err("there is no certificate in it".to_owned());
+        return Err("it contains no certificate".to_owned());
     }
     Ok(certificates)
 }

@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
         let base = base(server, plain).ok_or_else(|| {
             connection_failed(
                 host(),
-                ConnectionFault::Other { error: "its name makes no address".to_owned() },
+                ConnectionFault::Other { error: "its name is not a valid URL host".to_owned() },
             )
         })?;
         let mut session = Self { client, server, credential, base, basic };
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
             .map_err(|fault| connection_failed(authority(realm), fault))?;
         if (200..300).contains(&reply.status) {
             if !reply.body.whole {
-                return Err(self.no_token("an answer of more than 64 KiB"));
+                return Err(self.no_token("a response of more than 64 KiB"));
             }
             if let Some(token) = token_in(&reply.body.bytes) {
                 return Ok(token);
@@ -290,7 +290,8 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Without a port in the name, the scheme's default applies, for `localhost` as for any other host.
+/// The registry's base URL. Without a port in the name, the scheme's default port applies, also for
+/// `localhost`.
 fn base(server: &Server, plain: bool) -> Option<Url> {
     let scheme = if plain { "http" } else { "https" };
     Url::parse(&format!("{scheme}://{}/", server.authority())).ok()
@@ -313,7 +314,7 @@ fn location(headers: &HeaderMap) -> Option<&str> {
     headers.get(LOCATION)?.to_str().ok()
 }
 
-/// Both names of the token are common, so either is accepted.
+/// The token in a response. Both names of the field are common, so either is accepted.
 fn token_in(body: &[u8]) -> Option<Secret> {
     #[derive(Deserialize)]
     struct HttpReply {

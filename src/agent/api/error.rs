@@ -57,7 +57,7 @@ impl ApiError {
         let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Self::new(StatusCode::NOT_FOUND, "credential withheld")
             .code(WITHHELD)
-            .detail(&format!("the login is {}{why}", state.word()))
+            .detail(&format!("the login is {}{why}", state.as_str()))
             .hint(&format!("run `registry-agent check {name}`"))
     }
 

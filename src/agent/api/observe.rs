@@ -84,7 +84,7 @@ pub async fn get_metrics(State(state): State<ApiState>) -> Response {
         let _ = writeln!(
             text,
             "registry_agent_login{{server=\"{server}\",state=\"{}\"}} 1",
-            state.word()
+            state.as_str()
         );
         if let Some(end) = entry.login.credential.as_ref().and_then(|c| c.expires_at) {
             let _ = writeln!(

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn aws_variables_decide_who_asks_only_where_no_keys_are_declared() {
+    fn aws_variables_determine_the_identity_only_if_no_keys_are_declared() {
         let kind = host("111122223333", "eu-west-1", false);
         let found = AwsIdentity { keys: None, role_arn: None, profile: None };
         let exchanges = |identity: &AwsIdentity| {

@@ -54,7 +54,9 @@ impl RoundTrip {
     /// `Date` allows, so that no lifetime is overestimated.
     fn service_time_at_send(&self) -> Timestamp {
         match self.date {
-            Some(date) if !self.clock_skew().is_zero() => later(date, SignedDuration::from_secs(1)),
+            Some(date) if !self.clock_skew().is_zero() => {
+                saturating_add(date, SignedDuration::from_secs(1))
+            }
             _ => self.sent_at,
         }
     }
@@ -85,14 +87,14 @@ impl Lifetime {
             .filter(|left| *left >= SHORTEST)
             .min();
         let issued_at = trip.sent_at;
-        Self { issued_at, expires_at: left.map(|left| later(issued_at, left)) }
+        Self { issued_at, expires_at: left.map(|left| saturating_add(issued_at, left)) }
     }
 
     /// The latest time at which the credential may be handed out: before its expiry by 60 s or a
     /// tenth of its lifetime, whichever is shorter. `None` if the expiry is unknown.
     pub fn serves_until(&self) -> Option<Timestamp> {
         let margin = MAX_MARGIN.min(self.length()? / 10);
-        self.expires_at.map(|end| later(end, -margin))
+        self.expires_at.map(|end| saturating_add(end, -margin))
     }
 
     /// Whether the credential may be handed out at `now`.
@@ -110,14 +112,14 @@ impl Lifetime {
     #[must_use]
     pub fn set_back(self, by: SignedDuration) -> Self {
         Self {
-            issued_at: later(self.issued_at, -by),
-            expires_at: self.expires_at.map(|end| later(end, -by)),
+            issued_at: saturating_add(self.issued_at, -by),
+            expires_at: self.expires_at.map(|end| saturating_add(end, -by)),
         }
     }
 }
 
 /// `instant + by`, clamped to the valid range.
-pub(crate) fn later(instant: Timestamp, by: SignedDuration) -> Timestamp {
+pub(crate) fn saturating_add(instant: Timestamp, by: SignedDuration) -> Timestamp {
     let bound = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
     instant.checked_add(by).unwrap_or(bound)
 }
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_response_is_no_wrong_clock_and_prolongs_no_life() {
+    fn a_late_response_is_not_a_wrong_clock_and_does_not_prolong_the_lifetime() {
         for (sent, received) in [(0, 8), (0, 0), (0, 3600), (-1, 1)] {
             let trip = RoundTrip {
                 sent_at: at(NOW + sent),
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_response_of_a_service_with_another_clock_prolongs_no_life() {
+    fn a_late_response_of_a_service_with_another_clock_does_not_prolong_the_lifetime() {
         for skew in [-86_400, 86_400] {
             let trip = RoundTrip {
                 sent_at: at(NOW + skew),
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_end_counts() {
+    fn the_earliest_expiry_counts() {
         let ends = ReportedLifetime { source_end: Some(at(NOW + 900)), ..report(NOW + HOURS_12) };
         assert_eq!(Lifetime::from_report(ends, quick(NOW, NOW)).expires_at, Some(at(NOW + 900)));
         let ends = ReportedLifetime { stated_end: Some(at(NOW + 600)), ..ends };

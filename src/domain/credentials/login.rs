@@ -35,7 +35,7 @@ pub enum State {
 
 impl State {
     /// The state's name in `status`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Ready => "ready",
@@ -124,20 +124,20 @@ impl Login {
 
     /// Records the registry's verdict at `now`. `jitter` is a random number from 0 to 1.
     pub fn verified(&mut self, verdict: Verdict, now: Timestamp, jitter: f64) {
-        let cause = match verdict.outcome {
+        let retry = match verdict.outcome {
             Outcome::Ready => {
                 self.verified_at = Some(now);
                 None
             }
             Outcome::Unverified | Outcome::Invalid => None,
-            Outcome::Unreachable | Outcome::RateLimited => Some(RetryClass::Passing),
+            Outcome::Unreachable | Outcome::RateLimited => Some(RetryClass::Transient),
             Outcome::Rejected => Some(RetryClass::PasswordRefused),
         };
-        self.failures = if cause.is_some() { self.failures.saturating_add(1) } else { 0 };
-        self.due = match cause {
-            Some(cause) => {
+        self.failures = if retry.is_some() { self.failures.saturating_add(1) } else { 0 };
+        self.due = match retry {
+            Some(class) => {
                 let retry_after = verdict.retry_after;
-                Some(refresh_schedule::retry_at(now, self.failures, cause, retry_after, jitter))
+                Some(refresh_schedule::retry_at(now, self.failures, class, retry_after, jitter))
             }
             // Only the registry knows whether it accepts a token beyond the expiry that the token
             // states.
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_shown_to_the_registry_again_at_the_end_it_states() {
+    fn a_token_is_verified_again_at_its_stated_expiry() {
         let mut login = pasted();
         login.verified(Verdict::ready(), at(END - 7200), 0.5);
         assert_eq!(login.due, Some(at(END)));

@@ -14,7 +14,7 @@ pub struct Declaration {
     pub name: String,
     /// The registry.
     pub server: Server,
-    /// Who logs in.
+    /// The identity that logs in.
     pub identity: Identity,
     /// A file with CA certificates for this registry (`_CA_FILE`).
     pub ca_file: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl Declaration {
     }
 }
 
-/// Who logs in.
+/// The identity that logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A user and a password, sent to the registry unchanged.
@@ -86,7 +86,7 @@ pub enum Identity {
     Aws(AwsIdentity),
 }
 
-/// An AWS identity: the keys, else the profile, else the default chain.
+/// An AWS identity: the declared keys, or else the profile, or else the default chain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AwsIdentity {
     /// The declared keys.

@@ -1,4 +1,4 @@
-//! What a pushed environment changes of the one before it.
+//! What a pushed environment keeps of the previous one.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use super::variable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, Reason};
 
-/// Completes the push in `after` from the one in `before`: the sets that it holds in part and that
-/// were complete before stay as they were, since a shell without the secret must not log anybody out.
-/// Returns their variables, and what each of them lacks.
+/// Finds the sets that are incomplete in `after` but were complete in `before`: they are kept,
+/// because a `sync` from a shell without the secret must not remove a login. Returns their variables
+/// and what each of them lacks in `after`.
 pub fn kept_sets(
     held: &Variables,
     pushed: &Variables,

@@ -19,7 +19,7 @@ pub enum SourceKind {
 
 impl SourceKind {
     /// Its name in `status`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Codespaces => "codespaces",
             Self::Pushed => "pushed",
@@ -39,6 +39,6 @@ pub struct Source {
     pub kind: SourceKind,
     /// A file's or directory's path; `sync` and `start` for the two environments.
     pub name: String,
-    /// What it declares.
+    /// Its variables.
     pub variables: Variables,
 }

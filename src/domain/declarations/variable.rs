@@ -6,7 +6,7 @@
 pub enum Field {
     /// The registry.
     Server,
-    /// Who logs in: a user name, or an AWS access key ID.
+    /// The user name, or an AWS access key ID.
     User,
     /// The password, token or AWS secret key.
     Password,

@@ -24,7 +24,7 @@ pub enum ImageAccessReason {
     NotGranted {
         /// The canonical server.
         server: String,
-        /// The kind of the registry; see `Kind::word`.
+        /// The kind of the registry; see `Kind::as_str`.
         kind: String,
         /// The repository.
         repository: String,

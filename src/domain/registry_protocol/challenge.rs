@@ -22,13 +22,13 @@ pub struct Challenge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ChallengeFault {
     /// A quoted value does not end.
-    #[error("a quoted value has no end")]
+    #[error("it contains an unterminated quoted value")]
     Unterminated,
     /// There is a parameter where a scheme is expected, or an unexpected character.
     #[error("it is not a list of challenges")]
     Syntax,
     /// A parameter occurs twice, so that clients would disagree about its value.
-    #[error("a parameter is there twice")]
+    #[error("it contains a parameter twice")]
     Twice,
 }
 

@@ -114,7 +114,7 @@ pub fn push_unknown(image: &Image) -> AccessRight {
 pub fn not_granted(image: &Image, action: Action) -> Reason {
     right(ImageAccessReason::NotGranted {
         server: image.server.name().to_owned(),
-        kind: image.server.kind().word().to_owned(),
+        kind: image.server.kind().as_str().to_owned(),
         repository: image.repository.clone(),
         action,
     })

@@ -61,7 +61,7 @@ impl fmt::Display for RealmFault {
 
 /// Applies the rule to the realm that `server` named. `allowed` lists the hosts that the user
 /// allowed for this registry, with the port if it is not 443.
-pub fn judge(server: &Server, realm: &str, allowed: &[String]) -> RealmRule {
+pub fn rule_for(server: &Server, realm: &str, allowed: &[String]) -> RealmRule {
     let Ok(url) = Url::parse(realm) else { return RealmRule::NotAUrl };
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return RealmRule::NotAUrl;

@@ -160,7 +160,7 @@ fn auth_method(
             fault = Some("it names no realm");
             continue;
         };
-        match realm::judge(server, realm, realms) {
+        match realm::rule_for(server, realm, realms) {
             RealmRule::Send(realm) => {
                 let service = challenge.parameter("service").map(str::to_owned);
                 bearer.get_or_insert(AuthMethod::Bearer { realm, service });

@@ -55,7 +55,7 @@ impl Kind {
     }
 
     /// The kind's name in `status`.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ecr(_) => "ecr",
             Self::EcrPublic => "ecr-public",

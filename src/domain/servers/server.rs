@@ -42,7 +42,7 @@ pub enum Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ServerFault {
     /// Empty or blank.
-    #[error("empty server")]
+    #[error("it is empty")]
     Empty,
     /// A control character, such as a line end, tab or escape.
     #[error("it contains a control character")]
@@ -54,7 +54,7 @@ pub enum ServerFault {
     #[error("it contains a user name or password")]
     Userinfo,
     /// Neither a DNS name, nor an IPv4 address, nor an IPv6 address in brackets.
-    #[error("not a host name, an IPv4 address, or an IPv6 address in brackets")]
+    #[error("it is not a host name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
     /// Not a number, or not one from 1 to 65535.
     #[error("its port is not a number from 1 to 65535")]
@@ -132,11 +132,11 @@ impl Server {
     /// Surrounding white space and a path are ignored, except for the two paths of Docker Hub's own
     /// tokens. A request with `http://` never matches a credential that may only be sent over TLS.
     pub fn answers_to(&self, asked: &str) -> bool {
-        AskedServer::parse(asked).is_some_and(|asked| self.is_meant_by(&asked))
+        AskedServer::parse(asked).is_some_and(|asked| self.matches(&asked))
     }
 
-    /// The same for a parsed name, to compare it with many servers.
-    pub fn is_meant_by(&self, AskedServer(typed): &AskedServer) -> bool {
+    /// Like [`Server::answers_to`], but with a parsed name, to compare it with many servers.
+    pub fn matches(&self, AskedServer(typed): &AskedServer) -> bool {
         let may_be_plain =
             self.scheme == Scheme::Http || (self.scheme == Scheme::Unstated && self.is_loopback());
         if typed.scheme == Scheme::Http && !may_be_plain {

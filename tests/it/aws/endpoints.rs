@@ -1,12 +1,12 @@
-//! Which endpoint is called for every form of an ECR host: read off the CONNECT line that a proxy gets,
-//! because the SDK takes no endpoint variable for FIPS and dual-stack.
+//! The endpoint for each form of an ECR host, taken from the CONNECT line that a proxy receives, because
+//! the SDK does not allow endpoint variables with FIPS and dual-stack.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 
 use super::probe::{KEY, Probe, SECRET};
 
-/// Runs an exchange behind a proxy that refuses, and gives the hosts it was to connect to.
+/// Runs an exchange behind a proxy that rejects all connections, and returns the requested hosts.
 fn called(server: &str, role: Option<&str>, variables: &[(&str, &str)]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());

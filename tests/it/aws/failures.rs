@@ -1,14 +1,14 @@
-//! Each way AWS can say no has a reason of its own.
+//! Each failure of AWS has its own reason.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use super::probe::{KEY, PRIVATE, Probe, SECRET};
-use crate::support::aws::{Answer, StandIn};
+use crate::support::aws::{Answer, FakeAws};
 
 const REJECTED: &str = "Rejected AwsRefused";
 const INVALID: &str = "Invalid AwsRefused";
-const PASSING: &str = "Unreachable Passing";
+const TRANSIENT: &str = "Unreachable Transient";
 
 fn refuse(code: &'static str, message: &str) -> Answer {
     Answer::Refuse(403, code, message.to_owned())
@@ -16,7 +16,7 @@ fn refuse(code: &'static str, message: &str) -> Answer {
 
 #[test]
 fn an_unknown_access_key_has_its_own_reason() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.state().keys.clear();
     let (code, sentence, what, _) = probe.refusal();
@@ -27,7 +27,7 @@ fn an_unknown_access_key_has_its_own_reason() {
 
 #[test]
 fn a_wrong_secret_has_its_own_reason() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = Some((KEY.to_owned(), "another-secret".to_owned(), None));
     let (code, sentence, what, _) = probe.refusal();
@@ -37,7 +37,7 @@ fn a_wrong_secret_has_its_own_reason() {
 
 #[test]
 fn an_expired_session_has_its_own_reason() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     let id = "ASIAIOSFODNN7EXAMPLE";
     aws.add_key(id, SECRET, Some("the-new-one"));
@@ -48,7 +48,7 @@ fn an_expired_session_has_its_own_reason() {
 
 #[test]
 fn a_temporary_key_without_its_session_token_is_not_sent() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = Some(("ASIAIOSFODNN7EXAMPLE".to_owned(), SECRET.to_owned(), None));
     let (code, _, what, _) = probe.refusal();
@@ -64,7 +64,7 @@ fn a_denied_action_is_named_with_the_identity() {
         ("public.ecr.aws", "ecr-public", "sts:GetServiceBearerToken"),
     ];
     for (server, service, action) in cases {
-        let aws = StandIn::start();
+        let aws = FakeAws::start();
         let probe = Probe::of(server, &aws);
         let message = format!(
             "User: arn:aws:iam::111122223333:user/dev is not authorized to perform: {action} on resource: * because no identity-based policy allows the {action} action"
@@ -80,7 +80,7 @@ fn a_denied_action_is_named_with_the_identity() {
 
 #[test]
 fn a_denial_without_details_still_names_the_action() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", refuse("AccessDeniedException", "no"));
     let (_, sentence, ..) = probe.refusal();
@@ -89,7 +89,7 @@ fn a_denial_without_details_still_names_the_action() {
 
 #[test]
 fn a_role_that_may_not_be_assumed_is_named() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     let role = "arn:aws:iam::111122223333:role/puller";
     probe.role = Some(role.to_owned());
@@ -108,7 +108,7 @@ fn a_role_that_may_not_be_assumed_is_named() {
 
 #[test]
 fn a_region_that_is_not_enabled_is_named() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of("111122223333.dkr.ecr.ap-south-2.amazonaws.com", &aws);
     aws.answer("ecr", refuse("OptInRequired", "not subscribed"));
     let (code, sentence, what, _) = probe.refusal();
@@ -118,18 +118,18 @@ fn a_region_that_is_not_enabled_is_named() {
 
 #[test]
 fn throttling_has_its_own_reason_and_keeps_the_retry_after() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", Answer::Throttle { retry_after: 17 });
     let (code, _, what, retry_after) = probe.refusal();
-    assert_eq!((code.as_str(), what.as_str()), ("aws-throttled", "RateLimited Passing"));
+    assert_eq!((code.as_str(), what.as_str()), ("aws-throttled", "RateLimited Transient"));
     assert_eq!(retry_after, Some(17));
     assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
 }
 
 #[test]
 fn an_unknown_aws_code_is_passed_on() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", refuse("InvalidParameterException", "x"));
     let (code, sentence, what, _) = probe.refusal();
@@ -150,39 +150,39 @@ fn a_failing_service_and_an_unexpected_response_are_retried() {
         (Answer::Raw(404, "not here"), "aws-bad-answer"),
     ];
     for (answer, expected) in cases {
-        let aws = StandIn::start();
+        let aws = FakeAws::start();
         let probe = Probe::of(PRIVATE, &aws);
         aws.answer("ecr", answer);
         let (code, sentence, what, _) = probe.refusal();
-        assert_eq!((code.as_str(), what.as_str()), (expected, PASSING), "{sentence}");
+        assert_eq!((code.as_str(), what.as_str()), (expected, TRANSIENT), "{sentence}");
         assert_eq!(aws.calls_of("ecr"), 1, "the SDK must not retry by itself");
     }
 }
 
 #[test]
 fn an_endpoint_that_hangs_times_out() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let probe = Probe::of(PRIVATE, &aws);
     aws.answer("ecr", Answer::Hang);
     let (code, sentence, what, _) = probe.refusal();
-    assert_eq!((code.as_str(), what.as_str()), ("aws-timed-out", PASSING));
+    assert_eq!((code.as_str(), what.as_str()), ("aws-timed-out", TRANSIENT));
     assert!(sentence.contains(&aws.host()), "{sentence}");
 }
 
 #[test]
 fn a_missing_endpoint_is_unreachable() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let cases = [
         (format!("http://{closed}"), format!("{closed} refused the connection")),
-        // "no such host" or "no name server responds", as the machine's network has it.
+        // "no such host" or "no name server responds", depending on the machine's network.
         ("http://ecr.invalid".to_owned(), "DNS lookup of ecr.invalid failed".to_owned()),
         (format!("https://{}", aws.host()), format!("{} does not speak TLS", aws.host())),
     ];
     for (url, expected) in cases {
         let probe = Probe::of(PRIVATE, &aws).set("AWS_ENDPOINT_URL_ECR", &url);
         let (code, sentence, what, _) = probe.refusal();
-        assert_eq!((code.as_str(), what.as_str()), ("aws-unreachable", PASSING), "{sentence}");
+        assert_eq!((code.as_str(), what.as_str()), ("aws-unreachable", TRANSIENT), "{sentence}");
         assert!(sentence.starts_with(&expected), "{sentence}");
     }
 }
@@ -200,7 +200,7 @@ fn a_proxy_failure_names_the_proxy_and_never_its_password() {
     for (scheme, answer, expected) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = listener.local_addr().unwrap();
-        let aws = StandIn::start();
+        let aws = FakeAws::start();
         let probe = Probe::of(PRIVATE, &aws)
             .set(&format!("{scheme}_proxy"), &format!("http://user:canary@{proxy}"))
             .set("AWS_ENDPOINT_URL_ECR", &format!("{scheme}://ecr.invalid"));
@@ -213,7 +213,7 @@ fn a_proxy_failure_names_the_proxy_and_never_its_password() {
             None => drop(listener),
         }
         let (code, sentence, what, _) = probe.refusal();
-        assert_eq!((code.as_str(), what.as_str()), ("aws-proxy-refused", PASSING), "{sentence}");
+        assert_eq!((code.as_str(), what.as_str()), ("aws-proxy-refused", TRANSIENT), "{sentence}");
         assert!(sentence.ends_with(&format!("http://{proxy} {expected}")), "{sentence}");
         assert!(!sentence.contains("canary"), "{sentence}");
     }
@@ -221,7 +221,7 @@ fn a_proxy_failure_names_the_proxy_and_never_its_password() {
 
 #[test]
 fn a_machine_without_an_identity_has_its_own_reason() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
     let (code, _, what, _) = probe.refusal();
@@ -231,7 +231,7 @@ fn a_machine_without_an_identity_has_its_own_reason() {
 
 #[test]
 fn a_profile_that_does_not_exist_is_named() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
     probe.profile = Some("staging".to_owned());
@@ -247,7 +247,7 @@ fn a_profile_that_does_not_exist_is_named() {
 
 #[test]
 fn an_expired_sso_session_has_its_own_reason() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! The exchange with AWS, by the real SDK against a stand-in of ours, a proxy, and moto.
+//! Exchanges with AWS: the real SDK, against a fake AWS, a proxy and moto.
 
 mod endpoints;
 mod failures;

@@ -1,4 +1,4 @@
-//! The real SDK against somebody else's server. It answers with an `expiresAt` in 2015.
+//! The real SDK against moto, an independent AWS server that states an `expiresAt` in 2015.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::probe::{Outcome, PRIVATE, Probe};
-use crate::support::aws::StandIn;
+use crate::support::aws::FakeAws;
 
 struct Moto(Child, u16);
 
@@ -44,7 +44,7 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(100));
 }
 
-/// In the environment that the setup script makes, else from `PATH`.
+/// The program in the environment that `scripts/setup` creates, or else on `PATH`.
 fn program() -> PathBuf {
     let made = std::env::var_os("REGISTRY_AGENT_TEST_VENV")
         .map_or_else(
@@ -56,10 +56,10 @@ fn program() -> PathBuf {
 }
 
 #[test]
-fn moto_gives_a_token_of_unknown_life_because_its_end_is_in_2015() {
+fn moto_issues_a_token_with_an_unknown_lifetime_because_it_expires_in_2015() {
     let moto = Moto::start();
     let url = format!("http://127.0.0.1:{}", moto.1);
-    let probe = Probe::of(PRIVATE, &StandIn::start())
+    let probe = Probe::of(PRIVATE, &FakeAws::start())
         .set("AWS_ENDPOINT_URL_ECR", &url)
         .set("AWS_ENDPOINT_URL_STS", &url);
     let with_role =
@@ -71,7 +71,7 @@ fn moto_gives_a_token_of_unknown_life_because_its_end_is_in_2015() {
         }
         refusal @ Outcome::ExchangeFailure { .. } => panic!("{refusal:?}"),
     }
-    // The end of the role's session is all that is known then.
+    // Then only the expiry of the role's session is known.
     match with_role.run() {
         Outcome::Token { life, .. } => assert!(life.is_some_and(|life| life <= 3600), "{life:?}"),
         refusal @ Outcome::ExchangeFailure { .. } => panic!("{refusal:?}"),

@@ -1,4 +1,4 @@
-//! One exchange in a process of its own: the SDK reads the environment of its process only.
+//! Runs an exchange in a separate process, because the SDK reads the environment of its process.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use registry_agent::domain::declarations::source::Variables;
 use registry_agent::domain::servers::server::Server;
 use serde::{Deserialize, Serialize};
 
-use crate::support::aws::StandIn;
+use crate::support::aws::FakeAws;
 
-/// What the process is to exchange, and in which environment.
+/// The exchange to run, and its environment.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Probe {
     pub(super) server: String,
@@ -30,13 +30,13 @@ pub(super) struct Probe {
     pub(super) variables: Vec<(String, String)>,
 }
 
-/// What came of it.
+/// The result of the exchange.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Token {
         user: String,
         password: String,
-        /// Seconds from issue to end.
+        /// Seconds from issue to expiry.
         life: Option<i64>,
         remark: Option<String>,
     },
@@ -45,7 +45,7 @@ pub(super) enum Outcome {
         sentence: String,
         fix: String,
         outcome: String,
-        cause: Option<String>,
+        retry: Option<String>,
         retry_after: Option<u64>,
     },
 }
@@ -56,8 +56,8 @@ pub(super) const PRIVATE: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 const VARIABLE: &str = "REGISTRY_AGENT_TEST_PROBE";
 
 impl Probe {
-    /// Of `server` with a key that `stand_in` knows.
-    pub(super) fn of(server: &str, stand_in: &StandIn) -> Self {
+    /// An exchange for `server` with a key that `stand_in` accepts.
+    pub(super) fn of(server: &str, stand_in: &FakeAws) -> Self {
         stand_in.add_key(KEY, SECRET, None);
         Self {
             server: server.to_owned(),
@@ -75,7 +75,7 @@ impl Probe {
         self
     }
 
-    /// Runs the exchange, and checks that nothing it says holds a secret.
+    /// Runs the exchange, and checks that its output contains no secret.
     pub(super) fn run(&self) -> Outcome {
         let home = tempfile::tempdir().unwrap();
         let output = Command::new(std::env::current_exe().unwrap())
@@ -105,13 +105,13 @@ impl Probe {
         outcome
     }
 
-    /// Runs the exchange, which must fail, and gives the code, the sentence and the rest.
+    /// Runs the exchange, which must fail, and returns the code, the sentence and further details.
     pub(super) fn refusal(&self) -> (String, String, String, Option<u64>) {
         match self.run() {
-            Outcome::ExchangeFailure { code, sentence, fix, outcome, cause, retry_after } => {
+            Outcome::ExchangeFailure { code, sentence, fix, outcome, retry, retry_after } => {
                 assert!(!fix.is_empty());
-                let cause = cause.unwrap_or("none".to_owned());
-                (code, sentence, format!("{outcome} {cause}"), retry_after)
+                let retry = retry.unwrap_or("none".to_owned());
+                (code, sentence, format!("{outcome} {retry}"), retry_after)
             }
             token @ Outcome::Token { .. } => panic!("{token:?}"),
         }
@@ -151,7 +151,7 @@ async fn inner_exchange() {
             sentence: refusal.reason.to_string(),
             fix: refusal.reason.fix(),
             outcome: format!("{:?}", refusal.outcome),
-            cause: refusal.cause.map(|cause: RetryClass| format!("{cause:?}")),
+            retry: refusal.retry.map(|retry: RetryClass| format!("{retry:?}")),
             retry_after: refusal.retry_after.as_ref().map(Duration::as_secs),
         },
     };

@@ -1,10 +1,10 @@
-//! What comes of an exchange that goes well.
+//! Successful exchanges.
 
 use jiff::SignedDuration;
 use sha2::Digest as _;
 
 use super::probe::{KEY, Outcome, PRIVATE, Probe, SECRET};
-use crate::support::aws::StandIn;
+use crate::support::aws::FakeAws;
 
 const HOURS_12: i64 = 12 * 3600;
 
@@ -19,8 +19,8 @@ fn token(probe: &Probe) -> (String, Option<i64>, Option<String>) {
 }
 
 #[test]
-fn keys_become_a_token_that_the_registry_takes() {
-    let aws = StandIn::start();
+fn keys_become_a_token_that_the_registry_accepts() {
+    let aws = FakeAws::start();
     let (password, life, remark) = token(&Probe::of(PRIVATE, &aws));
     assert!((HOURS_12 - 2..=HOURS_12).contains(&life.unwrap()), "{life:?}");
     assert_eq!(remark, None);
@@ -39,7 +39,7 @@ fn keys_become_a_token_that_the_registry_takes() {
 
 #[test]
 fn the_public_gallery_is_asked_in_us_east_1() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let (_, life, _) = token(&Probe::of("public.ecr.aws", &aws));
     assert!(life.is_some());
     assert_eq!(aws.state().calls, [format!("ecr-public us-east-1 {KEY}")]);
@@ -47,7 +47,7 @@ fn the_public_gallery_is_asked_in_us_east_1() {
 
 #[test]
 fn temporary_keys_are_sent_with_their_session_token() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     aws.add_key("ASIAIOSFODNN7EXAMPLE", SECRET, Some("session"));
     probe.keys =
@@ -57,7 +57,7 @@ fn temporary_keys_are_sent_with_their_session_token() {
 
 #[test]
 fn a_token_made_by_a_role_ends_with_the_roles_session() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     aws.state().role_life = SignedDuration::from_mins(15);
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.role = Some("arn:aws:iam::111122223333:role/puller".to_owned());
@@ -72,7 +72,7 @@ fn a_token_made_by_a_role_ends_with_the_roles_session() {
 
 #[test]
 fn the_default_chain_finds_keys_in_the_environment_and_in_shared_files() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
     token(&probe.clone().set("AWS_ACCESS_KEY_ID", KEY).set("AWS_SECRET_ACCESS_KEY", SECRET));
@@ -85,7 +85,7 @@ fn the_default_chain_finds_keys_in_the_environment_and_in_shared_files() {
 
 #[test]
 fn a_declared_profile_beats_keys_in_the_environment() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     probe.keys = None;
     probe.profile = Some("staging".to_owned());
@@ -103,7 +103,7 @@ fn a_declared_profile_beats_keys_in_the_environment() {
 
 #[test]
 fn a_profile_made_by_aws_login_serves_until_its_session_ends() {
-    let aws = StandIn::start();
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     let id = "ASIALOGINSESSION0000";
     aws.add_key(id, SECRET, Some("session"));
@@ -140,8 +140,8 @@ fn a_profile_made_by_aws_login_serves_until_its_session_ends() {
 }
 
 #[test]
-fn container_credentials_are_fetched_and_bound_the_token() {
-    let aws = StandIn::start();
+fn container_credentials_are_fetched_and_limit_the_lifetime_of_the_token() {
+    let aws = FakeAws::start();
     let mut probe = Probe::of(PRIVATE, &aws);
     aws.add_key("ASIACONTAINERKEY0000", SECRET, Some("session"));
     probe.keys = None;
@@ -160,7 +160,7 @@ fn a_wrong_local_clock_costs_one_more_call_and_a_remark() {
     for (ahead, calls, word) in
         [(86_400, 2, "ahead of"), (-86_400, 2, "behind"), (90, 1, "ahead of")]
     {
-        let aws = StandIn::start();
+        let aws = FakeAws::start();
         let mut probe = Probe::of(PRIVATE, &aws);
         probe.clock_ahead = ahead;
         let (_, life, remark) = token(&probe);
@@ -172,8 +172,8 @@ fn a_wrong_local_clock_costs_one_more_call_and_a_remark() {
 }
 
 #[test]
-fn a_service_whose_clock_is_a_day_ahead_gives_tokens_of_the_same_life() {
-    let aws = StandIn::start();
+fn a_service_whose_clock_is_a_day_ahead_issues_tokens_with_the_same_lifetime() {
+    let aws = FakeAws::start();
     aws.state().clock_ahead = SignedDuration::from_hours(24);
     let (_, life, remark) = token(&Probe::of(PRIVATE, &aws));
     assert!((HOURS_12 - 3..=HOURS_12).contains(&life.unwrap()), "{life:?}");
@@ -181,8 +181,8 @@ fn a_service_whose_clock_is_a_day_ahead_gives_tokens_of_the_same_life() {
 }
 
 #[test]
-fn a_token_expired_by_the_services_clock_has_an_unknown_life() {
-    let aws = StandIn::start();
+fn a_token_expired_by_the_services_clock_has_an_unknown_lifetime() {
+    let aws = FakeAws::start();
     aws.state().token_life = -SignedDuration::from_hours(24 * 365);
     let (_, life, _) = token(&Probe::of(PRIVATE, &aws));
     assert_eq!(life, None);

@@ -13,7 +13,7 @@ use crate::support::processes::{kill_9, only_pair};
 use crate::support::test_home::{TestHome, succeed};
 use crate::support::unresponsive_mount::UnresponsiveMount;
 
-/// Nothing listens there: the logins are unreachable at once, and served.
+/// Nothing listens on these ports, so the logins are unreachable immediately, and served.
 const FIRST: &str = "127.0.0.1:1";
 const SECOND: &str = "127.0.0.1:2";
 /// Far less than anybody waits who waits for a file system, and far more than an answer takes.

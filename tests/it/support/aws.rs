@@ -1,8 +1,8 @@
-//! A stand-in for ECR, public ECR and STS, and for a registry that accepts live tokens only.
+//! A fake ECR, public ECR and STS, and a registry that accepts only valid tokens.
 //!
-//! It checks signatures and responds like AWS, over plain HTTP on loopback. [`StandIn::variables`]
-//! points the SDK to it. It provides what AWS cannot on demand: tokens that live seconds, every error,
-//! another clock.
+//! It checks signatures and responds like AWS, over plain HTTP on loopback. [`FakeAws::variables`]
+//! points the SDK to it. It can do what AWS cannot do on demand: issue tokens that are valid for seconds, return
+//! any error, use another clock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::sigv4::Signed;
 
-/// A running stand-in, stopped on drop.
-pub(crate) struct StandIn {
+/// A running fake, stopped on drop.
+pub(crate) struct FakeAws {
     port: u16,
     state: Arc<Mutex<Inner>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     Throttle { retry_after: u64 },
     /// A status and a text that do not come from AWS.
     Raw(u16, &'static str),
-    /// Success after this delay; the token is made at once.
+    /// Success after this delay; the token is issued before it.
     Slow(Duration),
     /// No response.
     Hang,
@@ -49,11 +49,11 @@ pub(crate) struct Inner {
     pub(crate) keys: HashMap<String, (String, Option<String>)>,
     /// Responses by access key ID, else by the service of the signature: `ecr`, `ecr-public`, `sts`.
     pub(crate) answers: HashMap<String, Answer>,
-    /// How long a token lives.
+    /// The lifetime of a token.
     pub(crate) token_life: SignedDuration,
-    /// How long the session of an assumed role lives.
+    /// The lifetime of an assumed role's session.
     pub(crate) role_life: SignedDuration,
-    /// How far the clock of the stand-in is ahead.
+    /// How far the clock of the fake is ahead.
     pub(crate) clock_ahead: SignedDuration,
     /// Every call as `service region access-key-id`, including rejected ones.
     pub(crate) calls: Vec<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Inner {
     tokens: HashMap<String, Timestamp>,
 }
 
-impl StandIn {
+impl FakeAws {
     pub(crate) fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -98,7 +98,7 @@ impl StandIn {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The variables that point the SDK to this stand-in.
+    /// The variables that point the SDK to this fake.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         ["ECR", "ECR_PUBLIC", "STS"]
             .map(|service| {
@@ -129,7 +129,7 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
+impl Drop for FakeAws {
     fn drop(&mut self) {
         let _ = self.stop.take().map(|stop| stop.send(()));
     }

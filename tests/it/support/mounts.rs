@@ -1,5 +1,5 @@
-//! File systems of a test's own, seen by the calling thread and the processes it starts, and by
-//! nobody else. Needs root, as the other tests do.
+//! Private file systems for one test, visible only to the calling thread and the processes it starts.
+//! Requires root.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,17 +9,17 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::test_home::succeed;
 
-/// A mounted file system, unmounted when it is dropped.
+/// A mounted file system, unmounted on drop.
 pub(crate) struct Mounted(PathBuf);
 
-/// A mounted ext4 that can be frozen, so that whoever writes to it waits in the kernel. It is thawed
-/// and unmounted when it is dropped.
+/// A mounted ext4 that can be frozen, so that writers block in the kernel. It is thawed and unmounted
+/// on drop.
 pub(crate) struct Freezable {
     mounted: Mounted,
 }
 
 impl Mounted {
-    /// A file system in memory at `directory`, of `size` as tmpfs(5) takes it.
+    /// A file system in memory at `directory`, of `size` as in tmpfs(5).
     pub(crate) fn tmpfs(directory: &Path, size: &str) -> Self {
         private_mounts();
         std::fs::create_dir_all(directory).unwrap();
@@ -29,12 +29,12 @@ impl Mounted {
         Self(directory.to_owned())
     }
 
-    /// Takes all the room there is; removing the file it returns gives it back.
+    /// Fills the file system; removing the returned file frees the space.
     pub(crate) fn fill(&self) -> PathBuf {
         let filler = self.0.join("filler");
         let zeros = vec![0; 1 << 20];
         let mut file = std::fs::File::create(&filler).unwrap();
-        // Whole blocks first, then what is left of the last one.
+        // First in whole blocks, then the rest of the last one.
         for length in [1 << 20, 1 << 12, 1] {
             while std::io::Write::write(&mut file, &zeros[..length]).is_ok() {}
         }
@@ -44,13 +44,13 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // Somebody may still stand in it.
+        // A process may still have its working directory in it.
         let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
 impl Freezable {
-    /// An empty file system at `directory`, kept in a file beside it.
+    /// An empty file system at `directory`, stored in a file next to it.
     pub(crate) fn ext4(directory: &Path) -> Self {
         private_mounts();
         std::fs::create_dir_all(directory).unwrap();
@@ -72,7 +72,7 @@ impl Freezable {
 
 impl Drop for Freezable {
     fn drop(&mut self) {
-        // It fails when it was thawed already.
+        // This fails if it is not frozen any more.
         let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.mounted.0).output();
     }
 }

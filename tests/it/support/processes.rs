@@ -50,7 +50,7 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
     }
 }
 
-/// Waits until something is so, and fails with `otherwise` when it never is.
+/// Waits until `done` returns true, and fails with `otherwise` if it never does.
 pub(crate) fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {

@@ -1,6 +1,5 @@
-//! A server that responds as a script says and records every byte it receives.
-//!
-//! It stands in for what real registries cannot do on demand: public registries, faults and attacks.
+//! A server that responds by a script and records every byte it receives, for what real registries
+//! cannot do on demand: the behaviour of public registries, faults and attacks.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// A request as received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedRequest {
     /// `GET https://host/path?query`, with the scheme of the connection.
     pub(crate) line: String,
     /// Header names, lower-case, and values.
@@ -21,23 +20,23 @@ pub(crate) struct Heard {
     pub(crate) body: String,
 }
 
-impl Heard {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// A running script, stopped on drop.
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedRegistry {
     pub(crate) address: SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<ReceivedRequest>>>,
     bytes: Arc<Mutex<Vec<u8>>>,
     sent: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
 /// A response; the connection is closed after it.
-pub(crate) enum Play {
+pub(crate) enum ScriptedResponse {
     /// These bytes.
     Bytes(Vec<u8>),
     /// These bytes, then endless zeros.
@@ -46,25 +45,25 @@ pub(crate) enum Play {
     Drip(Vec<u8>),
 }
 
-impl From<Vec<u8>> for Play {
+impl From<Vec<u8>> for ScriptedResponse {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes)
     }
 }
 
-type Script = dyn Fn(&Heard) -> Play + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> ScriptedResponse + Send + Sync;
 
-impl Scripted {
+impl ScriptedRegistry {
     /// Listens on `address` and responds by `script`, over TLS if there is an acceptor.
-    pub(crate) async fn start<P: Into<Play>>(
+    pub(crate) async fn start<P: Into<ScriptedResponse>>(
         address: &str,
         tls: Option<TlsAcceptor>,
-        script: impl Fn(&Heard) -> P + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> P + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, bytes, sent) = (Arc::default(), Arc::default(), Arc::default());
-        let script = move |heard: &Heard| script(heard).into();
+        let script = move |heard: &ReceivedRequest| script(heard).into();
         let host = Host {
             script: Arc::new(script),
             heard: Arc::clone(&heard),
@@ -90,7 +89,7 @@ impl Scripted {
     }
 
     /// The requests so far.
-    pub(crate) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<ReceivedRequest> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -110,7 +109,7 @@ impl Scripted {
     }
 }
 
-impl Drop for Scripted {
+impl Drop for ScriptedRegistry {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -125,7 +124,7 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 struct Host {
     sent: Arc<AtomicUsize>,
     script: Arc<Script>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<ReceivedRequest>>>,
     bytes: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -154,15 +153,15 @@ impl Host {
         };
         self.heard.lock().unwrap().push(heard.clone());
         match (self.script)(&heard) {
-            Play::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
-            Play::Endless(start) => {
+            ScriptedResponse::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+            ScriptedResponse::Endless(start) => {
                 stream.write_all(&start).await.ok()?;
                 for _ in 0..ENDLESS / ZEROS.len() {
                     stream.write_all(&ZEROS).await.ok()?;
                     self.sent.fetch_add(ZEROS.len(), Ordering::Relaxed);
                 }
             }
-            Play::Drip(start) => {
+            ScriptedResponse::Drip(start) => {
                 stream.write_all(&start).await.ok()?;
                 loop {
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -176,7 +175,7 @@ impl Host {
 }
 
 /// A complete request, or nothing yet.
-fn parse(scheme: &str, come: &[u8]) -> Result<Option<Heard>, httparse::Error> {
+fn parse(scheme: &str, come: &[u8]) -> Result<Option<ReceivedRequest>, httparse::Error> {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut slots);
     let httparse::Status::Complete(length) = request.parse(come)? else { return Ok(None) };
@@ -185,7 +184,7 @@ fn parse(scheme: &str, come: &[u8]) -> Result<Option<Heard>, httparse::Error> {
         .iter()
         .map(|it| (it.name.to_ascii_lowercase(), String::from_utf8_lossy(it.value).into_owned()))
         .collect();
-    let mut heard = Heard { headers, ..Heard::default() };
+    let mut heard = ReceivedRequest { headers, ..ReceivedRequest::default() };
     let wanted = heard.header("content-length").map_or(0, |it| it.parse().unwrap());
     let body = &come[length..];
     if body.len() < wanted {

@@ -6,7 +6,7 @@ use rcgen::SigningKey as _;
 use serde_json::json;
 
 use super::authority::Identity;
-use super::scripted_registry::{Heard, Scripted, json as reply_json};
+use super::scripted_registry::{ReceivedRequest, ScriptedRegistry, json as reply_json};
 
 /// The issuer of the tokens.
 pub(crate) const ISSUER: &str = "The token server";
@@ -17,8 +17,8 @@ pub(crate) const SERVICE: &str = "The registry";
 pub(crate) type User = (&'static str, &'static str, &'static [&'static str]);
 
 /// Starts a server on loopback, without TLS.
-pub(crate) async fn start(signer: Identity, users: &'static [User]) -> Scripted {
-    Scripted::start("127.0.0.1:0", None, move |heard: &Heard| {
+pub(crate) async fn start(signer: Identity, users: &'static [User]) -> ScriptedRegistry {
+    ScriptedRegistry::start("127.0.0.1:0", None, move |heard: &ReceivedRequest| {
         let shown = heard.header("authorization").unwrap_or_default();
         let user = users.iter().find(|(user, password, _)| {
             shown == format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))

@@ -1,4 +1,4 @@
-//! A FUSE file system whose server never answers, as a dead network file system does.
+//! A FUSE file system whose server never responds, like a network file system that is down.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-/// The mount. Whoever looks at it waits until this is dropped, which unmounts it.
+/// The mount. Any access to it blocks until this is dropped, which unmounts it.
 pub(crate) struct UnresponsiveMount {
     path: PathBuf,
     _server: File,
 }
 
 impl UnresponsiveMount {
-    /// Mounts it at `path`, a directory.
+    /// Mounts it on the directory `path`.
     pub(crate) fn new(path: &Path) -> Self {
         let server = OpenOptions::new().read(true).write(true).open("/dev/fuse").unwrap();
         let options =
@@ -26,7 +26,7 @@ impl UnresponsiveMount {
 
 impl Drop for UnresponsiveMount {
     fn drop(&mut self) {
-        // Closing the server's descriptor, which follows, fails every request that waits.
+        // The server's descriptor is closed next, which fails all pending requests.
         umount2(&self.path, MntFlags::MNT_DETACH).unwrap();
     }
 }

@@ -21,7 +21,7 @@ use variable_set::Set;
 /// The name of the automatic login of `GITHUB_TOKEN`.
 pub const AMBIENT_NAME: &str = "GITHUB_TOKEN";
 
-/// The user for `GITHUB_TOKEN` where `GITHUB_USER` is not set; ghcr.io checks only the token.
+/// The user for `GITHUB_TOKEN` if `GITHUB_USER` is not set; ghcr.io checks only the token.
 const AMBIENT_USER: &str = "x-access-token";
 
 /// The contents of the files named by `_PASSWORD_FILE` variables.
@@ -32,7 +32,7 @@ pub type PasswordFiles = BTreeMap<PathBuf, Result<Secret, SourceReason>>;
 pub struct Discovery {
     /// The complete sets, at most one per server, sorted by name; the ambient login comes last.
     pub declarations: Vec<Declaration>,
-    /// What a user should put right, sorted by name.
+    /// Problems for the user to fix, sorted by name.
     pub problems: Vec<Problem>,
     /// Every declared name, including those of incomplete and refused sets.
     pub names: BTreeSet<String>,
@@ -48,13 +48,13 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
     let mut declared_servers = BTreeSet::new();
     let mut serving = BTreeMap::new();
     for set in sets(&layers, &mut found) {
-        let judged = set.judge(password_files);
+        let validated = set.validate(password_files);
         found.names.insert(set.name.to_owned());
-        found.problems.extend(judged.problems);
-        found.password_files.extend(judged.password_file);
-        declared_servers.extend(judged.server.map(|server| server.name().to_owned()));
-        if let Some(declaration) = judged.declaration {
-            admit(declaration, &mut serving, &mut found);
+        found.problems.extend(validated.problems);
+        found.password_files.extend(validated.password_file);
+        declared_servers.extend(validated.server.map(|server| server.name().to_owned()));
+        if let Some(declaration) = validated.declaration {
+            add_declaration(declaration, &mut serving, &mut found);
         }
     }
     if let Some(ambient) = ambient(&layers)
@@ -89,11 +89,15 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
             value,
         );
     }
-    spelling::settle(sets)
+    spelling::merge_misspelt(sets)
 }
 
 /// Adds the declaration, unless a name that sorts before it declares the same server.
-fn admit(declaration: Declaration, serving: &mut BTreeMap<String, String>, found: &mut Discovery) {
+fn add_declaration(
+    declaration: Declaration,
+    serving: &mut BTreeMap<String, String>,
+    found: &mut Discovery,
+) {
     let server = declaration.server.name();
     if let Some(other) = serving.get(server) {
         let (server, other) = (server.to_owned(), other.clone());

@@ -8,19 +8,19 @@ use crate::domain::declarations::variable::Field;
 
 /// The intended sets, sorted by name. Names are case-sensitive, but if `Acme_…_PASSWORD` is exactly
 /// what `ACME` lacks, it is a misspelling and not a set of its own.
-pub(super) fn settle<'a>(sets: BTreeMap<&'a str, Set<'a>>) -> Vec<Set<'a>> {
+pub(super) fn merge_misspelt<'a>(sets: BTreeMap<&'a str, Set<'a>>) -> Vec<Set<'a>> {
     let mut groups: BTreeMap<String, Vec<Set<'_>>> = BTreeMap::new();
     for (name, set) in sets {
         groups.entry(name.to_ascii_uppercase()).or_default().push(set);
     }
-    let mut meant: Vec<Set<'_>> = groups.into_values().flat_map(gather).collect();
-    meant.retain(Set::is_meant);
-    meant.sort_by_key(|set| set.name);
-    meant
+    let mut intended: Vec<Set<'_>> = groups.into_values().flat_map(merge_group).collect();
+    intended.retain(Set::is_intended);
+    intended.sort_by_key(|set| set.name);
+    intended
 }
 
 /// Adds the sets that only fill gaps of the most complete set to it, as misspelt variables.
-fn gather(mut group: Vec<Set<'_>>) -> Vec<Set<'_>> {
+fn merge_group(mut group: Vec<Set<'_>>) -> Vec<Set<'_>> {
     group.sort_by_key(|set| (Reverse(set.strength()), set.name));
     let mut group = group.into_iter();
     let Some(mut leader) = group.next() else { return Vec::new() };

@@ -18,7 +18,7 @@ const TOKEN_USER: &str = "AWS";
 
 /// The result for a set.
 #[derive(Default)]
-pub(super) struct Judged {
+pub(super) struct Validated {
     /// The registry, if `_SERVER` is valid.
     pub(super) server: Option<Server>,
     /// The declaration, if the set is complete and valid.
@@ -31,36 +31,36 @@ pub(super) struct Judged {
 
 impl Set<'_> {
     /// Validates the set; `files` holds the contents of password files.
-    pub(super) fn judge(&self, files: &PasswordFiles) -> Judged {
-        let mut judge = Judge { set: self, refused: BTreeSet::new(), problems: Vec::new() };
-        judge.refuse_characters();
-        let server = judge.server();
-        let password_file = judge.password_file();
-        let credentials = judge.credentials(server.as_ref(), password_file.as_deref(), files);
-        let ca_file = judge.path(Field::CaFile);
+    pub(super) fn validate(&self, files: &PasswordFiles) -> Validated {
+        let mut validator = Validator { set: self, refused: BTreeSet::new(), problems: Vec::new() };
+        validator.refuse_characters();
+        let server = validator.server();
+        let password_file = validator.password_file();
+        let credentials = validator.credentials(server.as_ref(), password_file.as_deref(), files);
+        let ca_file = validator.path(Field::CaFile);
         let declaration = match (&server, credentials) {
-            (Some(server), Some((identity, source))) if judge.refused.is_empty() => {
-                judge.remark_on_idle_variables(server, &identity);
+            (Some(server), Some((identity, source))) if validator.refused.is_empty() => {
+                validator.remark_on_idle_variables(server, &identity);
                 let (name, server) = (self.name.to_owned(), server.clone());
                 Some(Declaration { name, server, identity, ca_file, source, stored: None })
             }
             _ => None,
         };
-        Judged { server, declaration, problems: judge.problems, password_file }
+        Validated { server, declaration, problems: validator.problems, password_file }
     }
 }
 
-struct Judge<'a> {
+struct Validator<'a> {
     set: &'a Set<'a>,
     /// Variables that are set but invalid.
     refused: BTreeSet<Field>,
     problems: Vec<Problem>,
 }
 
-/// Who logs in, and the source of the password.
+/// The identity, and the source of the password.
 type Credentials = Option<(Identity, String)>;
 
-impl Judge<'_> {
+impl Validator<'_> {
     fn refuse_characters(&mut self) {
         for (&field, value) in &self.set.values {
             let text = value.text;
@@ -159,7 +159,8 @@ impl Judge<'_> {
         Some((identity, source))
     }
 
-    /// Whether keys were intended, although none is set: a session token or a misspelling shows it.
+    /// Whether AWS keys were intended although none are set: there is a session token or a misspelt
+    /// variable.
     fn means_keys(&self) -> bool {
         let mut alike = self.set.look_alikes.iter();
         self.is_set(Field::SessionToken)

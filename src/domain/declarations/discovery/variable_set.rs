@@ -38,7 +38,7 @@ impl<'a> Set<'a> {
     /// Whether the set is meant to declare a registry. Misspelt variables count only if two of the three
     /// required ones are there, because other programs use names such as
     /// `AZURE_CONTAINER_REGISTRY_ENDPOINT`.
-    pub(super) fn is_meant(&self) -> bool {
+    pub(super) fn is_intended(&self) -> bool {
         let alike: BTreeSet<Field> = self
             .look_alikes
             .iter()

@@ -39,7 +39,7 @@ struct Item {
     value: Text,
 }
 
-/// A string, moved into a [`Secret`] without another copy; or any other value, which is ignored.
+/// A string, moved into a [`Secret`] without another copy. `None` for any other value.
 struct Text(Option<Secret>);
 
 impl<'de> Deserialize<'de> for Text {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tracing::warn;
 
+use super::lock::LockError;
 use super::paths::Paths;
-use super::{lock, socket};
+use super::{lock, socket, takeover};
 
 /// The paths where clients find the agent.
 pub struct Endpoint {
@@ -36,6 +37,11 @@ impl Endpoint {
         endpoint
     }
 
+    /// Whether `run` may take the agent over.
+    pub fn is_replaceable(&self) -> bool {
+        self.replaceable
+    }
+
     /// Readable when a file may have been removed.
     pub fn changes(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
@@ -46,27 +52,51 @@ impl Endpoint {
         while self.inotify.as_ref().is_some_and(|inotify| inotify.read_events().is_ok()) {}
     }
 
-    /// Recreates what was removed. Returns whether anything was.
-    pub fn restore(&mut self, held: &mut File, listener: &mut UnixListener) -> io::Result<bool> {
-        let mut restored = false;
-        if !lock::is_in_place(&self.paths, held) {
-            *held = lock::take(&self.paths).map_err(io::Error::other)?;
-            restored = true;
+    /// Recreates what was removed, everything or nothing. Returns whether anything was.
+    pub fn restore(
+        &mut self,
+        held: &mut File,
+        listener: &mut UnixListener,
+    ) -> Result<bool, LockError> {
+        let has_lock = lock::is_in_place(&self.paths, held);
+        let has_socket = self.bound.is_some() && identity(&self.socket) == self.bound;
+        if has_lock && has_socket {
+            return Ok(false);
         }
-        if self.bound.is_none() || identity(&self.socket) != self.bound {
-            (self.socket, *listener) = socket::listen(&self.paths)?;
+        let new_lock = if has_lock { None } else { Some(lock::take(&self.paths)?) };
+        if !has_socket {
+            let unusable = |error: io::Error| LockError::Unusable(error.to_string());
+            (self.socket, *listener) = socket::listen(&self.paths).map_err(unusable)?;
             self.bound = identity(&self.socket);
-            restored = true;
         }
-        if restored {
-            lock::note_socket(&self.paths, &self.socket);
-            lock::note_supervisor(&self.paths);
-            if let Err(error) = lock::set_replaceable(&self.paths, self.replaceable) {
-                warn!("{error}");
-            }
-            self.watch();
+        if let Some(lock) = new_lock {
+            *held = lock;
         }
-        Ok(restored)
+        self.announce();
+        self.watch();
+        Ok(true)
+    }
+
+    /// Notes where the agent is and who supervises it.
+    pub fn announce(&self) {
+        lock::note_socket(&self.paths, &self.socket);
+        lock::note_supervisor(&self.paths);
+        if let Err(error) = lock::set_replaceable(&self.paths, self.replaceable) {
+            warn!("{error}");
+        }
+    }
+
+    /// A connection to a `run` that waits to take over, unless a user asked the agent to stop.
+    pub fn waiting_run(&self) -> Option<OwnedFd> {
+        if self.is_stopped() {
+            return None;
+        }
+        takeover::connect(&self.paths).ok().flatten()
+    }
+
+    /// Whether a user asked the agent to stop.
+    pub fn is_stopped(&self) -> bool {
+        lock::is_stopped(&self.paths)
     }
 
     /// Removes the socket and releases the lock for every process that shares it.

@@ -6,23 +6,33 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
+    SockaddrStorage, recvmsg, sendmsg, socketpair,
 };
 use zeroize::Zeroizing;
 
-/// A message from an agent to its supervisor, or from one supervisor to another.
+/// A message between an agent and its supervisor, or to a `run` that takes over.
 #[derive(Debug)]
 pub enum Message {
     /// Replace the saved state with this one.
     SaveState(OwnedFd),
     /// Every source has been read and published.
     Ready,
+    /// Read the configuration and the sources again, with this lock and this listening socket.
+    Reload {
+        /// The lock.
+        lock: OwnedFd,
+        /// The listening socket.
+        listener: OwnedFd,
+    },
+    /// Hand everything over to the `run` at the other end of this stream.
+    HandOver(OwnedFd),
     /// Supervise in place of the sender.
     TakeOver(Descriptors),
 }
@@ -63,12 +73,35 @@ pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
+/// Puts `memfd` into the queue of a socket, for the next program to take from there.
+///
+/// Until that program has hardened itself, any process of the same user can open its memfds in
+/// `/proc`. It cannot open a socket there.
+pub fn queue(memfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (sender, queue) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    send(sender.as_fd(), &Message::SaveState(memfd.try_clone_to_owned()?))?;
+    Ok(queue)
+}
+
+/// Takes the memfd from a queue. Call it once this process has hardened itself.
+pub fn take_queued(queue: &OwnedFd) -> io::Result<OwnedFd> {
+    match receive(queue.as_fd())? {
+        Some(Message::SaveState(memfd)) => Ok(memfd),
+        _ => Err(io::Error::other("the queue holds no state")),
+    }
+}
+
 /// Sends `message` to the process at the other end of `control`, unless the queue is full: the
 /// agent must never wait for a supervisor that hangs.
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
         Message::Ready => (b"ready", Vec::new()),
+        Message::Reload { lock, listener } => {
+            (b"reload", [lock, listener].map(AsRawFd::as_raw_fd).to_vec())
+        }
+        Message::HandOver(stream) => (b"hand-over", vec![stream.as_raw_fd()]),
         Message::TakeOver(all) => {
             let fds = [&all.lock, &all.listener, &all.memory];
             (b"take-over", fds.map(AsRawFd::as_raw_fd).to_vec())
@@ -87,6 +120,7 @@ pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
 }
 
 /// The next message from the process at the other end of `control`; `None` if that end is closed.
+/// Fails with `WouldBlock` if there is none yet.
 pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let mut word = [0; 16];
     let mut space = nix::cmsg_space!([RawFd; 3]);
@@ -95,7 +129,7 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
         control.as_raw_fd(),
         &mut buffer,
         Some(&mut space),
-        MsgFlags::MSG_CMSG_CLOEXEC,
+        MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT,
     ) {
         Err(Errno::ECONNRESET) => return Ok(None),
         other => other?,
@@ -113,6 +147,8 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
         (b"", None, ..) => Ok(None),
         (b"save-state", Some(memfd), ..) => Ok(Some(Message::SaveState(memfd))),
         (b"ready", None, ..) => Ok(Some(Message::Ready)),
+        (b"reload", Some(lock), Some(listener), _) => Ok(Some(Message::Reload { lock, listener })),
+        (b"hand-over", Some(stream), ..) => Ok(Some(Message::HandOver(stream))),
         (b"take-over", Some(lock), Some(listener), Some(memory)) => {
             Ok(Some(Message::TakeOver(Descriptors { lock, listener, memory })))
         }
@@ -122,10 +158,6 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-
     use super::*;
 
     #[test]
@@ -144,5 +176,13 @@ mod tests {
         assert!(*read(memfd.as_fd()).unwrap() == state, "a second reading starts at the front");
         assert!(matches!(receive(theirs.as_fd()).unwrap(), Some(Message::Ready)));
         assert!(receive(theirs.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_queued_state_cannot_be_opened_by_its_path_and_is_taken_once() {
+        let queue = queue(create(b"state").unwrap().as_fd()).unwrap();
+        File::open(format!("/proc/self/fd/{}", queue.as_raw_fd())).unwrap_err();
+        assert_eq!(**read(take_queued(&queue).unwrap().as_fd()).unwrap(), *b"state");
+        take_queued(&queue).unwrap_err();
     }
 }

@@ -128,18 +128,29 @@ fn write_note(paths: &Paths, name: &str, content: &[u8]) {
 pub fn supervisor(paths: &Paths) -> Option<Pid> {
     let dir = dir_of_notes(paths)?;
     let pid: i32 = fs::read_to_string(dir.join(SUPERVISOR)).ok()?.parse().ok()?;
+    let pid = Pid::from_raw(pid);
     // Its number may belong to another process by now, this one included.
+    let is_supervisor = pid != Pid::this()
+        && ["supervise", "run"].contains(&command_of(pid)?.as_str())
+        && uid_of(pid) == Some(paths.uid);
+    is_supervisor.then_some(pid)
+}
+
+/// Whether a supervisor is a `run`.
+pub fn is_service(supervisor: Pid) -> bool {
+    command_of(supervisor).is_some_and(|command| command == "run")
+}
+
+/// The command that a process of this program runs.
+fn command_of(pid: Pid) -> Option<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = line.split(|&byte| byte == 0);
-    let is_supervisor = words.next()?.ends_with(b"registry-agent")
-        && [&b"supervise"[..], b"run"].contains(&words.next()?)
-        && pid.cast_unsigned() != process::id()
-        && uid_of(pid) == Some(paths.uid);
-    is_supervisor.then(|| Pid::from_raw(pid))
+    words.next()?.ends_with(b"registry-agent").then_some(())?;
+    String::from_utf8(words.next()?.to_vec()).ok()
 }
 
 /// The effective user of a process. The owner of its directory in `/proc` is root once it is hardened.
-fn uid_of(pid: i32) -> Option<u32> {
+fn uid_of(pid: Pid) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     uids.split_whitespace().nth(1)?.parse().ok()
@@ -170,8 +181,8 @@ pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
     Err(LockError::Unusable(faults.join("; ")))
 }
 
-/// Opens a directory that is surely ours: in a place that anyone may write to, somebody else may
-/// have put one, or a link, in our way.
+/// Opens the directory, or creates it, and checks that it belongs to `uid`: where anyone may write,
+/// another user may have created one, or a link, under its name.
 fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::adapters::config::{self, Config, ConfigError};
@@ -69,9 +70,13 @@ impl ConfigWatch {
 
 /// Loads the files on a thread of their own. `None` if that takes longer than `timeout`: their file
 /// system may be dead.
-fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
+pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
     let (loaded, result) = mpsc::channel();
-    thread::spawn(move || loaded.send(config::load(&files)));
+    thread::spawn(move || {
+        // Signals are for the thread that waits for them.
+        let _ = SigSet::all().thread_block();
+        loaded.send(config::load(&files))
+    });
     result.recv_timeout(timeout).ok()
 }
 

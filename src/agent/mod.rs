@@ -5,8 +5,10 @@ use std::future::IntoFuture;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::pin::pin;
 use std::sync::Arc;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -43,7 +45,7 @@ use self::view::View;
 use self::workers::WorkerPool;
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Config;
-use crate::adapters::handoff;
+use crate::adapters::handoff::{self, Message};
 use crate::adapters::paths::Paths;
 use crate::adapters::process;
 use crate::wire::handoff::SavedState;
@@ -77,6 +79,8 @@ pub enum AgentExit {
     Stopped,
     /// Its supervisor is gone. Contains the latest state.
     Orphaned(OwnedFd),
+    /// Its supervisor asks for something else. Contains the latest state.
+    Asked(Message, OwnedFd),
 }
 
 /// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
@@ -86,6 +90,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
+    let inherited_state = setup.latest.try_clone()?;
     let publisher = Publisher::new(&setup.config, &setup.paths, setup.clock.clone())?;
     let owner = Controller {
         clock: setup.clock.clone(),
@@ -113,38 +118,61 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let supervisor = process::awaitable(setup.control)?;
     let mut owner = tokio::task::spawn_local(owner.run(command_queue, stop.clone()));
-    // Clients that connect before this point wait in the socket's queue, so the first response
-    // comes from an agent that has read everything.
-    let mut first_view = api_state.view.clone();
-    let ready = first_view.wait_for(|view| view.complete);
-    tokio::select! {
-        _ = ready => {}
-        ended = &mut owner => return ended.map(|_| AgentExit::Stopped).map_err(io::Error::other),
-        _ = terminate.recv() => return Ok(AgentExit::Stopped),
-        _ = interrupt.recv() => return Ok(AgentExit::Stopped),
-    }
-    let server = serve(setup.listener, api_state, stop.clone())?;
-    let mut orphaned = false;
-    let ended = tokio::select! {
-        ended = &mut owner => ended,
-        _ = terminate.recv() => { stop.cancel(); owner.await }
-        _ = interrupt.recv() => { stop.cancel(); owner.await }
-        gone = supervisor_closed(&supervisor) => {
-            gone?;
-            orphaned = true;
-            stop.cancel();
-            owner.await
+    // Clients that connect before the first view is complete wait in the socket's queue, so the first
+    // response comes from an agent that has read everything.
+    let first_view = api_state.view.clone();
+    let mut awaited_view = api_state.view.clone();
+    let mut ready = pin!(awaited_view.wait_for(|view| view.complete));
+    let mut starting = Some((setup.listener, api_state));
+    let mut server = None;
+    let (cause, ended) = loop {
+        tokio::select! {
+            _ = &mut ready, if starting.is_some() => {
+                if let Some((listener, api_state)) = starting.take() {
+                    server = Some(serve(listener, api_state, stop.clone())?);
+                }
+            }
+            // A request to stop over the socket is meant for the supervisor: without one, only this
+            // process has the state.
+            ended = &mut owner => {
+                let orphaned = is_closed(&supervisor);
+                break (if orphaned { Cause::Orphaned } else { Cause::Stop }, Some(ended));
+            }
+            _ = terminate.recv() => break (Cause::Stop, None),
+            _ = interrupt.recv() => break (Cause::Stop, None),
+            message = supervisor_message(&supervisor) => {
+                break (message?.map_or(Cause::Orphaned, Cause::Asked), None)
+            }
         }
     };
     stop.cancel();
-    let handoff_to_supervisor = ended.map_err(io::Error::other)?;
-    if orphaned {
+    let latest = match ended {
+        Some(ended) => ended.map_err(io::Error::other)?.into_latest(),
+        None if first_view.borrow().complete => {
+            owner.await.map_err(io::Error::other)?.into_latest()
+        }
+        // It has not read everything yet, so its own state would lack something.
+        None => inherited_state,
+    };
+    if let Cause::Orphaned = cause {
         // The state has no other owner now, so pass it on before waiting for anything.
-        return Ok(AgentExit::Orphaned(handoff_to_supervisor.into_latest()));
+        return Ok(AgentExit::Orphaned(latest));
     }
     // Finish responses in progress, but stay within the time allowed for stopping.
-    let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
-    Ok(AgentExit::Stopped)
+    if let Some(server) = server {
+        let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
+    }
+    Ok(match cause {
+        Cause::Asked(message) => AgentExit::Asked(message, latest),
+        Cause::Stop | Cause::Orphaned => AgentExit::Stopped,
+    })
+}
+
+/// Why the agent stops serving.
+enum Cause {
+    Stop,
+    Orphaned,
+    Asked(Message),
 }
 
 fn serve(
@@ -160,18 +188,22 @@ fn serve(
     Ok(tokio::spawn(server.into_future()))
 }
 
-/// Resolves when the supervisor closes its end of the control socket, on which it never sends.
-async fn supervisor_closed(control: &AsyncFd<OwnedFd>) -> io::Result<()> {
+/// Whether the supervisor has closed its end of the control socket.
+fn is_closed(control: &AsyncFd<OwnedFd>) -> bool {
+    let mut watched = [PollFd::new(control.as_fd(), PollFlags::empty())];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// The next message of the supervisor; `None` when it closes its end of the control socket.
+async fn supervisor_message(control: &AsyncFd<OwnedFd>) -> io::Result<Option<Message>> {
     loop {
         let mut guard = control.readable().await?;
         if guard.ready().is_read_closed() {
-            return Ok(());
+            return Ok(None);
         }
         match handoff::receive(control.get_ref().as_fd()) {
-            Ok(None) => return Ok(()),
-            Ok(Some(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
-            Err(error) => return Err(error),
+            received => return received,
         }
     }
 }

@@ -12,8 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use tracing::warn;
 
-use crate::adapters::handoff::Descriptors;
+use crate::adapters::handoff::{self, Descriptors, Message};
 use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
 
 /// Everything that outlives a single agent.
@@ -25,17 +26,18 @@ pub struct Inherited {
     pub listener: UnixListener,
     /// The last state that an agent handed over, as a memfd.
     pub memory: OwnedFd,
+    /// The connection to the agent that was taken over, until the next one has accepted.
+    pub previous: Option<OwnedFd>,
 }
 
-impl From<Descriptors> for Inherited {
-    fn from(all: Descriptors) -> Self {
-        Self { lock: all.lock.into(), listener: all.listener.into(), memory: all.memory }
-    }
-}
-
-impl From<Inherited> for Descriptors {
-    fn from(all: Inherited) -> Self {
-        Self { lock: all.lock.into(), listener: all.listener.into(), memory: all.memory }
+impl Inherited {
+    /// Copies of the descriptors, to send to another process.
+    pub fn descriptors(&self) -> io::Result<Descriptors> {
+        Ok(Descriptors {
+            lock: self.lock.try_clone()?.into(),
+            listener: self.listener.try_clone()?.into(),
+            memory: self.memory.try_clone()?,
+        })
     }
 }
 
@@ -54,7 +56,8 @@ impl RunningAgent {
         let (control, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let mut command = Command::new(THIS_PROGRAM);
-        command.arg0("registry-agent").args(arguments("agent", inherited)?);
+        let (arguments, _queue) = arguments("agent", inherited)?;
+        command.arg0("registry-agent").args(arguments);
         command.arg(argument("control", theirs.as_fd())?);
         if foreground {
             command.arg("--foreground");
@@ -68,6 +71,29 @@ impl RunningAgent {
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
         self.signal(Signal::SIGCONT);
+    }
+
+    /// Asks the agent to read the configuration and the sources again, with the current lock and
+    /// listening socket.
+    pub fn reload(&self, inherited: &Inherited) {
+        let sent = inherited.descriptors().and_then(|all| {
+            let reload = Message::Reload { lock: all.lock, listener: all.listener };
+            handoff::send(self.control.as_fd(), &reload)
+        });
+        if let Err(error) = sent {
+            warn!("the agent cannot be asked to reload: {error}");
+        }
+    }
+
+    /// Asks the agent to hand everything over to the `run` at the other end of `stream`. Returns
+    /// whether it will read the request.
+    pub fn hand_over(&self, stream: &OwnedFd) -> bool {
+        let sent = stream
+            .try_clone()
+            .and_then(|stream| handoff::send(self.control.as_fd(), &Message::HandOver(stream)));
+        // A stopped process reads it only after it is continued.
+        self.signal(Signal::SIGCONT);
+        sent.is_ok()
     }
 
     /// Kills the agent.
@@ -108,15 +134,20 @@ pub fn reap_orphans(agent: Option<Pid>) -> io::Result<()> {
     }
 }
 
-/// The arguments that pass the descriptors of [`Inherited`] to the next process; see
-/// [`crate::cli`].
-pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<Vec<String>> {
-    Ok(vec![
+/// The arguments that pass the descriptors of [`Inherited`] to the next process (see
+/// [`crate::cli`]), and the queue that holds the state until that process takes it.
+pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<(Vec<String>, OwnedFd)> {
+    let queue = handoff::queue(inherited.memory.as_fd())?;
+    let mut arguments = vec![
         command.to_owned(),
         argument("lock", inherited.lock.as_fd())?,
         argument("listener", inherited.listener.as_fd())?,
-        argument("memory", inherited.memory.as_fd())?,
-    ])
+        argument("state", queue.as_fd())?,
+    ];
+    if let Some(previous) = &inherited.previous {
+        arguments.push(argument("previous", previous.as_fd())?);
+    }
+    Ok((arguments, queue))
 }
 
 /// The argument that passes one descriptor, which is kept open across exec.

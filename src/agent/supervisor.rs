@@ -6,7 +6,7 @@
 //! the same descriptors.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
@@ -20,15 +20,20 @@ use tracing::{info, warn};
 use super::running_agent::{Inherited, RunningAgent, reap_orphans};
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::handoff::{self, Message};
+use crate::adapters::lock::LockError;
+use crate::adapters::takeover;
 
-/// How long an agent may take to end before it is killed.
-pub const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long an agent may take to end before it is killed. With [`KILL_GRACE`], `stop` stays within 2 s.
+pub const STOP_GRACE: Duration = Duration::from_millis(1600);
 
 /// How long a killed agent may take to disappear: one that waits in the kernel stays until the kernel
 /// lets it go, but never runs again.
-const KILL_GRACE: Duration = Duration::from_millis(250);
-/// The time in which a directory follows the files that were removed from it.
-const REMOVAL_PAUSE: Duration = Duration::from_millis(500);
+pub const KILL_GRACE: Duration = Duration::from_millis(250);
+/// A directory is removed a moment after the files in it, and the kernel does not report it while it
+/// is open: the pause before the first look for it, which doubles.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// The pause before the last of these looks, and between attempts to recreate what was removed.
+const LAST_LOOK: Duration = Duration::from_millis(512);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// An agent that did not live this long may be one that cannot live at all.
@@ -36,12 +41,23 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// An agent that lived this long starts with a short delay again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
-/// What the world around wants to hear of the supervisor's work.
+/// Receives what the process that started the supervisor has to know.
 pub trait ServiceNotifier {
     /// The agent has read and published everything. Called once for each agent.
     fn ready(&mut self);
     /// The agent handed over a new state.
     fn state_saved(&mut self, memory: BorrowedFd<'_>);
+}
+
+/// Why the supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SupervisorExit {
+    /// It or its agent was asked to stop.
+    Stopped,
+    /// A `run` has taken over.
+    HandedOver,
+    /// The lock was removed, and another agent holds the new one.
+    Displaced,
 }
 
 /// Runs agents until one ends by itself with success, or this process is asked to stop. The first is
@@ -50,14 +66,14 @@ pub trait ServiceNotifier {
 /// An agent that hangs in the kernel may outlive this call, and its copy of the lock with it. The
 /// caller removes the socket and then unlocks the lock, which releases it for every copy.
 ///
-/// `foreground` tells agents that an init system watches over the supervisor.
+/// `foreground` tells agents that an init system started the supervisor.
 pub fn supervise(
     inherited: &mut Inherited,
     foreground: bool,
     mut adopted: Option<RunningAgent>,
     endpoint: &mut Endpoint,
     notifier: &mut impl ServiceNotifier,
-) -> io::Result<()> {
+) -> io::Result<SupervisorExit> {
     let signals = catch_signals()?;
     let mut delay = FIRST_DELAY;
     loop {
@@ -70,7 +86,7 @@ pub fn supervise(
                 // no other place.
                 warn!("the agent cannot be started: {error}");
                 if !pause(delay, delay, &inherited.listener, &signals)? {
-                    return Ok(());
+                    return Ok(SupervisorExit::Stopped);
                 }
                 delay = (delay * 2).min(LONGEST_DELAY);
                 continue;
@@ -78,11 +94,26 @@ pub fn supervise(
         };
         let (end, was_ready) = watch_agent(&agent, &signals, inherited, endpoint, notifier)?;
         match end {
-            AgentEnd::AsAsked(Request::Stop) | AgentEnd::Itself(WaitStatus::Exited(_, 0)) => {
-                return Ok(());
+            AgentEnd::Asked(Asked::Stop) => return Ok(SupervisorExit::Stopped),
+            AgentEnd::Asked(Asked::MakeRoom) => return Ok(SupervisorExit::Displaced),
+            AgentEnd::Asked(Asked::HandOver(stream)) => {
+                if takeover::decision(stream) {
+                    return Ok(SupervisorExit::HandedOver);
+                }
+                warn!("`run` did not take over");
+                endpoint.announce();
+                continue;
             }
-            AgentEnd::AsAsked(Request::Reload) => continue,
-            AgentEnd::Itself(status) => warn!("the agent died ({})", describe(status)),
+            AgentEnd::Unasked(WaitStatus::Exited(_, 0)) => {
+                // Where `/proc` hides processes, `run` asks the agent to stop.
+                return Ok(match endpoint.waiting_run() {
+                    Some(run) if takeover::hand_over(run.as_fd(), inherited.descriptors()?) => {
+                        SupervisorExit::HandedOver
+                    }
+                    _ => SupervisorExit::Stopped,
+                });
+            }
+            AgentEnd::Unasked(status) => warn!("the agent died ({})", describe(status)),
         }
         let lived = started.elapsed();
         if lived >= HEALTHY_AFTER {
@@ -94,7 +125,7 @@ pub fn supervise(
             (true, _) => Duration::ZERO,
         };
         if !pause(delay, minimum, &inherited.listener, &signals)? {
-            return Ok(());
+            return Ok(SupervisorExit::Stopped);
         }
         delay = (delay * 2).min(LONGEST_DELAY);
         info!("starting the agent again");
@@ -104,29 +135,50 @@ pub fn supervise(
 /// What a signal asks of the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Request {
-    /// SIGHUP: read the configuration and the sources again, which a new agent does.
+    /// SIGHUP: read the configuration and the sources again.
     Reload,
-    /// SIGTERM, SIGINT: end.
+    /// SIGTERM, SIGINT: end, or hand over to the `run` that sent it.
     Stop,
 }
 
+/// Why the supervisor asked the agent to end.
+enum Asked {
+    Stop,
+    /// A `run` takes over at the other end of this stream.
+    HandOver(OwnedFd),
+    /// Another agent holds the lock.
+    MakeRoom,
+}
+
+impl Asked {
+    /// Whether the `run` that wanted to take over is gone, so that the agent serves again.
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::HandOver(run) if takeover::is_abandoned(run.as_fd()))
+    }
+}
+
 enum AgentEnd {
-    /// It was asked to end.
-    AsAsked(Request),
-    /// Nobody asked it to.
-    Itself(WaitStatus),
+    Asked(Asked),
+    Unasked(WaitStatus),
 }
 
 fn catch_signals() -> io::Result<SignalFd> {
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    Ok(SignalFd::with_flags(&block_signals()?, flags)?)
+}
+
+/// Keeps the supervisor's signals until it reads them. A process that is about to become one calls
+/// this first: a program starts with the mask of the one before it.
+pub fn block_signals() -> io::Result<SigSet> {
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
         mask.add(signal);
     }
     mask.thread_block()?;
-    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(mask)
 }
 
-/// Listens to the agent and to the signals until the agent is gone. Says whether it was ever ready.
+/// Listens to the agent and to the signals until the agent is gone. Returns whether it was ever ready.
 fn watch_agent(
     agent: &RunningAgent,
     signals: &SignalFd,
@@ -136,28 +188,28 @@ fn watch_agent(
 ) -> io::Result<(AgentEnd, bool)> {
     let mut was_ready = false;
     let mut control_closed = false;
-    let mut asked: Option<Request> = None;
+    let mut asked: Option<Asked> = None;
     let mut killed = false;
     let mut deadline: Option<Instant> = None;
     // Recreate first what was removed while nobody watched.
-    let mut look_again = Some(Instant::now());
+    let mut looks = Looks { next: Some(Instant::now()), pause: FIRST_LOOK, is_failing: false };
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        match (left, asked) {
-            (Some(Duration::ZERO), Some(request)) if killed => {
-                warn!("the agent hangs in the kernel and cannot be killed; leaving it behind");
-                return Ok((AgentEnd::AsAsked(request), was_ready));
+        if left == Some(Duration::ZERO) {
+            match asked.take() {
+                Some(asked) if killed => {
+                    warn!("the agent hangs in the kernel and cannot be killed; leaving it behind");
+                    return Ok((AgentEnd::Asked(asked), was_ready));
+                }
+                unfinished => asked = unfinished,
             }
-            (Some(Duration::ZERO), _) => {
-                warn!("the agent does not end by itself and is killed");
-                agent.kill();
-                killed = true;
-                deadline = Some(Instant::now() + KILL_GRACE);
-                continue;
-            }
-            _ => {}
+            warn!("the agent does not end by itself and is killed");
+            agent.kill();
+            killed = true;
+            deadline = Some(Instant::now() + KILL_GRACE);
+            continue;
         }
-        let until_look = look_again.map(|at: Instant| at.saturating_duration_since(Instant::now()));
+        let until_look = looks.next.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = [left, until_look].into_iter().flatten().min();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         // A closed control socket is readable for ever.
@@ -170,36 +222,55 @@ fn watch_agent(
         let has_changed = is_ready(if control_closed { 1 } else { 2 });
         let mut request = take_requests(signals)?;
         if has_changed || until_look == Some(Duration::ZERO) {
-            endpoint.forget_changes();
-            // The directory goes a moment after what is in it.
-            look_again = has_changed.then(|| Instant::now() + REMOVAL_PAUSE);
-            match endpoint.restore(&mut inherited.lock, &mut inherited.listener) {
-                Ok(false) => {}
-                Ok(true) => {
-                    warn!("the socket or the lock was removed; recreated");
-                    request = request.max(Some(Request::Reload));
+            match looks.restore(has_changed, endpoint, inherited) {
+                Outcome::Recreated => request = request.max(Some(Request::Reload)),
+                Outcome::Displaced if asked.is_none() => {
+                    agent.terminate();
+                    deadline = Some(Instant::now() + STOP_GRACE);
+                    asked = Some(Asked::MakeRoom);
                 }
-                Err(error) => warn!("the socket or the lock cannot be made again: {error}"),
+                Outcome::InPlace | Outcome::Displaced => {}
             }
         }
-        if request > asked {
-            if asked.is_none() {
+        match (request, &asked) {
+            (Some(Request::Reload), None) => agent.reload(inherited),
+            (Some(Request::Stop), None) => {
+                asked = Some(match endpoint.waiting_run() {
+                    Some(run) if agent.hand_over(&run) => Asked::HandOver(run),
+                    _ => {
+                        agent.terminate();
+                        Asked::Stop
+                    }
+                });
                 deadline = Some(Instant::now() + STOP_GRACE);
-                agent.terminate();
             }
-            asked = request;
+            (Some(Request::Stop), Some(Asked::HandOver(_))) if endpoint.is_stopped() => {
+                agent.terminate();
+                asked = Some(Asked::Stop);
+            }
+            _ => {}
         }
         if has_message {
             match handoff::receive(agent.control.as_fd()) {
-                Ok(Some(Message::SaveState(memory))) => {
-                    notifier.state_saved(memory.as_fd());
-                    inherited.memory = memory;
+                Ok(Some(message)) => {
+                    // An agent accepts what was taken over before it sends anything.
+                    inherited.previous = None;
+                    match message {
+                        Message::SaveState(memory) => {
+                            notifier.state_saved(memory.as_fd());
+                            inherited.memory = memory;
+                        }
+                        Message::Ready => {
+                            was_ready = true;
+                            notifier.ready();
+                            asked = asked.filter(|asked| !asked.is_abandoned());
+                            if asked.is_none() && deadline.take().is_some() {
+                                endpoint.announce();
+                            }
+                        }
+                        _ => {}
+                    }
                 }
-                Ok(Some(Message::Ready)) => {
-                    was_ready = true;
-                    notifier.ready();
-                }
-                Ok(Some(Message::TakeOver(_))) => {}
                 Ok(None) => control_closed = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }
@@ -210,8 +281,54 @@ fn watch_agent(
             }
         }
         if let Some(status) = agent.try_wait()? {
-            let end = asked.map_or(AgentEnd::Itself(status), AgentEnd::AsAsked);
+            let end = asked.map_or(AgentEnd::Unasked(status), AgentEnd::Asked);
             return Ok((end, was_ready));
+        }
+    }
+}
+
+/// When to look next whether the lock and the socket are in place.
+struct Looks {
+    next: Option<Instant>,
+    pause: Duration,
+    is_failing: bool,
+}
+
+enum Outcome {
+    InPlace,
+    Recreated,
+    /// Another agent holds the lock.
+    Displaced,
+}
+
+impl Looks {
+    /// Recreates what was removed. After a change, looks again for a while.
+    fn restore(
+        &mut self,
+        has_changed: bool,
+        endpoint: &mut Endpoint,
+        inherited: &mut Inherited,
+    ) -> Outcome {
+        endpoint.forget_changes();
+        self.pause = if has_changed { FIRST_LOOK } else { self.pause * 2 };
+        let restored = endpoint.restore(&mut inherited.lock, &mut inherited.listener);
+        if let Err(error) = &restored {
+            if !self.is_failing {
+                warn!("the socket or the lock cannot be recreated: {error}; retrying");
+            }
+            self.pause = self.pause.min(LAST_LOOK);
+        }
+        self.is_failing = restored.is_err();
+        let again = self.pause <= LAST_LOOK;
+        self.next = again.then(|| Instant::now() + self.pause);
+        match restored {
+            Ok(true) => {
+                warn!("the socket or the lock was removed; recreated");
+                Outcome::Recreated
+            }
+            // A command holds the lock for a moment, an agent for longer.
+            Err(LockError::Held(_)) if self.pause == LAST_LOOK => Outcome::Displaced,
+            Ok(false) | Err(_) => Outcome::InPlace,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, RawFd};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use nix::unistd::Pid;
@@ -10,20 +11,25 @@ use tokio::task::LocalSet;
 
 use super::inherited_fds::{InheritedFds, inherit};
 use super::launch::{StartNotifier, saved_state};
-use super::logging;
+use super::{logging, supervision};
 use crate::adapters::clock::Clock;
-use crate::adapters::endpoint::Endpoint;
+use crate::adapters::handoff::Message;
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
-use crate::adapters::{config, process, takeover};
-use crate::agent::config_watch::ConfigWatch;
+use crate::adapters::{lock, process, takeover};
+use crate::agent::config_watch::{self, ConfigWatch};
 use crate::agent::running_agent::{self, RunningAgent};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 
-/// Runs the supervisor, in a session of its own.
+/// How long a supervisor waits for the configuration, from which it needs the log level alone.
+const CONFIG_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Runs the supervisor, in a session of its own. `foreground` tells that it replaces a killed `run`,
+/// whose standard error it has.
 pub fn supervise(
     fds: InheritedFds,
+    foreground: bool,
     report: Option<RawFd>,
     adopted: Option<(i32, RawFd)>,
 ) -> anyhow::Result<ExitCode> {
@@ -32,11 +38,12 @@ pub fn supervise(
     process::set_name(c"registry-agent");
     process::harden()?;
     let paths = Paths::of_this_process();
-    // An error in the configuration must not stop the agent or lose its state.
-    let config = config::load(&paths.config_files()).unwrap_or_default();
-    let _log = logging::init(&config.log_level, true)?;
+    // An error in the configuration or a file system that hangs must not stop the agent.
+    let config = config_watch::load_within(CONFIG_TIMEOUT, paths.config_files());
+    let config = config.and_then(Result::ok).unwrap_or_default();
+    let _log = logging::init(&config.log_level, !foreground)?;
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
-    let mut inherited = inherit(fds)?;
+    let inherited = inherit(fds)?;
     let adopted = match adopted {
         Some((pid, control)) => {
             let control = process::take_inherited(control)?;
@@ -44,20 +51,7 @@ pub fn supervise(
         }
         None => None,
     };
-    let socket = inherited.listener.local_addr()?;
-    let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
-    let mut endpoint = Endpoint::new(paths.clone(), socket);
-    let mut notifier = StartNotifier(report);
-    let done = supervisor::supervise(&mut inherited, false, adopted, &mut endpoint, &mut notifier);
-    let lock = inherited.lock.try_clone()?;
-    match takeover::hand_over(&paths, inherited.into()) {
-        Ok(true) => return Ok(ExitCode::SUCCESS),
-        Ok(false) => {}
-        Err(error) => tracing::warn!("the agent cannot be handed over to `run`: {error}"),
-    }
-    endpoint.release(&lock)?;
-    done?;
-    Ok(ExitCode::SUCCESS)
+    supervision::supervise(&paths, inherited, foreground, adopted, &mut StartNotifier(report))
 }
 
 /// Runs the agent, under a supervisor.
@@ -67,7 +61,12 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     // mask.
     process::unblock_signals()?;
     process::harden()?;
+    // Before a reload this process may have had children.
+    running_agent::reap_orphans(None)?;
     let mut inherited = inherit(fds)?;
+    if let Some(previous) = inherited.previous.take() {
+        takeover::accept(previous.as_fd());
+    }
     let control = process::take_inherited(control)?;
     let paths = Paths::of_this_process();
     let mut memory = saved_state(&inherited.memory)?;
@@ -79,7 +78,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let sources = SourceSet::new(files, &mut memory, config.github_token);
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,
-        control,
+        control: control.try_clone()?,
         latest: inherited.memory.try_clone()?,
         memory,
         sources,
@@ -94,17 +93,44 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     runtime.shutdown_background();
     match exit? {
         AgentExit::Stopped => Ok(ExitCode::SUCCESS),
-        // The init system restarts both.
-        AgentExit::Orphaned(_) if foreground => Ok(ExitCode::FAILURE),
+        AgentExit::Asked(message, latest) => {
+            inherited.memory = latest;
+            match message {
+                Message::Reload { lock, listener } => {
+                    (inherited.lock, inherited.listener) = (lock.into(), listener.into());
+                }
+                Message::HandOver(run) => {
+                    if takeover::hand_over(run.as_fd(), inherited.descriptors()?) {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    tracing::warn!("`run` did not take over; serving again");
+                    lock::set_replaceable(&paths, true)?;
+                }
+                _ => {}
+            }
+            // The supervisor need not notice: the process stays the same.
+            let (mut arguments, _queue) = running_agent::arguments("agent", &inherited)?;
+            arguments.push(running_agent::argument("control", control.as_fd())?);
+            arguments.extend(foreground.then(|| "--foreground".to_owned()));
+            drop(log);
+            process::reexec(&arguments, &paths.environment()).context("reloading failed")?;
+            Ok(ExitCode::FAILURE)
+        }
         AgentExit::Orphaned(latest) => {
             tracing::warn!("the supervisor died; this process takes its place");
+            // The init system starts `run` again, which takes over from here.
+            if foreground && let Err(error) = lock::set_replaceable(&paths, true) {
+                tracing::warn!("the next `run` cannot take this agent over: {error}");
+            }
             inherited.memory = latest;
             // The next agent receives the state before this process gives it up, so that the death
             // of either loses nothing.
             let next = RunningAgent::spawn(&inherited, foreground)?;
-            let mut arguments = running_agent::arguments("supervise", &inherited)?;
+            let (mut arguments, _queue) = running_agent::arguments("supervise", &inherited)?;
+            arguments.extend(foreground.then(|| "--foreground".to_owned()));
             arguments.push(format!("--agent={}", next.pid));
             arguments.push(running_agent::argument("control", next.control.as_fd())?);
+            supervisor::block_signals()?;
             drop(log);
             process::reexec(&arguments, &paths.environment()).context("taking over failed")?;
             Ok(ExitCode::FAILURE)

@@ -109,6 +109,8 @@ enum CliCommand {
         #[command(flatten)]
         fds: InheritedFds,
         #[arg(long)]
+        foreground: bool,
+        #[arg(long)]
         report: Option<RawFd>,
         /// The agent of the supervisor that died
         #[arg(long, requires = "control")]
@@ -145,8 +147,8 @@ pub fn run() -> ExitCode {
         CliCommand::Export { format, names } => export::export(format, &names),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
         CliCommand::Explain { code } => explain::explain(code.as_deref()),
-        CliCommand::Supervise { fds, report, agent, control } => {
-            agent_process::supervise(fds, report, agent.zip(control))
+        CliCommand::Supervise { fds, foreground, report, agent, control } => {
+            agent_process::supervise(fds, foreground, report, agent.zip(control))
         }
         CliCommand::Agent { fds, control, foreground } => {
             agent_process::agent(fds, control, foreground)

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use clap::Args;
 
-use crate::adapters::process;
+use crate::adapters::{handoff, process};
 use crate::agent::running_agent::Inherited;
 
 /// The numbers of the inherited descriptors.
@@ -18,16 +18,20 @@ pub struct InheritedFds {
     /// The listening socket.
     #[arg(long)]
     pub listener: RawFd,
-    /// The last state, as a memfd.
+    /// The queue that holds the last state.
     #[arg(long)]
-    pub memory: RawFd,
+    pub state: RawFd,
+    /// The connection to an agent that was taken over.
+    #[arg(long)]
+    pub previous: Option<RawFd>,
 }
 
-/// Takes ownership of the descriptors.
+/// Takes ownership of the descriptors. Call it once this process has hardened itself.
 pub fn inherit(fds: InheritedFds) -> io::Result<Inherited> {
     Ok(Inherited {
         lock: process::take_inherited(fds.lock)?.into(),
         listener: UnixListener::from(process::take_inherited(fds.listener)?),
-        memory: process::take_inherited(fds.memory)?,
+        previous: fds.previous.map(process::take_inherited).transpose()?,
+        memory: handoff::take_queued(&process::take_inherited(fds.state)?)?,
     })
 }

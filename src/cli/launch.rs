@@ -77,12 +77,14 @@ fn launch(
 ) -> anyhow::Result<()> {
     // Said here, where somebody reads it, and not in the log.
     config::load(&paths.config_files())?;
+    // From here on this process holds the state as well.
+    process::harden()?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket);
-    let inherited =
-        Inherited { lock, listener, memory: state_with(environment, SavedState::default())? };
+    let memory = state_with(environment, SavedState::default())?;
+    let inherited = Inherited { lock, listener, memory, previous: None };
     let (mut report, theirs) = io::pipe()?;
-    let mut arguments = running_agent::arguments("supervise", &inherited)?;
+    let (mut arguments, queue) = running_agent::arguments("supervise", &inherited)?;
     arguments.push(running_agent::argument("report", theirs.as_fd())?);
     Command::new(process::THIS_PROGRAM)
         .arg0("registry-agent")
@@ -94,8 +96,7 @@ fn launch(
         .stdout(Stdio::null())
         .stderr(log_file(paths).map_or_else(|_| Stdio::null(), Stdio::from))
         .spawn()?;
-    drop(theirs);
-    drop(inherited);
+    drop((theirs, queue, inherited));
     let mut said = [0; READY_REPORT.len()];
     let mut ready = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
     poll(&mut ready, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX))?;

@@ -18,6 +18,7 @@ pub mod start;
 pub mod status;
 pub mod status_report;
 pub mod stop;
+mod supervision;
 pub mod sync;
 pub mod user;
 pub mod wait;

@@ -60,6 +60,13 @@ fn an_agent_restarts_although_the_file_system_of_its_configuration_hangs() {
     let name = directory.join("config.toml").display().to_string();
     let (problem, _) = test_home.problems(&name).remove(0);
     assert!(problem.contains("does not respond"), "{problem}");
+    let before = only_pair(&test_home.path("agent.sock.lock"));
+    kill_9(&before.supervisor);
+    wait_until("no supervisor follows", || {
+        only_pair(&test_home.path("agent.sock.lock")).supervisor != before.supervisor
+    });
+    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    assert_eq!(test_home.credential(SERVER), pushed);
     assert_eq!(test_home.login("PUSHED")["state"], "unverified", "still not verified");
 }
 

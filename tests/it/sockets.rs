@@ -6,9 +6,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
+use nix::unistd::Pid;
 
 use crate::support::processes::{only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
@@ -62,7 +64,7 @@ fn a_socket_and_a_lock_that_are_removed_are_recreated() {
     test_home.declare("KEPT", SERVER, ("user", "kept"));
     test_home.start();
     let (lock, socket) = (test_home.path("agent.sock.lock"), test_home.path("agent.sock"));
-    let supervisor = only_pair(&lock).supervisor;
+    let pair = only_pair(&lock);
     let kept = Some(("user".to_owned(), "kept".to_owned()));
     for both in [false, true, true] {
         if both {
@@ -73,8 +75,42 @@ fn a_socket_and_a_lock_that_are_removed_are_recreated() {
         wait_until("the lock is not made again", || lock.join("supervisor").exists());
         assert_eq!(test_home.exit_of(&["start"]), 0);
         assert_eq!(test_home.credential(SERVER), kept);
-        assert_eq!(only_pair(&lock).supervisor, supervisor);
+        let now = only_pair(&lock);
+        assert_eq!((now.supervisor, now.agent), (pair.supervisor.clone(), pair.agent.clone()));
     }
+}
+
+#[test]
+fn an_agent_that_starts_while_socket_and_lock_are_gone_is_taken_over() {
+    let mut test_home = TestHome::new();
+    let (lock, socket) = (test_home.path("agent.sock.lock"), test_home.path("agent.sock"));
+    for by in ["start", "helper"] {
+        test_home.declare_anew("KEPT", SERVER, ("user", by));
+        test_home.sync();
+        let pair = only_pair(&lock);
+        // What cannot be woken cannot be the first to take the lock again.
+        let send = |signal| kill(Pid::from_raw(pair.supervisor.pid), signal).unwrap();
+        send(Signal::SIGSTOP);
+        fs::remove_dir_all(&lock).unwrap();
+        fs::remove_file(&socket).unwrap();
+        if by == "start" {
+            assert_eq!(test_home.exit_of(&["start"]), 0);
+        } else {
+            test_home.credential(SERVER);
+        }
+        let other = only_pair(&lock).supervisor;
+        assert_ne!(other, pair.supervisor);
+        send(Signal::SIGCONT);
+        wait_until("there are two agents", || only_pair(&lock).supervisor == pair.supervisor);
+        wait_until("the other agent is left", || !is_alive(other.pid) && !is_alive(pair.agent.pid));
+        let kept = Some(("user".to_owned(), by.to_owned()));
+        assert_eq!(test_home.credential(SERVER), kept);
+        assert_eq!(only_pair(&lock).supervisor, pair.supervisor);
+    }
+}
+
+fn is_alive(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None).is_ok()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use registry_agent::adapters::clock;
-use registry_agent::agent::supervisor::STOP_GRACE;
+use registry_agent::agent::supervisor::{KILL_GRACE, STOP_GRACE};
 
 use crate::support::processes::{holders, only_pair, wait_until};
 use crate::support::test_home::{TestHome, succeed};
@@ -70,6 +70,11 @@ fn a_stopped_agent_and_a_stopped_supervisor_end_all_the_same() {
 }
 
 #[test]
+fn a_supervisor_ends_within_two_seconds_although_its_agent_hangs_in_the_kernel() {
+    assert!(STOP_GRACE + KILL_GRACE < Duration::from_secs(2));
+}
+
+#[test]
 fn a_shutdown_whose_client_has_gone_is_not_obeyed() {
     let test_home = TestHome::new();
     test_home.start();
@@ -110,7 +115,26 @@ fn a_hang_up_reads_the_configuration_again_and_keeps_what_was_pushed() {
     assert_eq!(test_home.exit_of(&["wait", "FILE", "PUSHED", "--timeout", "30s"]), 1);
     assert!(test_home.credential("127.0.0.1:2").is_some());
     assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    let now = only_pair(&lock(&test_home));
+    assert_eq!((now.supervisor, now.agent), (pair.supervisor, pair.agent));
+}
+
+#[test]
+fn kill_9_during_a_hang_up_loses_nothing() {
+    let mut test_home = TestHome::new();
+    test_home.start();
+    for round in 0..40 {
+        let secret = format!("secret of {round}");
+        test_home.declare_anew("PUSHED", SERVER, ("user", &secret));
+        test_home.sync();
+        let pair = only_pair(&lock(&test_home));
+        send(pair.supervisor.pid, Signal::SIGHUP);
+        clock::pause(Duration::from_micros(fastrand::u64(..15_000)));
+        let victim = if round % 2 == 0 { pair.supervisor } else { pair.agent };
+        send(victim.pid, Signal::SIGKILL);
+        let pushed = Some(("user".to_owned(), secret));
+        assert_eq!(test_home.credential(SERVER), pushed, "round {round}, killed {}", victim.role);
+    }
 }
 
 /// Long before an agent that does not hear the signal is killed.

@@ -112,6 +112,48 @@ fn kill_9_of_a_supervisor_and_then_of_the_agent_that_replaces_it_loses_nothing()
 }
 
 #[test]
+fn no_process_of_the_same_user_reads_the_state_while_it_passes_to_the_next_agent() {
+    let mut test_home = TestHome::new();
+    let lock = test_home.path("agent.sock.lock");
+    chown(test_home.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
+    test_home.declare("KEPT", SERVER, ("user", "planted"));
+    // Opens what the newest processes of the machine hold in memory.
+    let script = r#"
+        until (-e "done") {
+            open(LOAD, "/proc/loadavg");
+            my ($last) = <LOAD> =~ /(\d+)$/;
+            for my $fd (map { my $pid = $_; map { "/proc/$pid/fd/$_" } 3..9 } $last - 20..$last) {
+                next unless (readlink($fd) || "") =~ m{^/memfd:};
+                open(MEMORY, "<", $fd) or next;
+                local $/;
+                print "$fd\n" if <MEMORY> =~ /planted/;
+            }
+        }"#;
+    let mut reader = command_as_nobody(&test_home);
+    let reader = reader.args(["perl", "-e", script]).stdout(Stdio::piped()).spawn().unwrap();
+    succeed(&mut test_home.with_declared(as_nobody(&test_home, "start")));
+    for round in 0..60 {
+        let pair = only_pair(&lock);
+        processes::kill_9(if round % 2 == 0 { &pair.agent } else { &pair.supervisor });
+        processes::wait_until("no agent follows", || only_pair(&lock).agent.pid != pair.agent.pid);
+    }
+    succeed(&mut as_nobody(&test_home, "stop"));
+    // `run` hands its environment to itself.
+    for _ in 0..10 {
+        let mut service = test_home.with_declared(as_nobody(&test_home, "run")).spawn().unwrap();
+        processes::wait_until("`run` does not start", || processes::holders(&lock).len() == 2);
+        only_pair(&lock);
+        succeed(&mut as_nobody(&test_home, "stop"));
+        service.wait().unwrap();
+    }
+    fs::write(test_home.path("done"), "").unwrap();
+    let found = reader.wait_with_output().unwrap();
+    assert!(found.status.success());
+    assert_eq!(String::from_utf8(found.stdout).unwrap(), "", "read by another process");
+    fs::remove_dir_all(lock).unwrap();
+}
+
+#[test]
 fn a_stopped_supervisor_keeps_nobody_waiting_and_gets_the_newest_state() {
     let mut test_home = TestHome::new();
     test_home.start();
@@ -236,10 +278,15 @@ fn names(dir: &std::path::Path) -> Vec<String> {
 }
 
 fn as_nobody(test_home: &TestHome, verb: &str) -> Command {
+    let mut command = command_as_nobody(test_home);
+    command.arg(reachable_agent(test_home)).arg(verb);
+    command
+}
+
+fn command_as_nobody(test_home: &TestHome) -> Command {
     let mut command = test_home.command("setpriv");
     let id = NOBODY.to_string();
     command.args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);
-    command.arg(reachable_agent(test_home)).arg(verb);
     command
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
 }
 
 /// Waits until `done` returns true, and fails with `otherwise` if it never does.
-pub(crate) fn wait_until(otherwise: &str, done: impl Fn() -> bool) {
+pub(crate) fn wait_until(otherwise: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < Duration::from_secs(30), "{otherwise}");
@@ -80,6 +80,13 @@ pub(crate) fn children_of(parent_pid: i32, command: &str) -> Vec<i32> {
                 .is_ok_and(|line| line.split(|&byte| byte == 0).nth(1) == Some(command.as_bytes()))
     })
     .collect()
+}
+
+/// How many children a process has, zombies included.
+pub(crate) fn count_children(parent_pid: i32) -> usize {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| parent(pid) == Some(parent_pid)).count()
 }
 
 /// The zombie children of a process.

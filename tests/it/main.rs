@@ -30,6 +30,7 @@ mod secrets;
 mod sequence;
 mod server_names;
 mod services;
+mod set_clock;
 mod sockets;
 mod sources;
 mod stopping;

@@ -1,8 +1,8 @@
 //! One agent per user and container.
 //!
-//! The lock is flock(2) on a directory: it is free the moment its last holder dies, and a cleaner of
-//! temporary files leaves a locked directory alone. Supervisor and agent share it, so that it
-//! outlives either of them.
+//! The lock is flock(2) on a directory: the kernel releases it when its last holder dies, and
+//! systemd-tmpfiles skips a locked directory. Supervisor and agent share the lock, so it survives the
+//! death of either.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -20,16 +20,16 @@ use tracing::warn;
 
 use super::paths::Paths;
 
-/// The marker that says a user stopped the agent and the helper shall not start it.
+/// This file exists after `stop`, so that the helper does not start the agent.
 const STOPPED: &str = "stopped";
 
-/// The marker that says a helper started the agent, so that `run` may take it over.
+/// This file exists if `run` may take the agent over.
 const REPLACEABLE: &str = "replaceable";
 
-/// The note of the socket's path.
+/// This file holds the path of the socket.
 const SOCKET: &str = "socket";
 
-/// The note of the supervisor's process.
+/// This file holds the process ID of the supervisor.
 const SUPERVISOR: &str = "supervisor";
 
 /// Why there is no lock.
@@ -43,8 +43,7 @@ pub enum LockError {
     Unusable(String),
 }
 
-/// Takes the lock, or says who is in the way. It is held as long as the file, or a copy of its
-/// descriptor in any process, is open.
+/// Takes the lock. It is held as long as the file, or a copy of its descriptor in any process, is open.
 pub fn take(paths: &Paths) -> Result<File, LockError> {
     let (dir, file) = open(paths)?;
     match file.try_lock() {
@@ -65,12 +64,12 @@ pub fn is_in_place(paths: &Paths, held: &File) -> bool {
     })
 }
 
-/// Whether somebody stopped the agent on purpose.
+/// Whether a user stopped the agent.
 pub fn is_stopped(paths: &Paths) -> bool {
     dir_of_notes(paths).is_some_and(|dir| dir.join(STOPPED).exists())
 }
 
-/// Remembers that the agent was stopped on purpose, or forgets it.
+/// Notes that a user stopped the agent, or removes the note.
 pub fn set_stopped(paths: &Paths, stopped: bool) -> Result<(), LockError> {
     set_marker(paths, STOPPED, stopped)
 }
@@ -92,8 +91,8 @@ fn set_marker(paths: &Paths, name: &str, exists: bool) -> Result<(), LockError> 
     done.map_err(|error| LockError::Unusable(format!("{}: {error}", marker.display())))
 }
 
-/// Notes which socket the holder of the lock listens on: a client with another environment would
-/// look for it elsewhere.
+/// Notes the socket on which the holder of the lock listens, for clients whose environment names
+/// another path.
 pub fn note_socket(paths: &Paths, socket: &Path) {
     write_note(paths, SOCKET, socket.as_os_str().as_bytes());
 }
@@ -110,8 +109,7 @@ pub fn note_supervisor(paths: &Paths) {
     write_note(paths, SUPERVISOR, process::id().to_string().as_bytes());
 }
 
-/// Writes a note whole or leaves the one before. A disk without room for it must not keep an agent
-/// from running.
+/// Replaces a note atomically. A full disk must not prevent the agent from running.
 fn write_note(paths: &Paths, name: &str, content: &[u8]) {
     let written = open(paths).map_err(io::Error::other).and_then(|(dir, _file)| {
         let mut note = NamedTempFile::new_in(&dir)?;
@@ -124,12 +122,12 @@ fn write_note(paths: &Paths, name: &str, content: &[u8]) {
     }
 }
 
-/// The supervisor that was noted last, while it lives.
+/// The supervisor that was noted last, if it is alive.
 pub fn supervisor(paths: &Paths) -> Option<Pid> {
     let dir = dir_of_notes(paths)?;
     let pid: i32 = fs::read_to_string(dir.join(SUPERVISOR)).ok()?.parse().ok()?;
     let pid = Pid::from_raw(pid);
-    // Its number may belong to another process by now, this one included.
+    // The ID may have been reused, even by this process.
     let is_supervisor = pid != Pid::this()
         && ["supervise", "run"].contains(&command_of(pid)?.as_str())
         && uid_of(pid) == Some(paths.uid);
@@ -156,7 +154,7 @@ fn uid_of(pid: Pid) -> Option<u32> {
     uids.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Removes a file; that there is none is no error.
+/// Removes a file, if it exists.
 pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -169,7 +167,7 @@ fn dir_of_notes(paths: &Paths) -> Option<PathBuf> {
     paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))
 }
 
-/// The directory that is locked, with the notes in it.
+/// Opens the directory that is locked, which also holds the notes.
 pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
     let mut faults = Vec::new();
     for dir in paths.lock_dirs() {

@@ -36,9 +36,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(512);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
-/// An agent that did not live this long may be one that cannot live at all.
+/// An agent that dies sooner may die at every start.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// An agent that lived this long starts with a short delay again.
+/// After an agent has lived this long, the delay starts over.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// Receives what the process that started the supervisor has to know.
@@ -60,11 +60,11 @@ pub enum SupervisorExit {
     Displaced,
 }
 
-/// Runs agents until one ends by itself with success, or this process is asked to stop. The first is
-/// `adopted`, where a dead supervisor left one.
+/// Runs agents until one exits successfully or this process is asked to stop. The first agent is
+/// `adopted` if a dead supervisor left one.
 ///
-/// An agent that hangs in the kernel may outlive this call, and its copy of the lock with it. The
-/// caller removes the socket and then unlocks the lock, which releases it for every copy.
+/// An agent that hangs in the kernel may outlive this call and keeps its copy of the lock open. The
+/// caller must remove the socket and unlock the lock, which releases it for every copy.
 ///
 /// `foreground` tells agents that an init system started the supervisor.
 pub fn supervise(
@@ -82,8 +82,8 @@ pub fn supervise(
         let agent = match spawned {
             Ok(agent) => agent,
             Err(error) => {
-                // A machine out of memory or processes has them again later; what is kept here has
-                // no other place.
+                // The machine may be out of memory or processes for a while. This process must not
+                // exit: it holds the only copy of the state.
                 warn!("the agent cannot be started: {error}");
                 if !pause(delay, delay, &inherited.listener, &signals)? {
                     return Ok(SupervisorExit::Stopped);
@@ -132,7 +132,7 @@ pub fn supervise(
     }
 }
 
-/// What a signal asks of the supervisor.
+/// What a signal requests of the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Request {
     /// SIGHUP: read the configuration and the sources again.
@@ -191,7 +191,7 @@ fn watch_agent(
     let mut asked: Option<Asked> = None;
     let mut killed = false;
     let mut deadline: Option<Instant> = None;
-    // Recreate first what was removed while nobody watched.
+    // Files may have been removed before the watch existed.
     let mut looks = Looks { next: Some(Instant::now()), pause: FIRST_LOOK, is_failing: false };
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -212,7 +212,7 @@ fn watch_agent(
         let until_look = looks.next.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = [left, until_look].into_iter().flatten().min();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        // A closed control socket is readable for ever.
+        // A closed control socket stays readable, so polling it would spin.
         let control = (!control_closed).then(|| agent.control.as_fd());
         let mut watched = vec![readable(signals.as_fd())];
         watched.extend([control, endpoint.changes()].into_iter().flatten().map(readable));
@@ -274,8 +274,8 @@ fn watch_agent(
                 Ok(None) => control_closed = true,
                 Err(error) => warn!("a message of the agent was lost: {error}"),
             }
-            // Messages sent before the agent died come first. Its end closes the socket, so that
-            // a SIGCHLD read above is not forgotten.
+            // Read all messages that the agent sent before it died. Its death closes the socket, so
+            // the SIGCHLD that was read above is not missed.
             if !control_closed {
                 continue;
             }
@@ -333,7 +333,7 @@ impl Looks {
     }
 }
 
-/// Reads every signal that is there; the strongest request among them.
+/// Reads all pending signals and returns the strongest request among them.
 fn take_requests(signals: &SignalFd) -> io::Result<Option<Request>> {
     let mut request = None;
     while let Some(info) = signals.read_signal()? {
@@ -346,11 +346,11 @@ fn take_requests(signals: &SignalFd) -> io::Result<Option<Request>> {
     Ok(request)
 }
 
-/// Waits before the next agent, until a client asks for it at the latest, but not less than `minimum`;
-/// false when asked to stop.
+/// Waits for `delay` before the next start, or until a client connects, but at least for `minimum`.
+/// Returns false if this process is asked to stop.
 ///
-/// A client that waits since before the last agent died, or has given up since, would cut every pause
-/// short: an agent that was never ready is no sooner ready for it.
+/// A client that connected before the last agent died is still in the queue and would cut every pause
+/// short. `minimum` prevents a restart loop of agents that never become ready.
 fn pause(
     delay: Duration,
     minimum: Duration,
@@ -379,7 +379,7 @@ fn pause(
 
 /// Waits until one of `descriptors` is readable, no longer than `timeout`.
 fn wait_for(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
-    // poll(2) counts milliseconds: rounded down, it would return early and be called over and over.
+    // poll(2) takes milliseconds: a timeout that is rounded down would return early and spin.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
         PollTimeout::try_from(timeout + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
     });

@@ -24,14 +24,13 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::wire::handoff::{SavedState, reveal};
 
-/// What the supervisor says to the `start` that waits for it.
+/// What the supervisor writes to the pipe of the `start` that waits for it.
 const READY_REPORT: &[u8; 5] = b"ready";
-/// How long `start` waits for an agent that answers.
+/// How long `start` waits for an agent to respond.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes sure an agent answers, and returns once it has published everything. One that has to be
-/// started first begins with `environment`. With `unless_stopped` none is started that somebody has
-/// stopped meanwhile.
+/// Makes sure that an agent runs, and returns once it has published everything. If none runs, starts
+/// one with `environment`, but not after a `stop` if `unless_stopped` is set.
 pub fn ensure_running(
     paths: &Paths,
     environment: &Variables,
@@ -39,7 +38,7 @@ pub fn ensure_running(
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        // An agent accepts its first connection after it has published, so any answer will do.
+        // An agent accepts its first connection after it has published, so any response is enough.
         let left = deadline.saturating_duration_since(Instant::now());
         match agent_client::ask(paths, "GET", "/healthz", b"", left) {
             Ok(_) => return Ok(()),
@@ -56,7 +55,7 @@ pub fn ensure_running(
                 lock::set_replaceable(paths, unless_stopped)?;
                 return launch(paths, lock, environment, left);
             }
-            // Somebody else is starting it.
+            // Another process is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
                     bail!("the agent that holds the lock {} does not respond", dir.display());
@@ -75,7 +74,7 @@ fn launch(
     environment: &Variables,
     timeout: Duration,
 ) -> anyhow::Result<()> {
-    // Said here, where somebody reads it, and not in the log.
+    // Report an error on the terminal: the supervisor could only write it to the log.
     config::load(&paths.config_files())?;
     // From here on this process holds the state as well.
     process::harden()?;
@@ -120,7 +119,7 @@ fn log_file(paths: &Paths) -> io::Result<File> {
     Ok(file)
 }
 
-/// The state `last`, with the environment that the agent is started with.
+/// The state `last` with this environment, as a memfd.
 pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Result<OwnedFd> {
     let memory = SavedState {
         environment: reveal(environment),
@@ -130,7 +129,7 @@ pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Resul
     handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&memory)?))
 }
 
-/// The state that a memfd holds.
+/// Parses the state in a memfd.
 pub(super) fn saved_state(memory: &impl AsFd) -> io::Result<SavedState> {
     let content = handoff::read(memory.as_fd())?;
     if content.is_empty() {
@@ -156,13 +155,13 @@ pub fn matching_environment() -> Variables {
         .collect::<BTreeMap<_, _>>()
 }
 
-/// Tells the `start` that waits at the other end of a pipe.
+/// Reports to the `start` that waits at the other end of a pipe.
 pub struct StartNotifier(pub Option<File>);
 
 impl ServiceNotifier for StartNotifier {
     fn ready(&mut self) {
         if let Some(mut report) = self.0.take() {
-            // It may have been interrupted; the agent runs on.
+            // `start` may have been interrupted; the agent keeps running.
             let _ = io::Write::write_all(&mut report, READY_REPORT);
         }
     }

@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-/// A log that would grow beyond this is begun anew.
+/// A log that would exceed this size is truncated first.
 const LONGEST_LOG: u64 = 4 * 1024 * 1024;
 /// Lines beyond this many bytes are dropped.
 const BUFFER_LIMIT: usize = 1024 * 1024;

@@ -20,10 +20,10 @@ use crate::agent::running_agent;
 use crate::agent::supervisor::ServiceNotifier;
 use crate::wire::handoff::SavedState;
 
-/// Under this name systemd keeps the state of an agent.
+/// The prefix of the name under which systemd stores a state.
 const STORED_STATE: &str = "state";
 
-/// What `run` hands to itself when it executes itself anew.
+/// What `run` passes to itself when it executes itself again.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct StartState {
     /// The queue that holds the state to begin with
@@ -51,10 +51,10 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     supervise(&paths, inherited, true, None, &mut notifier)
 }
 
-/// Executes this program anew, with the environment in a state and not in `/proc/PID/environ`, where
-/// it would stay for as long as the service runs.
+/// Executes this program again without the environment, which becomes part of the state:
+/// `/proc/PID/environ` would show it for as long as the service runs.
 fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
-    // systemd still has that state under its number, so the numbers go on from there.
+    // systemd still stores that state under its number, so the next state gets the following one.
     let (kept, last) = match state_from_systemd()? {
         Some((kept, memory)) => (kept, saved_state(&memory)?),
         None => (0, SavedState::default()),
@@ -66,7 +66,7 @@ fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
         .context("failed to restart `run` with a clean environment")
 }
 
-/// The state that systemd kept of an agent whose whole service died, and its number.
+/// The state that systemd stored before all processes of the service died, and its number.
 fn state_from_systemd() -> io::Result<Option<(u64, OwnedFd)>> {
     let mut newest: Option<(u64, i32)> = None;
     for (fd, name) in sd_notify::listen_fds_with_names()? {
@@ -80,7 +80,7 @@ fn state_from_systemd() -> io::Result<Option<(u64, OwnedFd)>> {
     newest.map(|(number, fd)| Ok((number, process::take_inherited(fd)?))).transpose()
 }
 
-/// Tells systemd what it asks of a `Type=notify` service, and gives it the state to keep.
+/// Reports readiness to systemd (`Type=notify`) and stores each state with it.
 struct SystemdNotifier {
     notify: bool,
     kept: u64,
@@ -91,7 +91,7 @@ impl ServiceNotifier for SystemdNotifier {
         if self.notify
             && let Err(error) = sd_notify::notify(&[NotifyState::Ready])
         {
-            tracing::warn!("systemd cannot be told: {error}");
+            tracing::warn!("systemd cannot be notified: {error}");
         }
     }
 
@@ -102,13 +102,13 @@ impl ServiceNotifier for SystemdNotifier {
         let (old, new) = (format!("{STORED_STATE}{}", self.kept), self.kept + 1);
         let name = format!("{STORED_STATE}{new}");
         let store = [NotifyState::FdStore, NotifyState::FdName(&name)];
-        // The new one is there before the old one goes.
+        // Store the new state before removing the old one.
         let kept = sd_notify::notify_with_fds(&store, &[memory]).and_then(|()| {
             sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(&old)])
         });
         match kept {
             Ok(()) => self.kept = new,
-            Err(error) => tracing::warn!("systemd cannot keep the state: {error}"),
+            Err(error) => tracing::warn!("systemd cannot store the state: {error}"),
         }
     }
 }

@@ -76,18 +76,10 @@ fn mount_points(list: &str) -> impl Iterator<Item = PathBuf> {
     list.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped)
 }
 
-/// White space and backslashes are escaped as three octal digits.
+/// The kernel escapes white space and backslashes.
 fn unescaped(field: &str) -> PathBuf {
-    let mut parts = field.split('\\');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code.map(char::from).zip(part.get(3..)) {
-            Some((character, rest)) => out.extend([&*String::from(character), rest]),
-            None => out.extend(["\\", part]),
-        }
-    }
-    PathBuf::from(out)
+    let escapes = [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", r"\")];
+    escapes.iter().fold(field.to_owned(), |field, (from, to)| field.replace(from, to)).into()
 }
 
 #[cfg(test)]

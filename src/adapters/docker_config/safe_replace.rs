@@ -1,6 +1,6 @@
 //! Replaces a user's file atomically, without losing concurrent changes by other programs.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{
     DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
@@ -18,20 +18,13 @@ use crate::adapters::process::keep_closed_to_others;
 /// Precedes the inode number in the name of a temporary file.
 const INODE: &str = "inode-";
 
-/// The result of a replacement.
-pub(super) enum Replaced {
-    /// The new content is in place, and it replaced exactly what had been read.
-    Done,
-    /// Another program wrote first; its content is in place.
-    Overtaken,
-}
-
 /// Replaces `old` at `path` with `new`, keeping mode and owner; mode 0600 if the file did not
 /// exist. Missing directories are created with mode 0700.
 ///
 /// The two files are exchanged atomically, so the old one can be checked afterwards: if it is not
-/// what was read, the exchange is reverted before anyone has seen the new file.
-pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Result<Replaced> {
+/// what was read, the exchange is reverted before anyone has seen the new file. The result is false
+/// then: another program wrote first, and its content is in place.
+pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Result<bool> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     // `NamedTempFile`'s errors contain the temporary name, which means nothing to a user.
@@ -43,11 +36,8 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
     file.as_file_mut().write_all(new)?;
     file.as_file().sync_all()?;
     let (file, mut temporary) = named_by_inode(file, path)?;
-    let replaced = match old {
-        None => appear(&temporary, path)?,
-        Some(old) => exchange(&mut temporary, &file, path, old)?,
-    };
-    if matches!(replaced, Replaced::Done) {
+    let replaced = put_in_place(&mut temporary, &file, path, old)?;
+    if replaced {
         File::open(directory)?.sync_all()?;
     }
     Ok(replaced)
@@ -55,39 +45,44 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
 
 /// Overwrites a file in place, because a mount cannot be replaced. Space is allocated first, but a
 /// crash in the middle leaves a partial file, so this is only done if the user enables it.
-pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<Replaced> {
+pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<bool> {
     let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     if identity(&file.metadata()?) != identity(&old.file.metadata()?) || !old.is_unchanged()? {
-        return Ok(Replaced::Overtaken);
+        return Ok(false);
     }
     posix_fallocate(&file, 0, i64::try_from(new.len()).unwrap_or(i64::MAX))?;
     file.write_all(new)?;
     file.set_len(new.len() as u64)?;
     file.sync_all()?;
-    Ok(Replaced::Done)
+    Ok(true)
 }
 
-/// Removes what a killed process of ours left next to `path`. Call it with the lock held.
-///
+/// Restores or removes what an interrupted write of ours left next to `path`. Call it with the lock
+/// held.
+pub(super) fn sweep(path: &Path) {
+    let Ok(entries) = fs::read_dir(path.parent().unwrap_or(Path::new("/"))) else { return };
+    for entry in entries.flatten() {
+        // A file that cannot be checked, restored or removed is found again next time.
+        let _ = sweep_one(&entry, path);
+    }
+}
+
 /// A temporary file whose name contains another inode was exchanged with ours and possibly not
 /// checked since: it may contain more than ours was made from. It is restored, unless ours has been
 /// replaced by now.
-pub(super) fn sweep(path: &Path) {
-    let Some(directory) = path.parent() else { return };
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    let prefix = temporary_prefix(path);
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(suffix) = name.strip_prefix(&prefix) else { continue };
-        let ours = suffix.strip_prefix(INODE).and_then(|inode| inode.parse::<u64>().ok());
-        let inode = |path: &Path| fs::symlink_metadata(path).ok().map(|found| found.ino());
-        let was_exchanged = ours.is_some() && inode(&entry.path()) != ours && inode(path) == ours;
-        // A file that cannot be restored or removed is found again next time.
-        let _ = if was_exchanged {
-            fs::rename(entry.path(), path)
-        } else {
-            fs::remove_file(entry.path())
-        };
+fn sweep_one(entry: &DirEntry, path: &Path) -> io::Result<()> {
+    let name = entry.file_name().to_string_lossy().into_owned();
+    let Some(suffix) = name.strip_prefix(&temporary_prefix(path)) else { return Ok(()) };
+    let ours = suffix.strip_prefix(INODE).and_then(|inode| inode.parse::<u64>().ok());
+    let was_exchanged = ours.is_some() && Some(entry.metadata()?.ino()) != ours;
+    let is_ours_there = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        found => Some(found?.ino()) == ours,
+    };
+    if was_exchanged && is_ours_there {
+        fs::rename(entry.path(), path)
+    } else {
+        fs::remove_file(entry.path())
     }
 }
 
@@ -103,46 +98,36 @@ fn temporary_prefix(path: &Path) -> String {
     format!(".{}.registry-agent-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Puts the new file in place if there is no old one.
-fn appear(temporary: &TempPath, path: &Path) -> io::Result<Replaced> {
-    let flags = RenameFlags::RENAME_NOREPLACE;
-    match renameat2(AT_FDCWD, &**temporary, AT_FDCWD, path, flags) {
-        Ok(()) => Ok(Replaced::Done),
-        Err(Errno::EEXIST) => Ok(Replaced::Overtaken),
-        Err(Errno::EINVAL | Errno::ENOSYS) => {
-            if fs::symlink_metadata(path).is_ok() {
-                return Ok(Replaced::Overtaken);
-            }
-            fs::rename(temporary, path)?;
-            Ok(Replaced::Done)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Puts the new file in the place of `old`, and of no other file.
-fn exchange(
+fn put_in_place(
     temporary: &mut TempPath,
     new: &File,
     path: &Path,
-    old: &Snapshot,
-) -> io::Result<Replaced> {
-    // Nobody may read the new file until it is certain that it lacks nothing.
-    keep_closed_to_others(new);
-    if !old.is_still_at(path).or_else(absent)? {
-        return Ok(Replaced::Overtaken);
+    old: Option<&Snapshot>,
+) -> io::Result<bool> {
+    let is_expected = match old {
+        None => fs::symlink_metadata(path).is_err(),
+        Some(old) => {
+            // Nobody may read the new file until it is certain that it lacks nothing.
+            keep_closed_to_others(new);
+            old.is_still_at(path)?
+        }
+    };
+    if !is_expected {
+        return Ok(false);
     }
-    match swap(temporary, path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replaced::Overtaken),
-        Err(error) if is_unsupported(&error) => {
+    let flags = old.map_or(RenameFlags::RENAME_NOREPLACE, |_| RenameFlags::RENAME_EXCHANGE);
+    match (renameat2(AT_FDCWD, &**temporary, AT_FDCWD, path, flags), old) {
+        (Ok(()), None) => Ok(true),
+        (Ok(()), Some(old)) => check_exchanged(temporary, new, path, old),
+        (Err(Errno::EEXIST | Errno::ENOENT), _) => Ok(false),
+        (Err(Errno::EINVAL | Errno::ENOSYS), _) => {
             // The file system supports only plain renames; the check above must suffice.
             fs::rename(&*temporary, path)?;
-            return Ok(Replaced::Done);
+            Ok(true)
         }
-        Err(error) => return Err(error),
+        (Err(error), _) => Err(error.into()),
     }
-    check_exchanged(temporary, new, path, old)
 }
 
 /// Reverts an exchange, unless the exchanged file is `old`. After an error the temporary name may
@@ -152,7 +137,7 @@ fn check_exchanged(
     new: &File,
     path: &Path,
     old: &Snapshot,
-) -> io::Result<Replaced> {
+) -> io::Result<bool> {
     temporary.disable_cleanup(true);
     let is_done = old.is_still_at(temporary).unwrap_or(false);
     if !is_done {
@@ -176,7 +161,7 @@ fn check_exchanged(
         }
     }
     temporary.disable_cleanup(false);
-    Ok(if is_done { Replaced::Done } else { Replaced::Overtaken })
+    Ok(is_done)
 }
 
 fn swap(temporary: &Path, path: &Path) -> io::Result<()> {
@@ -198,14 +183,6 @@ fn copy_mode_and_owner(new: &File, old: &File) -> io::Result<()> {
         mode &= !0o070;
     }
     new.set_permissions(Permissions::from_mode(mode))
-}
-
-fn absent(error: io::Error) -> io::Result<bool> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(false) } else { Err(error) }
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS))
 }
 
 #[cfg(test)]
@@ -231,7 +208,7 @@ mod tests {
         /// Reads the file, lets another writer replace it, and exchanges it anyway, as if the other
         /// writer came between the last check and the exchange.
         fn exchange_after(&self, other_writer: impl FnOnce(&Path)) -> (File, TempPath, Snapshot) {
-            let Ok(Some(old)) = read(&self.file(), 1 << 20) else { panic!("no snapshot") };
+            let old = read(&self.file(), "").unwrap().unwrap();
             let theirs = self.0.path().join("theirs");
             other_writer(&theirs);
             fs::rename(theirs, self.file()).unwrap();
@@ -253,7 +230,7 @@ mod tests {
         let home = Home::with("old");
         let (new, mut temporary, old) = home.exchange_after(|path| fs::write(path, "it").unwrap());
         let checked = check_exchanged(&mut temporary, &new, &home.file(), &old);
-        assert!(matches!(checked, Ok(Replaced::Overtaken)));
+        assert!(!checked.unwrap());
         drop(temporary);
         assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
         assert_eq!(home.names(), ["config.json"]);
@@ -277,6 +254,32 @@ mod tests {
         temporary.disable_cleanup(true);
         drop(temporary);
         sweep(&home.file());
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn a_check_that_fails_after_the_exchange_loses_nothing() {
+        let home = Home::with("old");
+        let (new, mut temporary, old) = home.exchange_after(|path| fs::write(path, "it").unwrap());
+        // Nothing can be found below a file.
+        let checked = check_exchanged(&mut temporary, &new, &home.file().join("fails"), &old);
+        assert!(checked.is_err());
+        drop((temporary, new));
+        sweep(&home.file());
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn an_old_file_that_can_no_longer_be_read_loses_nothing() {
+        let home = Home::with("old");
+        let (new, mut temporary, mut old) =
+            home.exchange_after(|path| fs::write(path, "it").unwrap());
+        old.file = OpenOptions::new().write(true).open(&temporary).unwrap();
+        let checked = check_exchanged(&mut temporary, &new, &home.file(), &old);
+        assert!(!checked.unwrap());
+        drop(temporary);
         assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
         assert_eq!(home.names(), ["config.json"]);
     }

@@ -11,9 +11,13 @@ use zeroize::Zeroizing;
 
 use crate::adapters::clock;
 use crate::adapters::process::{has_writer, stop_waiting};
+use crate::domain::reasons::PublishReason;
 
 /// The maximum number of attempts when other writers interfere.
 pub(super) const ATTEMPTS: u32 = 40;
+
+/// The maximum size of the file. Real ones have a few kilobytes.
+const LIMIT_MEBIBYTES: u64 = 64;
 
 /// The pause between attempts. An editor saves a file in less time.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -24,29 +28,17 @@ pub(super) struct Snapshot {
     pub(super) bytes: Zeroizing<Vec<u8>>,
 }
 
-/// Why a file could not be read.
-pub(super) enum ReadFault {
-    /// It is a directory, a pipe or a device.
-    NotAFile,
-    /// It is larger than the limit.
-    TooLarge,
-    Io(io::Error),
-}
-
-impl From<io::Error> for ReadFault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Reads a file without following a link; `None` if it does not exist.
-pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFault> {
+/// Reads a file without following a link; `None` if it does not exist. Reasons call it `shown`.
+pub(super) fn read(path: &Path, shown: &str) -> Result<Option<Snapshot>, PublishReason> {
+    let unreadable = |error| unreadable(shown, &error);
     // Check before opening: opening a device or a pipe may have effects.
     match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() => return Err(ReadFault::NotAFile),
+        Ok(found) if !found.is_file() => {
+            return Err(PublishReason::NotAFile { path: shown.to_owned() });
+        }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(unreadable(error)),
     }
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -61,16 +53,33 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Snapshot>, ReadFaul
     }
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
+        opened => opened.map_err(unreadable)?,
     };
-    let bytes = content(&file, limit)?;
+    let (mebibytes, limit) = (LIMIT_MEBIBYTES, LIMIT_MEBIBYTES << 20);
+    let bytes = content(&file, limit).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
-        return Err(ReadFault::TooLarge);
+        return Err(PublishReason::TooLarge { path: shown.to_owned(), mebibytes });
     }
     Ok(Some(Snapshot { file, bytes }))
 }
 
+/// Why the file called `shown` could not be found or read.
+pub(super) fn unreadable(shown: &str, error: &io::Error) -> PublishReason {
+    let path = shown.to_owned();
+    match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENOTDIR) => PublishReason::NotAFile { path },
+        _ => PublishReason::Unreadable { path, fault: error.to_string() },
+    }
+}
+
 impl Snapshot {
+    pub(super) fn text(&self, shown: &str) -> Result<&str, PublishReason> {
+        std::str::from_utf8(&self.bytes).map_err(|error| PublishReason::Malformed {
+            path: shown.to_owned(),
+            fault: format!("not UTF-8 at byte {}", error.valid_up_to() + 1),
+        })
+    }
+
     /// Whether another process is writing the file in place, so that it may be incomplete.
     pub(super) fn is_being_written(&self) -> bool {
         let seen = has_writer(&self.file);
@@ -82,7 +91,11 @@ impl Snapshot {
 
     /// Whether `path` is still the same file, unchanged and not being written.
     pub(super) fn is_still_at(&self, path: &Path) -> io::Result<bool> {
-        Ok(identity(&fs::symlink_metadata(path)?) == identity(&self.file.metadata()?)
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        Ok(identity(&found) == identity(&self.file.metadata()?)
             && self.is_unchanged()?
             && !self.is_being_written())
     }

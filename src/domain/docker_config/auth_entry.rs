@@ -7,10 +7,11 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_PAD_INDIFFERENT};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::json_document::Object;
 use crate::domain::credentials::credential::{Credential, IDENTITY_TOKEN_USER};
 
 /// The entry for a credential, as JSON on one line.
-pub(crate) fn plain_entry(credential: &Credential) -> Zeroizing<String> {
+pub(super) fn plain_entry(credential: &Credential) -> Zeroizing<String> {
     let secret = credential.secret.reveal();
     Zeroizing::new(if credential.is_identity_token() {
         format!(r#"{{"identitytoken": {}}}"#, serde_json::Value::from(secret))
@@ -35,12 +36,15 @@ pub(super) fn parse_entry(json: &str) -> Option<Credential> {
     credential(user, secret.trim_end_matches('\0'))
 }
 
-/// A short fingerprint that identifies an entry we wrote. It is short on purpose: a foreign entry
-/// matches by chance once in four billion, and 32 bits do not reveal a password.
-pub(super) fn fingerprint(credential: &Credential) -> u32 {
-    let (user, secret) = (credential.user.as_bytes(), credential.secret.reveal().as_bytes());
-    let bytes = user.iter().chain(b"\0").chain(secret);
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+/// The user and secret of an entry as one text.
+pub(super) fn login_of(json: &str) -> Option<Zeroizing<String>> {
+    let login = parse_entry(json)?;
+    Some(Zeroizing::new(format!("{}\0{}", login.user, login.secret.reveal())))
+}
+
+/// docker leaves an empty object for a server whose credential is kept by a helper.
+pub(super) fn is_marker(json: &str) -> bool {
+    Object::parse(json).is_ok_and(|object| object.members.is_empty())
 }
 
 fn credential(user: &str, secret: &str) -> Option<Credential> {

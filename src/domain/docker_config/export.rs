@@ -5,23 +5,16 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::plain_entry;
+use super::{PublishedEntries, Wanted, edit};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::secret::Secret;
 
 /// A docker configuration with these logins, by key, as plain `auths`.
 pub fn docker_config(logins: &BTreeMap<String, Credential>) -> Secret {
-    let mut out = String::from("{\n\t\"auths\": {");
-    for (index, (key, credential)) in logins.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        out.push_str(comma);
-        out.push_str("\n\t\t");
-        out.push_str(&serde_json::Value::from(key.as_str()).to_string());
-        out.push_str(": ");
-        out.push_str(&plain_entry(credential));
-    }
-    out.push_str("\n\t}\n}\n");
-    Secret::new(out)
+    let wanted = Wanted { auths: logins.clone(), ..Wanted::default() };
+    let edited = edit("", "", &wanted, &PublishedEntries::default());
+    let text = edited.ok().and_then(|edit| edit.text);
+    Secret::new(text.unwrap_or_else(|| "{\n\t\"auths\": {}\n}\n".to_owned()))
 }
 
 /// A manifest of the Kubernetes secret `name` with these logins, for `imagePullSecrets` (type

@@ -4,24 +4,23 @@
 //! never regenerated from a model: an edit changes only the bytes of our own entries.
 
 mod auth_entry;
-mod cred_helpers;
 pub mod export;
 mod json_document;
-mod layout;
 mod lookup;
-mod plain_logins;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use self::json_document::{BLANKS, BYTE_ORDER_MARK, JsonFault, Object};
-use self::section::{NotEntries, Section};
+use self::auth_entry::plain_entry;
+use self::json_document::{BLANKS, BYTE_ORDER_MARK, Object};
+use self::lookup::{other_helpers, store_of};
+use self::section::{AUTHS, CRED_HELPERS, NotEntries};
 use super::credentials::credential::Credential;
 use super::reasons::PublishReason;
 
-pub(crate) use self::auth_entry::plain_entry;
 pub use self::lookup::{credentials_store, holds_login, plain_auth};
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.
@@ -112,40 +111,61 @@ pub fn edit(
     wanted: &Wanted,
     ours: &PublishedEntries,
 ) -> Result<Edit, PublishReason> {
-    let blank = text.trim_start_matches(BYTE_ORDER_MARK).trim_matches(BLANKS).is_empty();
-    let start = match (blank, text.starts_with(BYTE_ORDER_MARK)) {
+    let not_entries = |NotEntries(name)| PublishReason::NotEntries {
+        path: path.to_owned(),
+        name: name.to_owned(),
+    };
+    let has_mark = text.starts_with(BYTE_ORDER_MARK);
+    let is_blank = text.trim_start_matches(BYTE_ORDER_MARK).trim_matches(BLANKS).is_empty();
+    let start = match (is_blank, has_mark) {
         (false, _) => text,
         (true, false) => "{\n}\n",
         (true, true) => "\u{feff}{\n}\n",
     };
-    let mut edit =
-        Edit { text: None, repaired: Vec::new(), conflicts: Vec::new(), ours: ours.clone() };
-    if text.starts_with(BYTE_ORDER_MARK) {
-        edit.conflicts.push(PublishReason::ByteOrderMark { path: path.to_owned() });
-    }
-    let with_helpers = cred_helpers::edit(path, start, wanted, &mut edit)?;
-    let edited = with_helpers.as_deref().unwrap_or(start);
-    let with_auths = plain_logins::edit(path, edited, wanted, &mut edit)?;
-    edit.text = with_auths.or(with_helpers);
-    Ok(edit)
+    let mut document = Object::parse(start)
+        .map_err(|fault| PublishReason::Malformed { path: path.to_owned(), fault })?;
+    let mut ours = ours.clone();
+
+    let entry = Zeroizing::new(format!("\"{HELPER}\""));
+    // An entry for our helper that gives way to a plain login is ours, remembered or not.
+    let known = ours.helpers.iter().chain(wanted.auths.keys());
+    let known = known.map(|key| (key.clone(), CRED_HELPERS.mark(&entry, None))).collect();
+    let helpers = wanted.helpers.iter().map(|key| (key.clone(), entry.clone())).collect();
+    let helpers = CRED_HELPERS
+        .update(path, &mut document, &helpers, &known, &mut ours.empty_helpers)
+        .map_err(not_entries)?;
+    ours.helpers = helpers.ours.into_keys().collect();
+    let passed_over = passed_over(path, &document, wanted).map_err(not_entries)?;
+
+    let logins = wanted.auths.iter().map(|(key, login)| (key.clone(), plain_entry(login)));
+    let auths = AUTHS
+        .update(path, &mut document, &logins.collect(), &ours.auths, &mut ours.empty_auths)
+        .map_err(not_entries)?;
+    ours.auths = auths.ours;
+
+    let mark = has_mark.then(|| PublishReason::ByteOrderMark { path: path.to_owned() });
+    let taken = helpers.conflicts.into_values().chain(auths.conflicts.into_values());
+    let conflicts = mark.into_iter().chain(taken).chain(passed_over).collect();
+    let repaired = helpers.repaired.into_iter().chain(auths.repaired).collect();
+    let mut text = document.text();
+    let text = (*text != start).then(|| std::mem::take(&mut *text));
+    Ok(Edit { text, repaired, conflicts, ours })
 }
 
-/// Parses the text as an object.
-fn parse<'a>(path: &str, text: &'a str) -> Result<Object<'a>, PublishReason> {
-    let part = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    Object::parse(text, part)
-        .map_err(|JsonFault(fault)| PublishReason::Malformed { path: path.to_owned(), fault })
-}
-
-/// Finds a section of the object.
-fn section<'a>(
+/// What makes docker ignore plain logins.
+fn passed_over(
     path: &str,
-    text: &'a str,
-    document: &'a Object<'a>,
-    name: &'static str,
-) -> Result<Section<'a>, PublishReason> {
-    Section::of(text, document, name).map_err(|NotEntries| PublishReason::NotEntries {
-        path: path.to_owned(),
-        name: name.to_owned(),
-    })
+    document: &Object<'_>,
+    wanted: &Wanted,
+) -> Result<Vec<PublishReason>, NotEntries> {
+    if wanted.auths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = || path.to_owned();
+    let helpers = other_helpers(document)?.into_iter();
+    let helpers = helpers.filter(|(key, _)| wanted.auths.contains_key(key));
+    let reasons =
+        helpers.map(|(key, helper)| PublishReason::OtherHelper { path: path(), key, helper });
+    let store = store_of(document).map(|store| PublishReason::StoreFirst { path: path(), store });
+    Ok(reasons.chain(store).collect())
 }

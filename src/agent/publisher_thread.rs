@@ -227,12 +227,24 @@ impl PublisherThread {
 /// again, so these are retried. A fault in the file itself is retried when the file changes.
 fn retry_after(fault: &PublishReason, failures: u32) -> Duration {
     let longest = match fault {
-        PublishReason::Busy { .. } => REPAIR_INTERVAL,
-        PublishReason::NoRoom { .. } => Duration::from_secs(10),
+        PublishReason::Busy { .. } | PublishReason::NoRoom { .. } => REPAIR_INTERVAL,
         PublishReason::Unreadable { .. } | PublishReason::Unwritable { .. } => {
             Duration::from_mins(1)
         }
         _ => return Duration::from_mins(5),
     };
     REPAIR_INTERVAL.saturating_mul(1 << failures.min(10)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_tried_again_every_second_however_long_it_was_full() {
+        let fault = PublishReason::NoRoom { path: String::new(), fault: String::new() };
+        for failures in [0, 1, 5, 1000] {
+            assert_eq!(retry_after(&fault, failures), REPAIR_INTERVAL);
+        }
+    }
 }

@@ -92,6 +92,8 @@ fn stop_ends_while_the_docker_configuration_is_frozen() {
 #[test]
 fn an_entry_that_is_dropped_while_the_disk_is_full_is_put_back_soon_after_there_is_room() {
     let test_home = home_on_disk();
+    // The agent's own state fills up as well.
+    symlink("disk/local", test_home.path(".local")).unwrap();
     let config = test_home.path("disk/docker/config.json");
     let disk = Mounted::tmpfs(&test_home.path("disk"), "64k");
     test_home.start();

@@ -18,6 +18,8 @@ pub(super) struct Published {
     record: StateFile,
     config: PathBuf,
     ours: PublishedEntries,
+    /// Whether the last attempt to save failed. A full disk is tried every second, and reported once.
+    is_unsaved: bool,
 }
 
 impl Published {
@@ -27,7 +29,7 @@ impl Published {
         let record = StateFile::new(state_dir, "published.json", LIMIT);
         record.sweep();
         let ours = load(&record).remove(config).unwrap_or_default();
-        Self { record, config: config.to_owned(), ours }
+        Self { record, config: config.to_owned(), ours, is_unsaved: false }
     }
 
     pub(super) fn ours(&self) -> &PublishedEntries {
@@ -47,7 +49,9 @@ impl Published {
         if before == PublishedEntries::default() && self.ours == before {
             return;
         }
-        if let Err(error) = self.save(&before) {
+        let saved = self.save(&before);
+        let was_unsaved = std::mem::replace(&mut self.is_unsaved, saved.is_err());
+        if let (Err(error), false) = (saved, was_unsaved) {
             let record = self.record.path().display();
             tracing::warn!("{record} cannot be written, so a new agent will not know: {error}");
         }

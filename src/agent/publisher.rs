@@ -64,6 +64,9 @@ impl Publisher {
     /// `DOCKER_CONFIG`. Returns immediately.
     pub fn publish(&mut self, docker_config: Option<&str>, wanted: Wanted, servers: Vec<Server>) {
         let file = self.paths.docker_config_file(docker_config);
+        if self.is_published(&file, &wanted, &servers) {
+            return;
+        }
         if self.is_up_to_date() {
             self.handed_over_at = Instant::now();
         }
@@ -136,6 +139,17 @@ impl Publisher {
         self.record_events(events);
     }
 
+    /// Whether nothing would change. In `auths` mode every verdict publishes, and most change
+    /// nothing. In `helper` mode only changed sources and commands do, and these also repair a file
+    /// whose file system reports no changes.
+    fn is_published(&self, file: &Path, wanted: &Wanted, servers: &[Server]) -> bool {
+        let (newest, report) = (self.publications.borrow(), self.report.borrow());
+        self.mode == Mode::Auths
+            && (&*newest.file, &newest.wanted, &*newest.servers) == (file, wanted, servers)
+            && report.faults.is_empty()
+            && report.obstacles.is_empty()
+    }
+
     fn is_up_to_date(&self) -> bool {
         self.report.borrow().number == self.publications.borrow().number
     }
@@ -143,5 +157,44 @@ impl Publisher {
     fn waiting_since(&self) -> Option<Instant> {
         let handed_over_at = (!self.is_up_to_date()).then_some(self.handed_over_at);
         handed_over_at.into_iter().chain(self.report.borrow().working_since).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::credential::Credential;
+
+    fn login(secret: &str) -> Wanted {
+        let credential = Credential::plain("user", secret.into());
+        let auths = [("ghcr.io".to_owned(), credential)].into();
+        Wanted { auths, ..Wanted::default() }
+    }
+
+    #[tokio::test]
+    async fn the_same_plain_logins_are_published_once_unless_they_are_not_in_place() {
+        let home = tempfile::tempdir().unwrap();
+        let mut paths = Paths::of_this_process();
+        home.path().clone_into(&mut paths.home);
+        let config = Config { mode: Mode::Auths, ..Config::default() };
+        let mut publisher = Publisher::new(&config, &paths, Clock::system()).unwrap();
+        let mut numbers = Vec::new();
+        let theirs = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}}}"#;
+        std::fs::create_dir(home.path().join("theirs")).unwrap();
+        std::fs::write(home.path().join("theirs/config.json"), theirs).unwrap();
+        let theirs = home.path().join("theirs").display().to_string();
+        for (directory, secret) in [
+            (None, "1"),
+            (None, "1"),
+            (None, "2"),
+            (None, "2"),
+            (Some(&theirs), "2"),
+            (Some(&theirs), "2"),
+        ] {
+            publisher.publish(directory.map(String::as_str), login(secret), Vec::new());
+            publisher.published().await;
+            numbers.push(publisher.publications.borrow().number);
+        }
+        assert_eq!(numbers, [1, 1, 2, 2, 3, 4]);
     }
 }

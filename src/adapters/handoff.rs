@@ -1,12 +1,13 @@
 //! Transfers the state that survives the agent's death without touching a disk.
 //!
-//! On each change the agent writes its whole state to a new memfd and sends that to its supervisor,
-//! which keeps the last one and passes it to the next agent. A state is therefore handed over
-//! completely or not at all.
+//! The agent writes its whole state to a new memfd and sends that to its supervisor, which keeps the
+//! last one and passes it to the next agent. A state is therefore handed over completely or not at
+//! all. Small changes after it are appended to the same memfd.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -60,6 +61,13 @@ pub fn create(content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(fd);
     file.write_all(content)?;
     Ok(file.into())
+}
+
+/// Adds `content` to a memfd that holds `end` bytes. A reader may find it cut off.
+pub fn append(memfd: BorrowedFd<'_>, end: usize, content: &[u8]) -> io::Result<()> {
+    // Not at the offset of the descriptor, which its other holders move.
+    let file = File::from(memfd.try_clone_to_owned()?);
+    file.write_all_at(content, u64::try_from(end).map_err(io::Error::other)?)
 }
 
 /// Reads the content of `memfd`; empty if it was never written.

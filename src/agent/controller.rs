@@ -65,6 +65,8 @@ pub struct Controller {
     pub view: watch::Sender<Arc<View>>,
     /// Pushed environments to be answered once they are published.
     pub unanswered_pushes: Vec<UnansweredPush>,
+    /// Changed stored logins to be answered once they take effect.
+    pub unanswered_changes: Vec<UnansweredChange>,
 }
 
 /// A pushed environment: the declarations before it, and which of its sets are incomplete.
@@ -72,6 +74,13 @@ pub struct UnansweredPush {
     before: BTreeMap<String, u64>,
     incomplete: Vec<Problem>,
     answer: oneshot::Sender<EnvironmentAnswer>,
+}
+
+/// A change of the stored logins: the server that `docker login` put, if it did.
+pub struct UnansweredChange {
+    put: Option<String>,
+    changed: bool,
+    answer: Asked,
 }
 
 impl Controller {
@@ -82,8 +91,10 @@ impl Controller {
         stop: CancellationToken,
     ) -> StateHandoff {
         self.work(commands, stop).await;
-        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+        self.hand_over();
         tokio::join!(self.publisher.close(&self.events), self.stored_logins.close());
+        // Without the events of these last moments the next agent would still have everything.
+        let _ = self.handoff_to_supervisor.add(BTreeMap::new(), &self.events);
         self.handoff_to_supervisor
     }
 
@@ -137,11 +148,12 @@ impl Controller {
         }
         self.logins.reconcile(declarations, environment, now, &self.events);
         // Publish first: from here on clients see the new declarations, not those they replace.
+        self.publish_sources();
         self.publish_view();
         self.start_due_work();
         self.publish();
-        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
         self.publish_view();
+        self.hand_over();
         for push in std::mem::take(&mut self.unanswered_pushes) {
             let difference = self.logins.difference_to(&push.before);
             let detail = format!("`sync` sent an environment: {}", difference.summary());
@@ -153,6 +165,16 @@ impl Controller {
                 incomplete: push.incomplete.iter().map(view::problem_entry).collect(),
             };
             self.answer_once_published(push.answer, difference);
+        }
+        for UnansweredChange { put, changed, answer } in
+            std::mem::take(&mut self.unanswered_changes)
+        {
+            if let Some(server) = put {
+                let detail = format!("`docker login` stored a login for {server}");
+                self.events.record(now, "stored", &server, detail);
+            }
+            // The requester may have gone away.
+            let _ = answer.send(Ok(changed));
         }
     }
 
@@ -204,12 +226,12 @@ impl Controller {
             _ => {}
         }
         self.sources.set_stored(outcome.logins);
+        self.unanswered_changes.extend(asked.map(|answer| UnansweredChange {
+            put: outcome.put,
+            changed,
+            answer,
+        }));
         self.reconcile();
-        if let (Some(server), Some(_)) = (outcome.put, &asked) {
-            let detail = format!("`docker login` stored a login for {server}");
-            self.events.record(self.clock.now(), "stored", &server, detail);
-        }
-        let _ = asked.map(|asked| asked.send(Ok(changed)));
     }
 
     /// Applies a result and all others already available, so that they are published and saved
@@ -230,13 +252,8 @@ impl Controller {
             }
             next = self.workers.try_next();
         }
-        if self.publisher.mode() == Mode::Auths {
-            self.publish();
-        }
         if new_token {
-            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
-        } else {
-            self.handoff_to_supervisor.hand_over_soon(now);
+            self.hand_over();
         }
     }
 
@@ -244,17 +261,10 @@ impl Controller {
     fn run_due(&mut self) {
         if let Some(by) = self.clock.take_set_back() {
             self.logins.set_back(by);
-            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
+            self.hand_over();
         }
         let now = self.clock.now();
-        if self.handoff_to_supervisor.due().is_some_and(|due| due <= now) {
-            self.handoff_to_supervisor.hand_over(&self.sources, &self.logins);
-        }
-        self.logins.note_ends(now, &self.events);
-        if self.publisher.mode() == Mode::Auths {
-            // An expired token must not stay where clients read it.
-            self.publish();
-        }
+        self.handoff_to_supervisor.resend();
         // A stored login has reached its stated end, so the declared one takes over.
         if self.sources.next_end().is_some_and(|end| end <= now) {
             self.reconcile();
@@ -292,26 +302,46 @@ impl Controller {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let logins = self.logins.next_due(self.clock.now());
-        let dues = [logins, self.sources.next_end(), self.handoff_to_supervisor.due()];
+        let dues =
+            [self.logins.next_due(), self.sources.next_end(), self.handoff_to_supervisor.due()];
         dues.into_iter().flatten().min()
     }
 
+    fn publish_sources(&self) {
+        let sources = self.sources.sources(&self.logins);
+        let problems = self.sources.problems();
+        self.view.send_modify(|view| {
+            let view = Arc::make_mut(view);
+            view.complete = true;
+            view.sources = sources;
+            view.source_problems = problems;
+        });
+    }
+
+    /// Publishes what changed, and passes it on to the next agent.
     fn publish_view(&mut self) {
+        let now = self.clock.now();
         self.publisher.record_events(&self.events);
-        let seq = self.events.last_seq();
-        let mut problems = self.sources.problems();
-        problems.extend(self.logins.problems(self.clock.now()));
-        problems.extend(self.publisher.problems());
+        let mut problems = self.publisher.problems();
         problems.extend(self.config_watch.problem().cloned());
         problems.extend(self.stored_logins.problem());
-        let mut view = View::empty(self.view.borrow().started_at);
-        view.seq = seq;
-        view.complete = true;
-        view.sources = self.sources.sources(&self.logins);
-        view.entries = self.logins.shown();
-        view.problems = problems;
-        self.view.send_replace(Arc::new(view));
+        let mut changed = BTreeMap::new();
+        self.view.send_modify(|view| {
+            let view = Arc::make_mut(view);
+            changed = self.logins.publish(&mut view.entries, now, &self.events);
+            view.seq = self.events.last_seq();
+            view.other_problems = problems;
+        });
+        if self.logins.take_served_changed() && self.publisher.mode() == Mode::Auths {
+            self.publish();
+        }
+        if self.handoff_to_supervisor.add(changed, &self.events) {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.handoff_to_supervisor.hand_over(&self.sources, &self.logins, &self.events);
     }
 }
 

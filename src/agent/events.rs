@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 
 use crate::wire::api::EventDocument;
 
@@ -12,19 +12,20 @@ use crate::wire::api::EventDocument;
 const CAPACITY: usize = 500;
 
 /// The last events, and a feed of those to come. Clones share both.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Events {
     last: Arc<Mutex<VecDeque<EventDocument>>>,
-    feed: broadcast::Sender<EventDocument>,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self { last: Arc::default(), feed: broadcast::Sender::new(64) }
-    }
+    feed: watch::Sender<u64>,
 }
 
 impl Events {
+    /// The events of the previous agent, oldest first, and those to come.
+    pub fn restored(last: Vec<EventDocument>) -> Self {
+        let mut last = VecDeque::from(last);
+        last.drain(..last.len().saturating_sub(CAPACITY));
+        Self { last: Arc::new(Mutex::new(last)), ..Self::default() }
+    }
+
     /// Records that `event` happened to `subject`; `detail` is the whole sentence.
     pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
         tracing::info!("{detail}");
@@ -39,15 +40,20 @@ impl Events {
         if last.len() == CAPACITY {
             last.pop_front();
         }
-        last.push_back(event.clone());
-        // Nobody listens most of the time. The lock is held, so that nobody can subscribe in between.
-        let _ = self.feed.send(event);
+        self.feed.send_replace(event.seq);
+        last.push_back(event);
     }
 
-    /// The events so far, oldest first, and a feed that goes on exactly after them.
-    pub fn subscribe(&self) -> (Vec<EventDocument>, broadcast::Receiver<EventDocument>) {
+    /// The `seq` of the last event, for those who wait for more.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.feed.subscribe()
+    }
+
+    /// The events after the one with this `seq`, oldest first.
+    pub fn since(&self, seq: u64) -> Vec<EventDocument> {
         let last = self.lock();
-        (last.iter().cloned().collect(), self.feed.subscribe())
+        let from = last.partition_point(|event| event.seq <= seq);
+        last.range(from..).cloned().collect()
     }
 
     /// The `seq` of the last event.

@@ -6,7 +6,7 @@ use super::exchanges::Exchange;
 use super::view::Entry;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
-use crate::domain::credentials::login::{LastVerdict, Login};
+use crate::domain::credentials::login::{LastVerdict, Login, State};
 use crate::domain::credentials::replaced::{self, ReplacedCredential};
 use crate::domain::declarations::declaration::Declaration;
 use crate::domain::reasons::Reason;
@@ -31,11 +31,12 @@ pub(super) struct LoginEntry {
     /// The generation of the current credential. Results for other generations are ignored.
     pub(super) generation: u64,
     pub(super) verification: VerificationState,
-    pub(super) expiry_recorded: bool,
+    /// Whether the expiry of the current token was recorded as an event.
+    expiry_recorded: bool,
+    /// The generation of the credential that was served when last published.
+    served_generation: Option<u64>,
     /// Earlier credentials that a client may still send back as a login.
     pub(super) replaced: Vec<ReplacedCredential>,
-    /// Whether the login has changed since it was last published.
-    pub(super) changed: bool,
 }
 
 impl VerificationState {
@@ -61,7 +62,9 @@ impl LoginEntry {
         let mut needs_verification =
             login.credential.is_some() && login.last_verdict == LastVerdict::Pending;
         let mut replaced = Vec::new();
-        if let Some(restored) = restored.filter(|restored| restored.fingerprint == fingerprint) {
+        let restored = restored.filter(|restored| restored.fingerprint == fingerprint);
+        let is_restored = restored.is_some();
+        if let Some(restored) = restored {
             replaced = restored.replaced;
             if login.last_verdict == LastVerdict::Pending {
                 login.last_verdict = restored.last_verdict;
@@ -82,13 +85,14 @@ impl LoginEntry {
             exchange: None,
             generation: 0,
             verification: VerificationState::needed(needs_verification),
-            expiry_recorded: false,
+            // The previous agent recorded it.
+            expiry_recorded: is_restored,
+            served_generation: None,
             replaced,
-            changed: true,
         }
     }
 
-    pub(super) fn is_verified_now(&self) -> bool {
+    fn is_verified_now(&self) -> bool {
         self.verification == VerificationState::UnderWay
     }
 
@@ -109,6 +113,35 @@ impl LoginEntry {
             VerificationState::Needed => true,
             VerificationState::UnderWay => false,
         }
+    }
+
+    /// When the registry is to be asked next, or the token ends.
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let credential = self.login.credential.as_ref()?;
+        let verification = match self.verification {
+            VerificationState::Idle => self.login.due,
+            VerificationState::Needed => Some(now),
+            VerificationState::UnderWay => None,
+        };
+        let end = credential.serves_until().filter(|end| *end > now);
+        verification.into_iter().chain(end).min()
+    }
+
+    /// Whether the token expired since the last call.
+    pub(super) fn has_just_expired(&mut self, now: Timestamp) -> bool {
+        let is_expired = self.login.state(now) == State::Expired;
+        !std::mem::replace(&mut self.expiry_recorded, is_expired) && is_expired
+    }
+
+    /// Whether clients get another credential at `now` than at the last call.
+    pub(super) fn serves_something_else(&mut self, now: Timestamp) -> bool {
+        let generation = self.login.served(now).map(|_| self.generation);
+        std::mem::replace(&mut self.served_generation, generation) != generation
+    }
+
+    /// What the next agent needs of it.
+    pub(super) fn saved(&self) -> SavedLogin {
+        SavedLogin::of(&self.login, self.fingerprint, &self.replaced)
     }
 
     /// The login as published, with the next action of its exchange.

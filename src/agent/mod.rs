@@ -86,7 +86,7 @@ pub enum AgentExit {
 /// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
 /// mostly waits: call this within a `LocalSet`.
 pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
-    let events = Events::default();
+    let events = Events::restored(std::mem::take(&mut setup.memory.events));
     let stop = CancellationToken::new();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
@@ -97,7 +97,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         sources: setup.sources,
         stored_logins: StoredLoginWriter::new(&setup.paths.state_dir())?,
         logins: LoginStore::new(&mut setup.memory, setup.config.verify),
-        workers: WorkerPool::new(setup.config.servers.clone()),
+        workers: WorkerPool::new(setup.config.servers.clone())?,
         publisher,
         handoff_to_supervisor: StateHandoff::new(
             setup.control.try_clone()?,
@@ -109,6 +109,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         events: events.clone(),
         view: view_in,
         unanswered_pushes: Vec::new(),
+        unanswered_changes: Vec::new(),
     };
     let rights = AccessPolicy { owner: setup.paths.uid };
     let api_state =

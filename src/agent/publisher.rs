@@ -139,8 +139,8 @@ impl Publisher {
         self.record_events(events);
     }
 
-    /// Whether nothing would change. In `auths` mode every verdict publishes, and most change
-    /// nothing. In `helper` mode only changed sources and commands do, and these also repair a file
+    /// Whether nothing would change. In `auths` mode results publish too, often what a command just
+    /// published. In `helper` mode only changed sources and commands do, and these also repair a file
     /// whose file system reports no changes.
     fn is_published(&self, file: &Path, wanted: &Wanted, servers: &[Server]) -> bool {
         let (newest, report) = (self.publications.borrow(), self.report.borrow());

@@ -1,6 +1,7 @@
 //! What the agent knows at one moment, for everybody who asks.
 //!
-//! The controller publishes a new view after each change. Readers share it and never wait for it.
+//! The controller updates the view after each change, in place unless a reader still holds it.
+//! Readers never wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,10 +42,12 @@ pub struct View {
     pub complete: bool,
     /// The sources, highest precedence first.
     pub sources: Vec<SourceDocument>,
+    /// Problems of the sources.
+    pub source_problems: Vec<Problem>,
     /// The logins, by canonical server.
     pub entries: BTreeMap<Arc<str>, Arc<Entry>>,
-    /// Problems for the user to fix.
-    pub problems: Vec<Problem>,
+    /// Problems of everything but sources and logins.
+    pub other_problems: Vec<Problem>,
 }
 
 impl View {
@@ -55,8 +58,9 @@ impl View {
             seq: 0,
             complete: false,
             sources: Vec::new(),
+            source_problems: Vec::new(),
             entries: BTreeMap::new(),
-            problems: Vec::new(),
+            other_problems: Vec::new(),
         }
     }
 
@@ -81,6 +85,14 @@ impl View {
         self.complete && self.entries.values().all(|entry| entry.login.state(now) != State::Pending)
     }
 
+    /// Problems for the user to fix.
+    pub fn problems(&self, now: Timestamp) -> Vec<ProblemEntry> {
+        let logins = self.entries.values().filter_map(|entry| entry.login.problem(now));
+        let sources = self.source_problems.iter().map(problem_entry);
+        let logins = logins.map(|problem| problem_entry(&problem));
+        sources.chain(logins).chain(self.other_problems.iter().map(problem_entry)).collect()
+    }
+
     /// The document of `GET /v1/status`.
     pub fn document(&self, now: Timestamp) -> StatusDocument {
         StatusDocument {
@@ -92,7 +104,7 @@ impl View {
             settled: self.settled(now),
             sources: self.sources.clone(),
             registries: self.entries.values().map(|entry| entry.document(now)).collect(),
-            problems: self.problems.iter().map(problem_entry).collect(),
+            problems: self.problems(now),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Runs slow requests: AWS token exchanges and registry verifications.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::{JoinError, JoinSet, spawn_local};
 
-use crate::adapters::aws::exchange_process::exchange_in_child;
+use crate::adapters::aws::exchange_process::{exchange_in_child, process_failed};
 use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::adapters::config::ServerConfig;
 use crate::adapters::http::Http;
@@ -15,6 +19,7 @@ use crate::adapters::registry::{self, VerificationRequest};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::declarations::source::Variables;
+use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::verdict::Verdict;
 use crate::domain::servers::server::Server;
 
@@ -42,24 +47,39 @@ pub struct Verification {
 }
 
 /// Runs several requests at a time.
+///
+/// Verifications run on a thread of their own: TLS handshakes need CPU, and certificate files may be
+/// on a file system that hangs. Exchanges only wait for a process, so they stay on the caller's.
 pub struct WorkerPool {
     http: Arc<Http>,
     environment: Arc<Variables>,
     servers: BTreeMap<String, ServerConfig>,
     slots: Arc<Semaphore>,
     tasks: JoinSet<WorkResult>,
+    runtime: Handle,
+    /// Ends the thread when dropped.
+    _running: oneshot::Sender<()>,
 }
 
 impl WorkerPool {
     /// An idle pool. `servers` is the per-server configuration.
-    pub fn new(servers: BTreeMap<String, ServerConfig>) -> Self {
-        Self {
+    pub fn new(servers: BTreeMap<String, ServerConfig>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (running, ended) = oneshot::channel::<()>();
+        thread::Builder::new().name("requests".to_owned()).spawn(move || {
+            let _ = runtime.block_on(ended);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self {
             http: Arc::default(),
             environment: Arc::default(),
             servers,
             slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             tasks: JoinSet::new(),
-        }
+            runtime: handle,
+            _running: running,
+        })
     }
 
     /// Sets the AWS settings, proxies and certificates for new requests, and returns whether they
@@ -76,43 +96,54 @@ impl WorkerPool {
     /// Starts a token exchange with AWS.
     pub fn exchange(&mut self, key: ExchangeKey) {
         let (environment, slots) = (self.environment.clone(), self.slots.clone());
+        let exchange = key.clone();
+        let token = async move { exchange_in_child(&exchange, &environment).await };
         self.tasks.spawn_local(async move {
             let _slot = slots.acquire().await;
-            let result = exchange_in_child(&key, &environment).await;
+            let panicked = |error: JoinError| Err(process_failed(error.to_string()));
+            let result = spawn_local(token).await.unwrap_or_else(panicked);
             WorkResult::Exchanged(Box::new(key), result)
         });
     }
 
     /// Starts the verification of a credential.
     pub fn verify(&mut self, verification: Verification) {
-        let (http, slots) = (self.http.clone(), self.slots.clone());
-        let realms = self.realms(&verification.server);
-        self.tasks.spawn_local(async move {
-            let _slot = slots.acquire().await;
-            let question = VerificationRequest {
+        let (http, realms) = (self.http.clone(), self.realms(&verification.server));
+        let (server, generation) = (verification.server.clone(), verification.generation);
+        let verdict = async move {
+            let request = VerificationRequest {
                 server: &verification.server,
                 credential: &verification.credential,
                 ca_file: verification.ca_file.as_deref(),
                 realms: &realms,
             };
-            let verdict = registry::verify(&http, &question).await;
-            WorkResult::Verified(
-                verification.server.name().to_owned(),
-                verification.generation,
-                verdict,
-            )
-        });
+            registry::verify(&http, &request).await
+        };
+        self.spawn_verification(server, generation, verdict);
+    }
+
+    fn spawn_verification(
+        &mut self,
+        server: Server,
+        generation: u64,
+        verdict: impl Future<Output = Verdict> + Send + 'static,
+    ) {
+        let slots = self.slots.clone();
+        let work = async move {
+            let _slot = slots.acquire().await;
+            // In a task of its own, so that a panic is a result, after which the login is retried.
+            let verdict = tokio::spawn(verdict).await.unwrap_or_else(|error| {
+                let fault = ConnectionFault::Other { error: error.to_string() };
+                registry::connection_failed(server.authority().to_owned(), fault)
+            });
+            WorkResult::Verified(server.name().to_owned(), generation, verdict)
+        };
+        self.tasks.spawn_on(work, &self.runtime);
     }
 
     /// The next result; `None` when no request is running.
     pub async fn next(&mut self) -> Option<WorkResult> {
-        while let Some(finished) = self.tasks.join_next().await {
-            match finished {
-                Ok(done) => return Some(done),
-                Err(error) => tracing::error!("a task failed: {error}"),
-            }
-        }
-        None
+        self.tasks.join_next().await?.ok()
     }
 
     /// A result that is already available.
@@ -126,5 +157,23 @@ impl WorkerPool {
             .filter(|(name, _)| server.answers_to(name))
             .flat_map(|(_, config)| config.realms.iter().cloned())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::domain::registry_protocol::verdict::Outcome;
+
+    #[tokio::test]
+    async fn a_verification_that_panics_has_a_result_after_which_it_is_retried() {
+        let mut pool = WorkerPool::new(BTreeMap::new()).unwrap();
+        let server = Server::parse("registry.example").unwrap().0;
+        pool.spawn_verification(server, 7, async { panic!("a mistake") });
+        let result = LocalSet::new().run_until(pool.next()).await;
+        let Some(WorkResult::Verified(server, 7, verdict)) = result else { panic!("no result") };
+        assert_eq!((server.as_str(), verdict.outcome), ("registry.example", Outcome::Unreachable));
     }
 }

@@ -136,7 +136,7 @@ pub(super) fn saved_state(memory: &impl AsFd) -> io::Result<SavedState> {
         return Ok(SavedState::default());
     }
     // An agent of another version may have left a different format; the sources restore most of it.
-    Ok(serde_json::from_slice(&content).unwrap_or_default())
+    Ok(SavedState::read(&content).unwrap_or_default())
 }
 
 /// The variables of this process's environment that concern the agent.

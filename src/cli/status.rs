@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::output::{self, HOW_TO_DECLARE, NO_TIMEOUT, ask_status, stdout};
 use super::status_report::{exit_code, headline, print_registries};
@@ -49,6 +49,7 @@ fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<Statu
         None
     };
     loop {
+        let asked_at = Instant::now();
         let status = ask_status(paths)?;
         if json {
             writeln!(stdout(), "{}", serde_json::to_string_pretty(&status)?)?;
@@ -56,14 +57,8 @@ fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<Statu
             print(&status)?;
         }
         let Some(feed) = &mut feed else { return Ok(Some(status)) };
-        loop {
-            match feed.line() {
-                Ok(Some(line)) if output::is_news(&line, &status) => break,
-                // The stream starts with past events.
-                Ok(Some(_)) => {}
-                Ok(None) | Err(ClientError::Broken(_)) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
+        if !output::wait_for_news(feed, &status, asked_at)? {
+            return Ok(None);
         }
         writeln!(stdout())?;
     }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::output::{REQUEST_TIMEOUT, ask_status, is_called, is_news, print_note};
+use super::output::{REQUEST_TIMEOUT, ask_status, is_called, print_note, wait_for_news};
 use super::status_report::{exit_code, label};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
@@ -21,7 +21,7 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
     let mut reported = Vec::new();
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
-        match check_once(&paths, names, remaining, &mut reported) {
+        match check(&paths, names, deadline, &mut reported) {
             Ok(Some(code)) => return Ok(code),
             Ok(None) => {}
             // The agent may be about to start, or be restarting.
@@ -34,34 +34,32 @@ pub fn wait(names: &[String], timeout: Duration) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The exit status once settled; `None` after a change.
-fn check_once(
+/// The exit status once settled; `None` if the agent goes away.
+fn check(
     paths: &Paths,
     names: &[String],
-    remaining: Duration,
+    deadline: Instant,
     reported: &mut Vec<(String, String)>,
 ) -> Result<Option<ExitCode>, ClientError> {
+    let remaining = || deadline.saturating_duration_since(Instant::now());
     // Opened before the status is read, so that no change in between is missed.
-    let timeout = if remaining.is_zero() { REQUEST_TIMEOUT } else { remaining };
+    let timeout = if remaining().is_zero() { REQUEST_TIMEOUT } else { remaining() };
     let mut feed =
         AgentClient::connect_to_any(paths, timeout)?.send("GET", "/v1/events?follow=true", b"")?;
-    let status = ask_status(paths)?;
-    report_progress(&status, names, reported);
-    let missing = missing(&status, names);
-    if missing.is_empty() && settled(&status, names) {
-        return Ok(Some(ExitCode::from(u8::from(exit_code(&filtered(status, names)) != 0))));
-    }
-    if remaining.is_zero() {
-        print_note(&timeout_message(&status, names, &missing));
-        return Ok(Some(ExitCode::FAILURE));
-    }
     loop {
-        match feed.line() {
-            Ok(Some(line)) if is_news(&line, &status) => return Ok(None),
-            Ok(Some(_)) => {}
-            // The agent restarted, or the time is up.
-            Ok(None) | Err(ClientError::Broken(_) | ClientError::TimedOut) => return Ok(None),
-            Err(error) => return Err(error),
+        let asked_at = Instant::now();
+        let status = ask_status(paths)?;
+        report_progress(&status, names, reported);
+        let missing = missing(&status, names);
+        if missing.is_empty() && settled(&status, names) {
+            return Ok(Some(ExitCode::from(u8::from(exit_code(&filtered(status, names)) != 0))));
+        }
+        if remaining().is_zero() {
+            print_note(&timeout_message(&status, names, &missing));
+            return Ok(Some(ExitCode::FAILURE));
+        }
+        if !wait_for_news(&mut feed, &status, asked_at)? {
+            return Ok(None);
         }
     }
 }

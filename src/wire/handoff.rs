@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::api::EventDocument;
 use super::exposed_secret::ExposedSecret;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::{LastVerdict, Login};
@@ -39,6 +40,31 @@ pub struct SavedState {
     /// The current tokens, by the fingerprint of their exchange.
     #[serde(default)]
     pub tokens: BTreeMap<u64, SavedToken>,
+    /// The last events, oldest first.
+    #[serde(default)]
+    pub events: Vec<EventDocument>,
+}
+
+/// What changed after a [`SavedState`], and follows it in the same memory.
+#[derive(Serialize, Deserialize)]
+pub struct SavedChange {
+    /// The logins that changed, by server.
+    pub logins: BTreeMap<String, SavedLogin>,
+    /// The events since.
+    pub events: Vec<EventDocument>,
+}
+
+impl SavedState {
+    /// Reads a state and the changes after it. The last change may be cut off: its writer was killed.
+    pub fn read(content: &[u8]) -> serde_json::Result<Self> {
+        let mut documents = serde_json::Deserializer::from_slice(content);
+        let mut state = Self::deserialize(&mut documents)?;
+        while let Ok(change) = SavedChange::deserialize(&mut documents) {
+            state.logins.extend(change.logins);
+            state.events.extend(change.events);
+        }
+        Ok(state)
+    }
 }
 
 /// The last good content of a file or directory of variables.
@@ -127,4 +153,37 @@ pub fn reveal(variables: &Variables) -> BTreeMap<String, ExposedSecret> {
 /// Wraps deserialized variables as secrets.
 pub fn conceal(variables: BTreeMap<String, ExposedSecret>) -> Variables {
     variables.into_iter().map(|(name, value)| (name, value.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(seq: u64) -> SavedChange {
+        let event = EventDocument {
+            seq,
+            at: Timestamp::UNIX_EPOCH,
+            event: "ready".to_owned(),
+            subject: "a".to_owned(),
+            detail: "a is ready".to_owned(),
+        };
+        SavedChange { logins: BTreeMap::new(), events: vec![event] }
+    }
+
+    #[test]
+    fn a_change_that_is_cut_off_anywhere_takes_nothing_before_it_away() {
+        let state = SavedState { events: change(1).events, ..SavedState::default() };
+        let mut content = serde_json::to_vec(&state).unwrap();
+        content.extend(serde_json::to_vec(&change(2)).unwrap());
+        let whole = content.len();
+        content.extend(serde_json::to_vec(&change(3)).unwrap());
+        let numbers = |end| -> Vec<u64> {
+            let state = SavedState::read(&content[..end]).unwrap();
+            state.events.iter().map(|event| event.seq).collect()
+        };
+        for end in whole..content.len() {
+            assert_eq!(numbers(end), [1, 2], "cut off at {end}");
+        }
+        assert_eq!(numbers(content.len()), [1, 2, 3]);
+    }
 }

@@ -91,7 +91,8 @@ fn environment() -> Variables {
         .collect()
 }
 
-fn process_failed(error: String) -> ExchangeFailure {
+/// The failure of an exchange whose process could not do it.
+pub fn process_failed(error: String) -> ExchangeFailure {
     ExchangeFailure::transient(AwsReason::ProcessFailed { error })
 }
 

@@ -58,6 +58,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict,
     }
 }
 
-fn connection_failed(host: String, fault: ConnectionFault) -> Verdict {
+/// The verdict on a registry that could not be asked.
+pub fn connection_failed(host: String, fault: ConnectionFault) -> Verdict {
     Verdict::because(Outcome::Unreachable, RegistryReason::Unreached { host, fault })
 }

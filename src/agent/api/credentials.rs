@@ -39,9 +39,10 @@ pub async fn get_credential(
     let deadline = Instant::now() + CREDENTIAL_TIMEOUT;
     let mut woken = false;
     loop {
-        let view = state.view.borrow_and_update().clone();
+        // Only the login is kept: whoever holds a view makes the controller copy it.
+        let entry = state.view.borrow_and_update().by_server(&query.server).cloned();
         let now = state.clock.now();
-        let Some(entry) = view.by_server(&query.server) else {
+        let Some(entry) = entry else {
             return Err(ApiError::unknown_registry());
         };
         let acts = entry.acts_on_demand(now);
@@ -60,12 +61,12 @@ pub async fn get_credential(
             _ => entry.busy || acts,
         };
         if !may_arrive {
-            return Err(withheld(entry, now));
+            return Err(withheld(&entry, now));
         }
         match tokio::time::timeout_at(deadline, state.view.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(ApiError::stopping()),
-            Err(_) => return Err(withheld(entry, now)),
+            Err(_) => return Err(withheld(&entry, now)),
         }
     }
 }

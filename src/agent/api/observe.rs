@@ -1,11 +1,13 @@
 //! `/v1/events`, `/readyz` and `/metrics`: endpoints for monitoring.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
 use serde::Deserialize;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::ApiState;
 use super::parameters::Parameters;
@@ -23,38 +25,33 @@ pub async fn get_events(
     State(state): State<ApiState>,
     Parameters(query): Parameters<EventsQuery>,
 ) -> Response {
-    let (past, feed) = state.events.subscribe();
-    let past: String = past.iter().map(line).collect();
     let body = if query.follow {
-        let stop = state.stop.clone();
-        let first =
-            futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(past) });
-        let rest = futures_util::stream::unfold((feed, stop), async |(mut feed, stop)| {
-            loop {
-                let next = tokio::select! {
-                    () = stop.cancelled() => return None,
-                    next = feed.recv() => next,
-                };
-                match next {
-                    Ok(event) => return Some((Ok(line(&event)), (feed, stop))),
-                    // A reader that is too slow misses events.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
+        let (feed, stop) = (state.events.subscribe(), state.stop);
+        Body::from_stream(unfold((state.events, feed, 0), move |(events, mut feed, seq)| {
+            let stop = stop.clone();
+            async move {
+                loop {
+                    // A reader that is too slow misses only what is no longer kept.
+                    let more = events.since(seq);
+                    if let Some(last) = more.last().map(|event| event.seq) {
+                        return Some((Ok::<_, Infallible>(lines(&more)), (events, feed, last)));
+                    }
+                    tokio::select! {
+                        () = stop.cancelled() => return None,
+                        changed = feed.changed() => changed.ok()?,
+                    }
                 }
             }
-        });
-        Body::from_stream(futures_util::StreamExt::chain(first, rest))
+        }))
     } else {
-        Body::from(past)
+        Body::from(lines(&state.events.since(0)))
     };
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-fn line(event: &EventDocument) -> String {
+fn lines(events: &[EventDocument]) -> String {
     // Serializing strings and a timestamp cannot fail.
-    let mut line = serde_json::to_string(event).unwrap_or_default();
-    line.push('\n');
-    line
+    events.iter().map(|event| serde_json::to_string(event).unwrap_or_default() + "\n").collect()
 }
 
 /// `GET /readyz`: 200 once every source has been read and no login is pending.
@@ -98,7 +95,7 @@ pub async fn get_metrics(State(state): State<ApiState>) -> Response {
         text,
         "{ends}# HELP registry_agent_problems What a user should put right.\n\
          # TYPE registry_agent_problems gauge\nregistry_agent_problems {}\n",
-        view.problems.len()
+        view.problems(now).len()
     );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -181,13 +181,6 @@ impl Login {
         }
     }
 
-    /// When the displayed state changes without an event: a token expires, or is about to.
-    pub fn changes_at(&self) -> impl Iterator<Item = Timestamp> {
-        let end = self.credential.as_ref().and_then(Credential::serves_until);
-        let warning = self.warns_at();
-        [warning, end].into_iter().flatten()
-    }
-
     /// Records that the configuration disables verification.
     pub fn not_asked(&mut self) {
         self.last_verdict = LastVerdict::Judged(Outcome::Unverified);

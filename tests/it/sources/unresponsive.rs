@@ -3,14 +3,16 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use registry_agent::adapters::clock::pause;
+use serde_json::json;
 
 use super::followed::{Followed, LIMIT, PASSWORD};
 use crate::support::processes::{kill_9, only_pair};
-use crate::support::test_home::{TestHome, succeed};
+use crate::support::test_home::{TestHome, output_text, succeed};
 use crate::support::unresponsive_mount::UnresponsiveMount;
 
 /// Nothing listens on these ports, so the logins are unreachable immediately, and served.
@@ -148,6 +150,40 @@ fn a_password_file_that_never_answers_is_a_problem_of_its_declaration_alone() {
     drop(mount);
     fs::write(dead.join("password"), "two").unwrap();
     until("the password is not read", || password_of(&test_home, SECOND).as_deref() == Some("two"));
+}
+
+#[test]
+fn a_login_that_is_stored_while_a_password_file_hangs_is_served_once_that_is_said() {
+    let mut test_home = home(&[]);
+    let dead = test_home.path("dead");
+    fs::create_dir(&dead).unwrap();
+    test_home.declare("FIRST", FIRST, ("user", "declared"));
+    test_home.start();
+    let mount = UnresponsiveMount::new(&dead);
+    let variable = |name: &str| format!("SECOND_CONTAINER_REGISTRY_{name}");
+    let pushed = json!({
+        variable("SERVER"): SECOND,
+        variable("USER"): "user",
+        variable("PASSWORD_FILE"): dead.join("password"),
+    });
+    let push = push(&test_home, &pushed.to_string());
+
+    let own = json!({ "ServerURL": FIRST, "Username": "user", "Secret": "own" }).to_string();
+    let stored = test_home.helper("store", &own);
+    assert!(stored.status.success(), "{}", output_text(&stored));
+    assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("own"));
+    assert!(test_home.helper("erase", FIRST).status.success());
+    assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("declared"));
+    drop((mount, push));
+}
+
+/// Sends an environment and leaves the answer in the connection.
+fn push(test_home: &TestHome, environment: &str) -> UnixStream {
+    let mut agent = UnixStream::connect(test_home.path("agent.sock")).unwrap();
+    let length = environment.len();
+    let head = format!("PUT /v1/environment HTTP/1.0\r\nContent-Length: {length}\r\n\r\n");
+    agent.write_all((head + environment).as_bytes()).unwrap();
+    agent
 }
 
 #[test]

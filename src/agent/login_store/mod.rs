@@ -1,0 +1,84 @@
+//! The logins and the tokens they use: desired and actual state, and when each is due.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::exchanges::Exchanges;
+use super::login_entry::LoginEntry;
+use super::view::Entry;
+use crate::domain::credentials::exchange::ExchangeKey;
+use crate::domain::credentials::login::Login;
+use crate::domain::declarations::changes::{self, Difference};
+use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
+
+mod agenda;
+mod due_work;
+mod outputs;
+mod reconcile;
+mod results;
+
+use agenda::Agenda;
+
+/// The logins as published, by canonical server. Unchanged ones are shared.
+pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
+
+/// All logins.
+pub struct LoginStore {
+    entries: BTreeMap<Arc<str>, LoginEntry>,
+    exchanges: Exchanges,
+    agenda: Agenda,
+    /// Whether clients that read plain `auths` are served something else since last asked.
+    served_changed: bool,
+    /// Increases with each credential of any login, so that every generation is unique.
+    last_generation: u64,
+    verify: bool,
+    restored_logins: BTreeMap<String, SavedLogin>,
+    restored_tokens: BTreeMap<u64, SavedToken>,
+}
+
+impl LoginStore {
+    /// An empty store. State in `memory` from the previous agent is restored as declarations
+    /// appear.
+    pub fn new(memory: &mut SavedState, verify: bool) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            exchanges: HashMap::new(),
+            agenda: Agenda::default(),
+            served_changed: false,
+            last_generation: 0,
+            verify,
+            restored_logins: std::mem::take(&mut memory.logins),
+            restored_tokens: std::mem::take(&mut memory.tokens),
+        }
+    }
+
+    /// The logins.
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.entries.values().map(|entry| &entry.login)
+    }
+
+    /// The names and fingerprints of all declarations.
+    pub fn declared(&self) -> BTreeMap<String, u64> {
+        self.entries
+            .values()
+            .filter(|entry| !entry.login.is_stored())
+            .map(|entry| {
+                let declaration = &entry.login.declaration;
+                (declaration.name.clone(), entry.fingerprint)
+            })
+            .collect()
+    }
+
+    /// How the declarations differ from those in `before`.
+    pub fn difference_to(&self, before: &BTreeMap<String, u64>) -> Difference {
+        changes::between(before, &self.declared())
+    }
+
+    fn exchange_changed(&mut self, key: &ExchangeKey) {
+        for (server, entry) in &self.entries {
+            if entry.exchange.as_ref() == Some(key) {
+                self.agenda.note_change(server);
+            }
+        }
+    }
+}

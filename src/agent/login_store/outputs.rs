@@ -1,0 +1,85 @@
+//! What others see of the logins: the view, the docker configuration and the next agent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{LoginStore, ShownLogins};
+use crate::adapters::config::Mode;
+use crate::agent::events::Events;
+use crate::agent::exchanges;
+use crate::domain::docker_config::Wanted;
+use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
+
+impl LoginStore {
+    /// Updates the logins in `shown` that changed since the last call, records each token that
+    /// expired, and returns what the next agent needs of those logins.
+    pub fn publish(
+        &mut self,
+        shown: &mut ShownLogins,
+        now: Timestamp,
+        events: &Events,
+    ) -> BTreeMap<String, SavedLogin> {
+        let mut saved = BTreeMap::new();
+        for server in self.agenda.take_changed() {
+            let Some(entry) = self.entries.get_mut(&server) else {
+                shown.remove(&server);
+                self.agenda.schedule(&server, None);
+                continue;
+            };
+            if entry.has_just_expired(now) {
+                events.record(now, "expired", &server, format!("the token of {server} expired"));
+            }
+            self.served_changed |= entry.serves_something_else(now);
+            let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
+            shown.insert(server.clone(), Arc::new(entry.shown(exchange)));
+            self.agenda.schedule(&server, entry.next_due(now));
+            saved.insert(server.to_string(), entry.saved());
+        }
+        saved
+    }
+
+    /// Whether other credentials are served than when this was asked last.
+    pub fn take_served_changed(&mut self) -> bool {
+        std::mem::take(&mut self.served_changed)
+    }
+
+    /// What the docker configuration should contain, depending on `mode`: the keys of all logins in
+    /// any state, or the credentials that are served.
+    pub fn wanted(&self, mode: Mode, now: Timestamp) -> Wanted {
+        let mut wanted = Wanted::default();
+        for login in self.logins() {
+            for key in login.declaration.server.keys() {
+                match (mode, login.served(now)) {
+                    (Mode::Helper, _) => {
+                        wanted.helpers.insert(key);
+                    }
+                    (Mode::Auths, Some(credential)) => {
+                        wanted.auths.insert(key, credential.clone());
+                    }
+                    (Mode::Auths, None) => {}
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Saves the state that the next agent needs into `memory`.
+    pub fn save_into(&self, memory: &mut SavedState) {
+        memory.logins = self
+            .entries
+            .iter()
+            .map(|(server, entry)| (server.to_string(), entry.saved()))
+            .collect();
+        memory.tokens = self
+            .exchanges
+            .iter()
+            .filter_map(|(key, exchange)| {
+                let (credential, _) = exchange.token.as_ref()?;
+                let remembered = SavedToken::of(credential, exchange.due);
+                Some((exchanges::fingerprint(key), remembered))
+            })
+            .collect();
+    }
+}

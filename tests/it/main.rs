@@ -16,6 +16,7 @@ mod docker_config_race;
 mod docker_config_reading;
 mod ecr_agent;
 mod environment;
+mod faults;
 mod helper_protocol;
 mod log;
 mod login_changes;

@@ -12,7 +12,7 @@ use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers;
-use crate::domain::declarations::push;
+use crate::domain::declarations::push::{self, IncompleteSets};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::declarations::variable;
 use crate::domain::reasons::problem::Problem;
@@ -26,6 +26,8 @@ pub struct SourceSet {
     environment_at: Option<Timestamp>,
     pushed: Option<Variables>,
     pushed_at: Option<Timestamp>,
+    /// What the sets that were kept from an earlier push lack in the last one.
+    kept: Vec<Problem>,
     stored: StoredLogins,
     /// The variables that configure AWS, proxies, TLS and docker.
     merged_environment: Variables,
@@ -49,6 +51,7 @@ impl SourceSet {
             environment_at: memory.environment_at,
             pushed,
             pushed_at: memory.pushed_at,
+            kept: std::mem::take(&mut memory.kept),
             stored: StoredLogins::default(),
             merged_environment: Variables::new(),
             github_token,
@@ -123,7 +126,7 @@ impl SourceSet {
     }
 
     /// Replaces the pushed environment, unless the new one declares nothing. Returns what is
-    /// missing from incomplete sets, which keep their previous values.
+    /// missing from incomplete sets; those that were complete keep their previous values.
     pub fn push(&mut self, mut variables: Variables, now: Timestamp) -> Vec<Problem> {
         variables.retain(|name, _| variable::is_pushed(name));
         if !layers::push_counts(self.pushed.as_ref(), &variables) {
@@ -138,13 +141,15 @@ impl SourceSet {
             name: "sync".to_owned(),
             variables: variables.clone(),
         });
-        let (kept, problems) = push::kept_sets(&held, &variables, &before, &after);
+        let IncompleteSets { variables: kept, kept: problems, others } =
+            push::incomplete_sets(&held, &variables, &before, &after);
         let sets: BTreeSet<&str> = problems.iter().map(|problem| problem.name.as_str()).collect();
         variables.retain(|variable, _| !push::set_of(variable).is_some_and(|it| sets.contains(it)));
         variables.extend(kept);
         self.pushed = Some(variables);
         self.pushed_at = Some(now);
-        problems
+        self.kept.clone_from(&problems);
+        problems.into_iter().chain(others).collect()
     }
 
     /// The name of the current codespace, if the sources contain it.
@@ -167,7 +172,7 @@ impl SourceSet {
 
     /// Problems with the files and the declarations.
     pub fn problems(&self) -> Vec<Problem> {
-        let parts = [&self.file_problems, &self.problems];
+        let parts = [&self.file_problems, &self.problems, &self.kept];
         parts.into_iter().flatten().cloned().collect()
     }
 
@@ -208,6 +213,7 @@ impl SourceSet {
         memory.environment_at = self.environment_at;
         memory.pushed = self.pushed.as_ref().map(reveal);
         memory.pushed_at = self.pushed_at;
+        memory.kept.clone_from(&self.kept);
         memory.files = self.files.save();
     }
 

@@ -12,6 +12,7 @@ use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
+use crate::domain::reasons::Reason;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::{AskedServer, Kind};
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
@@ -146,6 +147,7 @@ impl Entry {
             keys: server.keys(),
             state: login.state(now).as_str().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
+            severity: reason.as_ref().map(Reason::severity),
             hint: reason.as_ref().map(|reason| reason.fix_for(declaration.set_name())),
             reason: reason.map(|reason| reason.to_string()),
             verified_at: login.verified_at,
@@ -162,6 +164,9 @@ pub fn problem_entry(problem: &Problem) -> ProblemEntry {
         name: problem.name.clone(),
         source: problem.source.clone(),
         code: problem.reason.code().to_owned(),
+        kind: problem.reason.kind().as_str().to_owned(),
+        severity: problem.reason.severity(),
+        registry: problem.reason.registry().map(str::to_owned),
         problem: problem.reason.to_string(),
         hint: problem.reason.fix(),
     }

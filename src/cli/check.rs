@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::output::{HOW_TO_DECLARE, ask_status, is_called, stdout};
-use super::status_report::{keeps_a_login_away, label};
+use super::status_report::{keeps_clients_away, label};
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use crate::adapters::paths::Paths;
@@ -88,7 +88,7 @@ fn declared(status: &StatusDocument, what: Option<&str>, steps: &mut Vec<CheckSt
             steps.push(CheckStep {
                 login: problem.name.clone(),
                 title: "declared",
-                ok: !keeps_a_login_away(problem, status),
+                ok: !keeps_clients_away(problem),
                 detail: problem.problem.clone(),
                 fix: Some(problem.hint.clone()),
             });

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::output::{self, HOW_TO_DECLARE, NO_TIMEOUT, ask_status, stdout};
-use super::status_report::{exit_code, headline, print_registries};
+use super::status_report::{exit_code, headline, print_registries, severity_word};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
@@ -72,7 +72,7 @@ fn print(status: &StatusDocument) -> anyhow::Result<()> {
     }
     let mut out = stdout();
     for problem in &status.problems {
-        writeln!(out, "\nproblem: {}", headline(problem))?;
+        writeln!(out, "\n{}: {}", severity_word(problem), headline(problem))?;
         writeln!(out, "  fix: {}", problem.hint)?;
     }
     Ok(())

@@ -7,9 +7,10 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::adapters::clock::Clock;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
+use crate::domain::reasons::Severity;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
-/// Exit status when a login is not usable or a declaration is incomplete.
+/// Exit status when a login is not usable, or a problem keeps clients from one.
 const NOT_WELL: u8 = 3;
 
 /// The exit status for a status document. The automatic login of `GITHUB_TOKEN` does not count,
@@ -20,17 +21,20 @@ pub fn exit_code(status: &StatusDocument) -> u8 {
         .iter()
         .filter(|registry| registry.name.as_deref() != Some(AMBIENT_NAME))
         .all(|registry| matches!(registry.state.as_str(), "ready" | "unverified"));
-    let complete = !status.problems.iter().any(|problem| keeps_a_login_away(problem, status));
-    if well && complete { 0 } else { NOT_WELL }
+    if well && !status.problems.iter().any(keeps_clients_away) { 0 } else { NOT_WELL }
 }
 
-/// Whether a problem keeps a declared set from becoming a login.
-pub fn keeps_a_login_away(problem: &ProblemEntry, status: &StatusDocument) -> bool {
-    let is_file = problem.name.contains('/');
-    let is_login =
-        status.registries.iter().any(|r| r.name.as_deref() == Some(problem.name.as_str()));
-    // The other set of the same server is the login.
-    !is_file && !is_login && problem.code != "server-declared-twice"
+/// Whether a problem keeps clients from a login that somebody asked for.
+pub fn keeps_clients_away(problem: &ProblemEntry) -> bool {
+    problem.severity == Severity::Error && problem.name != AMBIENT_NAME
+}
+
+/// How a problem is introduced.
+pub fn severity_word(problem: &ProblemEntry) -> &'static str {
+    match problem.severity {
+        Severity::Error => "problem",
+        Severity::Remark => "remark",
+    }
 }
 
 /// Prints logins, each with its reason and the fix.

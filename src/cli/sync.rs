@@ -40,8 +40,8 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     }
     let EnvironmentAnswer { added, changed, removed, incomplete } = answer;
     writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
-    for ProblemEntry { name, problem, hint, .. } in incomplete {
-        output::print_note(&format!("{name} stays as it was: {problem}; fix: {hint}"));
+    for ProblemEntry { problem, hint, .. } in incomplete {
+        output::print_note(&format!("{problem}; fix: {hint}"));
     }
     Ok(code)
 }

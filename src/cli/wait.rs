@@ -9,7 +9,7 @@ use super::status_report::{exit_code, label};
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
-use crate::wire::api::{RegistryDocument, StatusDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
 /// The pause before looking for an agent again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -89,9 +89,22 @@ fn selected<'a>(
 fn filtered(mut status: StatusDocument, names: &[String]) -> StatusDocument {
     if !names.is_empty() {
         status.registries.retain(|registry| names.iter().any(|name| is_called(registry, name)));
-        status.problems.retain(|problem| names.contains(&problem.name));
+        let kept = std::mem::take(&mut status.problems).into_iter();
+        status.problems = kept.filter(|problem| concerns(problem, &status, names)).collect();
     }
     status
+}
+
+/// Whether a problem is about one of these logins: by name, by registry, or about all of them.
+fn concerns(problem: &ProblemEntry, status: &StatusDocument, names: &[String]) -> bool {
+    let is_selected = |key: &str| status.registries.iter().any(|it| is_called(it, key));
+    match (&problem.registry, problem.kind.as_str()) {
+        (Some(registry), _) => is_selected(registry),
+        (None, "variables" | "login") => {
+            names.contains(&problem.name) || is_selected(&problem.name)
+        }
+        (None, _) => true,
+    }
 }
 
 /// On a terminal, prints each state of a login once.

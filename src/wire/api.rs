@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::reasons::Severity;
+
 /// `GET /v1/status`, and `registry-agent status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusDocument {
@@ -74,6 +76,9 @@ pub struct RegistryDocument {
     pub reason: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether `reason` keeps clients from the login.
+    #[serde(default)]
+    pub severity: Option<Severity>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
     /// When the credential was issued.
@@ -100,6 +105,15 @@ pub struct ProblemEntry {
     pub source: Option<String>,
     /// The code of the problem.
     pub code: String,
+    /// What it is about; see `ReasonKind::as_str`.
+    #[serde(default)]
+    pub kind: String,
+    /// Whether it keeps clients from a login.
+    #[serde(default)]
+    pub severity: Severity,
+    /// The one registry that it is about, as clients name it; null if it is about more.
+    #[serde(default)]
+    pub registry: Option<String>,
     /// What is wrong.
     pub problem: String,
     /// What to do about it.
@@ -115,7 +129,8 @@ pub struct EnvironmentAnswer {
     pub changed: Vec<String>,
     /// Names that are no longer declared.
     pub removed: Vec<String>,
-    /// The missing variables of sets that were pushed incompletely and therefore kept.
+    /// The missing variables of sets that are incomplete. Those that were complete before keep
+    /// their previous values.
     #[serde(default)]
     pub incomplete: Vec<ProblemEntry>,
 }

@@ -11,6 +11,7 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::{LastVerdict, Login};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::source::Variables;
+use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{Reason, SourceReason};
 
 /// Everything that a new agent cannot read from the sources again.
@@ -31,6 +32,9 @@ pub struct SavedState {
     /// When it was pushed.
     #[serde(default)]
     pub pushed_at: Option<Timestamp>,
+    /// What the sets that it kept from an earlier push lack.
+    #[serde(default)]
+    pub kept: Vec<Problem>,
     /// The last good values of each source file, by path.
     #[serde(default)]
     pub files: BTreeMap<String, SavedFile>,

@@ -17,6 +17,7 @@ mod docker_config_reading;
 mod ecr_agent;
 mod environment;
 mod faults;
+mod exit_status;
 mod helper_protocol;
 mod log;
 mod login_changes;

@@ -8,15 +8,24 @@ use super::variable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, Reason};
 
-/// Finds the sets that are incomplete in `after` but were complete in `before`: they are kept,
-/// because a `sync` from a shell without the secret must not remove a login. Returns their variables
-/// and what each of them lacks in `after`.
-pub fn kept_sets(
+/// The sets that are incomplete in a push.
+pub struct IncompleteSets {
+    /// The variables of the sets that keep their previous values.
+    pub variables: Variables,
+    /// What those sets lack in the push.
+    pub kept: Vec<Problem>,
+    /// What the sets lack that were not complete before either.
+    pub others: Vec<Problem>,
+}
+
+/// Finds the sets that are incomplete in `after`. Those that were complete in `before` are kept,
+/// because a `sync` from a shell without the secret must not remove a login.
+pub fn incomplete_sets(
     held: &Variables,
     pushed: &Variables,
     before: &[Source],
     after: &[Source],
-) -> (Variables, Vec<Problem>) {
+) -> IncompleteSets {
     let nothing = discovery::PasswordFiles::new();
     let (before, after) =
         (discovery::discover(before, &nothing), discovery::discover(after, &nothing));
@@ -26,19 +35,38 @@ pub fn kept_sets(
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(variable, _)| set_of(variable))
         .collect();
-    let kept: BTreeSet<&str> = incomplete(&after)
-        .into_iter()
-        .filter(|name| in_push.contains(name) && before.names.contains(*name))
-        .filter(|name| !incomplete_before.contains(name))
-        .collect();
-    let of_kept_set = |variable: &str| set_of(variable).is_some_and(|name| kept.contains(name));
+    let is_kept = |name: &str| before.names.contains(name) && !incomplete_before.contains(name);
+    let of_kept_set = |variable: &str| {
+        set_of(variable).is_some_and(|name| is_kept(name) && incomplete(&after).contains(name))
+    };
     let variables = held
         .iter()
         .filter(|(variable, _)| of_kept_set(variable))
-        .map(|(variable, value)| (variable.clone(), value.clone()));
-    let missing = |problem: &&Problem| kept.contains(problem.name.as_str()) && is_missing(problem);
-    let problems = after.problems.iter().filter(missing).cloned().collect();
-    (variables.collect(), problems)
+        .map(|(variable, value)| (variable.clone(), value.clone()))
+        .collect();
+    let in_push = |problem: &&Problem| in_push.contains(problem.name.as_str());
+    let (kept, others): (Vec<Problem>, Vec<Problem>) = after
+        .problems
+        .iter()
+        .filter(|problem| is_missing(problem))
+        .filter(in_push)
+        .cloned()
+        .partition(|problem| is_kept(&problem.name));
+    IncompleteSets { variables, kept: kept.into_iter().map(previous_values_stay).collect(), others }
+}
+
+fn previous_values_stay(problem: Problem) -> Problem {
+    use DeclarationReason::{EmptyServer, IncompletePush, Missing};
+    let reason = match problem.reason {
+        Reason::Declaration(Missing { missing, misspelt }) => {
+            IncompletePush { missing, misspelt }.into()
+        }
+        Reason::Declaration(EmptyServer { variable }) => {
+            IncompletePush { missing: variable, misspelt: None }.into()
+        }
+        other => other,
+    };
+    Problem { reason, ..problem }
 }
 
 /// The `<NAME>` of the set that the variable belongs to.

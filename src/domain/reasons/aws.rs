@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::connection::ConnectionFault;
-use super::shell_word;
+use super::{Severity, shell_word};
 
 /// Why there is no ECR token, or a remark on one.
 ///
@@ -203,6 +203,14 @@ impl AwsReason {
             Self::NoEndpoint { .. } => "aws-no-endpoint",
             Self::ProcessFailed { .. } => "aws-process-failed",
             Self::ClockOff { .. } => "aws-clock-off",
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::ClockOff { .. } => Severity::Remark,
+            _ => Severity::Error,
         }
     }
 

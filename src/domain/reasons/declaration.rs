@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::SourceReason;
+use super::{Severity, SourceReason};
 
 /// A declaration that cannot work as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -12,6 +12,14 @@ pub enum DeclarationReason {
     /// A required variable is not set.
     #[error("{missing} is not set")]
     Missing {
+        /// The full name of the missing variable.
+        missing: String,
+        /// A similarly spelled variable that is set instead.
+        misspelt: Option<String>,
+    },
+    /// The set is incomplete in the last push, so the values of an earlier one stay in use.
+    #[error("{missing} was not set in the last `sync`; the previous values stay in use")]
+    IncompletePush {
         /// The full name of the missing variable.
         missing: String,
         /// A similarly spelled variable that is set instead.
@@ -108,6 +116,7 @@ impl DeclarationReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "variable-missing",
+            Self::IncompletePush { .. } => "set-kept",
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
             Self::BadValue { .. } => "value-refused",
@@ -122,16 +131,42 @@ impl DeclarationReason {
         }
     }
 
+    /// Whether it keeps clients from a login. The others leave a login that works.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Missing { .. }
+            | Self::EmptyServer { .. }
+            | Self::BadServer { .. }
+            | Self::BadValue { .. }
+            | Self::BadName { .. }
+            | Self::RelativePath { .. }
+            | Self::PasswordFile { .. } => Severity::Error,
+            Self::IncompletePush { .. }
+            | Self::TwoPasswords { .. }
+            | Self::Duplicate { .. }
+            | Self::PathDropped { .. }
+            | Self::TokenAlready { .. }
+            | Self::OnlyForEcr { .. } => Severity::Remark,
+        }
+    }
+
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::Missing { missing, misspelt: Some(other) } => {
+            Self::Missing { missing, misspelt: Some(other) }
+            | Self::IncompletePush { missing, misspelt: Some(other) } => {
                 format!("rename {other} to {missing}")
             }
-            Self::Missing { missing, misspelt: None } if missing.ends_with("_PASSWORD") => format!(
-                "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` in a shell that has it"
-            ),
-            Self::Missing { missing, misspelt: None } => {
+            Self::Missing { missing, misspelt: None }
+            | Self::IncompletePush { missing, misspelt: None }
+                if missing.ends_with("_PASSWORD") =>
+            {
+                format!(
+                    "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` in a shell that has it"
+                )
+            }
+            Self::Missing { missing, misspelt: None }
+            | Self::IncompletePush { missing, misspelt: None } => {
                 format!("set {missing}, then run `registry-agent sync` in a shell that has it")
             }
             Self::EmptyServer { variable } => format!(

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Severity;
+
 /// What a client does with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -74,6 +76,16 @@ impl ImageAccessReason {
             Self::NoSuchImage { .. } => "no-such-image",
             Self::PushUnknown { .. } => "push-access-unknown",
             Self::Unknown { .. } => "access-unknown",
+        }
+    }
+
+    /// Whether it keeps clients from the image.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NotGranted { .. }
+            | Self::GithubTokenReadsOnly { .. }
+            | Self::NoSuchImage { .. } => Severity::Error,
+            Self::PushUnknown { .. } | Self::Unknown { .. } => Severity::Remark,
         }
     }
 

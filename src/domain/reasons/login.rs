@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::shell_word;
+use super::{Severity, shell_word};
 
 /// What the agent itself knows about a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -58,6 +58,16 @@ impl LoginReason {
             Self::TokenEnded { .. } => "token-ended",
             Self::StoredUnreadable { .. } => "stored-logins-unreadable",
             Self::StoredHanging { .. } => "stored-logins-hang",
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NotAsked { .. } | Self::TokenEnds { .. } => Severity::Remark,
+            Self::TokenEnded { .. }
+            | Self::StoredUnreadable { .. }
+            | Self::StoredHanging { .. } => Severity::Error,
         }
     }
 

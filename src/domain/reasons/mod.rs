@@ -6,6 +6,7 @@
 //! `docs/troubleshooting.md` from them.
 
 pub mod aws;
+pub mod classification;
 pub mod connection;
 pub mod declaration;
 pub mod google_key;
@@ -23,6 +24,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use aws::AwsReason;
+pub use classification::{ReasonKind, Severity};
 pub use declaration::DeclarationReason;
 pub use login::LoginReason;
 pub use publish::PublishReason;
@@ -57,6 +59,37 @@ impl Reason {
             Self::Registry(reason) => reason.code(),
             Self::Aws(reason) => reason.code(),
             Self::Publish(reason) => reason.code(),
+        }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> ReasonKind {
+        match self {
+            Self::Declaration(_) => ReasonKind::Variables,
+            Self::Source(reason) => reason.kind(),
+            Self::Login(_) | Self::Registry(_) | Self::Aws(_) => ReasonKind::Login,
+            Self::Publish(reason) => reason.kind(),
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Declaration(reason) => reason.severity(),
+            Self::Source(reason) => reason.severity(),
+            Self::Login(reason) => reason.severity(),
+            Self::Registry(reason) => reason.severity(),
+            Self::Aws(reason) => reason.severity(),
+            Self::Publish(reason) => reason.severity(),
+        }
+    }
+
+    /// The one registry that it is about, as clients name it; `None` if it is about all, or not
+    /// about registries.
+    pub fn registry(&self) -> Option<&str> {
+        match self {
+            Self::Publish(reason) => reason.registry(),
+            _ => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::shell_word;
+use super::{ReasonKind, Severity, shell_word};
 
 /// Why clients may not find the agent's logins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -166,6 +166,36 @@ impl PublishReason {
             Self::NoRoom { .. } => "docker-config-no-room",
             Self::Hanging { .. } => "docker-config-hangs",
             Self::Busy { .. } => "docker-config-busy",
+        }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> ReasonKind {
+        match self {
+            Self::HelperMissing | Self::Shadowed { .. } | Self::ShadowedByEnvironment { .. } => {
+                ReasonKind::Client
+            }
+            _ => ReasonKind::DockerConfiguration,
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            // Our registries have an entry of their own in `credHelpers`.
+            Self::StoreMissing { .. } => Severity::Remark,
+            _ => Severity::Error,
+        }
+    }
+
+    /// The one registry that it is about, as clients name it.
+    pub fn registry(&self) -> Option<&str> {
+        match self {
+            Self::OtherHelper { key, .. }
+            | Self::OtherLogin { key, .. }
+            | Self::Shadowed { key, .. }
+            | Self::ShadowedByEnvironment { key } => Some(key),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Severity;
 use super::connection::ConnectionFault;
 use super::google_key::KeyFault;
 use super::image_access::ImageAccessReason;
@@ -171,6 +172,29 @@ impl RegistryReason {
             Self::NotARefreshToken { .. } => "not-a-refresh-token",
             Self::ImageAccess(reason) => reason.code(),
             Self::OneHourToken { .. } => "one-hour-token",
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NotAsked { .. } | Self::RealmNotAllowed { .. } | Self::OneHourToken { .. } => {
+                Severity::Remark
+            }
+            Self::ImageAccess(reason) => reason.severity(),
+            Self::Refused { .. }
+            | Self::TokenExpired { .. }
+            | Self::TokenDead { .. }
+            | Self::RateLimited { .. }
+            | Self::RealmForbidden { .. }
+            | Self::NotARegistry { .. }
+            | Self::BadChallenge { .. }
+            | Self::NoToken { .. }
+            | Self::Failing { .. }
+            | Self::Unreached { .. }
+            | Self::IdentityTokenUseless { .. }
+            | Self::NotAKey { .. }
+            | Self::NotARefreshToken { .. } => Severity::Error,
         }
     }
 

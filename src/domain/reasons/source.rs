@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::shell_word;
+use super::{ReasonKind, Severity, shell_word};
 
 /// Why a source could not be read, completely or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -131,6 +131,33 @@ impl SourceReason {
             Self::Hanging { .. } => "file-hangs",
             Self::Configuration { .. } => "configuration-malformed",
             Self::Unreadable { .. } => "file-unreadable",
+        }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> ReasonKind {
+        match self {
+            Self::Configuration { .. } => ReasonKind::Configuration,
+            _ => ReasonKind::Source,
+        }
+    }
+
+    /// Whether it keeps clients from a login. Where last good values stay in use, newer ones are
+    /// missing.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NotWatched { .. } => Severity::Remark,
+            Self::Malformed { .. }
+            | Self::BadValue { .. }
+            | Self::Link { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::Missing { .. }
+            | Self::Empty { .. }
+            | Self::KeptOpen { .. }
+            | Self::Hanging { .. }
+            | Self::Configuration { .. }
+            | Self::Unreadable { .. } => Severity::Error,
         }
     }
 

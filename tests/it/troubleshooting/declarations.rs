@@ -28,6 +28,14 @@ pub(super) fn variables() -> Vec<Sample> {
              container started is often still missing there.",
         ),
         sample(
+            R::IncompletePush {
+                missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(),
+                misspelt: None,
+            },
+            "`sync` ran in a shell without all variables of a set that was complete before. A shell \
+             without the secret does not remove a login.",
+        ),
+        sample(
             R::EmptyServer { variable: "ACME_CONTAINER_REGISTRY_SERVER".into() },
             "Other variables of the set have values. An empty server never means Docker Hub.",
         ),

@@ -21,7 +21,7 @@ use crate::adapters::clock;
 use crate::adapters::lock;
 use crate::adapters::paths::Paths;
 use crate::domain::docker_config::plain_auth;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{self, Server};
 use crate::wire::api::{RegistryDocument, StatusDocument, WITHHELD};
 use crate::wire::helper::{HelperCredential, NO_SERVER, NO_USER, NOT_FOUND};
 
@@ -109,6 +109,10 @@ impl Helper {
     fn fallback(&self, asked: &str) -> Result<Text, String> {
         let not_found = || NOT_FOUND.to_owned();
         let (server, _) = Server::parse(asked).map_err(|_| not_found())?;
+        if server::web_login_token(asked).is_some() {
+            // The password of Docker Hub is not a token.
+            return Err(not_found());
+        }
         let dir = env::var("DOCKER_CONFIG").ok();
         let file = self.paths.docker_config_file(dir.as_deref());
         let config = Zeroizing::new(fs::read_to_string(file).map_err(|_| not_found())?);

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::state_file::StateFile;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::credentials::stated_expiry;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{self, Server};
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The maximum size of the file, enough for hundreds of tokens.
@@ -35,7 +35,7 @@ pub struct StoredLogin {
     pub codespace: Option<String>,
 }
 
-/// The stored logins, by canonical server.
+/// The stored logins, by canonical server, and the tokens of docker's web login.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StoredLogins(BTreeMap<String, StoredLogin>);
@@ -73,10 +73,16 @@ impl StoredLogin {
     }
 
     /// A prebuilt image must not carry a login into another codespace.
-    fn counts(&self, now: Timestamp, codespace: Option<&str>) -> bool {
+    fn counts(&self, server: &str, now: Timestamp, codespace: Option<&str>) -> bool {
         let elsewhere = matches!((&self.codespace, codespace), (Some(a), Some(b)) if a != b);
-        !elsewhere && self.end().is_none_or(|end| end > now)
+        // docker itself erases the tokens of its web login.
+        let lasts = is_token(server) || self.end().is_none_or(|end| end > now);
+        !elsewhere && lasts
     }
+}
+
+fn is_token(server: &str) -> bool {
+    server::web_login_token(server).is_some()
 }
 
 impl StoredLogins {
@@ -86,14 +92,30 @@ impl StoredLogins {
         now: Timestamp,
         codespace: Option<&'a str>,
     ) -> impl Iterator<Item = (Server, &'a StoredLogin)> {
-        let counting = self.0.iter().filter(move |(_, login)| login.counts(now, codespace));
+        let counting = self.0.iter().filter(move |(server, login)| {
+            !is_token(server) && login.counts(server, now, codespace)
+        });
         counting.filter_map(|(name, login)| Some((Server::parse(name).ok()?.0, login)))
+    }
+
+    /// The tokens of docker's web login that apply in this codespace, each with docker's name for
+    /// it.
+    pub fn web_login_tokens<'a>(
+        &'a self,
+        now: Timestamp,
+        codespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'static str, &'a StoredLogin)> {
+        self.0.iter().filter_map(move |(server, login)| {
+            let token = server::web_login_token(server)?;
+            login.counts(server, now, codespace).then_some((token, login))
+        })
     }
 
     /// Whether [`StoredChange::Prune`] would change anything.
     pub fn needs_pruning(&self, now: Timestamp, codespace: Option<&str>) -> bool {
-        self.0.values().any(|login| {
-            !login.counts(now, codespace) || (login.codespace.is_none() && codespace.is_some())
+        self.0.iter().any(|(server, login)| {
+            !login.counts(server, now, codespace)
+                || (login.codespace.is_none() && codespace.is_some())
         })
     }
 
@@ -114,7 +136,7 @@ impl StoredLogins {
             }
             StoredChange::Prune(now, codespace) => {
                 let before = self.clone();
-                self.0.retain(|_, login| login.counts(now, codespace.as_deref()));
+                self.0.retain(|server, login| login.counts(server, now, codespace.as_deref()));
                 for login in self.0.values_mut() {
                     login.codespace = login.codespace.take().or_else(|| codespace.clone());
                 }
@@ -182,5 +204,8 @@ impl StoredLoginFile {
 
 /// The canonical server name for lookups, whatever spelling is in the file.
 fn canonical(server: &str) -> String {
+    if let Some(token) = server::web_login_token(server) {
+        return token.to_owned();
+    }
     Server::parse(server).map_or_else(|_| server.to_owned(), |(server, _)| server.name().to_owned())
 }

@@ -24,7 +24,7 @@ use crate::adapters::stored_logins::{StoredChange, StoredLogin};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{self, Server};
 use crate::wire::api::EnvironmentAnswer;
 
 /// A request from the API to the controller.
@@ -169,6 +169,7 @@ impl Controller {
         for UnansweredChange { put, changed, answer } in
             std::mem::take(&mut self.unanswered_changes)
         {
+            let put = put.filter(|server| server::web_login_token(server).is_none());
             if let Some(server) = put {
                 let detail = format!("`docker login` stored a login for {server}");
                 self.events.record(now, "stored", &server, detail);
@@ -310,10 +311,12 @@ impl Controller {
     fn publish_sources(&self) {
         let sources = self.sources.sources(&self.logins);
         let problems = self.sources.problems();
+        let tokens = self.sources.web_login_tokens(self.clock.now());
         self.view.send_modify(|view| {
             let view = Arc::make_mut(view);
             view.complete = true;
             view.sources = sources;
+            view.web_login_tokens = tokens;
             view.source_problems = problems;
         });
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::login_store::LoginStore;
 use crate::adapters::source_files::FileSources;
 use crate::adapters::stored_logins::{StoredChange, StoredLogins};
+use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
@@ -155,6 +156,17 @@ impl SourceSet {
     /// The name of the current codespace, if the sources contain it.
     pub fn codespace_name(&self) -> Option<String> {
         layers::codespace_name(&self.sources)
+    }
+
+    /// The tokens of docker's web login, by docker's names for them.
+    pub fn web_login_tokens(&self, now: Timestamp) -> BTreeMap<&'static str, Credential> {
+        let codespace = self.codespace_name();
+        let tokens = self.stored.web_login_tokens(now, codespace.as_deref());
+        tokens
+            .map(|(name, token)| {
+                (name, Credential::plain(token.username.clone(), token.secret.0.clone()))
+            })
+            .collect()
     }
 
     /// The change that removes stored logins that ended or belong to another codespace.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
 use crate::domain::reasons::Reason;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::servers::server::{AskedServer, Kind};
+use crate::domain::servers::server::{self, AskedServer, Kind};
 use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
 
 /// A login and the agent's next action on it.
@@ -47,6 +48,8 @@ pub struct View {
     pub source_problems: Vec<Problem>,
     /// The logins, by canonical server.
     pub entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// The tokens of docker's web login, by docker's names for them. They are not logins.
+    pub web_login_tokens: BTreeMap<&'static str, Credential>,
     /// Problems of everything but sources and logins.
     pub other_problems: Vec<Problem>,
 }
@@ -61,6 +64,7 @@ impl View {
             sources: Vec::new(),
             source_problems: Vec::new(),
             entries: BTreeMap::new(),
+            web_login_tokens: BTreeMap::new(),
             other_problems: Vec::new(),
         }
     }
@@ -71,6 +75,11 @@ impl View {
             let asked = AskedServer::parse(asked)?;
             self.entries.values().find(|entry| entry.login.declaration.server.matches(&asked))
         })
+    }
+
+    /// The token of docker's web login that a client asks for.
+    pub fn web_login_token(&self, asked: &str) -> Option<&Credential> {
+        self.web_login_tokens.get(server::web_login_token(asked)?)
     }
 
     /// The login with this `<NAME>`, or for this server.

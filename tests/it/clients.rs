@@ -195,7 +195,14 @@ asked a helper that writes everything down. `PORT` stands for the registry's por
 
 | client | version tested | works how | asks the helper |
 | --- | --- | --- | --- |
-{table}";
+{table}
+## docker's web login
+
+`docker login` without arguments logs in to Docker Hub in a browser. Besides the login, docker stores an access token and a
+refresh token under `https://index.docker.io/v1/access-token` and `…/v1/refresh-token`, and `docker logout` asks for the
+refresh token to revoke it. The agent stores both with the login and returns them exactly. They are not logins: `list` and
+`status` do not show them, and no registry receives them.
+";
 
 impl ClientTest {
     fn new() -> Self {

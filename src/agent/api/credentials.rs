@@ -14,10 +14,10 @@ use super::parameters::Parameters;
 use crate::adapters::stored_logins::StoredLogin;
 use crate::agent::controller::AgentCommand;
 use crate::agent::stored_login_writer::Asked;
-use crate::agent::view::Entry;
+use crate::agent::view::{Entry, View};
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::credentials::replaced;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{self, Server};
 use crate::wire::helper::HelperCredential;
 
 /// How long a client waits for a first login or for the renewal of an expired token.
@@ -40,7 +40,14 @@ pub async fn get_credential(
     let mut woken = false;
     loop {
         // Only the login is kept: whoever holds a view makes the controller copy it.
-        let entry = state.view.borrow_and_update().by_server(&query.server).cloned();
+        let (token, entry) = {
+            let view = state.view.borrow_and_update();
+            let token = view.web_login_token(&query.server).cloned();
+            (token, view.by_server(&query.server).cloned())
+        };
+        if let Some(token) = token {
+            return Ok(Json(HelperCredential::new(&query.server, &token)));
+        }
         let now = state.clock.now();
         let Some(entry) = entry else {
             return Err(ApiError::unknown_registry());
@@ -94,10 +101,18 @@ pub async fn post_login(
         let (line, column) = (error.line(), error.column());
         ApiError::malformed(&format!("not a login, line {line} column {column}"))
     })?;
+    if login.username.is_empty() {
+        return Err(ApiError::malformed("the login has no user name"));
+    }
+    if let Some(token) = server::web_login_token(&login.server_url) {
+        let stored = StoredLogin::new(login.server_url, login.username, login.secret.0);
+        let store = |asked| AgentCommand::Store(token.to_owned(), stored, asked);
+        let changed = change_stored(&state, store).await?;
+        return Ok(Json(LoginAnswer { changed }));
+    }
     let (server, _) = Server::parse(&login.server_url)
         .map_err(|fault| ApiError::malformed(&format!("the server is not understood: {fault}")))?;
-    if !server.answers_to(&login.server_url) || login.username.is_empty() {
-        // Docker Hub's own client also stores tokens for other purposes under separate keys.
+    if !server.answers_to(&login.server_url) {
         return Err(ApiError::malformed("this is no login of a registry"));
     }
     let (view, now) = (state.now(), state.clock.now());
@@ -135,12 +150,20 @@ pub async fn delete_login(
     State(state): State<ApiState>,
     Parameters(query): Parameters<ServerQuery>,
 ) -> Result<Json<LoginAnswer>, ApiError> {
-    let server = match state.now().by_server(&query.server) {
-        Some(entry) if entry.login.is_stored() => entry.login.declaration.server.name().to_owned(),
-        _ => return Ok(Json(LoginAnswer { changed: false })),
+    let Some(server) = stored_server(&state.now(), &query.server) else {
+        return Ok(Json(LoginAnswer { changed: false }));
     };
     let changed = change_stored(&state, |asked| AgentCommand::Erase(server, asked)).await?;
     Ok(Json(LoginAnswer { changed }))
+}
+
+/// The canonical server of what was stored for `asked`.
+fn stored_server(view: &View, asked: &str) -> Option<String> {
+    if view.web_login_token(asked).is_some() {
+        return server::web_login_token(asked).map(str::to_owned);
+    }
+    let login = &view.by_server(asked)?.login;
+    login.is_stored().then(|| login.declaration.server.name().to_owned())
 }
 
 /// Returns whether a stored login changed. A change that is not safely on disk within the time

@@ -64,8 +64,16 @@ pub enum ServerFault {
 /// Docker Hub's canonical name, which is the key that docker itself uses.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// The paths that `docker logout` also erases for Docker Hub (`docker/cli`).
-const DOCKER_HUB_TOKENS: [&str; 2] = ["v1/access-token", "v1/refresh-token"];
+/// The servers under which docker's web login keeps its tokens, besides the login of Docker Hub
+/// (`docker/cli`, `cli/internal/oauth/manager`).
+const WEB_LOGIN_TOKENS: [&str; 2] =
+    ["https://index.docker.io/v1/access-token", "https://index.docker.io/v1/refresh-token"];
+
+/// The token of docker's web login that `asked` stands for, by docker's own name. It is not a login
+/// of the registry.
+pub fn web_login_token(asked: &str) -> Option<&'static str> {
+    Typed::parse(asked.trim()).ok()?.web_login_token()
+}
 
 impl Server {
     /// Parses a server in any spelling. The second value is the dropped path, if it is not `/v1/`
@@ -152,7 +160,7 @@ impl Server {
         }
         if self.kind == Kind::DockerHub {
             return Kind::of_host(&typed.host) == Kind::DockerHub
-                && !DOCKER_HUB_TOKENS.contains(&typed.path.as_str());
+                && typed.web_login_token().is_none();
         }
         typed.host == self.address.host
     }
@@ -257,6 +265,13 @@ impl Typed {
             port: port.map(parse_port).transpose()?,
             path: path.trim_matches('/').to_owned(),
         })
+    }
+
+    fn web_login_token(&self) -> Option<&'static str> {
+        let name = self.path.strip_prefix("v1/")?;
+        let mut tokens = WEB_LOGIN_TOKENS.into_iter();
+        let found = tokens.find(|token| token.strip_prefix(DOCKER_HUB) == Some(name))?;
+        (Kind::of_host(&self.host) == Kind::DockerHub).then_some(found)
     }
 }
 

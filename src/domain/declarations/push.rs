@@ -58,11 +58,11 @@ pub fn incomplete_sets(
 fn previous_values_stay(problem: Problem) -> Problem {
     use DeclarationReason::{EmptyServer, IncompletePush, Missing};
     let reason = match problem.reason {
-        Reason::Declaration(Missing { missing, misspelt }) => {
+        Reason::Declaration(Missing { missing, misspelt, .. }) => {
             IncompletePush { missing, misspelt }.into()
         }
         Reason::Declaration(EmptyServer { variable }) => {
-            IncompletePush { missing: variable, misspelt: None }.into()
+            IncompletePush { missing: variable.variable.into(), misspelt: None }.into()
         }
         other => other,
     };

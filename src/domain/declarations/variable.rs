@@ -1,6 +1,8 @@
 //! Names of variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` set, which are misspelt, and
 //! which `sync` sends.
 
+use strsim::osa_distance;
+
 /// One variable of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
@@ -34,6 +36,9 @@ pub struct SetVariable<'a> {
 }
 
 const INFIX: &str = "_CONTAINER_REGISTRY_";
+
+/// How many letters may be wrong, missing, swapped or too many in a word that is still recognized.
+const TYPOS: usize = 2;
 
 /// The exact spellings.
 const SUFFIXES: [(&str, Field); 8] = [
@@ -89,13 +94,15 @@ impl Field {
     }
 }
 
-/// Splits a variable's name; `None` when it does not belong to a set. Case is ignored, because a
-/// misspelt variable deserves a hint, but only the exact spelling declares anything.
+/// Splits a variable's name; `None` when it does not belong to a set. Case is ignored and typing errors
+/// are recognized, because a misspelt variable deserves a hint, but only the exact spelling declares
+/// anything.
 pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
     let upper = variable.to_ascii_uppercase();
-    let at = upper.rfind(INFIX)?;
-    let suffix = &upper[at + INFIX.len()..];
-    let (name, rest) = (&variable[..at], &variable[at..]);
+    let infix = upper.rfind(INFIX).map(|at| (at, at + INFIX.len()));
+    let (at, end) = infix.or_else(|| misspelt_infix(&upper))?;
+    let suffix = &upper[end..];
+    let name = &variable[..at];
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
@@ -103,9 +110,39 @@ pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
         table.iter().find(|(text, _)| *text == suffix).map(|(_, field)| *field)
     };
     if let Some(field) = known(&SUFFIXES) {
-        return Some(SetVariable { name, field, exact: rest == &upper[at..] });
+        return Some(SetVariable {
+            name,
+            field,
+            exact: variable[at..] == [INFIX, suffix].concat(),
+        });
     }
-    known(&MISSPELLINGS).map(|field| SetVariable { name, field, exact: false })
+    let field = known(&MISSPELLINGS).or_else(|| misspelt_suffix(suffix))?;
+    Some(SetVariable { name, field, exact: false })
+}
+
+/// Where a mistyped `_CONTAINER_REGISTRY_` starts and ends.
+fn misspelt_infix(variable: &str) -> Option<(usize, usize)> {
+    let wanted = INFIX.trim_matches('_');
+    let marks: Vec<usize> = variable.match_indices('_').map(|(at, _)| at).collect();
+    // With the underscore in the middle, and without.
+    let spans = [2, 1].into_iter().flat_map(|words| {
+        marks.iter().zip(marks.iter().skip(words)).map(|(start, end)| (*start, *end))
+    });
+    let mut alike =
+        spans.filter(|(start, end)| is_typo_of(wanted, &variable[start + 1..*end], TYPOS));
+    alike.next().map(|(start, end)| (start, end + 1))
+}
+
+/// The variable that a mistyped suffix was meant to be.
+fn misspelt_suffix(suffix: &str) -> Option<Field> {
+    // In a short word, two wrong letters make another word.
+    let typos = |text: &str| if text.len() < 6 { 1 } else { TYPOS };
+    let mut alike = SUFFIXES.iter().filter(|(text, _)| is_typo_of(text, suffix, typos(text)));
+    alike.next().map(|(_, field)| *field)
+}
+
+fn is_typo_of(word: &str, text: &str, typos: usize) -> bool {
+    word.len().abs_diff(text.len()) <= typos && osa_distance(word, text) <= typos
 }
 
 /// Whether `name` can be the `<NAME>` of a set: letters, digits and underscores.
@@ -117,6 +154,8 @@ pub fn is_name(name: &str) -> bool {
 pub fn is_pushed(variable: &str) -> bool {
     matches!(variable, "GITHUB_TOKEN" | "GITHUB_USER" | "CODESPACE_NAME")
         || variable.contains(INFIX)
+        // The agent names a misspelt variable.
+        || parse(variable).is_some()
         || is_tool_variable(variable)
 }
 
@@ -147,9 +186,16 @@ mod tests {
             ("ACR_CONTAINER_REGISTRY_Password", Field::Password),
             ("ACR_CONTAINER_REGISTRY_TOKEN", Field::Password),
             ("ACR_CONTAINER_REGISTRY_USERNAME", Field::User),
+            ("ACR_CONTAINER_REGISTRY_SEVER", Field::Server),
+            ("ACR_CONTAINER_REGISTRY_PASSWROD", Field::Password),
+            ("ACR_CONTAINER_REGISTRY_UESR", Field::User),
+            ("ACR_CONTAINER_REGISTY_PASSWORD", Field::Password),
+            ("ACR_CONTANER_REGISTRY_URL", Field::Server),
+            ("ACR_CONTAINERREGISTRY_SERVER", Field::Server),
         ] {
             let parsed = parse(text).unwrap();
-            assert_eq!((parsed.field, parsed.exact), (field, false), "{text}");
+            assert_eq!(parsed, SetVariable { name: parsed.name, field, exact: false }, "{text}");
+            assert!(parsed.name.eq_ignore_ascii_case("ACR") && is_pushed(text), "{text}");
         }
     }
 
@@ -161,6 +207,11 @@ mod tests {
             "_CONTAINER_REGISTRY_SERVER",
             "A_CONTAINER_REGISTRY_",
             "A_CONTAINER_REGISTRY_COLOUR",
+            "A_CONTAINER_REGISTRY_SERVICE",
+            "A_CONTAINER_REGISTRY_PORT",
+            "A_CONTAINERS_REGIONS_SERVER",
+            "NPM_CONFIG_REGISTRY_SERVER",
+            "CONTAINER_REGISTY_SERVER",
             "A\n_CONTAINER_REGISTRY_SERVER",
         ] {
             assert_eq!(parse(text), None, "{text:?}");

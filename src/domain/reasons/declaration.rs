@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::sourced_variable::{SourcedVariable, unset};
 use super::{Severity, SourceReason};
 
 /// A declaration that cannot work as it stands.
@@ -10,12 +11,14 @@ use super::{Severity, SourceReason};
 #[serde(rename_all = "kebab-case")]
 pub enum DeclarationReason {
     /// A required variable is not set.
-    #[error("{missing} is not set")]
+    #[error("{missing} is not set{}", known(.misspelt.as_ref(), .others))]
     Missing {
         /// The full name of the missing variable.
         missing: String,
         /// A similarly spelled variable that is set instead.
-        misspelt: Option<String>,
+        misspelt: Option<SourcedVariable>,
+        /// The required variables of the set that are set.
+        others: Vec<SourcedVariable>,
     },
     /// The set is incomplete in the last push, so the values of an earlier one stay in use.
     #[error("{missing} was not set in the last `sync`; the previous values stay in use")]
@@ -23,89 +26,115 @@ pub enum DeclarationReason {
         /// The full name of the missing variable.
         missing: String,
         /// A similarly spelled variable that is set instead.
-        misspelt: Option<String>,
+        misspelt: Option<SourcedVariable>,
+    },
+    /// Another spelling of a variable is set as well.
+    #[error("{ignored} is ignored, because {used} is set")]
+    SpellingIgnored {
+        /// The variable that is ignored.
+        ignored: SourcedVariable,
+        /// The full name of the variable that is used.
+        used: String,
     },
     /// `_SERVER` is empty although other variables of the set are not.
     #[error("{variable} is empty")]
     EmptyServer {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
     },
     /// `_SERVER` is not a valid server.
     #[error("{variable} is not a registry server: {fault}")]
     BadServer {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
         /// What is wrong with the value, without quoting it.
         fault: String,
     },
     /// A value contains a character that cannot be sent to a registry.
     #[error("{variable} contains {what}")]
     BadValue {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
         /// The kind of character, as in "a control character".
         what: String,
     },
+    /// A remark: the value is enclosed in quotation marks.
+    #[error("{variable} is enclosed in quotation marks, which the registry receives as part of it")]
+    Quoted {
+        /// The variable, or the password file.
+        variable: SourcedVariable,
+    },
+    /// A remark: the value starts or ends with white space.
+    #[error("{variable} {at} with white space, which the registry receives as part of it")]
+    WhiteSpace {
+        /// The variable, or the password file.
+        variable: SourcedVariable,
+        /// `starts` or `ends`.
+        at: String,
+    },
     /// `_PASSWORD` and `_PASSWORD_FILE` are both set.
-    #[error(
-        "{name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE are both set; the file is ignored"
-    )]
+    #[error("{file} is ignored, because {password} is set too")]
     TwoPasswords {
-        /// The `<NAME>`.
-        name: String,
+        /// `_PASSWORD`.
+        password: SourcedVariable,
+        /// `_PASSWORD_FILE`.
+        file: SourcedVariable,
     },
     /// The part before `_CONTAINER_REGISTRY_` is not a valid `<NAME>`.
     #[error("{variable} is ignored: <NAME> may contain only letters, digits and underscores")]
     BadName {
-        /// The full name of the variable, in printable form.
-        variable: String,
+        /// The variable, in printable form.
+        variable: SourcedVariable,
     },
     /// A path is not absolute, so it would depend on a working directory.
     #[error("{variable} is not an absolute path")]
     RelativePath {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
     },
     /// The file of `_PASSWORD_FILE` provides no password.
     #[error("{variable} provides no password: {reason}")]
     PasswordFile {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
         /// What is wrong with the file.
         reason: SourceReason,
     },
     /// Two sets declare the same server.
-    #[error("{server} is also declared by {other}; {other} is used and this set is ignored")]
+    #[error(
+        "{ignored} is ignored: {used} declares the same server, {server}, and its name sorts first"
+    )]
     Duplicate {
         /// The canonical server.
         server: String,
-        /// The name of the set that is used.
-        other: String,
+        /// The `_SERVER` of the set that is used.
+        used: SourcedVariable,
+        /// The `_SERVER` of the set that is ignored.
+        ignored: SourcedVariable,
     },
     /// The value includes a repository path, but only the server is used.
     #[error(
         "{variable} contains the path {path}, which is ignored: one login applies to the whole server"
     )]
     PathDropped {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
         /// The path that is ignored.
         path: String,
     },
     /// A variable for the AWS exchange is set although the password is already a token.
     #[error("{variable} is ignored: the user is AWS, so the password is already a token")]
     TokenAlready {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
     },
     /// A variable that applies only to AWS ECR is set for another registry.
     #[error(
         "{variable} is ignored: it applies only to AWS ECR, and {server} is not an ECR registry"
     )]
     OnlyForEcr {
-        /// The full name of the variable.
-        variable: String,
+        /// The variable.
+        variable: SourcedVariable,
         /// The canonical server.
         server: String,
     },
@@ -117,9 +146,12 @@ impl DeclarationReason {
         match self {
             Self::Missing { .. } => "variable-missing",
             Self::IncompletePush { .. } => "set-kept",
+            Self::SpellingIgnored { .. } => "spelling-ignored",
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
             Self::BadValue { .. } => "value-refused",
+            Self::Quoted { .. } => "value-quoted",
+            Self::WhiteSpace { .. } => "value-white-space",
             Self::TwoPasswords { .. } => "two-passwords",
             Self::BadName { .. } => "name-refused",
             Self::RelativePath { .. } => "path-relative",
@@ -142,6 +174,9 @@ impl DeclarationReason {
             | Self::RelativePath { .. }
             | Self::PasswordFile { .. } => Severity::Error,
             Self::IncompletePush { .. }
+            | Self::SpellingIgnored { .. }
+            | Self::Quoted { .. }
+            | Self::WhiteSpace { .. }
             | Self::TwoPasswords { .. }
             | Self::Duplicate { .. }
             | Self::PathDropped { .. }
@@ -153,51 +188,72 @@ impl DeclarationReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::Missing { missing, misspelt: Some(other) }
-            | Self::IncompletePush { missing, misspelt: Some(other) } => {
-                format!("rename {other} to {missing}")
+            Self::Missing { missing, misspelt: Some(other), .. }
+            | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing),
+            Self::Missing { missing, misspelt: None, others } => {
+                // A push replaces the previous one.
+                let pushed = others.iter().any(|other| &*other.source == "sync");
+                set(missing, if pushed { "the whole set" } else { "it" })
             }
-            Self::Missing { missing, misspelt: None }
-            | Self::IncompletePush { missing, misspelt: None }
-                if missing.ends_with("_PASSWORD") =>
-            {
-                format!(
-                    "set {missing} as a secret (not in containerEnv), then run `registry-agent sync` in a shell that has it"
-                )
+            Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
+            Self::SpellingIgnored { ignored, used } => {
+                format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }
-            Self::Missing { missing, misspelt: None }
-            | Self::IncompletePush { missing, misspelt: None } => {
-                format!("set {missing}, then run `registry-agent sync` in a shell that has it")
+            Self::EmptyServer { variable } => {
+                variable.set_to("the registry's host, such as ghcr.io or docker.io")
             }
-            Self::EmptyServer { variable } => format!(
-                "set {variable} to the registry's host, such as ghcr.io or docker.io, or unset every variable of this set"
-            ),
             Self::BadServer { variable, .. } => {
-                format!("set {variable} to HOST or HOST:PORT, such as mycompany.azurecr.io")
+                variable.set_to("HOST or HOST:PORT, such as mycompany.azurecr.io")
             }
-            Self::BadValue { variable, .. } => {
-                format!("set {variable} again and paste only the value itself")
-            }
-            Self::TwoPasswords { name } => format!(
-                "unset one of {name}_CONTAINER_REGISTRY_PASSWORD and {name}_CONTAINER_REGISTRY_PASSWORD_FILE"
+            Self::BadValue { variable, .. } => variable.set_to("the value itself and nothing else"),
+            Self::Quoted { variable } => format!(
+                "{}, unless the quotation marks belong to it",
+                variable.set_to("the value without the quotation marks")
             ),
-            Self::Duplicate { .. } => {
-                "remove one of the two sets, or set one of them to another server".to_owned()
+            Self::WhiteSpace { variable, .. } => format!(
+                "{}, unless the white space belongs to it",
+                variable.set_to("the value without the white space")
+            ),
+            Self::TwoPasswords { password, file } => {
+                format!("{}, or {}", file.unset(), password.unset())
             }
-            Self::PathDropped { variable, .. } => {
-                format!("remove the path from {variable}")
+            Self::Duplicate { ignored, .. } => {
+                let set = ignored.variable.trim_end_matches("SERVER");
+                let variables = ["SERVER", "USER", "PASSWORD"].map(|name| format!("{set}{name}"));
+                let variables = variables.each_ref().map(String::as_str);
+                unset(&variables, &ignored.source)
             }
+            Self::PathDropped { variable, .. } => variable.set_to("its value without the path"),
             Self::BadName { variable } => {
                 format!(
-                    "rename {variable} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER"
+                    "rename {} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER",
+                    variable.variable
                 )
             }
-            Self::RelativePath { variable } => format!("set {variable} to an absolute path"),
+            Self::RelativePath { variable } => variable.set_to("an absolute path"),
             Self::PasswordFile { reason, .. } => reason.fix(),
             Self::TokenAlready { variable } => format!(
-                "unset {variable}, or declare an access key ID and its secret key instead of the token"
+                "{}, or declare an access key ID and its secret key instead of the token",
+                variable.unset()
             ),
-            Self::OnlyForEcr { variable, .. } => format!("unset {variable}"),
+            Self::OnlyForEcr { variable, .. } => variable.unset(),
         }
+    }
+}
+
+/// How to set a missing variable, for a push from a shell that has `what`.
+fn set(missing: &str, what: &str) -> String {
+    let kind =
+        if missing.ends_with("_PASSWORD") { " as a secret (not in containerEnv)" } else { "" };
+    format!("set {missing}{kind}, then run `registry-agent sync` in a shell that has {what}")
+}
+
+/// What is set instead of a missing variable.
+fn known(misspelt: Option<&SourcedVariable>, others: &[SourcedVariable]) -> String {
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    match misspelt {
+        Some(other) => format!(", but {other} is"),
+        None if others.is_empty() => String::new(),
+        None => format!(", unlike {}", others.join(" and ")),
     }
 }

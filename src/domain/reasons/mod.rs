@@ -17,6 +17,7 @@ pub mod publish;
 pub mod registry;
 pub mod rejection;
 pub mod source;
+pub mod sourced_variable;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,6 +31,7 @@ pub use login::LoginReason;
 pub use publish::PublishReason;
 pub use registry::RegistryReason;
 pub use source::SourceReason;
+pub use sourced_variable::SourcedVariable;
 
 /// Why a login is not `ready`, or the content of a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,6 +54,11 @@ impl Fault {
         fault
     }
 
+    /// Waits until `status` no longer shows a reason with this code.
+    pub(crate) fn is_gone(home: &TestHome, code: &str) {
+        wait_until(&format!("{code} stays"), || entry(&home.status(), code).is_none());
+    }
+
     fn shown(home: &TestHome, code: &str) -> Self {
         home.exit_of(&["wait"]);
         wait_until(&format!("{code} is not shown: {:#}", home.status()), || {

@@ -1,22 +1,123 @@
-//! Variables that are missing, misspelt, or hold more than the value.
+//! Variables that are missing, misspelt, contradictory, or hold more than the value.
+
+use std::fs;
 
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
+use crate::support::registry::{Auth, Registry};
+use crate::support::test_home::TestHome;
+
+const VARIABLES: [&str; 3] = [
+    "ACME_CONTAINER_REGISTRY_SERVER",
+    "ACME_CONTAINER_REGISTRY_USER",
+    "ACME_CONTAINER_REGISTRY_PASSWORD",
+];
 
 #[test]
 fn each_missing_variable_is_named_and_setting_it_as_told_makes_the_login_work() {
     let registry = registry();
     let server = registry.server();
-    for (suffix, value) in [("SERVER", &*server), ("USER", USER), ("PASSWORD", PASSWORD)] {
+    for (missing, value) in VARIABLES.into_iter().zip([&*server, USER, PASSWORD]) {
         let mut home = home_for(&registry);
-        let variable = format!("ACME_CONTAINER_REGISTRY_{suffix}");
-        home.unset(&variable);
+        home.unset(missing);
         home.start();
         let fault = Fault::error(&home, "variable-missing");
-        fault.says(&[&format!("{variable} is not set")]).checked(&home, &["ACME"], 1);
-        home.set(&variable, value);
+        fault.says(&[&format!("{missing} is not set")]).checked(&home, &["ACME"], 1);
+        for other in VARIABLES.into_iter().filter(|name| *name != missing) {
+            fault.says(&[&format!("{other} from `start`")]);
+        }
+        home.set(missing, value);
         fault.paste(&home);
         assert_well(&home, &server, (USER, PASSWORD));
     }
+}
+
+#[test]
+fn a_misspelt_variable_is_named_and_the_printed_line_makes_the_login_work() {
+    let registry = registry();
+    let server = registry.server();
+    for (correct, misspelt) in [
+        (VARIABLES[1], "ACME_CONTAINER_REGISTRY_USERNAME"),
+        (VARIABLES[0], "ACME_CONTAINER_REGISTRY_SEVER"),
+        (VARIABLES[2], "ACME_CONTAINER_REGISTRY_PASSWROD"),
+        (VARIABLES[2], "ACME_CONTAINER_REGISTY_PASSWORD"),
+    ] {
+        let mut home = home_for(&registry);
+        let value = [(VARIABLES[0], &*server), (VARIABLES[1], USER), (VARIABLES[2], PASSWORD)]
+            .into_iter()
+            .find_map(|(name, value)| (name == correct).then_some(value));
+        home.unset(correct);
+        home.set(misspelt, value.unwrap());
+        home.with_declared(home.agent(&["sync"])).output().unwrap();
+        let fault = Fault::error(&home, "variable-missing");
+        fault.says(&[&format!("{correct} is not set, but {misspelt} from `sync` is")]);
+        fault.checked(&home, &["ACME"], 1).paste(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+    }
+}
+
+#[test]
+fn a_misspelt_variable_in_a_file_is_renamed_there() {
+    let registry = registry();
+    let server = registry.server();
+    let home = TestHome::new();
+    let file = home.path("registries.env");
+    let config = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, format!("sources = [{file:?}]\n")).unwrap();
+    let [server_name, user, password] = VARIABLES;
+    let text = format!("{server_name}={server}\n{user}NAME={USER}\n{password}={PASSWORD}\n");
+    fs::write(&file, &text).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "variable-missing");
+    let expected = format!("rename {user}NAME to {user} in {}", file.display());
+    assert_eq!(fault.checked(&home, &["ACME"], 1).fix, expected);
+    fs::write(&file, text.replace("USERNAME", "USER")).unwrap();
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_second_spelling_is_a_remark_and_the_printed_line_removes_it() {
+    let registry = registry();
+    let mut home = home_for(&registry);
+    home.set("ACME_CONTAINER_REGISTRY_USERNAME", "other");
+    home.sync();
+    let fault = Fault::remark(&home, "spelling-ignored");
+    fault.says(&["ACME_CONTAINER_REGISTRY_USERNAME from `sync` is ignored", VARIABLES[1]]);
+    fault.checked(&home, &["ACME"], 0).paste(&home);
+    Fault::is_gone(&home, "spelling-ignored");
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn quotation_marks_and_white_space_around_a_password_are_named() {
+    let registry = registry();
+    let server = registry.server();
+    for (code, password) in [
+        ("value-quoted", format!("\"{PASSWORD}\"")),
+        ("value-white-space", format!("{PASSWORD} ")),
+        ("value-white-space", format!("\t{PASSWORD}")),
+    ] {
+        let mut home = home_for(&registry);
+        home.set(VARIABLES[2], &password);
+        home.sync();
+        // The registry rejects the password, and the remark says why.
+        let fault = Fault::error(&home, code);
+        fault.says(&[&format!("{} from `sync`", VARIABLES[2])]);
+        home.set(VARIABLES[2], PASSWORD);
+        fault.paste(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+    }
+}
+
+#[test]
+fn a_password_that_really_has_quotation_marks_works_with_a_remark() {
+    let password = "'quoted'";
+    let registry = Registry::start(&Auth::Htpasswd(&[(USER, password)]), None);
+    let mut home = home_for(&registry);
+    home.set(VARIABLES[2], password);
+    home.sync();
+    Fault::remark(&home, "value-quoted").checked(&home, &["ACME"], 0);
+    assert_well(&home, &registry.server(), (USER, password));
 }
 
 #[test]
@@ -27,10 +128,8 @@ fn a_second_set_for_a_server_is_named_and_unsetting_it_leaves_the_first() {
     home.declare("WORK", &server, ("other", "other-password"));
     home.sync();
     let fault = Fault::remark(&home, "server-declared-twice");
-    fault.says(&["ACME", &server]).checked(&home, &[], 0);
-    home.unset("WORK_CONTAINER_REGISTRY_SERVER");
-    home.unset("WORK_CONTAINER_REGISTRY_USER");
-    home.unset("WORK_CONTAINER_REGISTRY_PASSWORD");
-    home.sync();
+    fault.says(&["WORK_CONTAINER_REGISTRY_SERVER from `sync`", VARIABLES[0], &server]);
+    fault.checked(&home, &[], 0).paste(&home);
+    Fault::is_gone(&home, "server-declared-twice");
     assert_well(&home, &server, (USER, PASSWORD));
 }

@@ -1,29 +1,54 @@
 //! Reasons about variables, the files they come from, and tokens declared as passwords.
 
-use registry_agent::domain::reasons::{DeclarationReason, LoginReason, SourceReason};
+use registry_agent::domain::reasons::{
+    DeclarationReason, LoginReason, SourceReason, SourcedVariable,
+};
 
 use super::{Sample, sample};
 
 const AT: &str = "2026-11-24 06:00:00 UTC";
 
+/// A variable of the set `ACME` that `sync` sent.
+fn acme(suffix: &str) -> SourcedVariable {
+    SourcedVariable::new(format!("ACME_CONTAINER_REGISTRY_{suffix}"), "sync")
+}
+
 pub(super) fn variables() -> Vec<Sample> {
+    let mut variables = required();
+    variables.extend(values());
+    variables
+}
+
+fn required() -> Vec<Sample> {
     use DeclarationReason as R;
     vec![
         sample(
             R::Missing {
                 missing: "ACME_CONTAINER_REGISTRY_USER".into(),
-                misspelt: Some("ACME_CONTAINER_REGISTRY_USERNAME".into()),
+                misspelt: Some(acme("USERNAME")),
+                others: vec![acme("SERVER"), acme("PASSWORD")],
             },
             "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is missing, and a \
              variable with a similar name is set.",
         ),
         sample(
-            R::Missing { missing: "ACME_CONTAINER_REGISTRY_SERVER".into(), misspelt: None },
+            R::Missing {
+                missing: "ACME_CONTAINER_REGISTRY_SERVER".into(),
+                misspelt: None,
+                others: vec![acme("USER"), acme("PASSWORD")],
+            },
             "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is not set in any \
              source. Empty variables count as not set.",
         ),
         sample(
-            R::Missing { missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(), misspelt: None },
+            R::Missing {
+                missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(),
+                misspelt: None,
+                others: vec![
+                    SourcedVariable::new("ACME_CONTAINER_REGISTRY_SERVER", "start"),
+                    SourcedVariable::new("ACME_CONTAINER_REGISTRY_USER", "start"),
+                ],
+            },
             "Server and user are set, but no source provides the password. A secret that was added after the \
              container started is often still missing there.",
         ),
@@ -36,65 +61,87 @@ pub(super) fn variables() -> Vec<Sample> {
              without the secret does not remove a login.",
         ),
         sample(
-            R::EmptyServer { variable: "ACME_CONTAINER_REGISTRY_SERVER".into() },
+            R::SpellingIgnored {
+                ignored: acme("USERNAME"),
+                used: "ACME_CONTAINER_REGISTRY_USER".into(),
+            },
+            "Two variables of the set mean the same, and only the one with the exact name counts.",
+        ),
+    ]
+}
+
+fn values() -> Vec<Sample> {
+    use DeclarationReason as R;
+    vec![
+        sample(
+            R::EmptyServer { variable: acme("SERVER") },
             "Other variables of the set have values. An empty server never means Docker Hub.",
         ),
         sample(
             R::BadServer {
-                variable: "ACME_CONTAINER_REGISTRY_SERVER".into(),
+                variable: acme("SERVER"),
                 fault: "it contains a user name or password".into(),
             },
             "The value is not a host name or address with an optional port. The value itself is not shown, \
              because it may contain a password.",
         ),
         sample(
-            R::BadValue {
-                variable: "ACME_CONTAINER_REGISTRY_USER".into(),
-                what: "a control character".into(),
-            },
+            R::BadValue { variable: acme("USER"), what: "a control character".into() },
             "No registry accepts this character in this place. It is usually copied by accident, together \
              with the value.",
         ),
         sample(
-            R::TwoPasswords { name: "ACME".into() },
+            R::Quoted { variable: acme("PASSWORD") },
+            "Env files of docker and secrets keep quotation marks that a shell would remove. The value is used \
+             as it is, because a password may contain them.",
+        ),
+        sample(
+            R::WhiteSpace { variable: acme("PASSWORD"), at: "ends".into() },
+            "It is usually copied by accident, together with the value. One line end is removed. The value is \
+             used as it is otherwise, because a password may contain white space.",
+        ),
+        sample(
+            R::TwoPasswords { password: acme("PASSWORD"), file: acme("PASSWORD_FILE") },
             "Only one of the two variables can provide the password.",
         ),
         sample(
-            R::BadName { variable: "my-acme_CONTAINER_REGISTRY_SERVER".into() },
+            R::BadName {
+                variable: SourcedVariable::new("my-acme_CONTAINER_REGISTRY_SERVER", "sync"),
+            },
             "The text before _CONTAINER_REGISTRY_ is the name of the set.",
         ),
         sample(
-            R::RelativePath { variable: "ACME_CONTAINER_REGISTRY_PASSWORD_FILE".into() },
+            R::RelativePath { variable: acme("PASSWORD_FILE") },
             "A relative path would depend on the directory that a process was started in.",
         ),
         sample(
             R::PasswordFile {
-                variable: "ACME_CONTAINER_REGISTRY_PASSWORD_FILE".into(),
+                variable: acme("PASSWORD_FILE"),
                 reason: SourceReason::Missing { path: "/run/secrets/acme".into() },
             },
             "The file named by the variable cannot be used. The agent reads it as soon as it changes.",
         ),
         sample(
-            R::Duplicate { server: "ghcr.io".into(), other: "ACME".into() },
+            R::Duplicate {
+                server: "ghcr.io".into(),
+                used: acme("SERVER"),
+                ignored: SourcedVariable::new("WORK_CONTAINER_REGISTRY_SERVER", "sync"),
+            },
             "One server has one login. If two sets declare it, the set whose name sorts first is used.",
         ),
         sample(
-            R::PathDropped {
-                variable: "ACME_CONTAINER_REGISTRY_SERVER".into(),
-                path: "/my-org".into(),
-            },
+            R::PathDropped { variable: acme("SERVER"), path: "/my-org".into() },
             "Clients choose a login by the registry's host, not by the repository.",
         ),
         sample(
-            R::TokenAlready { variable: "WORK_CONTAINER_REGISTRY_ROLE_ARN".into() },
+            R::TokenAlready {
+                variable: SourcedVariable::new("WORK_CONTAINER_REGISTRY_ROLE_ARN", "sync"),
+            },
             "With the user AWS, the password is an ECR token that was created elsewhere. The agent does not \
              create one, so this variable has nothing to apply to.",
         ),
         sample(
-            R::OnlyForEcr {
-                variable: "ACME_CONTAINER_REGISTRY_ROLE_ARN".into(),
-                server: "ghcr.io".into(),
-            },
+            R::OnlyForEcr { variable: acme("ROLE_ARN"), server: "ghcr.io".into() },
             "_SESSION_TOKEN, _ROLE_ARN and _PROFILE describe an AWS identity.",
         ),
     ]

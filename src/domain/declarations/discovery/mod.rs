@@ -9,7 +9,7 @@ use super::source::Source;
 use super::variable;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{DeclarationReason, SourceReason};
+use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
 use crate::domain::servers::server::Server;
 
 mod spelling;
@@ -54,7 +54,7 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
         found.password_files.extend(validated.password_file);
         declared_servers.extend(validated.server.map(|server| server.name().to_owned()));
         if let Some(declaration) = validated.declaration {
-            add_declaration(declaration, &mut serving, &mut found);
+            add_declaration(declaration, validated.server_variable, &mut serving, &mut found);
         }
     }
     if let Some(ambient) = ambient(&layers)
@@ -77,7 +77,10 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
                 found.problems.push(Problem {
                     name: parsed.name.to_owned(),
                     source: Some(value.source.to_owned()),
-                    reason: DeclarationReason::BadName { variable: variable.to_owned() }.into(),
+                    reason: DeclarationReason::BadName {
+                        variable: SourcedVariable::new(variable, value.source),
+                    }
+                    .into(),
                 });
             }
             continue;
@@ -95,20 +98,21 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
 /// Adds the declaration, unless a name that sorts before it declares the same server.
 fn add_declaration(
     declaration: Declaration,
-    serving: &mut BTreeMap<String, String>,
+    variable: SourcedVariable,
+    serving: &mut BTreeMap<String, SourcedVariable>,
     found: &mut Discovery,
 ) {
     let server = declaration.server.name();
-    if let Some(other) = serving.get(server) {
-        let (server, other) = (server.to_owned(), other.clone());
+    if let Some(used) = serving.get(server) {
+        let (server, used, ignored) = (server.to_owned(), used.clone(), variable);
         found.problems.push(Problem {
             name: declaration.name,
             source: Some(declaration.source),
-            reason: DeclarationReason::Duplicate { server, other }.into(),
+            reason: DeclarationReason::Duplicate { server, used, ignored }.into(),
         });
         return;
     }
-    serving.insert(server.to_owned(), declaration.name.clone());
+    serving.insert(server.to_owned(), variable);
     found.declarations.push(declaration);
 }
 

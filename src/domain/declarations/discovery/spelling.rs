@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::variable_set::Set;
-use crate::domain::declarations::variable::Field;
+use crate::domain::reasons::SourcedVariable;
 
 /// The intended sets, sorted by name. Names are case-sensitive, but if `Acme_…_PASSWORD` is exactly
 /// what `ACME` lacks, it is a misspelling and not a set of its own.
@@ -30,10 +30,10 @@ fn merge_group(mut group: Vec<Set<'_>>) -> Vec<Set<'_>> {
             others.push(other);
             continue;
         }
-        let misnamed: Vec<Field> = other.values.keys().copied().collect();
-        leader
-            .look_alikes
-            .extend(misnamed.into_iter().map(|field| (field, field.variable(other.name))));
+        let misnamed = other.values.iter();
+        leader.look_alikes.extend(misnamed.map(|(field, value)| {
+            (*field, SourcedVariable::new(field.variable(other.name), value.source))
+        }));
         leader.look_alikes.extend(other.look_alikes);
     }
     others.push(leader);

@@ -10,17 +10,18 @@ use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration
 use crate::domain::declarations::layers::trim_line_end;
 use crate::domain::declarations::variable::Field;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{DeclarationReason, SourceReason};
+use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
 use crate::domain::servers::server::{Kind, Server, ServerFault};
 
 /// The user whose password is an ECR token already.
 const TOKEN_USER: &str = "AWS";
 
 /// The result for a set.
-#[derive(Default)]
 pub(super) struct Validated {
     /// The registry, if `_SERVER` is valid.
     pub(super) server: Option<Server>,
+    /// The `_SERVER` variable.
+    pub(super) server_variable: SourcedVariable,
     /// The declaration, if the set is complete and valid.
     pub(super) declaration: Option<Declaration>,
     /// Problems and remarks.
@@ -46,7 +47,15 @@ impl Set<'_> {
             }
             _ => None,
         };
-        Validated { server, declaration, problems: validator.problems, password_file }
+        validator.remark_on_other_spellings();
+        let server_variable = validator.sourced(Field::Server);
+        Validated {
+            server,
+            server_variable,
+            declaration,
+            problems: validator.problems,
+            password_file,
+        }
     }
 }
 
@@ -74,13 +83,13 @@ impl Validator<'_> {
             } else {
                 continue;
             };
-            let variable = field.variable(self.set.name);
+            let variable = self.sourced(field);
             self.refuse(field, DeclarationReason::BadValue { variable, what: what.to_owned() });
         }
     }
 
     fn server(&mut self) -> Option<Server> {
-        let variable = Field::Server.variable(self.set.name);
+        let variable = self.sourced(Field::Server);
         let Some(text) = self.text(Field::Server) else {
             if self.set.empty_server.is_some() {
                 self.refuse(Field::Server, DeclarationReason::EmptyServer { variable });
@@ -111,8 +120,9 @@ impl Validator<'_> {
     /// The password file, unless the password itself is set.
     fn password_file(&mut self) -> Option<PathBuf> {
         if self.is_set(Field::Password) && self.is_set(Field::PasswordFile) {
-            let name = self.set.name.to_owned();
-            self.remark(Field::PasswordFile, DeclarationReason::TwoPasswords { name });
+            let password = self.sourced(Field::Password);
+            let file = self.sourced(Field::PasswordFile);
+            self.remark(Field::PasswordFile, DeclarationReason::TwoPasswords { password, file });
             return None;
         }
         self.path(Field::PasswordFile)
@@ -123,7 +133,7 @@ impl Validator<'_> {
         if path.is_absolute() {
             return Some(path.to_owned());
         }
-        let variable = field.variable(self.set.name);
+        let variable = self.sourced(field);
         self.refuse(field, DeclarationReason::RelativePath { variable });
         None
     }
@@ -149,6 +159,7 @@ impl Validator<'_> {
         }
         let (password, source) = self.password(password_file, files)?;
         let user = self.text(Field::User)?.to_owned();
+        self.remark_on_stray_characters(Field::User, &user, self.sourced(Field::User));
         let identity = if user != TOKEN_USER && server.is_some_and(is_ecr) {
             let session_token = self.text(Field::SessionToken).map(Secret::new);
             let keys = AwsKeys { access_key_id: user, secret_access_key: password, session_token };
@@ -174,11 +185,13 @@ impl Validator<'_> {
 
     fn password(&mut self, file: Option<&Path>, files: &PasswordFiles) -> Option<(Secret, String)> {
         if let Some(text) = self.text(Field::Password) {
-            let source = self.set.values.get(&Field::Password)?.source;
-            return Some((Secret::new(text), source.to_owned()));
+            let password = (Secret::new(text), self.set.values.get(&Field::Password)?.source);
+            let variable = self.sourced(Field::Password);
+            self.remark_on_stray_characters(Field::Password, password.0.reveal(), variable);
+            return Some((password.0, password.1.to_owned()));
         }
         let path = file?;
-        let variable = Field::PasswordFile.variable(self.set.name);
+        let variable = self.sourced(Field::PasswordFile);
         let reason = match files.get(path)? {
             Ok(secret) => match trim_line_end(secret.reveal()) {
                 "" => SourceReason::Empty { path: path.display().to_string() },
@@ -190,6 +203,8 @@ impl Validator<'_> {
                 }
                 text => {
                     let source = self.set.values.get(&Field::PasswordFile)?.source;
+                    let file = SourcedVariable::new("the password", path.display().to_string());
+                    self.remark_on_stray_characters(Field::PasswordFile, text, file);
                     return Some((Secret::new(text), source.to_owned()));
                 }
             },
@@ -197,6 +212,33 @@ impl Validator<'_> {
         };
         self.refuse(Field::PasswordFile, DeclarationReason::PasswordFile { variable, reason });
         None
+    }
+
+    /// Adds a remark if what surrounds a value was probably copied by accident.
+    fn remark_on_stray_characters(&mut self, field: Field, text: &str, variable: SourcedVariable) {
+        let quoted = ['"', '\'', '`']
+            .iter()
+            .any(|&mark| text.strip_prefix(mark).is_some_and(|rest| rest.ends_with(mark)));
+        let at = match (text.trim_start() == text, text.trim_end() == text) {
+            (false, _) => "starts",
+            (true, false) => "ends",
+            (true, true) if quoted => {
+                return self.remark(field, DeclarationReason::Quoted { variable });
+            }
+            (true, true) => return,
+        };
+        self.remark(field, DeclarationReason::WhiteSpace { variable, at: at.to_owned() });
+    }
+
+    /// Adds a remark about each misspelt variable whose correct spelling is set as well.
+    fn remark_on_other_spellings(&mut self) {
+        for (field, ignored) in &self.set.look_alikes {
+            if self.is_set(*field) {
+                let used = field.variable(self.set.name);
+                let reason = DeclarationReason::SpellingIgnored { ignored: ignored.clone(), used };
+                self.remark(*field, reason);
+            }
+        }
     }
 
     /// Adds remarks about variables that do not apply to this registry.
@@ -208,7 +250,7 @@ impl Validator<'_> {
             if !self.is_set(field) {
                 continue;
             }
-            let variable = field.variable(self.set.name);
+            let variable = self.sourced(field);
             let reason = if is_ecr(server) {
                 DeclarationReason::TokenAlready { variable }
             } else {
@@ -224,15 +266,26 @@ impl Validator<'_> {
         self.set.values.get(&field).filter(|_| usable).map(|value| value.text)
     }
 
+    /// A variable of the set with its source.
+    fn sourced(&self, field: Field) -> SourcedVariable {
+        let value = self.set.values.get(&field).map(|value| value.source);
+        let empty = self.set.empty_server.filter(|_| field == Field::Server);
+        let source = value.or(empty).map(str::to_owned).or_else(|| self.set.source());
+        SourcedVariable::new(field.variable(self.set.name), source.unwrap_or_default())
+    }
+
     fn is_set(&self, field: Field) -> bool {
         self.set.values.contains_key(&field)
     }
 
     fn miss(&mut self, field: Field) {
         let alike = self.set.look_alikes.iter().find(|(meant, _)| *meant == field);
+        let required = [Field::Server, Field::User, Field::Password, Field::PasswordFile];
+        let others = required.into_iter().filter(|&field| self.is_set(field));
         let reason = DeclarationReason::Missing {
             missing: field.variable(self.set.name),
             misspelt: alike.map(|(_, variable)| variable.clone()),
+            others: others.map(|field| self.sourced(field)).collect(),
         };
         self.refuse(field, reason);
     }

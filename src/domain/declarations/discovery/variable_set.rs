@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::declarations::layers::Value;
 use crate::domain::declarations::variable::Field;
+use crate::domain::reasons::SourcedVariable;
 
 /// The variables of one name.
 pub(super) struct Set<'a> {
@@ -12,7 +13,7 @@ pub(super) struct Set<'a> {
     /// Variables with the exact spelling and a value.
     pub(super) values: BTreeMap<Field, Value<'a>>,
     /// Misspelt variables, and the variable that each was meant to be.
-    pub(super) look_alikes: Vec<(Field, String)>,
+    pub(super) look_alikes: Vec<(Field, SourcedVariable)>,
     /// The source of an empty `_SERVER`.
     pub(super) empty_server: Option<&'a str>,
 }
@@ -29,7 +30,9 @@ impl<'a> Set<'a> {
             (true, false) => {
                 self.values.insert(field, value);
             }
-            (false, false) => self.look_alikes.push((field, variable.to_owned())),
+            (false, false) => {
+                self.look_alikes.push((field, SourcedVariable::new(variable, value.source)));
+            }
             (true, true) if field == Field::Server => self.empty_server = Some(value.source),
             (_, true) => {}
         }

@@ -1,5 +1,5 @@
-//! Watches the configuration files while the agent runs: an error in one appears in `status` and
-//! changes nothing else.
+//! Watches the configuration files while the agent runs. A change makes the agent read them anew; an
+//! error in one appears in `status` and changes nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -12,8 +12,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::adapters::config::{self, Config, ConfigError};
 use crate::adapters::file_watcher::Watcher;
 use crate::adapters::paths::Paths;
+use crate::domain::credentials::login::LastVerdict;
 use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::registry_protocol::verdict::Outcome;
 use crate::wire::handoff::SavedState;
 
 /// How long a first agent waits for the files.
@@ -28,23 +30,43 @@ pub struct ConfigWatch {
     watcher: Watcher,
     loading: Option<JoinHandle<Result<Config, ConfigError>>>,
     problem: Option<Problem>,
+    /// The configuration in use.
+    current: Config,
+    is_outdated: bool,
 }
 
 impl ConfigWatch {
     /// Loads the configuration, or reuses that of the previous agent if a file is malformed or its
     /// file system does not respond.
-    pub fn load(paths: &Paths, last: &mut SavedState) -> (Config, Self) {
+    pub fn load(paths: &Paths, saved: &mut SavedState) -> (Config, Self) {
         let files = paths.config_files();
         let last: Option<Config> =
-            last.config.take().and_then(|config| serde_json::from_value(config).ok());
+            saved.config.take().and_then(|config| serde_json::from_value(config).ok());
         let timeout = if last.is_some() { RESTART_TIMEOUT } else { START_TIMEOUT };
         let (config, problem) = match load_within(timeout, files.clone()) {
             Some(Ok(config)) => (Some(config), None),
             Some(Err(error)) => (None, Some(problem(&error))),
             None => (None, Some(hanging(&files[1]))),
         };
-        let watch = Self { files, watcher: Watcher::default(), loading: None, problem };
-        (config.or(last).unwrap_or_default(), watch)
+        let is_changed = config.is_some() && last.is_some() && config != last;
+        let current = config.or(last).unwrap_or_default();
+        if is_changed {
+            forget_unverified(saved);
+        }
+        let watch = Self {
+            files,
+            watcher: Watcher::default(),
+            loading: None,
+            problem,
+            current: current.clone(),
+            is_outdated: false,
+        };
+        (current, watch)
+    }
+
+    /// Whether the files hold another configuration than the one in use.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// What is wrong with one of the files.
@@ -52,7 +74,7 @@ impl ConfigWatch {
         self.problem.as_ref()
     }
 
-    /// Resolves when [`ConfigWatch::problem`] may have changed.
+    /// Resolves when [`ConfigWatch::problem`] or [`ConfigWatch::is_outdated`] may have changed.
     pub async fn changed(&mut self) {
         self.watcher.set_paths(self.files.clone().into());
         if self.loading.is_none() {
@@ -62,6 +84,7 @@ impl ConfigWatch {
         let loading =
             self.loading.get_or_insert_with(|| spawn_blocking(move || config::load(&files)));
         if let Ok(loaded) = loading.await {
+            self.is_outdated = loaded.as_ref().is_ok_and(|loaded| *loaded != self.current);
             self.problem = loaded.err().as_ref().map(problem);
         }
         self.loading = None;
@@ -78,6 +101,15 @@ pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Conf
         loaded.send(config::load(&files))
     });
     result.recv_timeout(timeout).ok()
+}
+
+/// Forgets why logins were not verified: the configuration may allow it now.
+fn forget_unverified(saved: &mut SavedState) {
+    for login in saved.logins.values_mut() {
+        if login.last_verdict == LastVerdict::Judged(Outcome::Unverified) {
+            (login.last_verdict, login.reason) = (LastVerdict::Pending, None);
+        }
+    }
 }
 
 fn hanging(path: &Path) -> Problem {

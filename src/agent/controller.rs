@@ -59,6 +59,8 @@ pub struct Controller {
     pub handoff_to_supervisor: StateHandoff,
     /// Watches the configuration files.
     pub config_watch: ConfigWatch,
+    /// Cancelled when the agent has to read the configuration anew.
+    pub reload: CancellationToken,
     /// The event log.
     pub events: Events,
     /// The channel on which views are published.
@@ -126,7 +128,11 @@ impl Controller {
                     self.handoff_to_supervisor.ready();
                 }
                 () = self.publisher.changed() => {}
-                () = self.config_watch.changed() => {}
+                () = self.config_watch.changed() => {
+                    if self.config_watch.is_outdated() {
+                        self.reload.cancel();
+                    }
+                }
                 () = wait_until(&self.clock, due) => self.run_due(),
             }
         }

@@ -81,13 +81,15 @@ pub enum AgentExit {
     Orphaned(OwnedFd),
     /// Its supervisor asks for something else. Contains the latest state.
     Asked(Message, OwnedFd),
+    /// The configuration has changed. Contains the latest state.
+    Reconfigured(OwnedFd),
 }
 
 /// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
 /// mostly waits: call this within a `LocalSet`.
 pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let events = Events::restored(std::mem::take(&mut setup.memory.events));
-    let stop = CancellationToken::new();
+    let (stop, reload) = (CancellationToken::new(), CancellationToken::new());
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
     let inherited_state = setup.latest.try_clone()?;
@@ -106,6 +108,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
             serde_json::to_value(&setup.config).ok(),
         ),
         config_watch: setup.config_watch,
+        reload: reload.clone(),
         events: events.clone(),
         view: view_in,
         unanswered_pushes: Vec::new(),
@@ -141,6 +144,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
             }
             _ = terminate.recv() => break (Cause::Stop, None),
             _ = interrupt.recv() => break (Cause::Stop, None),
+            () = reload.cancelled() => break (Cause::Reconfigured, None),
             message = supervisor_message(&supervisor) => {
                 break (message?.map_or(Cause::Orphaned, Cause::Asked), None)
             }
@@ -165,6 +169,7 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     }
     Ok(match cause {
         Cause::Asked(message) => AgentExit::Asked(message, latest),
+        Cause::Reconfigured => AgentExit::Reconfigured(latest),
         Cause::Stop | Cause::Orphaned => AgentExit::Stopped,
     })
 }
@@ -174,6 +179,7 @@ enum Cause {
     Stop,
     Orphaned,
     Asked(Message),
+    Reconfigured,
 }
 
 fn serve(

@@ -1,6 +1,6 @@
 //! The two background processes: the supervisor and its agent.
 
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
 use crate::adapters::{lock, process, takeover};
 use crate::agent::config_watch::{self, ConfigWatch};
-use crate::agent::running_agent::{self, RunningAgent};
+use crate::agent::running_agent::{self, Inherited, RunningAgent};
 use crate::agent::supervisor;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 
@@ -108,13 +108,14 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
                 }
                 _ => {}
             }
-            // The supervisor need not notice: the process stays the same.
-            let (mut arguments, _queue) = running_agent::arguments("agent", &inherited)?;
-            arguments.push(running_agent::argument("control", control.as_fd())?);
-            arguments.extend(foreground.then(|| "--foreground".to_owned()));
             drop(log);
-            process::reexec(&arguments, &paths.environment()).context("reloading failed")?;
-            Ok(ExitCode::FAILURE)
+            reload(&inherited, control.as_fd(), foreground, &paths)
+        }
+        AgentExit::Reconfigured(latest) => {
+            tracing::info!("the configuration has changed; reading it again");
+            inherited.memory = latest;
+            drop(log);
+            reload(&inherited, control.as_fd(), foreground, &paths)
         }
         AgentExit::Orphaned(latest) => {
             tracing::warn!("the supervisor died; this process takes its place");
@@ -136,4 +137,19 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Executes the agent again with what it has. The supervisor need not notice: the process stays the
+/// same.
+fn reload(
+    inherited: &Inherited,
+    control: BorrowedFd<'_>,
+    foreground: bool,
+    paths: &Paths,
+) -> anyhow::Result<ExitCode> {
+    let (mut arguments, _queue) = running_agent::arguments("agent", inherited)?;
+    arguments.push(running_agent::argument("control", control)?);
+    arguments.extend(foreground.then(|| "--foreground".to_owned()));
+    process::reexec(&arguments, &paths.environment()).context("reloading failed")?;
+    Ok(ExitCode::FAILURE)
 }

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::adapters::agent_client::{self, ClientError};
@@ -75,7 +75,10 @@ fn launch(
     timeout: Duration,
 ) -> anyhow::Result<()> {
     // Report an error on the terminal: the supervisor could only write it to the log.
-    config::load(&paths.config_files())?;
+    config::load(&paths.config_files()).map_err(|error| {
+        let path = error.path().display().to_string();
+        anyhow!("{error}; correct {path}, then run the command again")
+    })?;
     // From here on this process holds the state as well.
     process::harden()?;
     let (socket, listener) = socket::listen(paths)?;

@@ -241,6 +241,7 @@ impl RegistryReason {
 
 /// The lines for the configuration file. The host comes from the registry's response, so it is
 /// offered for pasting only if neither a shell nor TOML could interpret it as anything but a name.
+/// A second table of the same name would make the file invalid.
 fn allow_realm(server: &str, realm: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
     if !(server.chars().all(plain) && realm.chars().all(plain)) {
@@ -248,8 +249,10 @@ fn allow_realm(server: &str, realm: &str) -> String {
             .to_owned();
     }
     format!(
-        "allow {realm} only if you trust it: run `mkdir -p ~/.config/registry-agent && \
-         printf '\\n[servers.\"{server}\"]\\nrealms = [\"{realm}\"]\\n' >> ~/.config/registry-agent/config.toml`, \
-         then `registry-agent stop && registry-agent sync`"
+        "allow {realm} only if you trust it: run \
+         `f=\"${{XDG_CONFIG_HOME:-$HOME/.config}}/registry-agent/config.toml\"; mkdir -p \"${{f%/*}}\" && \
+         {{ grep -qsF '[servers.\"{server}\"]' \"$f\" || \
+         printf '\\n[servers.\"{server}\"]\\nrealms = [\"{realm}\"]\\n' >> \"$f\"; }}`, \
+         or add \"{realm}\" to the `realms` of that server if the file has some; the agent reads the file at once"
     )
 }

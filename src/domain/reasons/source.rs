@@ -181,7 +181,7 @@ impl SourceReason {
                 format!("make the file system of {path} respond again, or unmount it")
             }
             Self::Configuration { path, .. } => {
-                format!("correct {path}; the agent checks it again when it changes")
+                format!("correct {path}; the agent uses it as soon as it is saved")
             }
             Self::Unreadable { path, .. } => format!("give the agent's user permission to read {path}"),
         }

@@ -4,6 +4,7 @@
 //! A test sets a fault up, calls [`Fault::error`] or [`Fault::remark`], pastes the fix, and ends with
 //! [`assert_well`].
 
+mod configuration;
 mod variables;
 
 use serde_json::Value;

@@ -1,0 +1,101 @@
+//! The configuration file: typing errors at start and later, and the line that allows a token server.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::authority::Authority;
+use crate::support::isolated::{self, Etc};
+use crate::support::processes::only_pair;
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
+use crate::support::test_home::{TestHome, output_text};
+
+use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
+
+fn config_of(home: &TestHome) -> PathBuf {
+    let config = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    config
+}
+
+#[test]
+fn a_typing_error_keeps_the_agent_from_starting_and_the_message_names_file_and_line() {
+    let registry = registry();
+    let home = home_for(&registry);
+    let config = config_of(&home);
+    fs::write(&config, "verify = true\nverfy = true\n").unwrap();
+    for command in ["start", "sync"] {
+        let failed = home.with_declared(home.agent(&[command])).output().unwrap();
+        assert_eq!(failed.status.code(), Some(1), "{}", output_text(&failed));
+        let text = output_text(&failed);
+        let place = format!("{} line 2: unknown field `verfy`", config.display());
+        let fix = format!("correct {}, then run the command again", config.display());
+        assert!(text.contains(&place) && text.contains(&fix), "{text}");
+    }
+    fs::write(&config, "verify = true\n").unwrap();
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
+    let (registry, other) = (registry(), registry());
+    let home = home_for(&registry);
+    let config = config_of(&home);
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    let before = only_pair(&home.path("agent.sock.lock"));
+
+    let file = home.path("registries.env");
+    let set = [("SERVER", &*other.server()), ("USER", USER), ("PASSWORD", PASSWORD)]
+        .map(|(suffix, value)| format!("FILE_CONTAINER_REGISTRY_{suffix}={value}\n"));
+    fs::write(&file, set.concat()).unwrap();
+    let line = format!("sources = [{file:?}]\n");
+    fs::write(&config, line.replace("sources", "source")).unwrap();
+    let fault = Fault::error(&home, "configuration-malformed");
+    fault.says(&[config.to_str().unwrap(), "line 1", "unknown field `source`"]);
+    assert!(fault.fix.starts_with(&format!("correct {}", config.display())), "{}", fault.fix);
+
+    fs::write(&config, &line).unwrap();
+    Fault::is_gone(&home, "configuration-malformed");
+    assert_eq!(home.exit_of(&["wait", "FILE", "ACME"]), 0);
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    assert_well(&home, &other.server(), (USER, PASSWORD));
+    let after = only_pair(&home.path("agent.sock.lock"));
+    assert_eq!((after.agent, after.supervisor), (before.agent, before.supervisor));
+}
+
+#[test]
+fn the_line_that_allows_a_token_server_may_be_pasted_twice_and_takes_effect_at_once() {
+    let authority = Authority::new("Everybody's authority");
+    let hosts = [("r.test", "127.0.0.1"), ("auth.test", "127.0.0.2")];
+    isolated::run(&Etc { hosts: &hosts, roots: &authority.pem(), files: &[] }, async || {
+        let tls = |name: &str| Some(authority.sign(&[name]).acceptor());
+        let registry = |heard: &ReceivedRequest| {
+            let is_known = heard.header("authorization") == Some("Bearer the-token");
+            let ask = r#"WWW-Authenticate: Bearer realm="https://auth.test/token",service="r""#;
+            if is_known { json(200, &[], "{}") } else { json(401, &[ask], "{}") }
+        };
+        let tokens = |heard: &ReceivedRequest| match heard.header("authorization") {
+            Some(_) => json(200, &[], r#"{"token":"the-token"}"#),
+            None => json(401, &[], "{}"),
+        };
+        let _registry = ScriptedRegistry::start("127.0.0.1:443", tls("r.test"), registry).await;
+        let _tokens = ScriptedRegistry::start("127.0.0.2:443", tls("auth.test"), tokens).await;
+        let pasted = tokio::task::spawn_blocking(|| {
+            for configuration in [None, Some("verify = true\n[servers.\"x.test\"]\nrealms = []")] {
+                let mut home = TestHome::new();
+                home.declare("ACME", "r.test", (USER, PASSWORD));
+                if let Some(text) = configuration {
+                    fs::write(config_of(&home), text).unwrap();
+                }
+                home.sync();
+                let fault = Fault::remark(&home, "realm-not-allowed");
+                fault.says(&["auth.test"]).paste(&home);
+                fault.paste(&home);
+                Fault::is_gone(&home, "realm-not-allowed");
+                assert_well(&home, "r.test", (USER, PASSWORD));
+            }
+        });
+        pasted.await.unwrap();
+    });
+}

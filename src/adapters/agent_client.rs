@@ -136,7 +136,13 @@ impl AgentClient {
         }
     }
 
-    fn uid(&self) -> Result<u32, ClientError> {
+    /// The socket that it is connected to.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The user ID that the agent runs as.
+    pub fn uid(&self) -> Result<u32, ClientError> {
         let peer = getsockopt(&self.stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
         Ok(peer.uid())
     }
@@ -183,6 +189,14 @@ impl AgentResponse {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
             Err(_) => Err(ClientError::Garbled(format!("status {}", self.status))),
         }
+    }
+
+    /// The response if the request succeeded, or the problem that the agent reports.
+    pub fn succeeded(self) -> Result<Self, ClientError> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        Err(self.bytes().err().unwrap_or(ClientError::Garbled(String::new())))
     }
 
     /// The next line of a stream; `None` at its end.

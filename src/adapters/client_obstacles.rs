@@ -86,10 +86,15 @@ fn missing_store(environment: &ClientEnvironment<'_>) -> Option<PublishReason> {
 
 impl ClientEnvironment<'_> {
     fn finds_helper(&self, name: &str) -> bool {
+        self.helper_path(name).is_some()
+    }
+
+    /// The program of a credential helper on `PATH`.
+    pub fn helper_path(&self, name: &str) -> Option<PathBuf> {
         let program = format!("docker-credential-{name}");
         let path = (self.variable)("PATH").unwrap_or_default();
-        std::env::split_paths(OsStr::new(&path)).any(|dir| {
-            fs::metadata(dir.join(&program))
+        std::env::split_paths(OsStr::new(&path)).map(|dir| dir.join(&program)).find(|path| {
+            fs::metadata(path)
                 .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
         })
     }

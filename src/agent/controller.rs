@@ -31,14 +31,29 @@ use crate::wire::api::EnvironmentAnswer;
 pub enum AgentCommand {
     /// `PUT /v1/environment`; answered once the result is published.
     Push(Variables, oneshot::Sender<EnvironmentAnswer>),
-    /// `POST /v1/refresh` of one server or of all; answered once the requests are running.
-    Refresh(Option<String>, oneshot::Sender<()>),
+    /// `POST /v1/refresh`; answered once the requests are running.
+    Refresh(RefreshRequest, oneshot::Sender<()>),
     /// `POST /v1/logins`; answered once the login is stored.
     Store(String, StoredLogin, Asked),
     /// `DELETE /v1/logins`; answered with whether a login existed.
     Erase(String, Asked),
     /// A client waits for the credential of this server, and the agent can act on it.
     RunOnDemand(String),
+}
+
+/// The logins to renew and verify.
+pub struct RefreshRequest {
+    /// The canonical server; all if `None`.
+    pub server: Option<String>,
+    /// Whether to leave alone what was refused or told to come back later.
+    pub except_refused: bool,
+}
+
+impl RefreshRequest {
+    /// The login of one server, in any state.
+    pub fn of(server: String) -> Self {
+        Self { server: Some(server), except_refused: false }
+    }
 }
 
 /// The controller and everything it needs.
@@ -194,8 +209,8 @@ impl Controller {
                 self.unanswered_pushes.push(UnansweredPush { before, incomplete, answer });
                 self.reconcile();
             }
-            AgentCommand::Refresh(server, answer) => {
-                self.logins.make_due(server.as_deref(), now);
+            AgentCommand::Refresh(request, answer) => {
+                self.logins.make_due(&request, now);
                 self.start_due_work();
                 self.publish_view();
                 let _ = answer.send(());
@@ -340,6 +355,9 @@ impl Controller {
             changed = self.logins.publish(&mut view.entries, now, &self.events);
             view.seq = self.events.last_seq();
             view.other_problems = problems;
+            if view.docker_config != self.publisher.file() {
+                view.docker_config = self.publisher.file();
+            }
         });
         if self.logins.take_served_changed() && self.publisher.mode() == Mode::Auths {
             self.publish();

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -112,11 +112,18 @@ impl Publisher {
         }
     }
 
+    /// The docker configuration that it writes; `None` before the first publication.
+    pub fn file(&self) -> Option<PathBuf> {
+        let newest = self.publications.borrow();
+        (newest.number > 0).then(|| newest.file.clone())
+    }
+
     /// Why clients may not find the agent's logins.
     pub fn problems(&self) -> Vec<Problem> {
         let problem = |file: &Path, reason: &PublishReason| Problem {
             name: file.display().to_string(),
             source: None,
+            server: None,
             reason: reason.clone().into(),
         };
         if self.hangs {

@@ -119,6 +119,7 @@ impl SourceSet {
                 identity,
                 ca_file,
                 source: STORED.to_owned(),
+                variables: Vec::new(),
                 stored: Some(StoredAs { key: login.key.clone().unwrap_or(name.clone()), covers }),
             };
             selected.insert(name, stored);

@@ -4,6 +4,7 @@
 //! Readers never wait for it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,10 +14,12 @@ use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
-use crate::domain::reasons::Reason;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{Reason, SourcedVariable};
 use crate::domain::servers::server::{self, AskedServer, Kind};
-use crate::wire::api::{ProblemEntry, RegistryDocument, SourceDocument, StatusDocument};
+use crate::wire::api::{
+    ProblemEntry, RegistryDocument, RemarkEntry, SourceDocument, StatusDocument, VariableEntry,
+};
 
 /// A login and the agent's next action on it.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct View {
     pub web_login_tokens: BTreeMap<&'static str, Credential>,
     /// Problems of everything but sources and logins.
     pub other_problems: Vec<Problem>,
+    /// The docker configuration that the agent writes.
+    pub docker_config: Option<PathBuf>,
 }
 
 impl View {
@@ -66,6 +71,7 @@ impl View {
             entries: BTreeMap::new(),
             web_login_tokens: BTreeMap::new(),
             other_problems: Vec::new(),
+            docker_config: None,
         }
     }
 
@@ -112,6 +118,7 @@ impl View {
             at: now,
             seq: self.seq,
             settled: self.settled(now),
+            docker_config: self.docker_config.as_ref().map(|file| file.display().to_string()),
             sources: self.sources.clone(),
             registries: self.entries.values().map(|entry| entry.document(now)).collect(),
             problems: self.problems(now),
@@ -158,7 +165,10 @@ impl Entry {
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
             severity: reason.as_ref().map(Reason::severity),
             hint: reason.as_ref().map(|reason| reason.fix_for(declaration.set_name())),
+            step: reason.as_ref().and_then(Reason::step).map(|step| step.to_string()),
             reason: reason.map(|reason| reason.to_string()),
+            remarks: remarks(login, now),
+            variables: declaration.variables.iter().map(variable_entry).collect(),
             verified_at: login.verified_at,
             issued_at: credential.and_then(|credential| credential.issued_at),
             expires_at: credential.and_then(|credential| credential.expires_at),
@@ -167,15 +177,31 @@ impl Entry {
     }
 }
 
+fn remarks(login: &Login, now: Timestamp) -> Vec<RemarkEntry> {
+    let entry = |reason: Reason| RemarkEntry {
+        code: reason.code().to_owned(),
+        severity: reason.severity(),
+        text: reason.to_string(),
+        hint: reason.fix_for(login.declaration.set_name()),
+    };
+    login.value_remarks(now).into_iter().map(entry).collect()
+}
+
+fn variable_entry(SourcedVariable { variable, source }: &SourcedVariable) -> VariableEntry {
+    VariableEntry { name: variable.to_string(), source: source.to_string() }
+}
+
 /// The problem in the form that `status` shows.
 pub fn problem_entry(problem: &Problem) -> ProblemEntry {
+    let registry = problem.reason.registry().or(problem.server.as_deref());
     ProblemEntry {
         name: problem.name.clone(),
         source: problem.source.clone(),
         code: problem.reason.code().to_owned(),
         kind: problem.reason.kind().as_str().to_owned(),
         severity: problem.reason.severity(),
-        registry: problem.reason.registry().map(str::to_owned),
+        registry: registry.map(str::to_owned),
+        step: problem.reason.step().map(|step| step.to_string()),
         problem: problem.reason.to_string(),
         hint: problem.reason.fix(),
     }

@@ -22,6 +22,9 @@ pub struct StatusDocument {
     pub seq: u64,
     /// Whether every source was read and no login is `pending`.
     pub settled: bool,
+    /// The docker configuration that it writes.
+    #[serde(default)]
+    pub docker_config: Option<String>,
     /// Where variables come from, highest first.
     pub sources: Vec<SourceDocument>,
     /// The logins.
@@ -79,6 +82,15 @@ pub struct RegistryDocument {
     /// Whether `reason` keeps clients from the login.
     #[serde(default)]
     pub severity: Option<Severity>,
+    /// The step of `check` that the reason belongs to.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// What is known before anything is asked, also without a network.
+    #[serde(default)]
+    pub remarks: Vec<RemarkEntry>,
+    /// The variables that declare it, and where each comes from.
+    #[serde(default)]
+    pub variables: Vec<VariableEntry>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
     /// When the credential was issued.
@@ -94,6 +106,29 @@ impl RegistryDocument {
     pub fn is_declared(&self) -> bool {
         self.name.is_some() || self.covers.is_some()
     }
+}
+
+/// A remark on a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemarkEntry {
+    /// The code of the remark.
+    pub code: String,
+    /// Whether it keeps clients from the login, whatever the registry says.
+    #[serde(default)]
+    pub severity: Severity,
+    /// What it says.
+    pub text: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// A variable of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableEntry {
+    /// Its full name.
+    pub name: String,
+    /// The label of its source.
+    pub source: String,
 }
 
 /// A problem that a user should fix.
@@ -114,6 +149,9 @@ pub struct ProblemEntry {
     /// The one registry that it is about, as clients name it; null if it is about more.
     #[serde(default)]
     pub registry: Option<String>,
+    /// The step of `check` that it belongs to.
+    #[serde(default)]
+    pub step: Option<String>,
     /// What is wrong.
     pub problem: String,
     /// What to do about it.

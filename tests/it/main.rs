@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod aws;
+mod check;
 mod clients;
 mod configuration;
 mod devcontainer;

@@ -279,7 +279,12 @@ fn hanging(path: &Path) -> SourceReason {
 }
 
 fn problem(reason: SourceReason, source: Option<&Path>) -> Problem {
-    Problem { name: reason.path().to_owned(), source: source.map(shown), reason: reason.into() }
+    Problem {
+        name: reason.path().to_owned(),
+        source: source.map(shown),
+        server: None,
+        reason: reason.into(),
+    }
 }
 
 fn shown(path: &Path) -> String {

@@ -12,7 +12,7 @@ use super::ApiState;
 use super::error::ApiError;
 use super::parameters::Parameters;
 use crate::adapters::stored_logins::StoredLogin;
-use crate::agent::controller::AgentCommand;
+use crate::agent::controller::{AgentCommand, RefreshRequest};
 use crate::agent::stored_login_writer::Asked;
 use crate::agent::view::{Entry, View};
 use crate::domain::credentials::login::State as LoginState;
@@ -132,7 +132,9 @@ pub async fn post_login(
             // The credential is withheld, but docker has just seen the registry accept it: verify
             // it again.
             let server = entry.login.declaration.server.name().to_owned();
-            state.send_command(|answer| AgentCommand::Refresh(Some(server), answer)).await?;
+            state
+                .send_command(|answer| AgentCommand::Refresh(RefreshRequest::of(server), answer))
+                .await?;
         }
         return Ok(Json(LoginAnswer { changed: false }));
     }

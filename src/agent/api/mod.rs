@@ -1,19 +1,16 @@
 //! The agent's HTTP API on its Unix socket.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
-use self::parameters::Parameters;
 use self::peer::{AccessPolicy, Peer};
 use super::controller::AgentCommand;
 use super::events::Events;
@@ -28,11 +25,10 @@ pub mod error;
 pub mod observe;
 pub mod parameters;
 pub mod peer;
+pub mod refresh;
 
 /// The maximum size of a request, in bytes: a hundred secrets of 48 KB each, and some reserve.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// How long `POST /v1/refresh` waits for the refresh to finish.
-const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The state that all handlers share.
 #[derive(Clone)]
@@ -72,7 +68,7 @@ pub fn router(state: ApiState) -> Router {
     let owners = Router::new()
         .route("/v1/credential", get(credentials::get_credential))
         .route("/v1/environment", put(put_environment))
-        .route("/v1/refresh", post(post_refresh))
+        .route("/v1/refresh", post(refresh::post_refresh))
         .route("/v1/logins", post(credentials::post_login).delete(credentials::delete_login))
         .route("/v1/shutdown", post(post_shutdown))
         .route_layer(middleware::from_fn_with_state(state.clone(), owner_only));
@@ -133,40 +129,6 @@ async fn put_environment(
         ))
     })?;
     Ok(Json(state.send_command(|answer| AgentCommand::Push(variables, answer)).await?))
-}
-
-#[derive(Deserialize)]
-struct RefreshQuery {
-    registry: Option<String>,
-}
-
-/// Responds with the affected registries once their exchanges and verifications have finished.
-async fn post_refresh(
-    State(mut state): State<ApiState>,
-    Parameters(query): Parameters<RefreshQuery>,
-) -> Result<Json<Vec<RegistryDocument>>, ApiError> {
-    let server = match &query.registry {
-        None => None,
-        Some(asked) => {
-            let view = state.now();
-            let entry = view.by_name_or_server(asked).ok_or_else(ApiError::unknown_registry)?;
-            Some(entry.login.declaration.server.name().to_owned())
-        }
-    };
-    state.send_command(|answer| AgentCommand::Refresh(server.clone(), answer)).await?;
-    let selected = |name: &str| server.as_deref().is_none_or(|server| server == name);
-    let idle =
-        |view: &Arc<View>| view.entries.iter().all(|(name, entry)| !selected(name) || !entry.busy);
-    // After the time limit the response shows the current state.
-    let _ = tokio::time::timeout(REFRESH_TIMEOUT, state.view.wait_for(idle)).await;
-    let (view, now) = (state.now(), state.clock.now());
-    Ok(Json(
-        view.entries
-            .iter()
-            .filter(|(name, _)| selected(name))
-            .map(|(_, entry)| entry.document(now))
-            .collect(),
-    ))
 }
 
 async fn post_shutdown(State(state): State<ApiState>) -> Json<serde_json::Value> {

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::LoginStore;
+use crate::agent::controller::RefreshRequest;
 use crate::agent::login_entry::VerificationState;
 use crate::agent::workers::Verification;
 use crate::domain::credentials::exchange::ExchangeKey;
-use crate::domain::credentials::login::LastVerdict;
+use crate::domain::credentials::login::{LastVerdict, State};
 use crate::domain::registry_protocol::verdict::Outcome;
 
 impl LoginStore {
@@ -47,10 +48,12 @@ impl LoginStore {
         due
     }
 
-    /// Makes the exchange and the verification of one server, or of all, due at `now`.
-    pub fn make_due(&mut self, server: Option<&str>, now: Timestamp) {
+    /// Makes the exchanges and verifications that `request` selects due at `now`.
+    pub fn make_due(&mut self, request: &RefreshRequest, now: Timestamp) {
         for (name, entry) in &mut self.entries {
-            if server.is_some_and(|server| server != &**name) {
+            let selected = request.server.as_deref().is_none_or(|server| server == &**name);
+            let refused = matches!(entry.login.state(now), State::Rejected | State::RateLimited);
+            if !selected || (refused && request.except_refused) {
                 continue;
             }
             self.agenda.note_change(name);

@@ -201,6 +201,21 @@ impl Login {
         }
     }
 
+    /// What the values show by themselves at `now`, and the registry has neither confirmed nor
+    /// given as its reason.
+    pub fn value_remarks(&self, now: Timestamp) -> Vec<Reason> {
+        if self.state(now) == State::Ready {
+            return Vec::new();
+        }
+        let mut found = precheck::findings(&self.declaration);
+        if !self.accepted_past_end() && self.stated_end().is_some_and(|end| end <= now) {
+            found.insert(0, self.expiry_reason());
+        }
+        let given = self.reason_at(now).map(|reason| reason.code());
+        found.retain(|reason| Some(reason.code()) != given);
+        found
+    }
+
     /// A declared token that cannot be renewed becomes a problem an hour before it expires.
     pub fn problem(&self, now: Timestamp) -> Option<Problem> {
         let expires_at = self.stated_end()?;
@@ -220,6 +235,7 @@ impl Login {
         Some(Problem {
             name: self.declaration.name.clone(),
             source: Some(self.declaration.source.clone()),
+            server: Some(self.declaration.server.name().to_owned()),
             reason,
         })
     }
@@ -284,6 +300,7 @@ mod tests {
             identity,
             ca_file: None,
             source: "sync".to_owned(),
+            variables: Vec::new(),
             stored: None,
         };
         Login::begin(declaration)

@@ -8,10 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::credential::Credential;
+use super::exchange::shortened;
 use super::stated_expiry::claims_of;
-use crate::domain::reasons::RegistryReason;
+use crate::domain::declarations::declaration::{AwsIdentity, Declaration, Identity};
 use crate::domain::reasons::google_key::KeyFault;
 use crate::domain::reasons::rejection::ACR_TOKEN_USER;
+use crate::domain::reasons::{AwsReason, Reason, RegistryReason, ValueReason};
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
 
@@ -34,6 +36,33 @@ pub fn fault_of(server: &Server, credential: &Credential) -> Option<RegistryReas
         }
         _ => None,
     }
+}
+
+/// What the values of a declaration show before they are sent anywhere, what cannot work first.
+pub fn findings(declaration: &Declaration) -> Vec<Reason> {
+    let mut found = Vec::new();
+    let (user, password) = match &declaration.identity {
+        Identity::Password { user, password } => (Some(user.as_str()), password.reveal()),
+        Identity::Aws(AwsIdentity { keys: Some(keys), .. }) => {
+            if keys.access_key_id.starts_with("ASIA") && keys.session_token.is_none() {
+                let key = shortened(&keys.access_key_id);
+                found.push(AwsReason::SessionTokenMissing { key }.into());
+            }
+            (None, keys.secret_access_key.reveal())
+        }
+        Identity::Aws(_) => return found,
+    };
+    match declaration.server.kind() {
+        Kind::Ghcr if password.starts_with("github_pat_") => {
+            let value = declaration.password_variable();
+            found.push(ValueReason::FineGrainedToken { value }.into());
+        }
+        Kind::DockerHub if user.is_some_and(|user| user.contains('@')) => {
+            found.push(ValueReason::Email { value: declaration.user_variable() }.into());
+        }
+        _ => {}
+    }
+    found
 }
 
 /// A remark on a `credential` that works, but not for long.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::discovery::AMBIENT_NAME;
 use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::SourcedVariable;
 use crate::domain::servers::server::Server;
 
 /// A complete set, which is enough for a login.
@@ -20,6 +21,8 @@ pub struct Declaration {
     pub ca_file: Option<PathBuf>,
     /// The label of the source that its password comes from.
     pub source: String,
+    /// The variables of the set, and where each comes from; none for a stored login.
+    pub variables: Vec<SourcedVariable>,
     /// Its details if `docker login` stored it; `None` if variables declare it.
     pub stored: Option<StoredAs>,
 }
@@ -54,6 +57,23 @@ impl Declaration {
     pub fn set_name(&self) -> Option<&str> {
         let has_set = !self.is_stored() && self.name != AMBIENT_NAME;
         has_set.then_some(&self.name)
+    }
+
+    /// The user, as messages name it.
+    pub fn user_variable(&self) -> SourcedVariable {
+        self.variable("the user", &["_USER"])
+    }
+
+    /// The password, or the token, as messages name it.
+    pub fn password_variable(&self) -> SourcedVariable {
+        self.variable("the password", &["_PASSWORD", "_PASSWORD_FILE", AMBIENT_NAME])
+    }
+
+    /// The first variable with one of these ends; `docker login` sets none.
+    fn variable(&self, what: &str, ends: &[&str]) -> SourcedVariable {
+        let named = |end: &&str| self.variables.iter().find(|it| it.variable.ends_with(end));
+        let found = ends.iter().find_map(named).cloned();
+        found.unwrap_or_else(|| SourcedVariable::new(what, self.source.as_str()))
     }
 
     /// Whether `other` leads to the same login, regardless of name and source.

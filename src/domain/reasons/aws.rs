@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::connection::ConnectionFault;
+use super::step::Step;
 use super::{Severity, shell_word};
 
 /// Why there is no ECR token, or a remark on one.
@@ -211,6 +212,14 @@ impl AwsReason {
         match self {
             Self::ClockOff { .. } => Severity::Remark,
             _ => Severity::Error,
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::SessionTokenMissing { .. } => Step::Values,
+            _ => Step::Exchange,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::step::Step;
+
 /// Why a host sent no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -145,6 +147,17 @@ impl ConnectionFault {
                 | Self::OutOfTime
                 | Self::Tls { .. }
         )
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::NoSuchHost | Self::NoNameServer => Step::NameResolution,
+            Self::BrokenOff | Self::NotHttp => Step::RegistryApi,
+            Self::CaFile { .. } => Step::Tls,
+            fault if fault.is_of_tls() => Step::Tls,
+            _ => Step::Connection,
+        }
     }
 
     /// What to do about a failed request to `host`, which is `HOST:PORT`.

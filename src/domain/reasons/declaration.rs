@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::sourced_variable::{SourcedVariable, unset};
+use super::step::Step;
 use super::{Severity, SourceReason};
 
 /// A declaration that cannot work as it stands.
@@ -182,6 +183,15 @@ impl DeclarationReason {
             | Self::PathDropped { .. }
             | Self::TokenAlready { .. }
             | Self::OnlyForEcr { .. } => Severity::Remark,
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::BadServer { .. } | Self::PathDropped { .. } => Step::Server,
+            Self::BadValue { .. } | Self::Quoted { .. } | Self::WhiteSpace { .. } => Step::Values,
+            _ => Step::Declared,
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::step::Step;
 use super::{Severity, shell_word};
 
 /// What the agent itself knows about a login.
@@ -68,6 +69,16 @@ impl LoginReason {
             Self::TokenEnded { .. }
             | Self::StoredUnreadable { .. }
             | Self::StoredHanging { .. } => Severity::Error,
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            // Nothing was asked, so no step of the verification happened.
+            Self::NotAsked { .. } => None,
+            Self::TokenEnds { .. } | Self::TokenEnded { .. } => Some(Step::Values),
+            Self::StoredUnreadable { .. } | Self::StoredHanging { .. } => Some(Step::Declared),
         }
     }
 

@@ -5,8 +5,10 @@
 //! `tests/it/troubleshooting` has an example and the cause of each reason, and generates
 //! `docs/troubleshooting.md` from them.
 
+pub mod agent;
 pub mod aws;
 pub mod classification;
+pub mod client;
 pub mod connection;
 pub mod declaration;
 pub mod google_key;
@@ -18,20 +20,26 @@ pub mod registry;
 pub mod rejection;
 pub mod source;
 pub mod sourced_variable;
+pub mod step;
+pub mod value;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use agent::AgentReason;
 pub use aws::AwsReason;
 pub use classification::{ReasonKind, Severity};
+pub use client::ClientReason;
 pub use declaration::DeclarationReason;
 pub use login::LoginReason;
 pub use publish::PublishReason;
 pub use registry::RegistryReason;
 pub use source::SourceReason;
 pub use sourced_variable::SourcedVariable;
+pub use step::Step;
+pub use value::ValueReason;
 
 /// Why a login is not `ready`, or the content of a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +49,8 @@ pub enum Reason {
     Declaration(DeclarationReason),
     /// A file or directory that variables come from.
     Source(SourceReason),
+    /// A declared value, before it is sent anywhere.
+    Value(ValueReason),
     /// A login, independent of what the registry says.
     Login(LoginReason),
     /// The registry's response, or the lack of one.
@@ -49,6 +59,10 @@ pub enum Reason {
     Aws(AwsReason),
     /// The docker configuration and the clients that read it.
     Publish(PublishReason),
+    /// The clients of one shell.
+    Client(ClientReason),
+    /// The agent, for the user who asks.
+    Agent(AgentReason),
 }
 
 impl Reason {
@@ -57,20 +71,24 @@ impl Reason {
         match self {
             Self::Declaration(reason) => reason.code(),
             Self::Source(reason) => reason.code(),
+            Self::Value(reason) => reason.code(),
             Self::Login(reason) => reason.code(),
             Self::Registry(reason) => reason.code(),
             Self::Aws(reason) => reason.code(),
             Self::Publish(reason) => reason.code(),
+            Self::Client(reason) => reason.code(),
+            Self::Agent(reason) => reason.code(),
         }
     }
 
     /// What it is about.
     pub fn kind(&self) -> ReasonKind {
         match self {
-            Self::Declaration(_) => ReasonKind::Variables,
+            Self::Declaration(_) | Self::Value(_) => ReasonKind::Variables,
             Self::Source(reason) => reason.kind(),
             Self::Login(_) | Self::Registry(_) | Self::Aws(_) => ReasonKind::Login,
             Self::Publish(reason) => reason.kind(),
+            Self::Client(_) | Self::Agent(_) => ReasonKind::Client,
         }
     }
 
@@ -83,6 +101,9 @@ impl Reason {
             Self::Registry(reason) => reason.severity(),
             Self::Aws(reason) => reason.severity(),
             Self::Publish(reason) => reason.severity(),
+            Self::Value(reason) => reason.severity(),
+            Self::Client(reason) => reason.severity(),
+            Self::Agent(reason) => reason.severity(),
         }
     }
 
@@ -95,15 +116,33 @@ impl Reason {
         }
     }
 
+    /// The step of `check` that it belongs to; `None` if nothing was asked.
+    pub fn step(&self) -> Option<Step> {
+        Some(match self {
+            Self::Declaration(reason) => reason.step(),
+            Self::Source(reason) => reason.step(),
+            Self::Value(_) => Step::Values,
+            Self::Login(reason) => return reason.step(),
+            Self::Registry(reason) => reason.step(),
+            Self::Aws(reason) => reason.step(),
+            Self::Publish(reason) => reason.step(),
+            Self::Client(reason) => reason.step(),
+            Self::Agent(reason) => reason.step(),
+        })
+    }
+
     /// What to do about it. Starts with a verb, or with "no action needed".
     pub fn fix(&self) -> String {
         match self {
             Self::Declaration(reason) => reason.fix(),
             Self::Source(reason) => reason.fix(),
+            Self::Value(reason) => reason.fix(),
             Self::Login(reason) => reason.fix(),
             Self::Registry(reason) => reason.fix(),
             Self::Aws(reason) => reason.fix(),
             Self::Publish(reason) => reason.fix(),
+            Self::Client(reason) => reason.fix(),
+            Self::Agent(reason) => reason.fix(),
         }
     }
 
@@ -119,10 +158,13 @@ impl fmt::Display for Reason {
         match self {
             Self::Declaration(reason) => reason.fmt(f),
             Self::Source(reason) => reason.fmt(f),
+            Self::Value(reason) => reason.fmt(f),
             Self::Login(reason) => reason.fmt(f),
             Self::Registry(reason) => reason.fmt(f),
             Self::Aws(reason) => reason.fmt(f),
             Self::Publish(reason) => reason.fmt(f),
+            Self::Client(reason) => reason.fmt(f),
+            Self::Agent(reason) => reason.fmt(f),
         }
     }
 }
@@ -148,8 +190,11 @@ macro_rules! area {
 area!(
     Declaration(DeclarationReason),
     Source(SourceReason),
+    Value(ValueReason),
     Login(LoginReason),
     Registry(RegistryReason),
     Aws(AwsReason),
-    Publish(PublishReason)
+    Publish(PublishReason),
+    Client(ClientReason),
+    Agent(AgentReason)
 );

@@ -11,6 +11,9 @@ pub struct Problem {
     pub name: String,
     /// The label of the source that contains the problem; `None` if no source does.
     pub source: Option<String>,
+    /// The canonical server of the affected declaration, where it is known.
+    #[serde(default)]
+    pub server: Option<String>,
     /// What is wrong, from the catalogue.
     pub reason: Reason,
 }

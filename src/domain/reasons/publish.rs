@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::step::Step;
 use super::{ReasonKind, Severity, shell_word};
 
 /// Why clients may not find the agent's logins.
@@ -196,6 +197,18 @@ impl PublishReason {
             | Self::Shadowed { key, .. }
             | Self::ShadowedByEnvironment { key } => Some(key),
             _ => None,
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::HelperMissing => Step::Helper,
+            Self::StoreFirst { .. }
+            | Self::StoreMissing { .. }
+            | Self::Shadowed { .. }
+            | Self::ShadowedByEnvironment { .. } => Step::NotShadowed,
+            _ => Step::Published,
         }
     }
 

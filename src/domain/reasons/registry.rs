@@ -9,6 +9,7 @@ use super::connection::ConnectionFault;
 use super::google_key::KeyFault;
 use super::image_access::ImageAccessReason;
 use super::rejection::RejectionHint;
+use super::step::Step;
 use crate::domain::registry_protocol::realm::RealmFault;
 
 /// Why a registry did not accept a credential, or was not sent it.
@@ -195,6 +196,29 @@ impl RegistryReason {
             | Self::IdentityTokenUseless { .. }
             | Self::NotAKey { .. }
             | Self::NotARefreshToken { .. } => Severity::Error,
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Refused { .. }
+            | Self::TokenExpired { .. }
+            | Self::NotAsked { .. }
+            | Self::RealmNotAllowed { .. }
+            | Self::RealmForbidden { .. }
+            | Self::IdentityTokenUseless { .. } => Step::Credential,
+            Self::RateLimited { .. }
+            | Self::NotARegistry { .. }
+            | Self::BadChallenge { .. }
+            | Self::NoToken { .. }
+            | Self::Failing { .. } => Step::RegistryApi,
+            Self::Unreached { fault, .. } => fault.step(),
+            Self::TokenDead { .. }
+            | Self::NotAKey { .. }
+            | Self::NotARefreshToken { .. }
+            | Self::OneHourToken { .. } => Step::Values,
+            Self::ImageAccess(_) => Step::ImageAccess,
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::step::Step;
 use super::{ReasonKind, Severity, shell_word};
 
 /// Why a source could not be read, completely or in part.
@@ -159,6 +160,11 @@ impl SourceReason {
             | Self::Configuration { .. }
             | Self::Unreadable { .. } => Severity::Error,
         }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        Step::Declared
     }
 
     /// What to do about it.

@@ -110,6 +110,14 @@ impl Server {
         &self.name
     }
 
+    /// The name as people write it: `docker.io` for Docker Hub.
+    pub fn shown(&self) -> &str {
+        match self.kind {
+            Kind::DockerHub => "docker.io",
+            _ => &self.name,
+        }
+    }
+
     /// The kind of the registry.
     pub fn kind(&self) -> &Kind {
         &self.kind

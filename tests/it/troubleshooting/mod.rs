@@ -2,6 +2,7 @@
 //! `registry-agent explain` prints its sections.
 
 mod aws;
+mod checks;
 mod declarations;
 mod publishing;
 mod registries;
@@ -17,7 +18,8 @@ use registry_agent::domain::reasons::google_key::KeyFault;
 use registry_agent::domain::reasons::image_access::ImageAccessReason;
 use registry_agent::domain::reasons::rejection::RejectionHint;
 use registry_agent::domain::reasons::{
-    AwsReason, DeclarationReason, LoginReason, PublishReason, Reason, RegistryReason, SourceReason,
+    AgentReason, AwsReason, ClientReason, DeclarationReason, LoginReason, PublishReason, Reason,
+    RegistryReason, SourceReason, ValueReason,
 };
 use registry_agent::domain::registry_protocol::realm::RealmFault;
 use serde::de::value::Error;
@@ -36,9 +38,10 @@ fn sample(reason: impl Into<Reason>, cause: &'static str) -> Sample {
     Sample { reason: reason.into(), cause }
 }
 
-fn areas() -> [(&'static str, Vec<Sample>); 10] {
+fn areas() -> [(&'static str, Vec<Sample>); 12] {
     [
         ("Variables", declarations::variables()),
+        ("Values", checks::values()),
         ("Files with variables", declarations::files()),
         ("Logins", declarations::logins()),
         ("Rejected logins", registries::rejections()),
@@ -48,6 +51,7 @@ fn areas() -> [(&'static str, Vec<Sample>); 10] {
         ("Image access", registries::images()),
         ("AWS ECR", aws::aws()),
         ("Docker configuration and clients", publishing::clients()),
+        ("Steps of check", checks::steps()),
     ]
 }
 
@@ -77,6 +81,9 @@ fn every_reason_has_a_sample() {
         ("/login", variants::<LoginReason>()),
         ("/aws", variants::<AwsReason>()),
         ("/publish", variants::<PublishReason>()),
+        ("/value", variants::<ValueReason>()),
+        ("/client", variants::<ClientReason>()),
+        ("/agent", variants::<AgentReason>()),
         ("/registry", variants::<RegistryReason>()),
         ("/registry/refused/refusal", variants::<RejectionHint>()),
         ("/registry/unreached/fault", variants::<ConnectionFault>()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::declaration::{Declaration, Identity};
-use super::layers::Layers;
+use super::layers::{Layers, Value};
 use super::source::Source;
 use super::variable;
 use crate::domain::credentials::secret::Secret;
@@ -50,7 +50,10 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
     for set in sets(&layers, &mut found) {
         let validated = set.validate(password_files);
         found.names.insert(set.name.to_owned());
-        found.problems.extend(validated.problems);
+        let server = validated.server.as_ref().map(|server| server.name().to_owned());
+        found.problems.extend(
+            validated.problems.into_iter().map(|it| Problem { server: server.clone(), ..it }),
+        );
         found.password_files.extend(validated.password_file);
         declared_servers.extend(validated.server.map(|server| server.name().to_owned()));
         if let Some(declaration) = validated.declaration {
@@ -77,6 +80,7 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
                 found.problems.push(Problem {
                     name: parsed.name.to_owned(),
                     source: Some(value.source.to_owned()),
+                    server: None,
                     reason: DeclarationReason::BadName {
                         variable: SourcedVariable::new(variable, value.source),
                     }
@@ -108,6 +112,7 @@ fn add_declaration(
         found.problems.push(Problem {
             name: declaration.name,
             source: Some(declaration.source),
+            server: Some(server.clone()),
             reason: DeclarationReason::Duplicate { server, used, ignored }.into(),
         });
         return;
@@ -120,12 +125,17 @@ fn add_declaration(
 /// the platform set it and not the user.
 fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
     let token = layers.get("GITHUB_TOKEN")?;
-    let user = layers.get("GITHUB_USER").map_or(AMBIENT_USER, |value| value.text);
+    let user_variable = layers.get("GITHUB_USER");
+    let user = user_variable.map_or(AMBIENT_USER, |value| value.text);
     let odd = |text: &str| text.contains(|c: char| c.is_control());
     if odd(token.text) || odd(user) || user.contains(':') {
         return None;
     }
     let (server, _) = Server::parse("ghcr.io").ok()?;
+    let named = [(AMBIENT_NAME, Some(token)), ("GITHUB_USER", user_variable)];
+    let variable =
+        |(name, value): (&str, Option<Value<'_>>)| Some(SourcedVariable::new(name, value?.source));
+    let variables = named.into_iter().filter_map(variable).collect();
     let identity = Identity::Password { user: user.to_owned(), password: Secret::new(token.text) };
     Some(Declaration {
         name: AMBIENT_NAME.to_owned(),
@@ -133,6 +143,7 @@ fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
         identity,
         ca_file: None,
         source: token.source.to_owned(),
+        variables,
         stored: None,
     })
 }

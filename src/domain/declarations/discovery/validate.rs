@@ -7,7 +7,7 @@ use super::PasswordFiles;
 use super::variable_set::Set;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration, Identity};
-use crate::domain::declarations::layers::trim_line_end;
+use crate::domain::declarations::layers::{Value, trim_line_end};
 use crate::domain::declarations::variable::Field;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
@@ -43,7 +43,16 @@ impl Set<'_> {
             (Some(server), Some((identity, source))) if validator.refused.is_empty() => {
                 validator.remark_on_idle_variables(server, &identity);
                 let (name, server) = (self.name.to_owned(), server.clone());
-                Some(Declaration { name, server, identity, ca_file, source, stored: None })
+                let variables = self.variables(&identity);
+                Some(Declaration {
+                    name,
+                    server,
+                    identity,
+                    ca_file,
+                    source,
+                    variables,
+                    stored: None,
+                })
             }
             _ => None,
         };
@@ -56,6 +65,18 @@ impl Set<'_> {
             problems: validator.problems,
             password_file,
         }
+    }
+
+    /// The variables that are used; `_PASSWORD` hides `_PASSWORD_FILE`.
+    fn variables(&self, identity: &Identity) -> Vec<SourcedVariable> {
+        let hidden = self.values.contains_key(&Field::Password).then_some(Field::PasswordFile);
+        let aws = matches!(identity, Identity::Aws(_));
+        let for_aws = [Field::SessionToken, Field::RoleArn, Field::Profile];
+        let used = |field: &Field| Some(*field) != hidden && (aws || !for_aws.contains(field));
+        let variable = |(field, value): (&Field, &Value<'_>)| {
+            SourcedVariable::new(field.variable(self.name), value.source)
+        };
+        self.values.iter().filter(|(field, _)| used(field)).map(variable).collect()
     }
 }
 
@@ -300,6 +321,7 @@ impl Validator<'_> {
         self.problems.push(Problem {
             name: self.set.name.to_owned(),
             source: value.or_else(|| self.set.source()),
+            server: None,
             reason: reason.into(),
         });
     }

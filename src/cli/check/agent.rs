@@ -1,0 +1,137 @@
+//! The first step: an agent runs and answers this user.
+
+use std::env;
+use std::fs;
+
+use nix::unistd::Uid;
+
+use super::report::Outcome;
+use crate::adapters::agent_client::{AgentClient, ClientError};
+use crate::adapters::lock::{self, LockError};
+use crate::adapters::passwd;
+use crate::adapters::paths::Paths;
+use crate::cli::output::REQUEST_TIMEOUT;
+use crate::domain::reasons::{AgentReason, Reason};
+use crate::wire::api::StatusDocument;
+
+/// The most of a log line that is shown, in characters.
+const LINE_SHOWN: usize = 200;
+
+/// An agent that answers this user.
+pub(super) struct RunningAgent {
+    /// The user ID that it runs as.
+    pub(super) uid: u32,
+    /// What it knows.
+    pub(super) status: StatusDocument,
+}
+
+/// Asks the agent for its status.
+pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason> {
+    let asked = AgentClient::connect(paths, REQUEST_TIMEOUT).and_then(|client| {
+        let (uid, socket) = (client.uid()?, client.socket().display().to_string());
+        let status: StatusDocument = client.send("GET", "/v1/status", b"")?.json()?;
+        Ok((uid, socket, status))
+    });
+    let (uid, socket, status) = asked.map_err(|error| why_none(paths, error))?;
+    let detail = format!(
+        "version {}, of {}, process {}, on {socket}",
+        status.version,
+        user_name(uid),
+        status.pid
+    );
+    let program = env!("CARGO_PKG_VERSION");
+    let mut remarks = Vec::new();
+    if status.version != program {
+        let (agent, program) = (status.version.clone(), program.to_owned());
+        remarks.push(Reason::from(AgentReason::OtherVersion { agent, program }).into());
+    }
+    Ok((RunningAgent { uid, status }, Outcome::Passed(detail, remarks)))
+}
+
+fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
+    let user = user_name(paths.uid);
+    match error {
+        ClientError::NoAgent => match calling_user(paths) {
+            Some(caller) if has_agent(&caller) => under_sudo(paths, caller.name),
+            _ => not_running(paths, user),
+        },
+        ClientError::NotOurs { socket, uid } => match calling_user(paths) {
+            Some(caller) if caller.uid == uid => under_sudo(paths, caller.name),
+            _ => {
+                let (socket, owner) = (socket.display().to_string(), user_name(uid));
+                AgentReason::Foreign { socket, owner, user }
+            }
+        },
+        error => AgentReason::Silent { fault: error.to_string() },
+    }
+}
+
+fn not_running(paths: &Paths, user: String) -> AgentReason {
+    let start = start_command();
+    if lock::is_stopped(paths) {
+        return AgentReason::Stopped { user, start };
+    }
+    let had_agent = lock::noted_socket(paths).is_some();
+    match lock::take(paths) {
+        Err(LockError::Unusable(fault)) => return AgentReason::NoDirectory { user, fault },
+        Err(LockError::Held(dir)) => {
+            let fault = format!("another process holds its lock {}", dir.display());
+            return AgentReason::Silent { fault };
+        }
+        Ok(_) => {}
+    }
+    let log = paths.state_dir().join("agent.log");
+    match last_line(&fs::read_to_string(&log).unwrap_or_default()) {
+        Some(line) if had_agent => {
+            let last = format!("its log {} ends with: {line}", log.display());
+            AgentReason::Ended { user, last, start }
+        }
+        _ => AgentReason::NotStarted { user, start },
+    }
+}
+
+/// The last line with a text, shortened and printable.
+fn last_line(log: &str) -> Option<String> {
+    let line = log.lines().rev().find(|line| !line.trim().is_empty())?;
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    Some(line.trim().chars().take(LINE_SHOWN).map(printable).collect())
+}
+
+/// The command that starts an agent: a service is started by its manager.
+fn start_command() -> String {
+    const UNITS: [&str; 2] = [
+        "/etc/systemd/system/registry-agent.service",
+        "/usr/lib/systemd/system/registry-agent.service",
+    ];
+    let has = |path: &str| fs::exists(path).unwrap_or_default();
+    if has("/run/systemd/system") && UNITS.into_iter().any(has) {
+        "sudo systemctl start registry-agent".to_owned()
+    } else {
+        "registry-agent sync".to_owned()
+    }
+}
+
+/// The user who called `sudo`, if this process is root's because of that.
+pub(super) fn calling_user(paths: &Paths) -> Option<passwd::User> {
+    if paths.uid != 0 || !Uid::effective().is_root() {
+        return None;
+    }
+    let uid: u32 = env::var("SUDO_UID").ok()?.parse().ok()?;
+    passwd::by_uid(uid).ok().flatten().filter(|user| user.uid != 0)
+}
+
+fn has_agent(user: &passwd::User) -> bool {
+    AgentClient::connect_to_any(&Paths::of_user(user), REQUEST_TIMEOUT).is_ok()
+}
+
+fn under_sudo(paths: &Paths, user: String) -> AgentReason {
+    let directory = env::var("DOCKER_CONFIG").ok();
+    let config = paths.docker_config_file(directory.as_deref());
+    AgentReason::Sudo { user, config: config.display().to_string() }
+}
+
+/// The name of a user; `uid N` for one without a name.
+pub(super) fn user_name(uid: u32) -> String {
+    let known = passwd::by_uid(uid).ok().flatten();
+    known.map_or_else(|| format!("uid {uid}"), |user| user.name)
+}

@@ -1,0 +1,296 @@
+//! The last steps: what the clients of this shell read, and what the helper returns to them.
+
+use std::env;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
+
+use super::agent::{RunningAgent, calling_user};
+use super::report::{Finding, Outcome};
+use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
+use crate::adapters::paths::Paths;
+use crate::adapters::{agent_client, clock, docker_config};
+use crate::domain::docker_config::{HELPER, plain_auth};
+use crate::domain::reasons::{ClientReason, PublishReason, Reason, Step};
+use crate::domain::servers::server::Server;
+use crate::wire::api::{ProblemEntry, RegistryDocument};
+use crate::wire::helper::HelperCredential;
+
+/// How long an entry that another program removed may take to come back.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than the agent makes a client wait.
+const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(12);
+/// The most of a program's message that is shown, in characters.
+const MESSAGE_SHOWN: usize = 200;
+
+/// The clients of this shell.
+pub(super) struct Clients<'a> {
+    paths: &'a Paths,
+    agent: &'a RunningAgent,
+    file: PathBuf,
+    /// The program and its version; empty before the step `helper`.
+    helper: Option<PathBuf>,
+}
+
+impl<'a> Clients<'a> {
+    /// The clients of this process's environment.
+    pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent) -> Self {
+        let file = paths.docker_config_file(variable("DOCKER_CONFIG").as_deref());
+        Self { paths, agent, file, helper: None }
+    }
+
+    /// The steps for one login. The first one that failed is the last.
+    pub(super) fn steps(&mut self, registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
+        let mut done = Vec::new();
+        for step in [Step::Published, Step::NotShadowed, Step::Helper, Step::Served] {
+            let outcome = match step {
+                Step::Published => self.published(registry),
+                Step::NotShadowed => self.not_shadowed(registry),
+                Step::Helper => self.helper(registry),
+                _ => self.served(registry),
+            };
+            let failed = matches!(outcome, Outcome::Failed(..));
+            done.push((step, outcome));
+            if failed {
+                break;
+            }
+        }
+        done
+    }
+
+    /// The configuration that docker reads names the helper for each key, or holds the login.
+    fn published(&self, registry: &RegistryDocument) -> Outcome {
+        let deadline = Instant::now() + RESTORE_TIMEOUT;
+        loop {
+            let fault = match docker_config::read(&self.file) {
+                Err(reason) => Some(self.known_problem(&reason.into())),
+                Ok(text) => self.missing_key(text.as_deref().map_or("", |text| text), registry),
+            };
+            match fault {
+                None => return Outcome::passed(format!("in {}", self.file.display())),
+                Some(fault)
+                    if fault.code.as_deref() != Some("not-published")
+                        || Instant::now() > deadline =>
+                {
+                    return Outcome::failed(fault);
+                }
+                Some(_) => clock::pause(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    fn missing_key(&self, text: &str, registry: &RegistryDocument) -> Option<Finding> {
+        let path = self.file.display().to_string();
+        let document: serde_json::Value = match serde_json::from_str(text) {
+            _ if text.trim().is_empty() => serde_json::Value::Null,
+            Ok(document) => document,
+            Err(error) => {
+                let fault = format!("line {} column {}", error.line(), error.column());
+                return Some(self.known_problem(&PublishReason::Malformed { path, fault }.into()));
+            }
+        };
+        let key = registry.keys.iter().find(|key| {
+            let helper = document["credHelpers"][key.as_str()].as_str();
+            // `mode = "auths"` writes the login itself.
+            let login = document["auths"][key.as_str()]["auth"].is_string();
+            helper != Some(HELPER) && !(helper.is_none() && login)
+        })?;
+        let other = document["credHelpers"][key.as_str()].as_str();
+        let key = key.clone();
+        Some(match other {
+            Some(helper) => {
+                let helper = helper.to_owned();
+                Reason::from(PublishReason::OtherHelper { path, key, helper }).into()
+            }
+            None => self.not_published(path, key),
+        })
+    }
+
+    /// Why the file has no entry: the agent's own problem with it, or it writes another file.
+    fn not_published(&self, path: String, key: String) -> Finding {
+        let problems = &self.agent.status.problems;
+        let about = |problem: &&ProblemEntry| {
+            problem.name == path && problem.step.as_deref() == Some(Step::Published.as_str())
+        };
+        if let Some(problem) = problems.iter().find(about) {
+            return problem.into();
+        }
+        let other = self.agent.status.docker_config.clone().filter(|written| *written != path);
+        let reason = match (other, calling_user(self.paths)) {
+            (Some(written), Some(_)) if self.agent.uid != 0 => {
+                let directory = Path::new(&written).parent().unwrap_or(Path::new("/"));
+                let directory = directory.display().to_string();
+                ClientReason::RootConfiguration { path, key, directory }
+            }
+            (Some(written), _) => ClientReason::OtherConfiguration { path, written },
+            (None, _) => ClientReason::NotPublished { path, key },
+        };
+        Reason::from(reason).into()
+    }
+
+    /// The agent's own problem with the file if it has one: that names the cause as the agent sees
+    /// it.
+    fn known_problem(&self, reason: &Reason) -> Finding {
+        let path = self.file.display().to_string();
+        let same = |problem: &&ProblemEntry| problem.name == path && problem.code == reason.code();
+        self.agent
+            .status
+            .problems
+            .iter()
+            .find(same)
+            .map_or_else(|| reason.clone().into(), Finding::from)
+    }
+
+    /// No login of a client's own takes precedence.
+    fn not_shadowed(&self, registry: &RegistryDocument) -> Outcome {
+        let mut found = self.obstacles(registry);
+        found.retain(|reason| Reason::from(reason.clone()).step() == Some(Step::NotShadowed));
+        let mut findings = found.into_iter().map(|reason| Finding::from(Reason::from(reason)));
+        match findings.next() {
+            None => Outcome::passed("no client has another login for it"),
+            Some(first) => Outcome::Failed(first, findings.collect()),
+        }
+    }
+
+    fn obstacles(&self, registry: &RegistryDocument) -> Vec<PublishReason> {
+        let server = Server::parse(&registry.server).map(|(server, _)| server);
+        let servers: Vec<Server> = server.into_iter().collect();
+        obstacles(&self.environment(&variable), &servers)
+    }
+
+    fn environment<'e>(
+        &'e self,
+        variable: &'e dyn Fn(&str) -> Option<String>,
+    ) -> ClientEnvironment<'e> {
+        let (home, uid) = (self.paths.home.as_path(), self.paths.uid);
+        ClientEnvironment { variable, home, uid, docker_config: &self.file }
+    }
+
+    /// The helper is on `PATH`, runs, and is of this version.
+    fn helper(&mut self, registry: &RegistryDocument) -> Outcome {
+        if self.plain_login(registry).is_some() {
+            return Outcome::Skipped("clients read the login from the file itself".to_owned());
+        }
+        let Some(path) = self.environment(&variable).helper_path(HELPER) else {
+            return Outcome::failed(Reason::from(PublishReason::HelperMissing));
+        };
+        let output = match run_helper(&path, "version", "") {
+            Ok(output) => output,
+            Err(fault) => {
+                return Outcome::failed(Reason::from(ClientReason::HelperFails { fault }));
+            }
+        };
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let version = said.rsplit(' ').next().unwrap_or_default().to_owned();
+        let (shown, program) = (path.display().to_string(), env!("CARGO_PKG_VERSION").to_owned());
+        let mut remarks = Vec::new();
+        if version != program {
+            let helper = shortened(&version);
+            let reason = ClientReason::HelperVersion { path: shown.clone(), helper, program };
+            remarks.push(Reason::from(reason).into());
+        }
+        self.helper = Some(path);
+        Outcome::Passed(shown, remarks)
+    }
+
+    /// What clients receive for each key is what the agent verified.
+    fn served(&self, registry: &RegistryDocument) -> Outcome {
+        for key in &registry.keys {
+            let fault = self.compare(key, registry);
+            // A token may be renewed between the two requests.
+            let fault = fault.and_then(|_| self.compare(key, registry));
+            if let Some(reason) = fault {
+                return Outcome::failed(Reason::from(reason));
+            }
+        }
+        let user = registry.user.as_deref().unwrap_or("AWS");
+        let (keys, what) = (
+            registry.keys.join(" and "),
+            if registry.expires_at.is_some() && registry.kind.starts_with("ecr") {
+                "the token"
+            } else {
+                "the login"
+            },
+        );
+        Outcome::passed(format!("{what} of {user} for {keys}"))
+    }
+
+    fn compare(&self, key: &str, registry: &RegistryDocument) -> Option<ClientReason> {
+        let key = key.to_owned();
+        let target =
+            format!("/v1/credential?server={}", utf8_percent_encode(&key, NON_ALPHANUMERIC));
+        let asked = agent_client::ask(self.paths, "GET", &target, b"", CREDENTIAL_TIMEOUT);
+        let verified: HelperCredential = match asked {
+            Ok(body) => serde_json::from_slice(&body).ok()?,
+            Err(error) => return Some(ClientReason::NotServed { key, fault: error.to_string() }),
+        };
+        let given = match (&self.helper, self.plain_login(registry)) {
+            (_, Some(login)) => login,
+            (Some(path), None) => match ask_helper(path, &key) {
+                Ok(login) => login,
+                Err(fault) => return Some(ClientReason::NotServed { key, fault }),
+            },
+            (None, None) => return None,
+        };
+        let same = given.username == verified.username && given.secret == verified.secret;
+        (!same).then_some(ClientReason::OtherServed { key })
+    }
+
+    /// The login that the file holds in plain text where it names no helper.
+    fn plain_login(&self, registry: &RegistryDocument) -> Option<HelperCredential> {
+        let text = docker_config::read(&self.file).ok()??;
+        let document: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let helped = |key: &String| document["credHelpers"][key.as_str()].as_str() == Some(HELPER);
+        if registry.keys.iter().any(helped) {
+            return None;
+        }
+        let (server, _) = Server::parse(&registry.server).ok()?;
+        plain_auth(&text, &server).map(|login| HelperCredential::new(server.name(), &login))
+    }
+}
+
+/// What the helper returns to a client, or its message.
+fn ask_helper(path: &Path, key: &str) -> Result<HelperCredential, String> {
+    let output = run_helper(path, "get", key)?;
+    let body = Zeroizing::new(output.stdout);
+    serde_json::from_slice(&body).map_err(|_| "it does not return a login".to_owned())
+}
+
+/// Runs the helper as docker does, with the environment of this process. An error is the message
+/// of a helper that failed.
+fn run_helper(path: &Path, verb: &str, input: &str) -> Result<std::process::Output, String> {
+    let spawned = Command::new(path)
+        .arg(verb)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = spawned.map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A helper may end without reading its input.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    // On failure, neither stream holds a secret: the protocol puts a message on standard output.
+    let said =
+        [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
+    let line = said.iter().flat_map(|text| text.lines()).find(|line| !line.trim().is_empty());
+    Err(line.map_or_else(|| output.status.to_string(), shortened))
+}
+
+fn shortened(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim().chars().take(MESSAGE_SHOWN).map(printable).collect()
+}
+
+/// A variable of this process; an empty one counts as unset.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,74 @@
+//! The steps that need nobody to be asked: what is declared, and what its values show.
+
+use super::report::{Finding, Outcome};
+use crate::cli::status_report::keeps_clients_away;
+use crate::domain::reasons::{Severity, Step};
+use crate::wire::api::{ProblemEntry, RegistryDocument};
+
+/// The steps of a login.
+pub(super) fn steps_of_login(
+    registry: &RegistryDocument,
+    problems: &[&ProblemEntry],
+) -> Vec<(Step, Outcome)> {
+    let of = |step: Step| {
+        let named = problems.iter().filter(move |it| it.step.as_deref() == Some(step.as_str()));
+        named.map(|problem| Finding::from(*problem)).collect::<Vec<_>>()
+    };
+    let declared = Outcome::Passed(declared_in(registry), of(Step::Declared));
+    let mut remarks: Vec<Finding> = registry.remarks.iter().map(Finding::from).collect();
+    let given = registry.state != "ready" && registry.step.as_deref() == Some("values");
+    let given = if given { Finding::of_login(registry) } else { None };
+    let first = given.or_else(|| {
+        let at = registry.remarks.iter().position(|it| it.severity == Severity::Error)?;
+        Some(remarks.remove(at))
+    });
+    remarks.extend(
+        of(Step::Values).into_iter().filter(|it| Some(&it.code) != first.as_ref().map(|f| &f.code)),
+    );
+    let values = match first {
+        Some(failure) => Outcome::Failed(failure, remarks),
+        None => Outcome::Passed("no mistake shows in the values".to_owned(), remarks),
+    };
+    vec![(Step::Declared, declared), (Step::Values, values)]
+}
+
+/// The step of a set or a file that is no login.
+pub(super) fn step_of_problems(problems: &[&ProblemEntry]) -> (Step, Outcome) {
+    let named = |problem: &&ProblemEntry| Step::named(problem.step.as_deref()?);
+    let step = problems.iter().find_map(named).unwrap_or(Step::Declared);
+    let mut findings: Vec<Finding> =
+        problems.iter().map(|problem| Finding::from(*problem)).collect();
+    match problems.iter().position(|problem| keeps_clients_away(problem)) {
+        Some(at) => {
+            let failure = findings.remove(at);
+            (step, Outcome::Failed(failure, findings))
+        }
+        None => (step, Outcome::Passed("it declares no login of its own".to_owned(), findings)),
+    }
+}
+
+/// The variables of a login by their sources.
+fn declared_in(registry: &RegistryDocument) -> String {
+    let mut parts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for variable in &registry.variables {
+        match parts.iter_mut().find(|(source, _)| *source == variable.source) {
+            Some((_, names)) => names.push(&variable.name),
+            None => parts.push((&variable.source, vec![&variable.name])),
+        }
+    }
+    if parts.is_empty() {
+        let key = registry.stored_as.as_deref().unwrap_or(&registry.server);
+        let over = registry.covers.as_ref();
+        let over = over.map_or_else(String::new, |name| format!(", above the declared {name}"));
+        return format!("stored by `docker login` for {key}{over}");
+    }
+    let part = |(source, names): (&str, Vec<&str>)| {
+        format!("{} from {}", names.join(", "), source_label(source))
+    };
+    parts.into_iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// A source as messages name it: a path, or a command in backquotes.
+fn source_label(source: &str) -> String {
+    if source.starts_with('/') { source.to_owned() } else { format!("`{source}`") }
+}

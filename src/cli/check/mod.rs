@@ -1,0 +1,193 @@
+//! `check`: follows a login from its variables to the client and stops at the first failure.
+
+mod agent;
+mod clients;
+mod declared;
+mod report;
+mod subjects;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write as _, stderr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use self::agent::RunningAgent;
+use self::clients::Clients;
+use self::report::{Finding, Outcome, Report, Subject};
+use self::subjects::Walk;
+use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
+use crate::adapters::paths::Paths;
+use crate::domain::reasons::{Reason, Step};
+use crate::domain::servers::check_target::CheckTarget;
+use crate::wire::api::{ProblemEntry, RegistryDocument};
+
+/// Longer than the agent takes to verify everything.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// `registry-agent check`
+pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_process();
+    let mut report = Report::new(json);
+    match agent::ask(&paths) {
+        Err(reason) => {
+            report.add(Step::Agent, Outcome::failed(Reason::from(reason)))?;
+        }
+        Ok((agent, outcome)) => {
+            report.add(Step::Agent, outcome)?;
+            let target = what.map(|what| subjects::target(what, &agent.status));
+            Checker::new(&paths, &agent, target.as_ref()).run(&mut report)?;
+        }
+    }
+    let failed = report.has_failed();
+    report.finish()?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+struct Checker<'a> {
+    agent: &'a RunningAgent,
+    target: Option<&'a CheckTarget>,
+    verdicts: Verdicts<'a>,
+    clients: Clients<'a>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(paths: &'a Paths, agent: &'a RunningAgent, target: Option<&'a CheckTarget>) -> Self {
+        let verdicts = Verdicts { paths, stream: None, known: BTreeMap::new() };
+        Self { agent, target, verdicts, clients: Clients::new(paths, agent) }
+    }
+
+    fn run(mut self, report: &mut Report) -> anyhow::Result<()> {
+        for walk in subjects::walks(&self.agent.status, self.target) {
+            match walk {
+                Walk::Login(registry, problems) => self.login(registry, &problems, report)?,
+                Walk::Broken(name, problems) => {
+                    begin(report, Some(name), None, "")?;
+                    let (step, outcome) = declared::step_of_problems(&problems);
+                    report.add(step, outcome)?;
+                }
+                Walk::Unknown(name, mut findings) => {
+                    begin(report, Some(name), None, "")?;
+                    let first = findings.remove(0);
+                    report.add(Step::Declared, Outcome::Failed(first, findings))?;
+                }
+            }
+            report.end();
+        }
+        Ok(())
+    }
+
+    fn login(
+        &mut self,
+        registry: &RegistryDocument,
+        problems: &[&ProblemEntry],
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let shown = verdict::shown(registry);
+        let name = registry.name.clone().or_else(|| registry.covers.clone());
+        begin(report, name, Some(registry.server.clone()), &shown)?;
+        for (step, outcome) in declared::steps_of_login(registry, problems) {
+            if !report.add(step, outcome)? {
+                return Ok(());
+            }
+        }
+        let fresh = match self.verdicts.of(registry, self.target.is_some()) {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                let text = error.to_string();
+                let hint = Some(format!("run `registry-agent check {shown}` again"));
+                let finding = Finding { code: None, text, hint };
+                report.add(Step::Credential, Outcome::failed(finding))?;
+                return Ok(());
+            }
+        };
+        for (step, outcome) in verdict::steps(&fresh) {
+            if !report.add(step, outcome)? {
+                return Ok(());
+            }
+        }
+        for (step, outcome) in self.clients.steps(&fresh) {
+            if !report.add(step, outcome)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn begin(
+    report: &mut Report,
+    login: Option<String>,
+    server: Option<String>,
+    shown: &str,
+) -> std::io::Result<()> {
+    let heading = [login.as_deref().unwrap_or_default(), shown].join(" ");
+    report.begin(Subject { login, server }, heading.trim())
+}
+
+/// The agent's fresh verdicts, which it sends as they come.
+struct Verdicts<'a> {
+    paths: &'a Paths,
+    stream: Option<AgentResponse>,
+    known: BTreeMap<String, RegistryDocument>,
+}
+
+impl Verdicts<'_> {
+    /// The login after a verification that was asked for by this command. If it is not `alone`, all
+    /// logins are verified with one request, so that those of one AWS identity share one call, and
+    /// none that was refused is sent again.
+    fn of(
+        &mut self,
+        registry: &RegistryDocument,
+        alone: bool,
+    ) -> Result<RegistryDocument, ClientError> {
+        if self.stream.is_none() {
+            let target = if alone {
+                let server = utf8_percent_encode(&registry.server, NON_ALPHANUMERIC);
+                format!("/v1/refresh?follow=true&registry={server}")
+            } else {
+                "/v1/refresh?follow=true&except=refused".to_owned()
+            };
+            let client = AgentClient::connect(self.paths, REFRESH_TIMEOUT)?;
+            self.stream = Some(client.send("POST", &target, b"")?.succeeded()?);
+        }
+        let note = Note::show(&verdict::shown(registry));
+        while !self.known.contains_key(&registry.server) {
+            let line = self.stream.as_mut().map(AgentResponse::line).transpose()?.flatten();
+            let Some(line) = line else { break };
+            // An agent that does not know `follow` sends one array.
+            let sent = serde_json::from_str(&line).map(|one| vec![one]);
+            let sent: Vec<RegistryDocument> = sent
+                .or_else(|_| serde_json::from_str(&line))
+                .map_err(|error| ClientError::Garbled(error.to_string()))?;
+            self.known.extend(sent.into_iter().map(|one| (one.server.clone(), one)));
+        }
+        drop(note);
+        // A login that was removed meanwhile is shown as it was.
+        Ok(self.known.remove(&registry.server).unwrap_or_else(|| registry.clone()))
+    }
+}
+
+/// A note on a terminal while the agent verifies a login.
+struct Note(bool);
+
+impl Note {
+    fn show(server: &str) -> Self {
+        let on_terminal = stderr().is_terminal();
+        if on_terminal {
+            let _ = write!(stderr(), "asking {server} …\r");
+        }
+        Self(on_terminal)
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if self.0 {
+            // Clears the line.
+            let _ = write!(stderr(), "\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Which logins and sets of variables a `check` is about.
+
+use std::collections::BTreeMap;
+
+use super::report::Finding;
+use crate::cli::launch::matching_environment;
+use crate::cli::output::is_called;
+use crate::domain::declarations::declaration::Declaration;
+use crate::domain::declarations::discovery::{self, Discovery};
+use crate::domain::declarations::source::{Source, SourceKind};
+use crate::domain::reasons::{ClientReason, Reason};
+use crate::domain::servers::check_target::CheckTarget;
+use crate::domain::servers::server::Server;
+use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
+
+/// What to walk.
+pub(super) enum Walk<'a> {
+    /// A login that the agent knows, with the problems of its set and of its sources.
+    Login(&'a RegistryDocument, Vec<&'a ProblemEntry>),
+    /// A set or a file that is no login, with its problems.
+    Broken(String, Vec<&'a ProblemEntry>),
+    /// Something that the agent does not know.
+    Unknown(String, Vec<Finding>),
+}
+
+/// What `text` means, given what the agent knows.
+pub(super) fn target(text: &str, status: &StatusDocument) -> CheckTarget {
+    let names = || {
+        let logins = status.registries.iter().flat_map(|r| [&r.name, &r.covers]).flatten();
+        logins.chain(status.problems.iter().map(|problem| &problem.name))
+    };
+    let known = |text: &str| {
+        let exact = names().find(|name| *name == text);
+        exact.or_else(|| names().find(|name| name.eq_ignore_ascii_case(text))).cloned()
+    };
+    CheckTarget::parse(text, known, |text| status.registries.iter().any(|r| is_called(r, text)))
+}
+
+/// Everything to walk for `target`; at least one.
+pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>) -> Vec<Walk<'a>> {
+    let Some(target) = target else { return all(status) };
+    let found = status.registries.iter().find(|registry| is_about(registry, target));
+    if let Some(registry) = found {
+        return vec![login(status, registry)];
+    }
+    let problems: Vec<&ProblemEntry> = status
+        .problems
+        .iter()
+        .filter(|problem| match target {
+            CheckTarget::Name(name) => problem.name == *name,
+            CheckTarget::Server(server) => is_for(problem, server),
+            CheckTarget::Image(image) => is_for(problem, &image.server),
+        })
+        .collect();
+    if let Some(first) = problems.first() {
+        return vec![Walk::Broken(first.name.clone(), problems)];
+    }
+    vec![unknown(target)]
+}
+
+/// Whether `target` is this login, or on its registry.
+fn is_about(registry: &RegistryDocument, target: &CheckTarget) -> bool {
+    let is_of = |server: &Server| registry.server == server.name();
+    match target {
+        CheckTarget::Name(name) => {
+            [&registry.name, &registry.covers].into_iter().any(|it| it.as_ref() == Some(name))
+        }
+        CheckTarget::Server(server) => is_of(server),
+        CheckTarget::Image(image) => is_of(&image.server),
+    }
+}
+
+fn is_for(problem: &ProblemEntry, server: &Server) -> bool {
+    let named = problem.registry.as_deref().map(Server::parse);
+    named.is_some_and(|named| named.is_ok_and(|(named, _)| named.name() == server.name()))
+}
+
+fn all(status: &StatusDocument) -> Vec<Walk<'_>> {
+    let mut walks: Vec<Walk<'_>> =
+        status.registries.iter().map(|registry| login(status, registry)).collect();
+    let mut broken: BTreeMap<&str, Vec<&ProblemEntry>> = BTreeMap::new();
+    for problem in &status.problems {
+        let known = status.registries.iter().any(|registry| concerns(problem, registry));
+        if !known && problem.step.as_deref().is_none_or(is_before_the_registry) {
+            broken.entry(&problem.name).or_default().push(problem);
+        }
+    }
+    walks
+        .extend(broken.into_iter().map(|(name, problems)| Walk::Broken(name.to_owned(), problems)));
+    let shell = shell();
+    let mut names: Vec<&Declaration> = shell.declarations.iter().collect();
+    names.retain(|declared| !status.registries.iter().any(|r| r.server == declared.server.name()));
+    walks.extend(names.into_iter().map(not_synced));
+    if walks.is_empty() {
+        walks.push(Walk::Unknown("-".to_owned(), vec![finding(ClientReason::NothingDeclared)]));
+    }
+    walks
+}
+
+fn login<'a>(status: &'a StatusDocument, registry: &'a RegistryDocument) -> Walk<'a> {
+    let problems = status.problems.iter().filter(|problem| concerns(problem, registry));
+    Walk::Login(registry, problems.collect())
+}
+
+/// Whether a problem is about this login's variables, or a file that they come from.
+fn concerns(problem: &ProblemEntry, registry: &RegistryDocument) -> bool {
+    let names = [&registry.name, &registry.covers];
+    let is_named = names.into_iter().any(|name| name.as_ref() == Some(&problem.name));
+    is_named || registry.variables.iter().any(|variable| variable.source == problem.name)
+}
+
+fn is_before_the_registry(step: &str) -> bool {
+    matches!(step, "declared" | "values" | "server")
+}
+
+/// The agent does not know it; this shell may.
+fn unknown<'a>(target: &CheckTarget) -> Walk<'a> {
+    let shell = shell();
+    let server = match target {
+        CheckTarget::Name(_) => None,
+        CheckTarget::Server(server) => Some(server),
+        CheckTarget::Image(image) => Some(&image.server),
+    };
+    let is_meant = |declared: &&Declaration| match (target, server) {
+        (CheckTarget::Name(name), _) => declared.name == *name,
+        (_, server) => server.is_some_and(|server| server.name() == declared.server.name()),
+    };
+    if let Some(declared) = shell.declarations.iter().find(is_meant) {
+        return not_synced(declared);
+    }
+    let (label, reason) = match (target, server) {
+        (CheckTarget::Name(name), _) => {
+            let own: Vec<Finding> = shell
+                .problems
+                .iter()
+                .filter(|problem| problem.name == *name)
+                .map(|problem| problem.reason.clone().into())
+                .collect();
+            if !own.is_empty() {
+                return Walk::Unknown(name.clone(), own);
+            }
+            (name.clone(), ClientReason::NoSuchName { name: name.clone() })
+        }
+        (_, server) => {
+            let shown = server.map_or_else(String::new, |server| server.shown().to_owned());
+            (shown.clone(), ClientReason::NotDeclared { server: shown })
+        }
+    };
+    Walk::Unknown(label, vec![finding(reason)])
+}
+
+fn not_synced<'a>(declared: &Declaration) -> Walk<'a> {
+    let name = declared.name.clone();
+    Walk::Unknown(name.clone(), vec![finding(ClientReason::NotSynced { name })])
+}
+
+fn finding(reason: ClientReason) -> Finding {
+    Reason::from(reason).into()
+}
+
+/// What the variables of this shell declare.
+fn shell() -> Discovery {
+    let variables = matching_environment();
+    let source = Source { kind: SourceKind::Pushed, name: "this shell".to_owned(), variables };
+    discovery::discover(&[source], &BTreeMap::new())
+}

@@ -1,0 +1,101 @@
+//! The steps from the declared values to the registry, from the agent's verdict.
+
+use super::report::{Finding, Outcome};
+use crate::domain::reasons::Step;
+use crate::domain::servers::server::Server;
+use crate::wire::api::RegistryDocument;
+
+/// The steps that the agent's verdict decides on, in order.
+const STEPS: [Step; 7] = [
+    Step::Server,
+    Step::Exchange,
+    Step::NameResolution,
+    Step::Connection,
+    Step::Tls,
+    Step::RegistryApi,
+    Step::Credential,
+];
+
+/// The outcomes of these steps for a login that the agent has just verified. The first one that
+/// failed is the last.
+pub(super) fn steps(registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
+    let finding = Finding::of_login(registry);
+    let of_finding = registry.step.as_deref().and_then(Step::named);
+    let works = matches!(registry.state.as_str(), "ready" | "unverified");
+    if works && finding.is_some() && of_finding.is_none() {
+        return not_asked(finding);
+    }
+    let at = of_finding.filter(|step| STEPS.contains(step)).unwrap_or(Step::Credential);
+    let mut outcomes = Vec::new();
+    for step in STEPS {
+        let reached = finding.as_ref().filter(|_| step == at);
+        let outcome = match (reached, works) {
+            (Some(finding), true) => Outcome::Passed(detail(step, registry), vec![finding.clone()]),
+            (Some(finding), false) => Outcome::failed(finding.clone()),
+            (None, false) if step == at => Outcome::failed(unfinished(registry)),
+            (None, _) if applies(step, registry) => Outcome::passed(detail(step, registry)),
+            (None, _) => Outcome::NotApplicable,
+        };
+        let ends = matches!(outcome, Outcome::Failed(..));
+        outcomes.push((step, outcome));
+        if ends {
+            break;
+        }
+    }
+    outcomes
+}
+
+/// The configuration disables verification.
+fn not_asked(finding: Option<Finding>) -> Vec<(Step, Outcome)> {
+    let detail = "the login is served without being verified".to_owned();
+    vec![(Step::Credential, Outcome::Passed(detail, finding.into_iter().collect()))]
+}
+
+/// No verdict came within the time limit of the request.
+fn unfinished(registry: &RegistryDocument) -> Finding {
+    Finding {
+        code: None,
+        text: format!("the agent has no answer of {} yet", shown(registry)),
+        hint: Some(format!("run `registry-agent check {}` again", shown(registry))),
+    }
+}
+
+fn applies(step: Step, registry: &RegistryDocument) -> bool {
+    match step {
+        Step::Exchange => {
+            registry.kind.starts_with("ecr") && registry.user.as_deref() != Some("AWS")
+        }
+        Step::NameResolution => !is_address(&registry.server),
+        _ => true,
+    }
+}
+
+fn detail(step: Step, registry: &RegistryDocument) -> String {
+    let server = shown(registry);
+    match step {
+        Step::Server => format!("{server} is of the kind {}", registry.kind),
+        Step::Exchange => match registry.expires_at {
+            Some(end) => format!("AWS issued a token that expires at {end}"),
+            None => "AWS issued a token".to_owned(),
+        },
+        Step::NameResolution => format!("the name {server} resolves"),
+        Step::Connection => format!("{server} accepts connections"),
+        Step::Tls => format!("nothing is wrong with the transport to {server}"),
+        Step::RegistryApi => format!("{server} answers as a registry"),
+        _ => match &registry.user {
+            Some(user) => format!("{server} accepts the login of {user}"),
+            None => format!("{server} accepts the login"),
+        },
+    }
+}
+
+/// The server as people write it.
+pub(super) fn shown(registry: &RegistryDocument) -> String {
+    let parsed = Server::parse(&registry.server);
+    parsed.map_or_else(|_| registry.server.clone(), |(server, _)| server.shown().to_owned())
+}
+
+fn is_address(server: &str) -> bool {
+    let host = Server::parse(server).map(|(server, _)| server.host().to_owned());
+    host.is_ok_and(|host| host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok())
+}

@@ -1,0 +1,150 @@
+//! Why the agent does not serve a user, or a remark on it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Severity, Step};
+
+/// Why the agent does not serve the user who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentReason {
+    /// No agent was ever started.
+    #[error("no agent is running for {user}: none was started")]
+    NotStarted {
+        /// The user who asks.
+        user: String,
+        /// The command that starts it.
+        start: String,
+    },
+    /// A user stopped it.
+    #[error("no agent is running for {user}: it was stopped with `registry-agent stop`")]
+    Stopped {
+        /// The user who asks.
+        user: String,
+        /// The command that starts it.
+        start: String,
+    },
+    /// It ended although nobody stopped it.
+    #[error("no agent is running for {user}: the last one ended, and {last}")]
+    Ended {
+        /// The user who asks.
+        user: String,
+        /// The path of its log, and the last line there.
+        last: String,
+        /// The command that starts it.
+        start: String,
+    },
+    /// The command runs under `sudo`, and only the calling user has an agent.
+    #[error(
+        "the agent belongs to {user}, but this command runs as root, and so does `sudo docker`, which reads {config}"
+    )]
+    Sudo {
+        /// The user who called `sudo`.
+        user: String,
+        /// The docker configuration of root.
+        config: String,
+    },
+    /// The agent that answers belongs to another user.
+    #[error("the agent on {socket} belongs to {owner} and gives no credentials to {user}")]
+    Foreign {
+        /// The path of its socket.
+        socket: String,
+        /// The user it belongs to.
+        owner: String,
+        /// The user who asks.
+        user: String,
+    },
+    /// No directory for the lock and the socket can be used.
+    #[error("no agent can run for {user}: {fault}")]
+    NoDirectory {
+        /// The user who asks.
+        user: String,
+        /// The directories, and the errors of the operating system.
+        fault: String,
+    },
+    /// It is there, but does not answer.
+    #[error("the agent does not answer: {fault}")]
+    Silent {
+        /// What happened to the request.
+        fault: String,
+    },
+    /// A remark: agent and command are of different versions.
+    #[error("the agent is version {agent}, but this program is version {program}")]
+    OtherVersion {
+        /// The version of the agent.
+        agent: String,
+        /// The version of this program.
+        program: String,
+    },
+    /// A remark: variables of this shell differ from what the agent knows.
+    #[error("{variables} in this shell {verb} from what the agent knows", verb = if .variables.contains(' ') { "differ" } else { "differs" })]
+    ShellDiffers {
+        /// The names of the variables.
+        variables: String,
+    },
+}
+
+impl AgentReason {
+    /// A stable identifier for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotStarted { .. } => "agent-not-started",
+            Self::Stopped { .. } => "agent-stopped",
+            Self::Ended { .. } => "agent-ended",
+            Self::Sudo { .. } => "agent-under-sudo",
+            Self::Foreign { .. } => "agent-of-another-user",
+            Self::NoDirectory { .. } => "agent-without-directory",
+            Self::Silent { .. } => "agent-silent",
+            Self::OtherVersion { .. } => "agent-of-another-version",
+            Self::ShellDiffers { .. } => "shell-differs",
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::ShellDiffers { .. } => Step::Declared,
+            _ => Step::Agent,
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::OtherVersion { .. } | Self::ShellDiffers { .. } => Severity::Remark,
+            _ => Severity::Error,
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::NotStarted { start, .. }
+            | Self::Stopped { start, .. }
+            | Self::Ended { start, .. } => {
+                if start.ends_with("sync") {
+                    format!("run `{start}` in a shell that has the variables")
+                } else {
+                    format!("run `{start}`")
+                }
+            }
+            Self::Sudo { .. } => {
+                "run docker and `registry-agent check` without sudo; if docker must run as root, run `sudo -E registry-agent sync` in a shell that has the variables, which gives root an agent of its own".to_owned()
+            }
+            Self::Foreign { user, .. } => format!(
+                "run `registry-agent sync` as {user} in a shell that has the variables, which starts an agent for {user}"
+            ),
+            Self::NoDirectory { .. } => {
+                "run `mkdir -p -m 700 ~/.cache/registry-agent && export REGISTRY_AGENT_SOCKET=~/.cache/registry-agent/agent.sock && registry-agent sync`, and set that variable for docker too".to_owned()
+            }
+            Self::Silent { .. } => {
+                "run `registry-agent stop && registry-agent sync` in a shell that has the variables".to_owned()
+            }
+            Self::OtherVersion { .. } => "run `registry-agent start`".to_owned(),
+            Self::ShellDiffers { .. } => {
+                "run `registry-agent sync` in this shell".to_owned()
+            }
+        }
+    }
+}

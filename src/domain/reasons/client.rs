@@ -1,0 +1,167 @@
+//! What keeps the clients of one shell from a login that works.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Severity, Step, shell_word};
+
+/// Why the clients of this shell do not get the login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientReason {
+    /// No set of variables and no stored login is for the server.
+    #[error("no set of variables declares {server}")]
+    NotDeclared {
+        /// The server as people write it.
+        server: String,
+    },
+    /// A set of this name is neither declared nor known.
+    #[error("no set of variables has the name {name}")]
+    NoSuchName {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Nothing is declared at all.
+    #[error("no registry is declared")]
+    NothingDeclared,
+    /// The set is in this shell, but was never sent to the agent.
+    #[error("{name} is declared in this shell, but the agent does not know it")]
+    NotSynced {
+        /// The `<NAME>`.
+        name: String,
+    },
+    /// The configuration that clients of this shell read has no entry.
+    #[error("{path} has no `credHelpers` entry for {key}")]
+    NotPublished {
+        /// The path of the file.
+        path: String,
+        /// The key that clients look up.
+        key: String,
+    },
+    /// Clients of this shell read another configuration than the agent writes.
+    #[error("docker reads {path} in this shell, but the agent writes {written}")]
+    OtherConfiguration {
+        /// The path of the file that docker reads.
+        path: String,
+        /// The path of the file that the agent writes.
+        written: String,
+    },
+    /// Root reads another configuration than the user who called `sudo`.
+    #[error("`sudo docker` reads {path}, which has no `credHelpers` entry for {key}")]
+    RootConfiguration {
+        /// The path of root's file.
+        path: String,
+        /// The key that clients look up.
+        key: String,
+        /// The directory of the configuration that the agent writes.
+        directory: String,
+    },
+    /// The helper does not run.
+    #[error("docker-credential-registry-agent cannot be run: {fault}")]
+    HelperFails {
+        /// The error.
+        fault: String,
+    },
+    /// A remark: another version of the helper.
+    #[error("{path} is version {helper}, but this program is version {program}")]
+    HelperVersion {
+        /// The path of the helper.
+        path: String,
+        /// What the helper says of itself.
+        helper: String,
+        /// The version of this program.
+        program: String,
+    },
+    /// The helper returns nothing.
+    #[error("the credential helper returns no login for {key}: {fault}")]
+    NotServed {
+        /// The key that clients ask for.
+        key: String,
+        /// What the helper said.
+        fault: String,
+    },
+    /// The helper returns another credential than the registry accepted.
+    #[error("the credential helper returns another login for {key} than the agent verified")]
+    OtherServed {
+        /// The key that clients ask for.
+        key: String,
+    },
+}
+
+impl ClientReason {
+    /// A stable identifier for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotDeclared { .. } => "server-not-declared",
+            Self::NoSuchName { .. } => "name-not-declared",
+            Self::NothingDeclared => "nothing-declared",
+            Self::NotSynced { .. } => "not-synced",
+            Self::NotPublished { .. } => "not-published",
+            Self::OtherConfiguration { .. } => "other-docker-config",
+            Self::RootConfiguration { .. } => "docker-config-of-root",
+            Self::HelperFails { .. } => "helper-fails",
+            Self::HelperVersion { .. } => "helper-of-another-version",
+            Self::NotServed { .. } => "login-not-served",
+            Self::OtherServed { .. } => "other-login-served",
+        }
+    }
+
+    /// The step of `check` that it belongs to.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::NotDeclared { .. }
+            | Self::NoSuchName { .. }
+            | Self::NothingDeclared
+            | Self::NotSynced { .. } => Step::Declared,
+            Self::NotPublished { .. }
+            | Self::OtherConfiguration { .. }
+            | Self::RootConfiguration { .. } => Step::Published,
+            Self::HelperFails { .. } | Self::HelperVersion { .. } => Step::Helper,
+            Self::NotServed { .. } | Self::OtherServed { .. } => Step::Served,
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::HelperVersion { .. } => Severity::Remark,
+            _ => Severity::Error,
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::NotDeclared { server } => format!(
+                "set `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`"
+            ),
+            Self::NoSuchName { name } => format!(
+                "set {name}_CONTAINER_REGISTRY_SERVER, {name}_CONTAINER_REGISTRY_USER and {name}_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`; `registry-agent status` lists the names that the agent knows"
+            ),
+            Self::NothingDeclared => {
+                "set `<NAME>_CONTAINER_REGISTRY_SERVER`, `<NAME>_CONTAINER_REGISTRY_USER` and `<NAME>_CONTAINER_REGISTRY_PASSWORD`, then run `registry-agent sync`".to_owned()
+            }
+            Self::NotSynced { .. } => "run `registry-agent sync` in this shell".to_owned(),
+            Self::NotPublished { .. } => {
+                "run `registry-agent sync`, which writes the entry again".to_owned()
+            }
+            Self::OtherConfiguration { written, .. } => {
+                let directory = written.rsplit_once('/').map_or(".", |(directory, _)| directory);
+                format!("run `export DOCKER_CONFIG={}` where docker runs", shell_word(directory))
+            }
+            Self::RootConfiguration { directory, .. } => format!(
+                "run docker without sudo, or run it as `sudo docker --config {} pull IMAGE`",
+                shell_word(directory)
+            ),
+            Self::HelperFails { .. } => {
+                "install docker-credential-registry-agent again, for example in /usr/local/bin".to_owned()
+            }
+            Self::HelperVersion { path, program, .. } => {
+                format!("replace {path} with the helper of version {program}")
+            }
+            Self::NotServed { .. } | Self::OtherServed { .. } => {
+                "run `registry-agent check` again; if it persists, run `registry-agent sync`".to_owned()
+            }
+        }
+    }
+}

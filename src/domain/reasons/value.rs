@@ -1,0 +1,52 @@
+//! What a declared value shows by itself, before it is sent anywhere.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Severity, SourcedVariable};
+
+/// A value that its registry does not accept, most likely.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueReason {
+    /// A fine-grained GitHub token for ghcr.io.
+    #[error("{value} is a fine-grained GitHub token, which ghcr.io does not accept")]
+    FineGrainedToken {
+        /// The password.
+        value: SourcedVariable,
+    },
+    /// A remark: an e-mail address as the user of Docker Hub.
+    #[error("{value} is an e-mail address, which Docker Hub often rejects")]
+    Email {
+        /// The user.
+        value: SourcedVariable,
+    },
+}
+
+impl ValueReason {
+    /// A stable identifier for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::FineGrainedToken { .. } => "fine-grained-token",
+            Self::Email { .. } => "email-as-user",
+        }
+    }
+
+    /// Whether it keeps clients from a login.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::FineGrainedToken { .. } => Severity::Error,
+            Self::Email { .. } => Severity::Remark,
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::FineGrainedToken { value } => {
+                value.set_to("a classic personal access token with read:packages")
+            }
+            Self::Email { value } => value.set_to("the Docker ID"),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! `check`: its steps on real parts.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::support::aws::FakeAws;
+use crate::support::registry::{Auth, Registry};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
+use crate::support::test_home::{TestHome, output_text, succeed};
+
+const USER: &str = "dev";
+const PASSWORD: &str = "right-password";
+const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+
+/// What `check --json` says.
+struct Checked {
+    status: i32,
+    steps: Vec<Value>,
+}
+
+impl Checked {
+    fn of(home: &TestHome, arguments: &[&str]) -> Self {
+        let output = home.agent(&[&["check", "--json"], arguments].concat()).output().unwrap();
+        let steps = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", output_text(&output)));
+        Self { status: output.status.code().unwrap(), steps }
+    }
+
+    /// The steps of a login with this outcome.
+    fn with(&self, login: &str, outcome: &str) -> Vec<&str> {
+        let is_meant = |step: &&Value| step["login"] == login && step["outcome"] == outcome;
+        self.steps.iter().filter(is_meant).map(|step| step["step"].as_str().unwrap()).collect()
+    }
+
+    /// The step that failed, which must be the only one, with its code.
+    fn failed(&self) -> (&str, &str) {
+        let failed: Vec<&Value> =
+            self.steps.iter().filter(|step| step["outcome"] == "failed").collect();
+        assert!(failed.len() == 1 && self.status == 1, "{:#?}", self.steps);
+        let text = |field: &str| failed[0][field].as_str().unwrap_or_default();
+        assert!(!text("detail").is_empty() && !text("fix").is_empty(), "{:#}", failed[0]);
+        (text("step"), text("code"))
+    }
+
+    /// The codes of the remarks of a step.
+    fn remarks(&self, step: &str) -> Vec<&str> {
+        let named = self.steps.iter().filter(|known| known["step"] == step);
+        let remarks = named.flat_map(|step| step["remarks"].as_array().unwrap());
+        remarks.map(|remark| remark["code"].as_str().unwrap()).collect()
+    }
+}
+
+fn registry() -> Registry {
+    Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD)]), None)
+}
+
+fn started(server: &str, password: &str) -> TestHome {
+    let mut home = TestHome::new();
+    home.declare("ACME", server, (USER, password));
+    home.start();
+    home.exit_of(&["wait"]);
+    home
+}
+
+#[test]
+fn a_login_that_works_passes_every_step_that_applies() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let checked = Checked::of(&home, &[]);
+    assert_eq!(checked.status, 0, "{:#?}", checked.steps);
+    let passed = checked.with("ACME", "passed");
+    let expected = [
+        "declared",
+        "values",
+        "server",
+        "connection",
+        "tls",
+        "registry-api",
+        "credential",
+        "published",
+        "not-shadowed",
+        "helper",
+        "served",
+    ];
+    assert_eq!(passed, expected);
+    assert_eq!(checked.with("ACME", "skipped"), ["exchange", "name-resolution", "image-access"]);
+    assert_eq!(checked.steps[0]["step"], "agent");
+
+    let server = registry.server();
+    for form in ["ACME", "acme", &server, &format!("http://{server}/v2/")] {
+        let output = home.agent(&["check", form]).output().unwrap();
+        let text = output_text(&output);
+        assert!(output.status.success() && text.contains("ACME 127.0.0.1"), "{form}: {text}");
+        for field in ["SERVER", "USER", "PASSWORD"] {
+            assert!(text.contains(&format!("ACME_CONTAINER_REGISTRY_{field}")), "{text}");
+        }
+        assert!(text.contains("from `start`") && !text.contains(PASSWORD), "{text}");
+    }
+}
+
+#[test]
+fn the_first_failure_ends_the_walk_with_its_fix_and_nothing_false_follows() {
+    let registry = registry();
+    let home = started(&registry.server(), "wrong");
+    let checked = Checked::of(&home, &["ACME"]);
+    assert_eq!(checked.failed(), ("credential", "refused"));
+    let skipped = checked.with("ACME", "skipped");
+    assert!(skipped.ends_with(&["published", "not-shadowed", "helper", "served"]), "{skipped:?}");
+    let text = output_text(&home.agent(&["check", "ACME"]).output().unwrap());
+    let lines: Vec<&str> = text.trim().lines().rev().map(str::trim).collect();
+    assert_eq!(lines[0], "more: registry-agent explain refused", "{text}");
+    assert!(lines[1].starts_with("fix: "), "{text}");
+    assert!(lines[2].starts_with("failed   credential"), "{text}");
+}
+
+#[test]
+fn what_is_asked_for_is_what_is_checked() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    home.set("HALF_CONTAINER_REGISTRY_SERVER", "half.example.com");
+    home.set("HALF_CONTAINER_REGISTRY_USER", USER);
+    home.start();
+    let half = ("declared", "variable-missing");
+    assert_eq!(Checked::of(&home, &[]).failed(), half);
+    assert_eq!(Checked::of(&home, &["HALF"]).failed(), half);
+    assert_eq!(Checked::of(&home, &["half.example.com"]).failed(), half);
+    assert_eq!(Checked::of(&home, &["ACME"]).status, 0);
+    assert_eq!(Checked::of(&home, &[&registry.server()]).status, 0);
+    for (other, code) in [
+        ("other.example.com", "server-not-declared"),
+        ("alpine", "server-not-declared"),
+        ("ghcr.io/org/app:v1", "server-not-declared"),
+        ("OTHER", "name-not-declared"),
+    ] {
+        let checked = Checked::of(&home, &[other]);
+        assert_eq!(checked.failed(), ("declared", code), "{other}");
+        assert_eq!(checked.with("HALF", "failed"), [""; 0], "{other}");
+    }
+    home.declare("OTHER", "other.example.com", (USER, PASSWORD));
+    for what in ["OTHER", "other.example.com", "other.example.com/app"] {
+        let mut command = home.with_declared(home.agent(&["check", "--json", what]));
+        let steps: Vec<Value> = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        assert!(steps.iter().any(|step| step["code"] == "not-synced"), "{what}: {steps:#?}");
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_named_before_anything_is_asked() {
+    let mut home = TestHome::new();
+    // No name server answers: nothing can be asked.
+    home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    home.declare("GH", "ghcr.io", (USER, "github_pat_11ABC"));
+    home.declare("AWS", ECR, ("ASIAEXAMPLE000000001", "secret"));
+    home.declare("GAR", "europe-docker.pkg.dev", ("_json_key", "/home/me/key.json"));
+    home.start();
+    home.exit_of(&["wait"]);
+    for (name, code) in [
+        ("GH", "fine-grained-token"),
+        ("AWS", "aws-session-token-missing"),
+        ("GAR", "not-a-service-account-key"),
+    ] {
+        assert_eq!(Checked::of(&home, &[name]).failed(), ("values", code));
+    }
+    home.declare("HUB", "docker.io", ("dev@example.com", PASSWORD));
+    home.sync();
+    let checked = Checked::of(&home, &["HUB"]);
+    assert_eq!(checked.failed(), ("connection", "proxy-unreachable"), "a remark ends no walk");
+    assert_eq!(checked.remarks("values"), ["email-as-user"]);
+}
+
+#[test]
+fn no_refused_password_is_repeated_unless_its_login_is_named() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refusing = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, refuse));
+    let home = started(&refusing.address.to_string(), "wrong");
+    let sent = || refusing.heard().iter().filter(|it| it.header("authorization").is_some()).count();
+    assert_eq!(sent(), 1);
+    for _ in 0..3 {
+        assert_eq!(Checked::of(&home, &[]).failed(), ("credential", "refused"));
+    }
+    assert_eq!(sent(), 1, "`check` repeats a refused password");
+    assert_eq!(Checked::of(&home, &["ACME"]).failed(), ("credential", "refused"));
+    assert_eq!(sent(), 2, "`check NAME` asks anew");
+}
+
+fn refuse(_: &ReceivedRequest) -> Vec<u8> {
+    json(401, &["WWW-Authenticate: Basic realm=\"x\""], r#"{"errors": []}"#)
+}
+
+#[test]
+fn a_bare_check_makes_one_call_for_each_aws_identity() {
+    let aws = FakeAws::start();
+    aws.add_key("AKIAONE0000000000001", "secret", None);
+    aws.add_key("AKIATWO0000000000002", "secret", None);
+    let mut home = TestHome::new();
+    home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    for (variable, value) in aws.variables() {
+        home.set(&variable, &value);
+    }
+    for (name, account, key) in [
+        ("A", "111122223333", "AKIAONE0000000000001"),
+        ("B", "444455556666", "AKIAONE0000000000001"),
+        ("C", "777788889999", "AKIATWO0000000000002"),
+    ] {
+        let server = format!("{account}.dkr.ecr.eu-west-1.amazonaws.com");
+        home.declare(name, &server, (key, "secret"));
+    }
+    home.start();
+    home.exit_of(&["wait"]);
+    let before = aws.calls_of("ecr");
+    let checked = Checked::of(&home, &[]);
+    assert_eq!(aws.calls_of("ecr") - before, 2, "{:#?}", checked.steps);
+    for name in ["A", "B", "C"] {
+        assert!(checked.with(name, "passed").contains(&"exchange"), "{:#?}", checked.steps);
+        assert_eq!(checked.with(name, "failed"), ["connection"], "the registry is not there");
+    }
+}
+
+#[test]
+fn the_configuration_that_docker_reads_in_this_shell_counts() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let mut elsewhere = home.agent(&["check", "ACME"]);
+    elsewhere.env("DOCKER_CONFIG", home.path("elsewhere"));
+    let output = elsewhere.output().unwrap();
+    let text = output_text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("failed   published") && text.contains("other-docker-config"), "{text}");
+    let fix = format!("export DOCKER_CONFIG={}", home.path(".docker").display());
+    assert!(text.contains(&fix), "{text}");
+    let mut shell = home.command("sh");
+    shell.args(["-c", &format!("{fix}; registry-agent check ACME")]);
+    succeed(shell.env("DOCKER_CONFIG", home.path("elsewhere")));
+
+    let mut shadowed = home.agent(&["check", "--json", "ACME"]);
+    let auth = format!(r#"{{"auths": {{"{}": {{"auth": "ZGV2OngK"}}}}}}"#, registry.server());
+    let output = shadowed.env("DOCKER_AUTH_CONFIG", auth).output().unwrap();
+    let steps = serde_json::from_slice(&output.stdout).unwrap();
+    let checked = Checked { status: output.status.code().unwrap(), steps };
+    assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"));
+}
+
+#[test]
+fn the_helper_is_run_and_its_answer_compared() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let helper = home.path("bin/docker-credential-registry-agent");
+    let recorder = fs::read_to_string(&helper).unwrap();
+    for (program, step, code) in [
+        ("echo broken >&2; exit 1", "helper", "helper-fails"),
+        (
+            "[ $1 = version ] && echo v 0.1.0 || { echo credentials not found; exit 1; }",
+            "served",
+            "login-not-served",
+        ),
+        (
+            r#"[ $1 = version ] && echo v 0.1.0 || echo '{"ServerURL":"x","Username":"dev","Secret":"old"}'"#,
+            "served",
+            "other-login-served",
+        ),
+    ] {
+        fs::write(&helper, format!("#!/bin/sh\n{program}\n")).unwrap();
+        let checked = Checked::of(&home, &["ACME"]);
+        assert_eq!(checked.failed(), (step, code), "{program}");
+    }
+    let other =
+        recorder.replacen("case $1 in", "[ $1 = version ] && echo v 9.9.9 && exit\ncase $1 in", 1);
+    fs::write(&helper, other).unwrap();
+    let checked = Checked::of(&home, &["ACME"]);
+    assert_eq!((checked.status, checked.remarks("helper")), (0, vec!["helper-of-another-version"]));
+
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut nowhere = home.command(env!("CARGO_BIN_EXE_registry-agent"));
+    nowhere.args(["check", "--json", "ACME"]).env("PATH", "/usr/bin:/bin");
+    let output = nowhere.output().unwrap();
+    let steps = serde_json::from_slice(&output.stdout).unwrap();
+    let checked = Checked { status: output.status.code().unwrap(), steps };
+    assert_eq!(checked.failed(), ("helper", "helper-not-on-path"));
+}
+
+#[test]
+fn why_no_agent_answers_is_said_with_a_fix_that_works() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let sync = |code: &str| {
+        assert_eq!(Checked::of(&home, &[]).failed(), ("agent", code));
+        home.sync();
+        home.exit_of(&["wait"]);
+        assert_eq!(Checked::of(&home, &["ACME"]).status, 0);
+    };
+    sync("agent-not-started");
+    succeed(&mut home.agent(&["stop"]));
+    sync("agent-stopped");
+    let pair = crate::support::processes::only_pair(&home.path("agent.sock.lock"));
+    // The supervisor first: it would start another agent.
+    crate::support::processes::kill_9(&pair.supervisor);
+    let lock = home.path("agent.sock.lock");
+    crate::support::processes::wait_until("an agent is left", || {
+        let left = crate::support::processes::holders(&lock);
+        left.iter().for_each(crate::support::processes::kill_9);
+        left.is_empty()
+    });
+    sync("agent-ended");
+}

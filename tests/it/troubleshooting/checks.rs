@@ -1,0 +1,145 @@
+//! Reasons that `check` finds: values, the agent, the clients of a shell.
+
+use registry_agent::domain::reasons::{AgentReason, ClientReason, SourcedVariable, ValueReason};
+
+use super::{Sample, sample};
+
+pub(super) fn values() -> Vec<Sample> {
+    let variable = |field: &str, source: &str| {
+        SourcedVariable::new(format!("ACME_CONTAINER_REGISTRY_{field}"), source)
+    };
+    vec![
+        sample(
+            ValueReason::FineGrainedToken { value: variable("PASSWORD", "sync") },
+            "Tokens that begin with github_pat_ have no access to ghcr.io. A classic token begins with ghp_.",
+        ),
+        sample(
+            ValueReason::Email { value: variable("USER", "sync") },
+            "Docker Hub knows accounts by their Docker ID, which its website shows at the top right.",
+        ),
+    ]
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(super) fn steps() -> Vec<Sample> {
+    let (user, start) = ("vscode".to_owned(), "registry-agent sync".to_owned());
+    let (path, key) = ("/home/vscode/.docker/config.json".to_owned(), "ghcr.io".to_owned());
+    vec![
+        sample(
+            AgentReason::NotStarted { user: user.clone(), start: start.clone() },
+            "The dev container Feature starts an agent with the container, and so does a service; elsewhere \
+             `registry-agent sync` or `registry-agent start` does.",
+        ),
+        sample(
+            AgentReason::Stopped { user: user.clone(), start: start.clone() },
+            "After `registry-agent stop`, the credential helper starts no agent either.",
+        ),
+        sample(
+            AgentReason::Ended {
+                user: user.clone(),
+                last: "its log /home/vscode/.local/state/registry-agent/agent.log ends with: the agent was \
+                       killed"
+                    .to_owned(),
+                start: "sudo systemctl start registry-agent".to_owned(),
+            },
+            "Agent and supervisor were killed together, or the container was restarted.",
+        ),
+        sample(
+            AgentReason::Sudo {
+                user: user.clone(),
+                config: "/root/.docker/config.json".to_owned(),
+            },
+            "An agent serves its own user. Under `sudo`, docker and its helper run as root.",
+        ),
+        sample(
+            AgentReason::Foreign {
+                socket: "/run/registry-agent/agent.sock".to_owned(),
+                owner: user.clone(),
+                user: "builder".to_owned(),
+            },
+            "An agent serves its own user and root.",
+        ),
+        sample(
+            AgentReason::NoDirectory {
+                user: user.clone(),
+                fault: "no lock directory can be used: /tmp/registry-agent-1000: Permission denied"
+                    .to_owned(),
+            },
+            "/tmp, /dev/shm and /var/tmp are not writable, or another user made the directory.",
+        ),
+        sample(
+            AgentReason::Silent { fault: "the agent did not respond in time".to_owned() },
+            "The agent is stopped by a debugger or a signal, or the machine is out of memory.",
+        ),
+        sample(
+            AgentReason::OtherVersion { agent: "1.0.0".to_owned(), program: "1.1.0".to_owned() },
+            "The agent was started before the programs were replaced.",
+        ),
+        sample(
+            AgentReason::ShellDiffers {
+                variables: "ACME_CONTAINER_REGISTRY_USER, ACME_CONTAINER_REGISTRY_PASSWORD"
+                    .to_owned(),
+            },
+            "The variables were changed after the last `registry-agent sync`.",
+        ),
+        sample(
+            ClientReason::NotDeclared { server: "ghcr.io".to_owned() },
+            "The agent logs in to declared registries only.",
+        ),
+        sample(
+            ClientReason::NoSuchName { name: "ACME".to_owned() },
+            "The name is the part of the variables before _CONTAINER_REGISTRY_.",
+        ),
+        sample(ClientReason::NothingDeclared, "The agent has found no variables in any source."),
+        sample(
+            ClientReason::NotSynced { name: "ACME".to_owned() },
+            "The agent knows the variables of a shell only after `registry-agent sync`.",
+        ),
+        sample(
+            ClientReason::NotPublished { path: path.clone(), key: key.clone() },
+            "Another program removed the entry, and the agent could not put it back.",
+        ),
+        sample(
+            ClientReason::OtherConfiguration {
+                path: "/tmp/build/config.json".to_owned(),
+                written: path,
+            },
+            "DOCKER_CONFIG of this shell differs from what the agent was told.",
+        ),
+        sample(
+            ClientReason::RootConfiguration {
+                path: "/root/.docker/config.json".to_owned(),
+                key: key.clone(),
+                directory: "/home/vscode/.docker".to_owned(),
+            },
+            "Under `sudo`, docker reads the configuration of root.",
+        ),
+        sample(
+            ClientReason::HelperFails {
+                fault: "/usr/local/bin/docker-credential-registry-agent: Exec format error"
+                    .to_owned(),
+            },
+            "The program is for another processor, or was copied incompletely.",
+        ),
+        sample(
+            ClientReason::HelperVersion {
+                path: "/usr/local/bin/docker-credential-registry-agent".to_owned(),
+                helper: "1.0.0".to_owned(),
+                program: "1.1.0".to_owned(),
+            },
+            "Only one of the two programs was replaced, or another directory comes first on PATH.",
+        ),
+        sample(
+            ClientReason::NotServed {
+                key: key.clone(),
+                fault: "credentials not found in native keychain".to_owned(),
+            },
+            "The helper reaches another agent than `check`, or none.",
+        ),
+        sample(
+            ClientReason::OtherServed { key },
+            "The helper reaches another agent than `check`, or falls back to a plain login in the docker \
+             configuration.",
+        ),
+    ]
+}

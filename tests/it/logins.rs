@@ -103,7 +103,7 @@ const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
     ),
     (
         &[("SERVER", ""), ("USER", "u"), ("PASSWORD", "p")],
-        "X_CONTAINER_REGISTRY_SERVER is empty",
+        "X_CONTAINER_REGISTRY_SERVER from `start` is empty",
         "set ",
     ),
     (

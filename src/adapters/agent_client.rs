@@ -51,12 +51,19 @@ pub enum ClientError {
     /// The agent did not respond within the time limit.
     #[error("the agent did not respond in time")]
     TimedOut,
-    /// The response is not valid HTTP.
-    #[error("the agent's response cannot be parsed: {0}")]
+    /// The response is not one of an agent of this version.
+    #[error("the agent's response is not understood ({0})")]
     Garbled(String),
     /// The connection failed.
     #[error("the connection to the agent failed: {0}")]
     Broken(#[from] io::Error),
+}
+
+impl ClientError {
+    /// The content of a response has another form than expected.
+    pub fn unexpected_json() -> Self {
+        Self::Garbled("not the expected JSON".to_owned())
+    }
 }
 
 fn problem_text(problem: &ProblemDocument) -> String {
@@ -78,7 +85,7 @@ pub struct AgentClient {
 
 /// A response whose status line and headers have been read.
 pub struct AgentResponse {
-    status: u16,
+    head: ResponseHead,
     body: BufReader<io::Take<DeadlineStream>>,
 }
 
@@ -112,8 +119,7 @@ impl AgentClient {
     /// Connects to every candidate socket that has a listener.
     fn all(paths: &Paths, timeout: Duration) -> Result<Vec<Self>, ClientError> {
         let deadline = deadline(timeout);
-        let mut sockets = paths.sockets();
-        sockets.extend(lock::noted_socket(paths).filter(|noted| !sockets.contains(noted)));
+        let sockets = candidates(paths);
         loop {
             let (mut clients, mut is_busy) = (Vec::new(), false);
             for socket in &sockets {
@@ -166,8 +172,8 @@ impl AgentClient {
         request.extend_from_slice(body);
         stream.write_all(&request).map_err(map_timeout)?;
         let mut body = BufReader::new(stream.take(RESPONSE_LIMIT));
-        let status = read_head(&mut body)?;
-        Ok(AgentResponse { status, body })
+        let head = read_head(&mut body)?;
+        Ok(AgentResponse { head, body })
     }
 }
 
@@ -175,25 +181,30 @@ impl AgentResponse {
     /// The whole response as JSON, or the problem that the agent reports.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let body = self.bytes()?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
+        // The message of serde could contain a value.
+        serde_json::from_slice(&body).map_err(|_| ClientError::unexpected_json())
     }
 
     /// The whole response, or the problem that the agent reports.
     pub fn bytes(mut self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let mut body = Zeroizing::new(Vec::new());
         self.body.read_to_end(&mut body).map_err(map_timeout)?;
-        if (200..300).contains(&self.status) {
+        let ResponseHead { status, length } = self.head;
+        if length.is_some_and(|length| length != body.len()) {
+            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        if (200..300).contains(&status) {
             return Ok(body);
         }
         match serde_json::from_slice::<ProblemDocument>(&body) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(ClientError::Garbled(format!("status {}", self.status))),
+            Err(_) => Err(ClientError::Garbled(format!("HTTP status {status}"))),
         }
     }
 
     /// The response if the request succeeded, or the problem that the agent reports.
     pub fn succeeded(self) -> Result<Self, ClientError> {
-        if (200..300).contains(&self.status) {
+        if (200..300).contains(&self.head.status) {
             return Ok(self);
         }
         Err(self.bytes().err().unwrap_or(ClientError::Garbled(String::new())))
@@ -239,14 +250,32 @@ pub fn ask(
     }
 }
 
+/// The sockets on which the agent may listen, the preferred first.
+fn candidates(paths: &Paths) -> Vec<PathBuf> {
+    let theirs = configured_user(paths).map(|user| Paths::of_user(&user));
+    let mut sockets = Vec::new();
+    for paths in std::iter::once(paths).chain(&theirs) {
+        for socket in paths.sockets().into_iter().chain(lock::noted_socket(paths)) {
+            if !sockets.contains(&socket) {
+                sockets.push(socket);
+            }
+        }
+    }
+    sockets
+}
+
 /// Root also trusts the agent of the configured user.
 fn is_trusted(paths: &Paths, uid: u32) -> bool {
-    let us = nix::unistd::geteuid();
-    uid == us.as_raw()
-        || us.is_root()
-            && config::user(&paths.config_files())
-                .and_then(|name| passwd::by_name(&name).ok().flatten())
-                .is_some_and(|user| user.uid == uid)
+    uid == nix::unistd::geteuid().as_raw()
+        || configured_user(paths).is_some_and(|user| user.uid == uid)
+}
+
+/// The user whose agent root uses.
+fn configured_user(paths: &Paths) -> Option<passwd::User> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    passwd::by_name(&config::user(&paths.config_files())?).ok()?
 }
 
 /// Of several agents, the first that responds: one of them may hang.
@@ -286,7 +315,14 @@ fn open(path: &Path) -> nix::Result<UnixStream> {
     Ok(stream)
 }
 
-fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
+/// The parts of a response's head that are used.
+struct ResponseHead {
+    status: u16,
+    /// The size of the body, if it is known.
+    length: Option<usize>,
+}
+
+fn read_head(stream: &mut impl BufRead) -> Result<ResponseHead, ClientError> {
     let mut head = Vec::new();
     loop {
         if stream.read_until(b'\n', &mut head).map_err(map_timeout)? == 0 {
@@ -295,7 +331,10 @@ fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut headers);
         match response.parse(&head) {
-            Ok(httparse::Status::Complete(_)) => return Ok(response.code.unwrap_or_default()),
+            Ok(httparse::Status::Complete(_)) => {
+                let status = response.code.unwrap_or_default();
+                return Ok(ResponseHead { status, length: content_length(response.headers) });
+            }
             Ok(httparse::Status::Partial) if head.len() < 16 * 1024 => {}
             Ok(httparse::Status::Partial) => {
                 return Err(ClientError::Garbled("the response header is too large".to_owned()));
@@ -303,6 +342,12 @@ fn read_head(stream: &mut impl BufRead) -> Result<u16, ClientError> {
             Err(error) => return Err(ClientError::Garbled(error.to_string())),
         }
     }
+}
+
+fn content_length(headers: &[httparse::Header<'_>]) -> Option<usize> {
+    let header =
+        headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"))?;
+    std::str::from_utf8(header.value).ok()?.trim().parse().ok()
 }
 
 fn deadline(timeout: Duration) -> Instant {

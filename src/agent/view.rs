@@ -15,8 +15,8 @@ use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{Reason, SourcedVariable};
-use crate::domain::servers::server::{self, AskedServer, Kind};
+use crate::domain::reasons::{Reason, Severity, SourcedVariable};
+use crate::domain::servers::server::{self, AskedServer, Kind, Server};
 use crate::wire::api::{
     ProblemEntry, RegistryDocument, RemarkEntry, SourceDocument, StatusDocument, VariableEntry,
 };
@@ -80,6 +80,17 @@ impl View {
         self.entries.get(asked).or_else(|| {
             let asked = AskedServer::parse(asked)?;
             self.entries.values().find(|entry| entry.login.declaration.server.matches(&asked))
+        })
+    }
+
+    /// The problem of the set that declares the server that a client asks for, if that set cannot
+    /// be used.
+    pub fn unusable_set(&self, asked: &str) -> Option<&Problem> {
+        let names = |server: &String| {
+            Server::parse(server).is_ok_and(|(server, _)| server.answers_to(asked))
+        };
+        self.source_problems.iter().find(|problem| {
+            problem.reason.severity() == Severity::Error && problem.server.iter().any(names)
         })
     }
 

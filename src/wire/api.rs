@@ -191,6 +191,8 @@ pub struct EventDocument {
 
 /// The error code for a server that the agent does not know.
 pub const UNKNOWN_REGISTRY: &str = "unknown-registry";
+/// The error code for a server whose set of variables is incomplete or invalid.
+pub const INCOMPLETE: &str = "incomplete-declaration";
 /// The error code for a credential that the agent has but does not serve.
 pub const WITHHELD: &str = "credential-withheld";
 

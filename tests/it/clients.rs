@@ -202,6 +202,22 @@ asked a helper that writes everything down. `PORT` stands for the registry's por
 refresh token under `https://index.docker.io/v1/access-token` and `…/v1/refresh-token`, and `docker logout` asks for the
 refresh token to revoke it. The agent stores both with the login and returns them exactly. They are not logins: `list` and
 `status` do not show them, and no registry receives them.
+
+## What the helper prints to standard error
+
+Clients show standard error, where the helper says in one line why it has no credential, or why it uses a plain login of the docker
+configuration instead of the agent's. On success, and for registries that nobody declared, it prints nothing.
+
+| line | what to do |
+| --- | --- |
+| the login is rejected: … | run the `registry-agent check NAME` that the line ends with |
+| ACME_CONTAINER_REGISTRY_PASSWORD is not set | set the variable |
+| the agent is stopped | `registry-agent start` |
+| the agent cannot be started: … | remove the reason, then `registry-agent start` |
+| the agent did not respond in time; the agent's response is not understood | `registry-agent stop && registry-agent sync` |
+| the agent at … belongs to uid … | `registry-agent start` as your own user |
+| `sudo` uses root's docker configuration and root's agent, and root has no agent | run docker without `sudo`, or set `user` in `/etc/registry-agent/config.toml` to your user |
+| … is not a regular file, is not a JSON object, cannot be read | repair the docker configuration |
 ";
 
 impl ClientTest {

@@ -151,6 +151,26 @@ fn a_start_clears_a_stop_that_was_noted_in_another_lock_directory() {
     assert!(message.contains("status 0"), "the helper did not start an agent: {message}");
 }
 
+#[test]
+fn sudo_uses_the_agent_that_the_configured_user_started() {
+    let test_home = TestHome::new();
+    let script = format!(
+        "cp /etc/passwd /etc/group . && mount -t tmpfs tmpfs /etc && cp passwd group /etc\n\
+         mkdir /etc/registry-agent && echo 'user = \"nobody\"' > /etc/registry-agent/config.toml\n\
+         mkdir -m 700 /tmp/home /tmp/runtime && chown 65534:65534 /tmp/home /tmp/runtime\n\
+         as_nobody() {{ setpriv --reuid=65534 --regid=65534 --clear-groups \\\n\
+             env HOME=/tmp/home XDG_RUNTIME_DIR=/tmp/runtime '{AGENT}' \"$1\"; }}\n\
+         ACME_CONTAINER_REGISTRY_SERVER={SERVER} ACME_CONTAINER_REGISTRY_USER=nobodys \\\n\
+             ACME_CONTAINER_REGISTRY_PASSWORD=password as_nobody start\n\
+         printf %s {SERVER} | SUDO_UID=65534 '{HELPER}' get\n\
+         as_nobody stop"
+    );
+    let output = container(&test_home, &script).output().unwrap();
+    let message = output_text(&output);
+    assert!(message.contains("\"Username\":\"nobodys\""), "{message}");
+    assert!(output.stderr.is_empty(), "{message}");
+}
+
 /// A shell with this home directory, but its own `/run` and `/tmp`.
 fn container(test_home: &TestHome, script: &str) -> Command {
     let script = format!(

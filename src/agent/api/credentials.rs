@@ -50,7 +50,10 @@ pub async fn get_credential(
         }
         let now = state.clock.now();
         let Some(entry) = entry else {
-            return Err(ApiError::unknown_registry());
+            return Err(match state.now().unusable_set(&query.server) {
+                Some(problem) => ApiError::unusable_set(problem),
+                None => ApiError::unknown_registry(),
+            });
         };
         let acts = entry.acts_on_demand(now);
         if acts && !woken {

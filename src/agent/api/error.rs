@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::peer::Peer;
 use crate::domain::credentials::login::State;
-use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY, WITHHELD};
+use crate::domain::reasons::problem::Problem;
+use crate::wire::api::{INCOMPLETE, ProblemDocument, UNKNOWN_REGISTRY, WITHHELD};
 
 /// An error response.
 #[derive(Debug)]
@@ -50,6 +51,14 @@ impl ApiError {
         Self::not_found("this registry is neither declared nor stored")
             .hint("run `registry-agent status` to list the registries")
             .code(UNKNOWN_REGISTRY)
+    }
+
+    /// Variables declare the registry, but their set cannot be used.
+    pub fn unusable_set(problem: &Problem) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "incomplete declaration")
+            .code(INCOMPLETE)
+            .detail(&problem.reason.to_string())
+            .hint(&format!("run `registry-agent check {}`", problem.name))
     }
 
     /// The login `name` exists, but its credential is withheld.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::auth_entry::parse_entry;
 use super::json_document::Object;
 use super::section::{AUTHS, CRED_HELPERS, NotEntries, helper_named};
-use super::{Credential, HELPER};
+use super::{Credential, HELPER, PublishReason};
 use crate::domain::servers::server::Server;
 
 /// The plain login of a registry in `auths`, whatever form its key has. An entry for a repository
@@ -19,6 +19,33 @@ pub fn plain_auth(text: &str, server: &Server) -> Option<Credential> {
     server.keys().iter().find_map(of_key).or_else(|| {
         let mut named = entries.iter().filter(|entry| names(&entry.key, server));
         named.find_map(|entry| parse_entry(entry.value()))
+    })
+}
+
+/// Whether docker can use the text of the file called `path`. An empty file is a configuration.
+pub fn check(path: &str, text: &str) -> Result<(), PublishReason> {
+    let malformed = |fault| PublishReason::Malformed { path: path.to_owned(), fault };
+    let not_entries = |NotEntries(name)| PublishReason::NotEntries {
+        path: path.to_owned(),
+        name: name.to_owned(),
+    };
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let document = Object::parse(text).map_err(malformed)?;
+    AUTHS.entries(&document).map_err(not_entries)?;
+    CRED_HELPERS.entries(&document).map_err(not_entries)?;
+    Ok(())
+}
+
+/// Whether docker runs our helper for this registry.
+pub fn names_our_helper(text: &str, server: &Server) -> bool {
+    let Ok(document) = Object::parse(text) else { return false };
+    CRED_HELPERS.entries(&document).is_ok_and(|entries| {
+        entries.iter().any(|entry| {
+            helper_named(entry.value()).is_some_and(|helper| *helper == HELPER)
+                && server.answers_to(&entry.key)
+        })
     })
 }
 

@@ -21,7 +21,7 @@ use self::section::{AUTHS, CRED_HELPERS, NotEntries};
 use super::credentials::credential::Credential;
 use super::reasons::PublishReason;
 
-pub use self::lookup::{credentials_store, holds_login, plain_auth};
+pub use self::lookup::{check, credentials_store, holds_login, names_our_helper, plain_auth};
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.
 pub const HELPER: &str = "registry-agent";

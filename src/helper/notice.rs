@@ -1,0 +1,83 @@
+//! The one line on standard error that says why a credential is withheld, or why the agent did not
+//! provide it.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::agent::{NoAnswer, NotStarted};
+use super::fallback::Fallback;
+use crate::adapters::agent_client::ClientError;
+use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY};
+
+/// What happened, and what to do about it.
+pub(super) struct Notice {
+    pub(super) why: String,
+    fix: String,
+}
+
+impl Notice {
+    fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { why: why.into(), fix: fix.into() }
+    }
+
+    /// The agent's own explanation.
+    pub(super) fn of_problem(problem: &ProblemDocument) -> Self {
+        let why = problem.detail.as_ref().unwrap_or(&problem.title);
+        let hint = problem.hint.as_deref();
+        Self::new(why, hint.unwrap_or("run `registry-agent check`"))
+    }
+
+    /// Why a request failed.
+    pub(super) fn of_failure(none: &NoAnswer) -> Self {
+        let (error, start) = (&none.error, "run `registry-agent start`");
+        match (&none.not_started, error) {
+            (_, ClientError::Refused(problem)) => Self::of_problem(problem),
+            (Some(NotStarted::Stopped), _) => Self::new("the agent is stopped", start),
+            (Some(NotStarted::Sudo { user }), _) => Self::new(
+                "`sudo` uses root's docker configuration and root's agent, and root has no agent",
+                format!(
+                    "run docker as {user} without `sudo`, or set `user = \"{user}\"` in \
+                     /etc/registry-agent/config.toml"
+                ),
+            ),
+            (Some(NotStarted::Failed(why)), ClientError::NotOurs { .. }) => {
+                Self::new(format!("{error}, whose own agent cannot be started: {why}"), start)
+            }
+            (Some(NotStarted::Failed(why)), _) => {
+                Self::new(format!("the agent cannot be started: {why}"), start)
+            }
+            (None, ClientError::NoAgent) => Self::new(error.to_string(), start),
+            (None, ClientError::NotOurs { .. }) => {
+                Self::new(error.to_string(), format!("{start} as the current user"))
+            }
+            (None, _) => {
+                Self::new(error.to_string(), "run `registry-agent stop && registry-agent sync`")
+            }
+        }
+    }
+
+    /// Why the docker configuration has to serve. Clients also ask for registries that nobody
+    /// declared: for those, `None` unless something is broken.
+    pub(super) fn of_fallback(none: &NoAnswer, fallback: &Fallback) -> Option<Self> {
+        let is_unknown = matches!(&none.error, ClientError::Refused(problem)
+            if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
+        if !is_unknown && (fallback.is_published || !none.is_expected()) {
+            return Some(Self::of_failure(none));
+        }
+        let fault = fallback.fault.as_ref()?;
+        let why = fault.to_string();
+        Some(Self::new(why.trim_end_matches("; left unchanged"), fault.fix()))
+    }
+
+    /// Prints the line; `used` is the docker configuration whose login is used instead.
+    pub(super) fn print(&self, stderr: &mut impl Write, used: Option<&Path>) {
+        let Self { why, fix } = self;
+        let instead = used.map_or_else(String::new, |path| {
+            format!(", so the login in {} is used", path.display())
+        });
+        let line = format!("registry-agent: {why}{instead}; {fix}");
+        let line = line.replace(char::is_control, " ");
+        // An error here must not change the result.
+        let _ = writeln!(stderr, "{line}");
+    }
+}

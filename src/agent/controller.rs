@@ -17,20 +17,25 @@ use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
 use super::stored_login_writer::{Asked, StoredLoginWriter, StoredReport};
 use super::view::{self, View};
-use super::workers::{WorkResult, WorkerPool};
+use super::workers::{AccessQuestion, WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
 use crate::adapters::stored_logins::{StoredChange, StoredLogin};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::registry_protocol::image_access::ImageAccess;
 use crate::domain::servers::server::{self, Server};
-use crate::wire::api::EnvironmentAnswer;
+use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference};
 
 /// A request from the API to the controller.
 pub enum AgentCommand {
     /// `PUT /v1/environment`; answered once the result is published.
     Push(Variables, oneshot::Sender<EnvironmentAnswer>),
+    /// `POST /v1/environment/difference`; answered at once.
+    Compare(Variables, oneshot::Sender<EnvironmentDifference>),
+    /// `GET /v1/access`; answered by the registry.
+    ImageAccess(Box<AccessQuestion>, oneshot::Sender<ImageAccess>),
     /// `POST /v1/refresh`; answered once the requests are running.
     Refresh(RefreshRequest, oneshot::Sender<()>),
     /// `POST /v1/logins`; answered once the login is stored.
@@ -208,6 +213,14 @@ impl Controller {
                 let incomplete = self.sources.push(variables, now);
                 self.unanswered_pushes.push(UnansweredPush { before, incomplete, answer });
                 self.reconcile();
+            }
+            AgentCommand::Compare(variables, answer) => {
+                let variables = self.sources.difference(variables);
+                // The requester may have gone away.
+                let _ = answer.send(EnvironmentDifference { variables });
+            }
+            AgentCommand::ImageAccess(question, answer) => {
+                self.workers.image_access(*question, answer);
             }
             AgentCommand::Refresh(request, answer) => {
                 self.logins.make_due(&request, now);

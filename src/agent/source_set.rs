@@ -12,7 +12,7 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
-use crate::domain::declarations::layers;
+use crate::domain::declarations::layers::{self, Layers};
 use crate::domain::declarations::push::{self, IncompleteSets};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::declarations::variable;
@@ -152,6 +152,26 @@ impl SourceSet {
         self.pushed_at = Some(now);
         self.kept.clone_from(&problems);
         problems.into_iter().chain(others).collect()
+    }
+
+    /// The names of those of `variables` whose effective value a push of them would change.
+    pub fn difference(&self, mut variables: Variables) -> Vec<String> {
+        variables.retain(|name, _| {
+            variable::is_pushed(name) && (self.github_token || name != discovery::AMBIENT_NAME)
+        });
+        if !layers::push_counts(self.pushed.as_ref(), &variables) {
+            return Vec::new();
+        }
+        let names: Vec<String> = variables.keys().cloned().collect();
+        let mut after = self.sources.clone();
+        after.retain(|source| source.kind != SourceKind::Pushed);
+        after.push(Source { kind: SourceKind::Pushed, name: "sync".to_owned(), variables });
+        let (before, after) = (Layers::of(&self.sources), Layers::of(&after));
+        let differs = |name: &String| {
+            let (before, after) = (before.get(name), after.get(name));
+            before.map(|value| value.text) != after.map(|value| value.text)
+        };
+        names.into_iter().filter(differs).collect()
     }
 
     /// The name of the current codespace, if the sources contain it.

@@ -192,10 +192,11 @@ fn remarks(login: &Login, now: Timestamp) -> Vec<RemarkEntry> {
     let entry = |reason: Reason| RemarkEntry {
         code: reason.code().to_owned(),
         severity: reason.severity(),
+        step: reason.step().map(|step| step.to_string()),
         text: reason.to_string(),
         hint: reason.fix_for(login.declaration.set_name()),
     };
-    login.value_remarks(now).into_iter().map(entry).collect()
+    login.remarks(now).into_iter().map(entry).collect()
 }
 
 fn variable_entry(SourcedVariable { variable, source }: &SourcedVariable) -> VariableEntry {

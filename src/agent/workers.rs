@@ -20,7 +20,9 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::registry_protocol::image_access::ImageAccess;
 use crate::domain::registry_protocol::verdict::Verdict;
+use crate::domain::servers::image::Image;
 use crate::domain::servers::server::Server;
 
 /// The maximum number of concurrent requests.
@@ -44,6 +46,16 @@ pub struct Verification {
     pub ca_file: Option<PathBuf>,
     /// The generation of the login that the result belongs to.
     pub generation: u64,
+}
+
+/// A question about an image.
+pub struct AccessQuestion {
+    /// The image, on the server as declared.
+    pub image: Image,
+    /// The login's credential.
+    pub credential: Credential,
+    /// The declared CA file (`_CA_FILE`).
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Runs several requests at a time.
@@ -120,6 +132,28 @@ impl WorkerPool {
             registry::verify(&http, &request).await
         };
         self.spawn_verification(server, generation, verdict);
+    }
+
+    /// Asks a registry what a login may do with an image, unless the requester goes away.
+    pub fn image_access(&self, question: AccessQuestion, mut answer: oneshot::Sender<ImageAccess>) {
+        let (http, slots) = (self.http.clone(), self.slots.clone());
+        let realms = self.realms(&question.image.server);
+        self.runtime.spawn(async move {
+            let request = VerificationRequest {
+                server: &question.image.server,
+                credential: &question.credential,
+                ca_file: question.ca_file.as_deref(),
+                realms: &realms,
+            };
+            let access = async {
+                let _slot = slots.acquire().await;
+                registry::image_access(&http, &request, &question.image).await
+            };
+            tokio::select! {
+                () = answer.closed() => {}
+                access = access => drop(answer.send(access)),
+            }
+        });
     }
 
     fn spawn_verification(

@@ -116,6 +116,9 @@ pub struct RemarkEntry {
     /// Whether it keeps clients from the login, whatever the registry says.
     #[serde(default)]
     pub severity: Severity,
+    /// The step of `check` that it belongs to.
+    #[serde(default)]
+    pub step: Option<String>,
     /// What it says.
     pub text: String,
     /// What to do about it.
@@ -171,6 +174,54 @@ pub struct EnvironmentAnswer {
     /// their previous values.
     #[serde(default)]
     pub incomplete: Vec<ProblemEntry>,
+}
+
+/// The response of `POST /v1/environment/difference`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentDifference {
+    /// The names of the variables whose effective value a push would change.
+    pub variables: Vec<String>,
+}
+
+/// The response of `GET /v1/access`: what a login may do with an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessDocument {
+    /// The canonical server.
+    pub server: String,
+    /// The repository.
+    pub repository: String,
+    /// The tag or digest.
+    pub reference: String,
+    /// The right to pull the image.
+    pub pull: RightEntry,
+    /// The right to push to the repository.
+    pub push: RightEntry,
+    /// The pulls that are left, if the registry states them.
+    pub quota: Option<QuotaEntry>,
+}
+
+/// A right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightEntry {
+    /// Whether it is granted; null if that is unknown.
+    pub granted: Option<bool>,
+    /// The code of the reason.
+    pub code: Option<String>,
+    /// Why it is not granted, or why that is unknown.
+    pub reason: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The pulls of a login within a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaEntry {
+    /// The pulls in the period; null if they are not limited.
+    pub limit: Option<u64>,
+    /// The pulls that are left.
+    pub remaining: u64,
+    /// The length of the period.
+    pub period_seconds: Option<u64>,
 }
 
 /// One line of `GET /v1/events`.

@@ -48,7 +48,7 @@ async fn may(image: &str, password: &str) -> (String, String) {
         ca_file: None,
         realms: &[],
     };
-    let ImageAccess { pull, push } = image_access(&Http::new(), &question, &image).await;
+    let ImageAccess { pull, push, .. } = image_access(&Http::new(), &question, &image).await;
     (output_text(pull), output_text(push))
 }
 

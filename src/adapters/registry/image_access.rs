@@ -11,12 +11,13 @@ use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::reasons::image_access::Action;
 use crate::domain::registry_protocol::image_access::{
-    AccessRight, ImageAccess, by_grant, by_manifest, granted, never_pushes, not_granted,
+    AccessRight, ImageAccess, PullQuota, by_grant, by_manifest, granted, never_pushes, not_granted,
     push_unknown,
 };
 use crate::domain::registry_protocol::response::RequestStep;
 use crate::domain::registry_protocol::verdict::{AuthMethod, Outcome, Verdict};
 use crate::domain::servers::image::Image;
+use crate::domain::servers::kind::Kind;
 
 /// What the credential of the request may do with `image`, which is on the same server.
 ///
@@ -46,11 +47,11 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> 
     let push = never_pushes(image, question.credential).map(AccessRight::No);
     match auth_method {
         AuthMethod::Basic => {
-            let pull = match session.basic() {
+            let (pull, quota) = match session.basic() {
                 Ok(basic) => manifest(&session, image, &basic).await,
                 Err(verdict) => return of_verdict(verdict),
             };
-            ImageAccess { pull, push: push.unwrap_or_else(|| push_unknown(image)) }
+            ImageAccess { pull, push: push.unwrap_or_else(|| push_unknown(image)), quota }
         }
         AuthMethod::Bearer { realm, service } => {
             let token = async |actions: Option<&str>| {
@@ -78,6 +79,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>, image: &Image) -> 
                 Err(verdict) if verdict.outcome == Outcome::Rejected => ImageAccess {
                     pull: AccessRight::No(not_granted(image, Action::Pull)),
                     push: push.unwrap_or_else(|| AccessRight::No(not_granted(image, Action::Push))),
+                    quota: None,
                 },
                 Err(verdict) => of_verdict(verdict),
             }
@@ -92,15 +94,22 @@ async fn by_token(
     token: &Secret,
     push: Option<AccessRight>,
 ) -> ImageAccess {
-    if let Some(grant) = granted(image, token) {
-        let push = push.unwrap_or_else(|| by_grant(image, &grant, Action::Push));
-        return ImageAccess { pull: by_grant(image, &grant, Action::Pull), push };
+    let grant = granted(image, token);
+    let pull = grant.as_ref().map(|grant| by_grant(image, grant, Action::Pull));
+    let push = push.or_else(|| Some(by_grant(image, grant.as_ref()?, Action::Push)));
+    let push = push.unwrap_or_else(|| push_unknown(image));
+    let asks_for_quota = image.server.kind() == &Kind::DockerHub;
+    match pull {
+        Some(pull) if !asks_for_quota || pull != AccessRight::Yes => {
+            return ImageAccess { pull, push, quota: None };
+        }
+        _ => {}
     }
     let Some(bearer) = bearer(token) else {
         return of_verdict(session.no_token("an unusable token"));
     };
-    let pull = manifest(session, image, &bearer).await;
-    ImageAccess { pull, push: push.unwrap_or_else(|| push_unknown(image)) }
+    let (pull, quota) = manifest(session, image, &bearer).await;
+    ImageAccess { pull, push, quota }
 }
 
 /// All manifest media types: a registry responds as if the image did not exist if its type is not
@@ -116,13 +125,19 @@ async fn manifest(
     session: &Session<'_>,
     image: &Image,
     authorization: &HeaderValue,
-) -> AccessRight {
+) -> (AccessRight, Option<PullQuota>) {
     let path = format!("/v2/{}/manifests/{}", image.repository, image.reference);
     match session.head(&path, &MANIFESTS, authorization).await {
-        Ok(reply) => by_manifest(image, &session.read(RequestStep::Image, &reply, &[])),
+        Ok(reply) => {
+            let right = by_manifest(image, &session.read(RequestStep::Image, &reply, &[]));
+            let header = |name| reply.headers.get(name).and_then(|value| value.to_str().ok());
+            let quota =
+                PullQuota::of_headers(header("ratelimit-limit"), header("ratelimit-remaining"));
+            (right, quota)
+        }
         Err(fault) => {
             let host = image.server.authority().to_owned();
-            AccessRight::Unknown(RegistryReason::Unreached { host, fault }.into())
+            (AccessRight::Unknown(RegistryReason::Unreached { host, fault }.into()), None)
         }
     }
 }
@@ -133,6 +148,6 @@ fn of_verdict(verdict: Verdict) -> ImageAccess {
     match verdict.reason {
         Some(reason) if refused => ImageAccess::none(&reason),
         Some(reason) => ImageAccess::unknown(&reason),
-        None => ImageAccess { pull: AccessRight::Yes, push: AccessRight::Yes },
+        None => ImageAccess { pull: AccessRight::Yes, push: AccessRight::Yes, quota: None },
     }
 }

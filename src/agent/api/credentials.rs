@@ -81,7 +81,8 @@ pub async fn get_credential(
     }
 }
 
-fn withheld(entry: &Entry, now: jiff::Timestamp) -> ApiError {
+/// The login exists, but its credential is not served.
+pub(super) fn withheld(entry: &Entry, now: jiff::Timestamp) -> ApiError {
     let declaration = &entry.login.declaration;
     let name = declaration.called().unwrap_or(declaration.server.name());
     let state = entry.login.state(now);

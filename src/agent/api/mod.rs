@@ -17,9 +17,12 @@ use super::events::Events;
 use super::view::View;
 use crate::adapters::clock::Clock;
 use crate::domain::declarations::source::Variables;
-use crate::wire::api::{EnvironmentAnswer, RegistryDocument, StatusDocument};
+use crate::wire::api::{
+    EnvironmentAnswer, EnvironmentDifference, RegistryDocument, StatusDocument,
+};
 use crate::wire::handoff::conceal;
 
+pub mod access;
 pub mod credentials;
 pub mod error;
 pub mod observe;
@@ -68,6 +71,8 @@ pub fn router(state: ApiState) -> Router {
     let owners = Router::new()
         .route("/v1/credential", get(credentials::get_credential))
         .route("/v1/environment", put(put_environment))
+        .route("/v1/environment/difference", post(post_difference))
+        .route("/v1/access", get(access::get_access))
         .route("/v1/refresh", post(refresh::post_refresh))
         .route("/v1/logins", post(credentials::post_login).delete(credentials::delete_login))
         .route("/v1/shutdown", post(post_shutdown))
@@ -120,15 +125,28 @@ async fn put_environment(
     State(state): State<ApiState>,
     body: axum::body::Bytes,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
-    let variables: Variables = serde_json::from_slice(&body).map(conceal).map_err(|error| {
+    let variables = environment(&body)?;
+    Ok(Json(state.send_command(|answer| AgentCommand::Push(variables, answer)).await?))
+}
+
+/// `POST /v1/environment/difference`: what `PUT /v1/environment` would change.
+async fn post_difference(
+    State(state): State<ApiState>,
+    body: axum::body::Bytes,
+) -> Result<Json<EnvironmentDifference>, ApiError> {
+    let variables = environment(&body)?;
+    Ok(Json(state.send_command(|answer| AgentCommand::Compare(variables, answer)).await?))
+}
+
+fn environment(body: &[u8]) -> Result<Variables, ApiError> {
+    serde_json::from_slice(body).map(conceal).map_err(|error| {
         // The message of serde could contain a value.
         ApiError::malformed(&format!(
             "the environment is not a flat JSON object of strings (line {} column {})",
             error.line(),
             error.column()
         ))
-    })?;
-    Ok(Json(state.send_command(|answer| AgentCommand::Push(variables, answer)).await?))
+    })
 }
 
 async fn post_shutdown(State(state): State<ApiState>) -> Json<serde_json::Value> {

@@ -46,10 +46,10 @@ pub async fn post_refresh(
     State(state): State<ApiState>,
     Parameters(query): Parameters<RefreshQuery>,
 ) -> Result<Response, ApiError> {
-    let view = state.now();
     let server = match &query.registry {
         None => None,
         Some(asked) => {
+            let view = state.now();
             let entry = view.by_name_or_server(asked).ok_or_else(ApiError::unknown_registry)?;
             Some(entry.login.declaration.server.name().to_owned())
         }
@@ -85,18 +85,7 @@ impl Progress {
     /// limit, all others as they are.
     async fn next(&mut self) -> Option<Vec<RegistryDocument>> {
         while !self.waiting.is_empty() {
-            let late = Instant::now() >= self.deadline;
-            let (view, now) = (self.state.view.borrow_and_update().clone(), self.state.clock.now());
-            let mut finished = Vec::new();
-            self.waiting.retain(|server| {
-                // A login that was removed meanwhile has no result.
-                let Some(entry) = view.entries.get(server) else { return false };
-                let ends = late || !entry.busy;
-                if ends {
-                    finished.push(entry.document(now));
-                }
-                !ends
-            });
+            let finished = self.finished();
             if !finished.is_empty() {
                 return Some(finished);
             }
@@ -106,6 +95,23 @@ impl Progress {
             }
         }
         None
+    }
+
+    /// Those of the waiting logins that have finished.
+    fn finished(&mut self) -> Vec<RegistryDocument> {
+        let late = Instant::now() >= self.deadline;
+        let (now, view) = (self.state.clock.now(), self.state.view.borrow_and_update().clone());
+        let mut finished = Vec::new();
+        self.waiting.retain(|server| {
+            // A login that was removed meanwhile has no result.
+            let Some(entry) = view.entries.get(server) else { return false };
+            let ends = late || !entry.busy;
+            if ends {
+                finished.push(entry.document(now));
+            }
+            !ends
+        });
+        finished
     }
 
     /// All logins, sorted by server.

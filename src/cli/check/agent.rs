@@ -2,11 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
 use super::report::Outcome;
 use crate::adapters::agent_client::{AgentClient, ClientError};
+use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::passwd;
 use crate::adapters::paths::Paths;
@@ -14,6 +16,8 @@ use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::reasons::{AgentReason, Reason};
 use crate::wire::api::StatusDocument;
 
+/// The pause before an agent that is starting is asked again.
+const START_PAUSE: Duration = Duration::from_millis(20);
 /// The most of a log line that is shown, in characters.
 const LINE_SHOWN: usize = 200;
 
@@ -27,12 +31,17 @@ pub(super) struct RunningAgent {
 
 /// Asks the agent for its status.
 pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason> {
-    let asked = AgentClient::connect(paths, REQUEST_TIMEOUT).and_then(|client| {
-        let (uid, socket) = (client.uid()?, client.socket().display().to_string());
-        let status: StatusDocument = client.send("GET", "/v1/status", b"")?.json()?;
-        Ok((uid, socket, status))
-    });
-    let (uid, socket, status) = asked.map_err(|error| why_none(paths, error))?;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let (uid, socket, status) = loop {
+        match ask_once(paths) {
+            Ok(answer) => break answer,
+            // An agent that is starting holds the lock before it listens.
+            Err(ClientError::NoAgent) if is_locked(paths) && Instant::now() < deadline => {
+                clock::pause(START_PAUSE);
+            }
+            Err(error) => return Err(why_none(paths, error)),
+        }
+    };
     let detail = format!(
         "version {}, of {}, process {}, on {socket}",
         status.version,
@@ -46,6 +55,16 @@ pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason>
         remarks.push(Reason::from(AgentReason::OtherVersion { agent, program }).into());
     }
     Ok((RunningAgent { uid, status }, Outcome::Passed(detail, remarks)))
+}
+
+fn ask_once(paths: &Paths) -> Result<(u32, String, StatusDocument), ClientError> {
+    let client = AgentClient::connect(paths, REQUEST_TIMEOUT)?;
+    let (uid, socket) = (client.uid()?, client.socket().display().to_string());
+    Ok((uid, socket, client.send("GET", "/v1/status", b"")?.json()?))
+}
+
+fn is_locked(paths: &Paths) -> bool {
+    !lock::is_stopped(paths) && matches!(lock::take(paths), Err(LockError::Held(_)))
 }
 
 fn why_none(paths: &Paths, error: ClientError) -> AgentReason {

@@ -3,28 +3,34 @@
 use super::report::{Finding, Outcome};
 use crate::cli::status_report::keeps_clients_away;
 use crate::domain::reasons::{Severity, Step};
-use crate::wire::api::{ProblemEntry, RegistryDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, RemarkEntry};
 
 /// The steps of a login.
 pub(super) fn steps_of_login(
     registry: &RegistryDocument,
     problems: &[&ProblemEntry],
+    shell: Option<Finding>,
 ) -> Vec<(Step, Outcome)> {
     let of = |step: Step| {
         let named = problems.iter().filter(move |it| it.step.as_deref() == Some(step.as_str()));
         named.map(|problem| Finding::from(*problem)).collect::<Vec<_>>()
     };
-    let declared = Outcome::Passed(declared_in(registry), of(Step::Declared));
-    let mut remarks: Vec<Finding> = registry.remarks.iter().map(Finding::from).collect();
-    let given = registry.state != "ready" && registry.step.as_deref() == Some("values");
+    let mut remarks = of(Step::Declared);
+    remarks.extend(shell);
+    let declared = Outcome::Passed(declared_in(registry), remarks);
+    let is_of_values = |step: &Option<String>| step.as_deref() == Some(Step::Values.as_str());
+    let mut found: Vec<&RemarkEntry> =
+        registry.remarks.iter().filter(|remark| is_of_values(&remark.step)).collect();
+    let given = registry.state != "ready" && is_of_values(&registry.step);
     let given = if given { Finding::of_login(registry) } else { None };
     let first = given.or_else(|| {
-        let at = registry.remarks.iter().position(|it| it.severity == Severity::Error)?;
-        Some(remarks.remove(at))
+        let at = found.iter().position(|remark| remark.severity == Severity::Error)?;
+        Some(found.remove(at).into())
     });
-    remarks.extend(
-        of(Step::Values).into_iter().filter(|it| Some(&it.code) != first.as_ref().map(|f| &f.code)),
-    );
+    let mut remarks: Vec<Finding> = found.into_iter().map(Finding::from).collect();
+    // The agent may name the same fault as a problem.
+    let code = first.as_ref().and_then(|first| first.code.clone());
+    remarks.extend(of(Step::Values).into_iter().filter(|finding| finding.code != code));
     let values = match first {
         Some(failure) => Outcome::Failed(failure, remarks),
         None => Outcome::Passed("no mistake shows in the values".to_owned(), remarks),
@@ -33,7 +39,10 @@ pub(super) fn steps_of_login(
 }
 
 /// The step of a set or a file that is no login.
-pub(super) fn step_of_problems(problems: &[&ProblemEntry]) -> (Step, Outcome) {
+pub(super) fn step_of_problems(
+    problems: &[&ProblemEntry],
+    shell: Option<Finding>,
+) -> (Step, Outcome) {
     let named = |problem: &&ProblemEntry| Step::named(problem.step.as_deref()?);
     let step = problems.iter().find_map(named).unwrap_or(Step::Declared);
     let mut findings: Vec<Finding> =
@@ -41,6 +50,7 @@ pub(super) fn step_of_problems(problems: &[&ProblemEntry]) -> (Step, Outcome) {
     match problems.iter().position(|problem| keeps_clients_away(problem)) {
         Some(at) => {
             let failure = findings.remove(at);
+            findings.extend(shell);
             (step, Outcome::Failed(failure, findings))
         }
         None => (step, Outcome::Passed("it declares no login of its own".to_owned(), findings)),

@@ -3,7 +3,9 @@
 mod agent;
 mod clients;
 mod declared;
+mod image;
 mod report;
+mod shell;
 mod subjects;
 mod verdict;
 
@@ -17,6 +19,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use self::agent::RunningAgent;
 use self::clients::Clients;
 use self::report::{Finding, Outcome, Report, Subject};
+use self::shell::ShellDifferences;
 use self::subjects::Walk;
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
@@ -35,10 +38,18 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         Err(reason) => {
             report.add(Step::Agent, Outcome::failed(Reason::from(reason)))?;
         }
-        Ok((agent, outcome)) => {
+        Ok((agent, mut outcome)) => {
+            let shell = ShellDifferences::ask(&paths);
+            if let Outcome::Passed(_, remarks) = &mut outcome {
+                remarks.extend(shell.of(None));
+            }
             report.add(Step::Agent, outcome)?;
             let target = what.map(|what| subjects::target(what, &agent.status));
-            Checker::new(&paths, &agent, target.as_ref()).run(&mut report)?;
+            let clients = Clients::new(&paths, &agent);
+            let verdicts = Verdicts { paths: &paths, stream: None, known: BTreeMap::new() };
+            let target = target.as_ref();
+            Checker { paths: &paths, agent: &agent, target, shell, verdicts, clients }
+                .run(&mut report)?;
         }
     }
     let failed = report.has_failed();
@@ -47,25 +58,23 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 struct Checker<'a> {
+    paths: &'a Paths,
     agent: &'a RunningAgent,
     target: Option<&'a CheckTarget>,
+    shell: ShellDifferences,
     verdicts: Verdicts<'a>,
     clients: Clients<'a>,
 }
 
-impl<'a> Checker<'a> {
-    fn new(paths: &'a Paths, agent: &'a RunningAgent, target: Option<&'a CheckTarget>) -> Self {
-        let verdicts = Verdicts { paths, stream: None, known: BTreeMap::new() };
-        Self { agent, target, verdicts, clients: Clients::new(paths, agent) }
-    }
-
+impl Checker<'_> {
     fn run(mut self, report: &mut Report) -> anyhow::Result<()> {
         for walk in subjects::walks(&self.agent.status, self.target) {
             match walk {
                 Walk::Login(registry, problems) => self.login(registry, &problems, report)?,
                 Walk::Broken(name, problems) => {
-                    begin(report, Some(name), None, "")?;
-                    let (step, outcome) = declared::step_of_problems(&problems);
+                    begin(report, Some(name.clone()), None, "")?;
+                    let (step, outcome) =
+                        declared::step_of_problems(&problems, self.shell.of(Some(&name)));
                     report.add(step, outcome)?;
                 }
                 Walk::Unknown(name, mut findings) => {
@@ -87,8 +96,9 @@ impl<'a> Checker<'a> {
     ) -> anyhow::Result<()> {
         let shown = verdict::shown(registry);
         let name = registry.name.clone().or_else(|| registry.covers.clone());
-        begin(report, name, Some(registry.server.clone()), &shown)?;
-        for (step, outcome) in declared::steps_of_login(registry, problems) {
+        begin(report, name.clone(), Some(registry.server.clone()), &shown)?;
+        let differs = name.and_then(|name| self.shell.of(Some(&name)));
+        for (step, outcome) in declared::steps_of_login(registry, problems, differs) {
             if !report.add(step, outcome)? {
                 return Ok(());
             }
@@ -105,6 +115,14 @@ impl<'a> Checker<'a> {
         };
         for (step, outcome) in verdict::steps(&fresh) {
             if !report.add(step, outcome)? {
+                return Ok(());
+            }
+        }
+        if let Some(CheckTarget::Image(image)) = self.target {
+            let note = Note::show(&image::name(image));
+            let outcome = image::step(self.paths, image);
+            drop(note);
+            if !report.add(Step::ImageAccess, outcome)? {
                 return Ok(());
             }
         }

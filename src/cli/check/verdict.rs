@@ -1,9 +1,11 @@
 //! The steps from the declared values to the registry, from the agent's verdict.
 
+use std::iter;
+
 use super::report::{Finding, Outcome};
 use crate::domain::reasons::Step;
 use crate::domain::servers::server::Server;
-use crate::wire::api::RegistryDocument;
+use crate::wire::api::{RegistryDocument, RemarkEntry};
 
 /// The steps that the agent's verdict decides on, in order.
 const STEPS: [Step; 7] = [
@@ -26,14 +28,23 @@ pub(super) fn steps(registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
         return not_asked(finding);
     }
     let at = of_finding.filter(|step| STEPS.contains(step)).unwrap_or(Step::Credential);
+    let remarks = |step: Step| {
+        let is_here = move |it: &&RemarkEntry| it.step.as_deref() == Some(step.as_str());
+        registry.remarks.iter().filter(is_here).map(Finding::from)
+    };
     let mut outcomes = Vec::new();
     for step in STEPS {
         let reached = finding.as_ref().filter(|_| step == at);
         let outcome = match (reached, works) {
-            (Some(finding), true) => Outcome::Passed(detail(step, registry), vec![finding.clone()]),
+            (Some(finding), true) => {
+                let given = iter::once(finding.clone());
+                Outcome::Passed(detail(step, registry), given.chain(remarks(step)).collect())
+            }
             (Some(finding), false) => Outcome::failed(finding.clone()),
             (None, false) if step == at => Outcome::failed(unfinished(registry)),
-            (None, _) if applies(step, registry) => Outcome::passed(detail(step, registry)),
+            (None, _) if applies(step, registry) => {
+                Outcome::Passed(detail(step, registry), remarks(step).collect())
+            }
             (None, _) => Outcome::NotApplicable,
         };
         let ends = matches!(outcome, Outcome::Failed(..));

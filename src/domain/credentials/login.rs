@@ -12,6 +12,10 @@ use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{LoginReason, Reason};
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 
+/// How long `BuildKit` keeps what the credential helper returned (`moby/buildkit`,
+/// `session/auth/authprovider`: 5 min less 10 s).
+const BUILD_KEEPS: SignedDuration = SignedDuration::from_secs(290);
+
 /// The state of a login as shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -201,9 +205,24 @@ impl Login {
         }
     }
 
+    /// What is known at `now` without asking anybody, apart from the reason itself.
+    pub fn remarks(&self, now: Timestamp) -> Vec<Reason> {
+        let mut found = self.value_remarks(now);
+        found.extend(self.short_life(now));
+        found
+    }
+
+    /// A credential that may expire while a build that keeps it is running.
+    fn short_life(&self, now: Timestamp) -> Option<Reason> {
+        let end = self.served(now)?.expires_at?;
+        let short = end > now && end.duration_since(now) < BUILD_KEEPS;
+        let server = self.declaration.server.shown().to_owned();
+        short.then(|| LoginReason::ShorterThanBuild { server, at: end.to_string() }.into())
+    }
+
     /// What the values show by themselves at `now`, and the registry has neither confirmed nor
     /// given as its reason.
-    pub fn value_remarks(&self, now: Timestamp) -> Vec<Reason> {
+    fn value_remarks(&self, now: Timestamp) -> Vec<Reason> {
         if self.state(now) == State::Ready {
             return Vec::new();
         }
@@ -325,6 +344,19 @@ mod tests {
         assert_eq!(login.state(at(END)), State::Expired);
         assert!(login.served(at(END)).is_none());
         assert_eq!(login.reason_at(at(END)).map(|reason| reason.code()), Some("token-ended"));
+    }
+
+    #[test]
+    fn a_token_that_expires_within_a_build_is_a_remark() {
+        let mut login = pasted();
+        login.verified(Verdict::ready(), at(END - 7200), 0.5);
+        let codes = |now| {
+            let remarks = login.remarks(at(now)).into_iter();
+            remarks.map(|reason| reason.code()).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(END - 290), [""; 0]);
+        assert_eq!(codes(END - 289), ["token-shorter-than-build"]);
+        assert_eq!(codes(END), ["token-ended"; 0]);
     }
 
     #[test]

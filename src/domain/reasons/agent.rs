@@ -46,7 +46,7 @@ pub enum AgentReason {
         config: String,
     },
     /// The agent that answers belongs to another user.
-    #[error("the agent on {socket} belongs to {owner} and gives no credentials to {user}")]
+    #[error("the agent on {socket} belongs to {owner}; no agent runs for {user}")]
     Foreign {
         /// The path of its socket.
         socket: String,
@@ -133,7 +133,7 @@ impl AgentReason {
                 "run docker and `registry-agent check` without sudo; if docker must run as root, run `sudo -E registry-agent sync` in a shell that has the variables, which gives root an agent of its own".to_owned()
             }
             Self::Foreign { user, .. } => format!(
-                "run `registry-agent sync` as {user} in a shell that has the variables, which starts an agent for {user}"
+                "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell of {user} that has the variables, which starts an agent for {user}"
             ),
             Self::NoDirectory { .. } => {
                 "run `mkdir -p -m 700 ~/.cache/registry-agent && export REGISTRY_AGENT_SOCKET=~/.cache/registry-agent/agent.sock && registry-agent sync`, and set that variable for docker too".to_owned()

@@ -32,6 +32,14 @@ pub enum LoginReason {
         /// When, in UTC.
         at: String,
     },
+    /// A remark: the credential expires before `BuildKit` asks for it again.
+    #[error("the token for {server} expires at {at}, and BuildKit uses it for up to 4 min 50 s")]
+    ShorterThanBuild {
+        /// The server as people write it.
+        server: String,
+        /// When, in UTC.
+        at: String,
+    },
     /// The file of stored logins cannot be read.
     #[error("the logins that `docker login` stored in {path} cannot be used: {fault}")]
     StoredUnreadable {
@@ -57,6 +65,7 @@ impl LoginReason {
             Self::NotAsked { .. } => "not-verified",
             Self::TokenEnds { .. } => "token-ends-soon",
             Self::TokenEnded { .. } => "token-ended",
+            Self::ShorterThanBuild { .. } => "token-shorter-than-build",
             Self::StoredUnreadable { .. } => "stored-logins-unreadable",
             Self::StoredHanging { .. } => "stored-logins-hang",
         }
@@ -65,7 +74,9 @@ impl LoginReason {
     /// Whether it keeps clients from a login.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NotAsked { .. } | Self::TokenEnds { .. } => Severity::Remark,
+            Self::NotAsked { .. } | Self::TokenEnds { .. } | Self::ShorterThanBuild { .. } => {
+                Severity::Remark
+            }
             Self::TokenEnded { .. }
             | Self::StoredUnreadable { .. }
             | Self::StoredHanging { .. } => Severity::Error,
@@ -78,6 +89,7 @@ impl LoginReason {
             // Nothing was asked, so no step of the verification happened.
             Self::NotAsked { .. } => None,
             Self::TokenEnds { .. } | Self::TokenEnded { .. } => Some(Step::Values),
+            Self::ShorterThanBuild { .. } => Some(Step::Credential),
             Self::StoredUnreadable { .. } | Self::StoredHanging { .. } => Some(Step::Declared),
         }
     }
@@ -87,6 +99,7 @@ impl LoginReason {
         match self {
             Self::NotAsked { .. } => "no action needed; remove `verify = false` from the configuration to verify logins".to_owned(),
             Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR, declare an access key ID and its secret key instead, and the agent renews the token automatically".to_owned(),
+            Self::ShorterThanBuild { .. } => "declare a credential that lasts longer than a build, or start a build again if it fails to log in".to_owned(),
             Self::StoredUnreadable { path, .. } => {
                 let path = shell_word(path);
                 format!("move the file away with `mv -i {path} {path}.broken`, then log in again with `docker login`")

@@ -1,6 +1,7 @@
 //! Which actions a credential allows on one image.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -20,6 +21,36 @@ pub struct ImageAccess {
     pub pull: AccessRight,
     /// The right to write to the repository.
     pub push: AccessRight,
+    /// The pulls that are left, if the registry states them.
+    pub quota: Option<PullQuota>,
+}
+
+/// The pulls of a login within a period, as Docker Hub states them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullQuota {
+    /// The pulls in the period; `None` if the registry states only what is left.
+    pub limit: Option<u64>,
+    /// The pulls that are left.
+    pub remaining: u64,
+    /// The length of the period.
+    pub period: Option<Duration>,
+}
+
+impl PullQuota {
+    /// Parses the headers `RateLimit-Limit` and `RateLimit-Remaining`, such as `100;w=21600`.
+    pub fn of_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
+        let (remaining, period) = count_and_period(remaining?)?;
+        let limit = limit.and_then(count_and_period);
+        let period = period.or(limit.and_then(|(_, period)| period));
+        Some(Self { limit: limit.map(|(limit, _)| limit), remaining, period })
+    }
+}
+
+fn count_and_period(header: &str) -> Option<(u64, Option<Duration>)> {
+    let mut parts = header.split(';').map(str::trim);
+    let count = parts.next()?.parse().ok()?;
+    let seconds = parts.find_map(|part| part.strip_prefix("w=")?.parse().ok());
+    Some((count, seconds.map(Duration::from_secs)))
 }
 
 /// Whether one right is granted.
@@ -39,12 +70,14 @@ impl ImageAccess {
         Self {
             pull: AccessRight::Unknown(reason.clone()),
             push: AccessRight::Unknown(reason.clone()),
+            quota: None,
         }
     }
 
     /// Both rights are denied, for the same reason.
     pub fn none(reason: &Reason) -> Self {
-        Self { pull: AccessRight::No(reason.clone()), push: AccessRight::No(reason.clone()) }
+        let (pull, push) = (AccessRight::No(reason.clone()), AccessRight::No(reason.clone()));
+        Self { pull, push, quota: None }
     }
 }
 
@@ -122,4 +155,24 @@ pub fn not_granted(image: &Image, action: Action) -> Reason {
 
 fn right(reason: ImageAccessReason) -> Reason {
     Reason::Registry(RegistryReason::ImageAccess(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pull_quota_of_docker_hub_is_read() {
+        let hours = |hours| Some(Duration::from_hours(hours));
+        for (limit, remaining, expected) in [
+            (Some("100;w=21600"), Some("76;w=21600"), Some((Some(100), 76, hours(6)))),
+            (Some("200; w=3600"), Some("3"), Some((Some(200), 3, hours(1)))),
+            (None, Some("5"), Some((None, 5, None))),
+            (Some("100;w=21600"), None, None),
+            (None, Some("many"), None),
+        ] {
+            let quota = PullQuota::of_headers(limit, remaining);
+            assert_eq!(quota.map(|it| (it.limit, it.remaining, it.period)), expected);
+        }
+    }
 }

@@ -229,6 +229,10 @@ pub(super) fn logins() -> Vec<Sample> {
             "The declared password is a token that has expired. Clients no longer get it.",
         ),
         sample(
+            R::ShorterThanBuild { server: "mycompany.azurecr.io".into(), at: AT.into() },
+            "A build that starts now may push or pull with the token after it has expired.",
+        ),
+        sample(
             R::StoredUnreadable {
                 path: "/home/dev/.local/state/registry-agent/logins.json".into(),
                 fault: "permission denied (os error 13)".into(),

@@ -1,11 +1,20 @@
 //! `check`: its steps on real parts.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+mod images;
+mod users;
 
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::aws::FakeAws;
+use crate::support::processes::{kill_9, only_pair, wait_until};
 use crate::support::registry::{Auth, Registry};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 use crate::support::test_home::{TestHome, output_text, succeed};
@@ -15,14 +24,19 @@ const PASSWORD: &str = "right-password";
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// What `check --json` says.
-struct Checked {
+pub(super) struct Checked {
     status: i32,
     steps: Vec<Value>,
 }
 
 impl Checked {
     fn of(home: &TestHome, arguments: &[&str]) -> Self {
-        let output = home.agent(&[&["check", "--json"], arguments].concat()).output().unwrap();
+        Self::by(&mut home.agent(&[&["check", "--json"], arguments].concat()))
+    }
+
+    /// What a command with `--json` says.
+    fn by(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
         let steps = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", output_text(&output)));
         Self { status: output.status.code().unwrap(), steps }
@@ -42,6 +56,11 @@ impl Checked {
         let text = |field: &str| failed[0][field].as_str().unwrap_or_default();
         assert!(!text("detail").is_empty() && !text("fix").is_empty(), "{:#}", failed[0]);
         (text("step"), text("code"))
+    }
+
+    /// The result of the first step with this identifier.
+    fn step(&self, id: &str) -> &Value {
+        self.steps.iter().find(|step| step["step"] == id).unwrap()
     }
 
     /// The codes of the remarks of a step.
@@ -141,9 +160,8 @@ fn what_is_asked_for_is_what_is_checked() {
     }
     home.declare("OTHER", "other.example.com", (USER, PASSWORD));
     for what in ["OTHER", "other.example.com", "other.example.com/app"] {
-        let mut command = home.with_declared(home.agent(&["check", "--json", what]));
-        let steps: Vec<Value> = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
-        assert!(steps.iter().any(|step| step["code"] == "not-synced"), "{what}: {steps:#?}");
+        let checked = Checked::by(&mut home.with_declared(home.agent(&["check", "--json", what])));
+        assert_eq!(checked.failed(), ("declared", "not-synced"), "{what}");
     }
 }
 
@@ -237,9 +255,7 @@ fn the_configuration_that_docker_reads_in_this_shell_counts() {
 
     let mut shadowed = home.agent(&["check", "--json", "ACME"]);
     let auth = format!(r#"{{"auths": {{"{}": {{"auth": "ZGV2OngK"}}}}}}"#, registry.server());
-    let output = shadowed.env("DOCKER_AUTH_CONFIG", auth).output().unwrap();
-    let steps = serde_json::from_slice(&output.stdout).unwrap();
-    let checked = Checked { status: output.status.code().unwrap(), steps };
+    let checked = Checked::by(shadowed.env("DOCKER_AUTH_CONFIG", auth));
     assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"));
 }
 
@@ -275,9 +291,7 @@ fn the_helper_is_run_and_its_answer_compared() {
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o644)).unwrap();
     let mut nowhere = home.command(env!("CARGO_BIN_EXE_registry-agent"));
     nowhere.args(["check", "--json", "ACME"]).env("PATH", "/usr/bin:/bin");
-    let output = nowhere.output().unwrap();
-    let steps = serde_json::from_slice(&output.stdout).unwrap();
-    let checked = Checked { status: output.status.code().unwrap(), steps };
+    let checked = Checked::by(&mut nowhere);
     assert_eq!(checked.failed(), ("helper", "helper-not-on-path"));
 }
 
@@ -295,14 +309,84 @@ fn why_no_agent_answers_is_said_with_a_fix_that_works() {
     sync("agent-not-started");
     succeed(&mut home.agent(&["stop"]));
     sync("agent-stopped");
-    let pair = crate::support::processes::only_pair(&home.path("agent.sock.lock"));
-    // The supervisor first: it would start another agent.
-    crate::support::processes::kill_9(&pair.supervisor);
-    let lock = home.path("agent.sock.lock");
-    crate::support::processes::wait_until("an agent is left", || {
-        let left = crate::support::processes::holders(&lock);
-        left.iter().for_each(crate::support::processes::kill_9);
-        left.is_empty()
-    });
+    let pair = only_pair(&home.path("agent.sock.lock"));
+    // A stopped agent does not notice that its supervisor died, and starts no other.
+    kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
+    kill_9(&pair.supervisor);
+    kill_9(&pair.agent);
+    let lock = fs::File::open(home.path("agent.sock.lock")).unwrap();
+    wait_until("the lock is held", || lock.try_lock().is_ok());
+    lock.unlock().unwrap();
     sync("agent-ended");
+}
+
+#[test]
+fn variables_of_this_shell_that_the_agent_does_not_know_are_named() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, "wrong"));
+    home.sync();
+    home.exit_of(&["wait"]);
+    home.declare_anew("ACME", &registry.server(), (USER, PASSWORD));
+    home.set("SSL_CERT_DIR", "/etc/ssl/certs");
+    let check = || Checked::by(&mut home.with_declared(home.agent(&["check", "--json", "ACME"])));
+    let checked = check();
+    assert_eq!(checked.failed(), ("credential", "refused"));
+    assert_eq!(checked.remarks("declared"), ["shell-differs"]);
+    assert_eq!(checked.remarks("agent"), ["shell-differs"], "the certificates");
+    let said = format!("{:?}", checked.steps);
+    assert!(said.contains("ACME_CONTAINER_REGISTRY_PASSWORD in this shell differs"), "{said}");
+    assert!(!said.contains("ACME_CONTAINER_REGISTRY_USER in this shell"), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
+    assert_eq!(Checked::of(&home, &["ACME"]).remarks("declared"), [""; 0], "another shell");
+
+    home.sync();
+    home.exit_of(&["wait"]);
+    let checked = check();
+    assert_eq!((checked.status, checked.remarks("declared")), (0, Vec::new()));
+    assert_eq!(checked.remarks("agent"), [""; 0]);
+}
+
+#[test]
+fn an_agent_of_another_version_is_a_remark() {
+    let home = TestHome::new();
+    let listener = UnixListener::bind(home.path("agent.sock")).unwrap();
+    let at = "2026-01-01T00:00:00Z";
+    let status = serde_json::json!({
+        "version": "9.9.9", "pid": 1, "started_at": at, "at": at, "settled": true,
+        "sources": [], "registries": [], "problems": [],
+    });
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let known = request[..length].starts_with(b"GET /v1/status ");
+            let head = if known { "200 OK" } else { "404 Not Found" };
+            // The client may have gone away.
+            let _ = write!(stream, "HTTP/1.0 {head}\r\n\r\n{status}");
+        }
+    });
+    let checked = Checked::of(&home, &[]);
+    assert_eq!(checked.remarks("agent"), ["agent-of-another-version"]);
+    assert_eq!(checked.failed(), ("declared", "nothing-declared"));
+    fs::remove_file(home.path("agent.sock")).unwrap();
+}
+
+#[test]
+fn on_a_terminal_a_note_is_shown_while_the_agent_asks() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let program = env!("CARGO_BIN_EXE_registry-agent");
+    let check = |no_color: &str| {
+        // script(1) runs the command on a terminal.
+        let mut command = home.command("script");
+        command.args(["-qec", &format!("{program} check ACME"), "/dev/null"]);
+        command.env("TERM", "xterm").env("NO_COLOR", no_color).env_remove("CI");
+        output_text(&succeed(&mut command))
+    };
+    let note = format!("asking {} \u{2026}\r\u{1b}[K", registry.server());
+    let text = check("");
+    assert!(text.contains(&note) && text.contains("\u{1b}[32mpassed"), "{text:?}");
+    assert!(!check("1").contains("\u{1b}[32m"));
 }

@@ -1,0 +1,110 @@
+//! `check` by another user, and under `sudo`.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Checked, PASSWORD, USER, registry};
+use crate::support::test_home::{TestHome, output_text, succeed};
+
+/// A user that no machine has.
+const OTHER: u32 = 41_043;
+/// The user of an agent that root starts.
+const CONFIGURED: u32 = 41_044;
+
+/// A directory of this user in the test home, and both programs in one that every user may read.
+fn prepare(home: &TestHome, uid: u32) -> (PathBuf, PathBuf) {
+    fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let programs = home.path("programs");
+    fs::create_dir(&programs).unwrap();
+    for program in [
+        env!("CARGO_BIN_EXE_registry-agent"),
+        env!("CARGO_BIN_EXE_docker-credential-registry-agent"),
+    ] {
+        let name = Path::new(program).file_name().unwrap();
+        fs::copy(program, programs.join(name)).unwrap();
+    }
+    let own = home.path("own");
+    fs::create_dir(&own).unwrap();
+    chown(&own, Some(uid), Some(uid)).unwrap();
+    (own, programs)
+}
+
+#[test]
+fn another_user_is_told_whose_agent_it_is_and_how_to_get_one() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    home.start_agent();
+    let (own, programs) = prepare(&home, OTHER);
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let by_other = |command: &[&str]| -> Command {
+        let mut setpriv = home.command("setpriv");
+        setpriv.args([&format!("--reuid={OTHER}"), &format!("--regid={OTHER}")]);
+        setpriv.arg("--clear-groups").args(command);
+        setpriv.env("HOME", &own).env("PATH", &path);
+        setpriv
+    };
+    let checked = Checked::by(&mut by_other(&["registry-agent", "check", "--json"]));
+    assert_eq!(checked.failed(), ("agent", "agent-of-another-user"));
+    let told = checked.step("agent");
+    assert!(told["detail"].as_str().unwrap().contains("belongs to root"), "{told}");
+
+    let fix = told["fix"].as_str().unwrap().split('`').nth(1).unwrap().to_owned();
+    let script = format!(
+        "{fix} && registry-agent wait && registry-agent check ACME; status=$?; \
+         registry-agent stop; rm -rf /tmp/registry-agent-{OTHER}; exit $status"
+    );
+    succeed(&mut home.with_declared(by_other(&["sh", "-c", &script])));
+}
+
+#[test]
+fn under_sudo_it_is_said_whose_configuration_docker_reads() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let (own, programs) = prepare(&home, CONFIGURED);
+    fs::create_dir(home.path("root")).unwrap();
+    let script = format!(
+        "set -u\n\
+         cp -a /etc '{home}/etc'\n\
+         mkdir -p '{home}/etc/registry-agent'\n\
+         echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{own}:/bin/sh' >> '{home}/etc/passwd'\n\
+         mount --bind '{home}/etc' /etc\n\
+         mount -t tmpfs tmpfs /run\n\
+         unset REGISTRY_AGENT_SOCKET\n\
+         export PATH='{programs}:/usr/bin:/bin' HOME='{home}/root' SUDO_UID={CONFIGURED} SUDO_USER=someone\n\
+         as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \\\n\
+             env HOME='{own}' \"$@\"; }}\n\
+         as_user registry-agent sync >/dev/null\n\
+         echo 1; registry-agent check --json ACME; echo status $?\n\
+         as_user registry-agent stop\n\
+         echo 'user = \"someone\"' > /etc/registry-agent/config.toml\n\
+         registry-agent sync >/dev/null; registry-agent wait\n\
+         echo 2; registry-agent check ACME; echo status $?\n\
+         echo 3; DOCKER_CONFIG='{own}/.docker' registry-agent check ACME; echo status $?\n\
+         registry-agent stop\n\
+         rm -rf /tmp/registry-agent-{CONFIGURED}\n",
+        home = home.path("").display(),
+        own = own.display(),
+        programs = programs.display(),
+    );
+    let mut command = home.command("unshare");
+    let output = succeed(&mut home.with_declared({
+        command.args(["--mount", "sh", "-c", &script]);
+        command
+    }));
+    let text = output_text(&output);
+    let part = |from: &str, to: &str| {
+        let rest = text.split_once(&format!("\n{from}\n")).map_or(&*text, |(_, rest)| rest);
+        rest.split_once(to).map_or(rest, |(part, _)| part).to_owned()
+    };
+    let (own_agent, configured, given) = (part("1", "\n2\n"), part("2", "\n3\n"), part("3", "\0"));
+    assert!(own_agent.contains("agent-under-sudo") && own_agent.contains("status 1"), "{text}");
+    assert!(own_agent.contains("belongs to someone"), "{text}");
+    assert!(configured.contains("failed   published"), "{text}");
+    let fix = format!("sudo docker --config {}/.docker pull IMAGE", own.display());
+    assert!(configured.contains(&fix) && configured.contains("status 1"), "{text}");
+    assert!(given.contains("passed   served") && given.contains("status 0"), "{text}");
+}

@@ -124,7 +124,7 @@ const BROKEN_SETS: &[(&[(&str, &str)], &str, &str)] = &[
     (
         &[("SERVER", "x.test"), ("USER", "u"), ("PASSWORD", "p"), ("PASSWORD_FILE", "/p")],
         "X_CONTAINER_REGISTRY_PASSWORD_FILE",
-        "unset ",
+        "remove X_CONTAINER_REGISTRY_PASSWORD_FILE ",
     ),
 ];
 

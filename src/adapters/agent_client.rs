@@ -229,13 +229,32 @@ pub fn ask(
     body: &[u8],
     timeout: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    ask_through(AgentClient::connect, paths, method, target, body, timeout)
+}
+
+/// Sends a `GET` for something that is not secret to any user's agent, in the same way.
+pub fn ask_any(
+    paths: &Paths,
+    target: &str,
+    timeout: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    ask_through(AgentClient::connect_to_any, paths, "GET", target, b"", timeout)
+}
+
+fn ask_through(
+    connect: fn(&Paths, Duration) -> Result<AgentClient, ClientError>,
+    paths: &Paths,
+    method: &str,
+    target: &str,
+    body: &[u8],
+    timeout: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ClientError> {
     let deadline = deadline(timeout);
     let mut broken = 0;
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let answer = AgentClient::connect(paths, remaining)?
-            .send(method, target, body)
-            .and_then(AgentResponse::bytes);
+        let answer =
+            connect(paths, remaining)?.send(method, target, body).and_then(AgentResponse::bytes);
         match answer {
             // If the request itself crashes the agent, it must not do so forever.
             Err(ClientError::Broken(_)) if broken < 5 => broken += 1,

@@ -5,9 +5,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use super::docker_config;
-use crate::domain::docker_config::{HELPER, credentials_store, holds_login};
-use crate::domain::reasons::PublishReason;
+use crate::domain::docker_config::{HELPER, credentials_store, environment_logins, own_entries};
+use crate::domain::reasons::{PublishReason, Remedy, shell_word};
 use crate::domain::servers::server::Server;
 
 /// Where clients look for credentials, according to one environment. A client may run in another
@@ -27,7 +29,7 @@ pub struct ClientEnvironment<'a> {
 pub fn obstacles(environment: &ClientEnvironment<'_>, servers: &[Server]) -> Vec<PublishReason> {
     let mut found = Vec::new();
     if !servers.is_empty() && !environment.finds_helper(HELPER) {
-        found.push(PublishReason::HelperMissing);
+        found.push(environment.missing_helper());
     }
     found.extend(missing_store(environment));
     found.extend(shadowed_by_environment(environment, servers));
@@ -55,24 +57,32 @@ pub fn auth_files(environment: &ClientEnvironment<'_>) -> Vec<PathBuf> {
 fn shadowed_by_file(path: &Path, servers: &[Server]) -> Vec<PublishReason> {
     // A file that we cannot read is unreadable for the user's clients as well.
     let Ok(Some(text)) = docker_config::read(path) else { return Vec::new() };
-    let holds = |server: &&Server| holds_login(&text, server);
-    let reason = |server: &Server| PublishReason::Shadowed {
-        path: path.display().to_string(),
-        key: server.name().to_owned(),
+    let entries = own_entries(&text);
+    let reason = |server: &Server| {
+        let entry = entries.of(server)?;
+        Some(PublishReason::Shadowed {
+            path: path.display().to_string(),
+            key: server.name().to_owned(),
+            entry: entry.key.clone(),
+            section: entry.section.into(),
+        })
     };
-    servers.iter().filter(holds).map(reason).collect()
+    servers.iter().filter_map(reason).collect()
 }
 
-/// docker 28.3 and later check the variable first. It has the format of the docker configuration.
+/// docker 28.3 and later check the variable first.
 fn shadowed_by_environment(
     environment: &ClientEnvironment<'_>,
     servers: &[Server],
 ) -> Vec<PublishReason> {
     let Some(text) = (environment.variable)("DOCKER_AUTH_CONFIG") else { return Vec::new() };
-    let holds = |server: &&Server| holds_login(&text, server);
-    let reason =
-        |server: &Server| PublishReason::ShadowedByEnvironment { key: server.name().to_owned() };
-    servers.iter().filter(holds).map(reason).collect()
+    let logins = environment_logins(&text);
+    let shadowed = servers.iter().filter_map(|server| {
+        // docker asks for Docker Hub under its URL alone.
+        let mut keys = server.keys().into_iter().filter(|key| !key.starts_with("docker.io"));
+        keys.find(|key| logins.contains(key))
+    });
+    shadowed.map(|key| PublishReason::ShadowedByEnvironment { key }).collect()
 }
 
 fn missing_store(environment: &ClientEnvironment<'_>) -> Option<PublishReason> {
@@ -85,6 +95,39 @@ fn missing_store(environment: &ClientEnvironment<'_>) -> Option<PublishReason> {
 }
 
 impl ClientEnvironment<'_> {
+    /// That our helper is not on `PATH`, with the command that links it there.
+    pub fn missing_helper(&self) -> PublishReason {
+        let installed = std::env::current_exe().ok().and_then(|program| {
+            let helper = program.with_file_name(format!("docker-credential-{HELPER}"));
+            helper.exists().then(|| helper.display().to_string())
+        });
+        let remedy = installed.zip(self.directory_for_programs()).map(|(helper, directory)| {
+            let shown = directory.display().to_string();
+            let link = format!("ln -s {} {}/", shell_word(&helper), shell_word(&shown)).into();
+            let may_write = access(&directory, AccessFlags::W_OK).is_ok();
+            if may_write { Remedy::User(link) } else { Remedy::Root(link) }
+        });
+        PublishReason::HelperMissing { remedy }
+    }
+
+    /// Where on `PATH` the helper is looked for.
+    pub fn helper_paths(&self) -> Vec<PathBuf> {
+        self.path().iter().map(|dir| dir.join(format!("docker-credential-{HELPER}"))).collect()
+    }
+
+    /// The directory on `PATH` for programs of this machine, or else the first one.
+    fn directory_for_programs(&self) -> Option<PathBuf> {
+        let mut directories = self.path();
+        directories.retain(|directory| directory.is_dir() && directory.is_absolute());
+        let usual = directories.iter().find(|directory| *directory == Path::new("/usr/local/bin"));
+        usual.or(directories.first()).cloned()
+    }
+
+    fn path(&self) -> Vec<PathBuf> {
+        let path = (self.variable)("PATH").unwrap_or_default();
+        std::env::split_paths(OsStr::new(&path)).collect()
+    }
+
     fn finds_helper(&self, name: &str) -> bool {
         self.helper_path(name).is_some()
     }
@@ -92,8 +135,7 @@ impl ClientEnvironment<'_> {
     /// The program of a credential helper on `PATH`.
     pub fn helper_path(&self, name: &str) -> Option<PathBuf> {
         let program = format!("docker-credential-{name}");
-        let path = (self.variable)("PATH").unwrap_or_default();
-        std::env::split_paths(OsStr::new(&path)).map(|dir| dir.join(&program)).find(|path| {
+        self.path().iter().map(|dir| dir.join(&program)).find(|path| {
             fs::metadata(path)
                 .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
         })

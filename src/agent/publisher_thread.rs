@@ -207,8 +207,16 @@ impl PublisherThread {
         };
         let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();
         followed.extend(client_obstacles::auth_files(&environment));
+        let mut obstacles = client_obstacles::obstacles(&environment, &self.newest.servers);
+        if self.newest.wanted.helpers.is_empty() {
+            // In `auths` mode nobody needs it.
+            obstacles.retain(|it| !matches!(it, PublishReason::HelperMissing { .. }));
+        }
+        if obstacles.iter().any(|it| matches!(it, PublishReason::HelperMissing { .. })) {
+            followed.extend(environment.helper_paths());
+        }
         self.watcher.set_paths(followed);
-        client_obstacles::obstacles(&environment, &self.newest.servers)
+        obstacles
     }
 
     fn describe(&self, path: &str) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
+use crate::adapters::agent_client::{self, AgentResponse, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
 use crate::wire::api::{EventDocument, RegistryDocument, StatusDocument};
@@ -31,7 +31,8 @@ pub fn stdout() -> StdoutLock<'static> {
 
 /// The status document of the first agent that responds.
 pub fn ask_status(paths: &Paths) -> Result<StatusDocument, ClientError> {
-    AgentClient::connect_to_any(paths, REQUEST_TIMEOUT)?.send("GET", "/v1/status", b"")?.json()
+    let status = agent_client::ask_any(paths, "/v1/status", REQUEST_TIMEOUT)?;
+    serde_json::from_slice(&status).map_err(|error| ClientError::Garbled(error.to_string()))
 }
 
 /// Waits for an event after `status`, which was asked for at `asked_at`. False if the agent goes away.

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use registry_agent::adapters::client_obstacles::{ClientEnvironment, obstacles};
-use registry_agent::domain::docker_config::{credentials_store, holds_login, plain_auth};
+use registry_agent::domain::docker_config::{
+    OwnEntry, credentials_store, environment_logins, own_entries, plain_auth,
+};
 use registry_agent::domain::reasons::PublishReason;
 use registry_agent::domain::servers::server::Server;
 
@@ -57,7 +59,7 @@ fn the_exact_key_goes_before_others_and_a_marker_before_none() {
 fn an_invalid_configuration_contains_no_logins() {
     for text in ["", "[]", "{\"auths\": []}", "{\"auths\": {\"ghcr.io\": {\"auth\": \"dTpw\"}}"] {
         assert_eq!(plain_auth(text, &server("ghcr.io")), None, "{text}");
-        assert!(!holds_login(text, &server("ghcr.io")));
+        assert_eq!(own_entries(text).of(&server("ghcr.io")), None);
         assert_eq!(credentials_store(text), None);
     }
 }
@@ -65,8 +67,30 @@ fn an_invalid_configuration_contains_no_logins() {
 #[test]
 fn another_helper_counts_as_a_login_and_ours_does_not() {
     let text = r#"{"credHelpers": {"ghcr.io": "registry-agent", "docker.io": "pass"}}"#;
-    assert!(!holds_login(text, &server("ghcr.io")));
-    assert!(holds_login(text, &server("docker.io")));
+    let entries = own_entries(text);
+    assert_eq!(entries.of(&server("ghcr.io")), None);
+    let expected = OwnEntry { key: "docker.io".to_owned(), section: "credHelpers" };
+    assert_eq!(entries.of(&server("docker.io")), Some(&expected));
+}
+
+#[test]
+fn docker_ignores_a_variable_with_anything_but_complete_logins() {
+    let login = r#""ghcr.io": {"auth": "dTpw"}"#;
+    for (text, counts) in [
+        (format!(r#"{{"auths": {{{login}}}}}"#), true),
+        (format!(r#"{{"auths": {{{login}}}, "credsStore": "pass"}}"#), false),
+        (format!(r#"{{"auths": {{{login}, "quay.io": {{}}}}}}"#), false),
+        (
+            format!(r#"{{"auths": {{{login}, "quay.io": {{"auth": "dTpw", "email": "x"}}}}}}"#),
+            false,
+        ),
+        (format!(r#"{{"auths": {{{login}, "quay.io": {{"auth": "dQ=="}}}}}}"#), false),
+        (format!(r#"{{"auths": {{{login}}}}} {{}}"#), false),
+        (r#"{"auths": {"https://ghcr.io": {"auth": "dTpw"}}}"#.to_owned(), false),
+        ("not JSON".to_owned(), false),
+    ] {
+        assert_eq!(environment_logins(&text).contains("ghcr.io"), counts, "{text}");
+    }
 }
 
 /// Asks for what is in the way of two registries in a home of its own.
@@ -93,8 +117,14 @@ fn each_obstacle_for_clients_is_named() {
         fs::create_dir_all(at(directory)).unwrap();
     }
     let login = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}, "quay.io": {"auth": "dTpw"}}}"#;
+    let shadowed = |path: &str| PublishReason::Shadowed {
+        path: at(path).display().to_string(),
+        key: "ghcr.io".to_owned(),
+        entry: "ghcr.io".to_owned(),
+        section: "auths".into(),
+    };
     let missing = found(home.path(), &[("PATH", "~/bin")], &["ghcr.io"]);
-    assert_eq!(missing, [PublishReason::HelperMissing]);
+    assert!(matches!(missing[..], [PublishReason::HelperMissing { .. }]), "{missing:?}");
 
     let program = at("bin/docker-credential-registry-agent");
     fs::write(&program, "").unwrap();
@@ -117,9 +147,9 @@ fn each_obstacle_for_clients_is_named() {
                 path: path(".docker/config.json"),
                 store: "dev-containers-1".to_owned()
             },
-            PublishReason::ShadowedByEnvironment { key: key.clone() },
-            PublishReason::Shadowed { path: path("run/containers/auth.json"), key: key.clone() },
-            PublishReason::Shadowed { path: path(".config/containers/auth.json"), key },
+            PublishReason::ShadowedByEnvironment { key },
+            shadowed("run/containers/auth.json"),
+            shadowed(".config/containers/auth.json"),
         ]
     );
 }
@@ -131,5 +161,6 @@ fn the_docker_configuration_shadows_itself_under_no_other_name() {
     let login = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}}}"#;
     fs::write(home.path().join(".docker/config.json"), login).unwrap();
     let variables = [("REGISTRY_AUTH_FILE", "~/.docker/config.json")];
-    assert_eq!(found(home.path(), &variables, &["ghcr.io"]), [PublishReason::HelperMissing]);
+    let found = found(home.path(), &variables, &["ghcr.io"]);
+    assert!(matches!(found[..], [PublishReason::HelperMissing { .. }]), "{found:?}");
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use self::location::Mount;
 use self::published_entries::Published;
 use self::snapshot::{ATTEMPTS, Snapshot, pause};
+use super::permissions;
 use super::state_file::{Locked, lock_directory};
 use crate::domain::docker_config::{Edit, PublishedEntries, Wanted, edit};
 use crate::domain::reasons::PublishReason;
@@ -153,6 +154,9 @@ fn unwritable(shown: &str, error: &io::Error) -> PublishReason {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => PublishReason::NoRoom { path, fault },
         ErrorKind::ResourceBusy => PublishReason::Mount { path },
-        _ => PublishReason::Unwritable { path, fault },
+        _ => {
+            let remedy = permissions::to_replace(Path::new(shown));
+            PublishReason::Unwritable { path, fault, remedy }
+        }
     }
 }

@@ -10,6 +10,7 @@ use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::adapters::clock;
+use crate::adapters::permissions;
 use crate::adapters::process::{has_writer, stop_waiting};
 use crate::domain::reasons::PublishReason;
 
@@ -66,10 +67,11 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Option<Snapshot>, Publish
 /// Why the file called `shown` could not be found or read.
 pub(super) fn unreadable(shown: &str, error: &io::Error) -> PublishReason {
     let path = shown.to_owned();
-    match error.raw_os_error() {
-        Some(libc::ELOOP | libc::ENOTDIR) => PublishReason::NotAFile { path },
-        _ => PublishReason::Unreadable { path, fault: error.to_string() },
+    if let Some(libc::ELOOP | libc::ENOTDIR) = error.raw_os_error() {
+        return PublishReason::NotAFile { path };
     }
+    let remedy = permissions::to_replace(Path::new(shown));
+    PublishReason::Unreadable { path, fault: error.to_string(), remedy }
 }
 
 impl Snapshot {

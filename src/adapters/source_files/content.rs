@@ -7,6 +7,7 @@ use std::path::Path;
 use super::CODESPACES_FILES;
 use super::settled_reader::{SettledRead, SettledReader};
 use super::stable_read::{FILE_LIMIT, Links, VALUE_LIMIT};
+use crate::adapters::permissions;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::file_format::{Format, Parsed, parse};
 use crate::domain::declarations::source::{SourceKind, Variables};
@@ -137,7 +138,8 @@ fn directory(files: &mut SettledReader, dir: &Path, before: &Content) -> Content
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Content::default(),
         Err(error) => {
             let (path, fault) = (dir.display().to_string(), error.to_string());
-            return before.unchanged(SourceReason::Unreadable { path, fault });
+            let remedy = permissions::to_read(dir);
+            return before.unchanged(SourceReason::Unreadable { path, fault, remedy });
         }
     };
     let mut all = Content { variables: Some(Variables::new()), problems: Vec::new() };

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::RESPONSE_TIMEOUT;
 use super::stable_read::{FileRead, FileStamp, Links, read};
 use crate::adapters::file_watcher::{PathWatch, QUIET_PERIOD};
+use crate::adapters::open_files;
 use crate::domain::reasons::SourceReason;
 
 /// How long a file must stay unchanged if the kernel cannot tell whether it is being written.
@@ -83,7 +84,10 @@ impl SettledReader {
             None if is_polled || bytes.is_empty() => QUIET_PERIOD,
             None => RECHECK_INTERVAL,
         };
-        let kept_open = || SourceReason::KeptOpen { path: path.display().to_string() };
+        let kept_open = || SourceReason::KeptOpen {
+            path: path.display().to_string(),
+            writer: open_files::writer_of(path),
+        };
         let remaining = quiet_period.saturating_sub(now - seen.unchanged_since);
         if remaining.is_zero() {
             // If the kernel cannot tell whether a file is open, `truncate(2)` may have changed it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
-use crate::adapters::process;
+use crate::adapters::{permissions, process};
 use crate::domain::reasons::SourceReason;
 
 /// The maximum size of a file of variables: 100 secrets of 48 KB in base64, twice.
@@ -50,7 +50,10 @@ pub(super) fn read(
         Ok(read) => read.map(Some),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(SourceReason::Unreadable { path: shown(), fault: error.to_string() }),
+            _ => {
+                let remedy = permissions::to_read(path);
+                Err(SourceReason::Unreadable { path: shown(), fault: error.to_string(), remedy })
+            }
         },
     }
 }

@@ -71,7 +71,12 @@ impl<'a> Clients<'a> {
                 Ok(text) => self.missing_key(text.as_deref().map_or("", |text| text), registry),
             };
             match fault {
-                None => return Outcome::passed(format!("in {}", self.file.display())),
+                None => {
+                    return match self.problem_with(registry) {
+                        Some(problem) => Outcome::failed(problem),
+                        None => Outcome::passed(format!("in {}", self.file.display())),
+                    };
+                }
                 Some(fault)
                     if fault.code.as_deref() != Some("not-published")
                         || Instant::now() > deadline =>
@@ -108,6 +113,15 @@ impl<'a> Clients<'a> {
             }
             None => self.not_published(path, key),
         })
+    }
+
+    /// The agent's own problem with this registry's entry, such as another login in its place.
+    fn problem_with(&self, registry: &RegistryDocument) -> Option<Finding> {
+        let concerns = |problem: &&ProblemEntry| {
+            problem.step.as_deref() == Some(Step::Published.as_str())
+                && problem.registry.as_ref().is_some_and(|key| registry.keys.contains(key))
+        };
+        self.agent.status.problems.iter().find(concerns).map(Finding::from)
     }
 
     /// Why the file has no entry: the agent's own problem with it, or it writes another file.
@@ -176,7 +190,7 @@ impl<'a> Clients<'a> {
             return Outcome::Skipped("clients read the login from the file itself".to_owned());
         }
         let Some(path) = self.environment(&variable).helper_path(HELPER) else {
-            return Outcome::failed(Reason::from(PublishReason::HelperMissing));
+            return Outcome::failed(Reason::from(self.environment(&variable).missing_helper()));
         };
         let output = match run_helper(&path, "version", "") {
             Ok(output) => output,

@@ -1,12 +1,18 @@
 //! Reads the logins in a docker configuration, or in podman's auth file of the same format.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::auth_entry::parse_entry;
 use super::json_document::Object;
 use super::section::{AUTHS, CRED_HELPERS, NotEntries, helper_named};
 use super::{Credential, HELPER, PublishReason};
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{AskedServer, Server};
 
 /// The plain login of a registry in `auths`, whatever form its key has. An entry for a repository
 /// path does not count. `None` if there is no login or the text is not a configuration.
@@ -49,13 +55,75 @@ pub fn names_our_helper(text: &str, server: &Server) -> bool {
     })
 }
 
-/// Whether the file itself decides about a registry: by a plain login, or another helper.
-pub fn holds_login(text: &str, server: &Server) -> bool {
-    let other_helper = || {
-        let others = other_helpers(&Object::parse(text).ok()?).ok()?;
-        server.keys().into_iter().find(|key| others.contains_key(key))
+/// The entries with which a file itself decides about registries: plain logins, and other helpers.
+pub struct OwnEntries(Vec<(AskedServer, OwnEntry)>);
+
+/// One of these entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnEntry {
+    /// Its key, as written.
+    pub key: String,
+    /// `auths` or `credHelpers`.
+    pub section: &'static str,
+}
+
+/// The entries of a file's text; none if the text is not a configuration.
+pub fn own_entries(text: &str) -> OwnEntries {
+    OwnEntries(entries_of(text).unwrap_or_default())
+}
+
+fn entries_of(text: &str) -> Option<Vec<(AskedServer, OwnEntry)>> {
+    let document = Object::parse(text).ok()?;
+    let logins = AUTHS.entries(&document).ok()?.into_iter();
+    let logins = logins.filter(|entry| parse_entry(entry.value()).is_some());
+    let logins = logins.map(|entry| (entry.key.to_string(), "auths"));
+    let helpers = other_helpers(&document).ok()?.into_keys().map(|key| (key, "credHelpers"));
+    let parsed = logins.chain(helpers).filter_map(|(key, section)| {
+        // An entry for a repository decides about that alone.
+        matches!(Server::parse(&key), Ok((_, None))).then_some(())?;
+        Some((AskedServer::parse(&key)?, OwnEntry { key, section }))
+    });
+    Some(parsed.collect())
+}
+
+impl OwnEntries {
+    /// The entry that decides about `server`.
+    pub fn of(&self, server: &Server) -> Option<&OwnEntry> {
+        let mut entries = self.0.iter();
+        entries.find(|(asked, _)| server.matches(asked)).map(|(_, entry)| entry)
+    }
+}
+
+/// The keys of the logins in `DOCKER_AUTH_CONFIG`. docker ignores the whole variable if it has an
+/// unknown member or an entry without a login (`parseEnvConfig` in docker/cli), and looks for the
+/// exact key.
+pub fn environment_logins(text: &str) -> BTreeSet<String> {
+    let Ok(config) = serde_json::from_str::<EnvironmentConfig<'_>>(text) else {
+        return BTreeSet::new();
     };
-    plain_auth(text, server).is_some() || other_helper().is_some()
+    let has_login = |auth: &str| {
+        let Ok(pair) = STANDARD.decode(auth.as_bytes()).map(Zeroizing::new) else { return false };
+        pair.iter().position(|&byte| byte == b':').is_some_and(|user| user > 0)
+    };
+    if config.auths.values().all(|entry| has_login(&entry.auth)) {
+        config.auths.into_keys().collect()
+    } else {
+        BTreeSet::new()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentConfig<'a> {
+    #[serde(borrow, default)]
+    auths: BTreeMap<String, EnvironmentAuth<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentAuth<'a> {
+    #[serde(borrow, default)]
+    auth: Cow<'a, str>,
 }
 
 /// The helper for all credentials without a helper of their own (`credsStore`).

@@ -21,7 +21,10 @@ use self::section::{AUTHS, CRED_HELPERS, NotEntries};
 use super::credentials::credential::Credential;
 use super::reasons::PublishReason;
 
-pub use self::lookup::{check, credentials_store, holds_login, names_our_helper, plain_auth};
+pub use self::lookup::{
+    OwnEntries, OwnEntry, check, credentials_store, environment_logins, names_our_helper,
+    own_entries, plain_auth,
+};
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.
 pub const HELPER: &str = "registry-agent";

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::source::CODESPACES;
 use super::sourced_variable::{SourcedVariable, unset};
 use super::step::Step;
 use super::{Severity, SourceReason};
@@ -99,7 +100,7 @@ pub enum DeclarationReason {
         /// The variable.
         variable: SourcedVariable,
         /// What is wrong with the file.
-        reason: SourceReason,
+        reason: Box<SourceReason>,
     },
     /// Two sets declare the same server.
     #[error(
@@ -201,6 +202,9 @@ impl DeclarationReason {
             Self::Missing { missing, misspelt: Some(other), .. }
             | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing),
             Self::Missing { missing, misspelt: None, others } => {
+                if let Some(file) = only_file(others) {
+                    return add_to_file(missing, file);
+                }
                 // A push replaces the previous one.
                 let pushed = others.iter().any(|other| &*other.source == "sync");
                 set(missing, if pushed { "the whole set" } else { "it" })
@@ -249,6 +253,22 @@ impl DeclarationReason {
             Self::OnlyForEcr { variable, .. } => variable.unset(),
         }
     }
+}
+
+/// The one file that all of these variables come from.
+fn only_file(variables: &[SourcedVariable]) -> Option<&str> {
+    let first = &*variables.first()?.source;
+    let is_only = variables.iter().all(|variable| &*variable.source == first);
+    (first.starts_with('/') && is_only).then_some(first)
+}
+
+fn add_to_file(missing: &str, file: &str) -> String {
+    if file.starts_with(CODESPACES) {
+        return format!(
+            "add {missing} to the secrets of the codespace, then stop the codespace and start it again"
+        );
+    }
+    format!("add {missing} to {file}")
 }
 
 /// How to set a missing variable, for a push from a shell that has `what`.

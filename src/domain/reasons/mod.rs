@@ -18,6 +18,7 @@ pub mod problem;
 pub mod publish;
 pub mod registry;
 pub mod rejection;
+pub mod remedy;
 pub mod source;
 pub mod sourced_variable;
 pub mod step;
@@ -36,7 +37,8 @@ pub use declaration::DeclarationReason;
 pub use login::LoginReason;
 pub use publish::PublishReason;
 pub use registry::RegistryReason;
-pub use source::SourceReason;
+pub use remedy::Remedy;
+pub use source::{SourceReason, Writer};
 pub use sourced_variable::SourcedVariable;
 pub use step::Step;
 pub use value::ValueReason;
@@ -170,7 +172,7 @@ impl fmt::Display for Reason {
 }
 
 /// Quotes `text` as one word of a shell command, because users paste fixes.
-fn shell_word(text: &str) -> Cow<'_, str> {
+pub fn shell_word(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@+".contains(c)) {
         return text.into();
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::step::Step;
-use super::{ReasonKind, Severity, shell_word};
+use super::{ReasonKind, Remedy, Severity, shell_word};
 
 /// Why clients may not find the agent's logins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -69,14 +69,23 @@ pub enum PublishReason {
     },
     /// The helper is not on `PATH`.
     #[error("docker-credential-registry-agent is not on PATH, so docker cannot run it")]
-    HelperMissing,
+    HelperMissing {
+        /// The command that puts it there, if it is installed somewhere else.
+        remedy: Option<Remedy>,
+    },
     /// A file that podman, skopeo and buildah read first has its own login for the registry.
-    #[error("{path} has a login for {key}, which podman, skopeo and buildah use instead")]
+    #[error(
+        "{path} has an entry `{entry}` in `{section}`, which podman, skopeo and buildah use instead of the agent's login for {key}"
+    )]
     Shadowed {
         /// The path of the file.
         path: String,
-        /// The registry's key.
+        /// The canonical server.
         key: String,
+        /// The key of the entry, as written.
+        entry: String,
+        /// `auths` or `credHelpers`.
+        section: Box<str>,
     },
     /// `DOCKER_AUTH_CONFIG` has its own login for the registry.
     #[error("DOCKER_AUTH_CONFIG has a login for {key}, which docker uses instead")]
@@ -113,6 +122,8 @@ pub enum PublishReason {
         path: String,
         /// The error of the operating system.
         fault: String,
+        /// The command that makes it readable, if there is one.
+        remedy: Option<Remedy>,
     },
     /// The file cannot be written because of its mode, an immutable flag, or a read-only file
     /// system.
@@ -122,6 +133,8 @@ pub enum PublishReason {
         path: String,
         /// The error of the operating system.
         fault: String,
+        /// The command that makes it writable, if there is one.
+        remedy: Option<Remedy>,
     },
     /// The file system has no space for a second copy of the file.
     #[error("{path} cannot be written: {fault}")]
@@ -156,7 +169,7 @@ impl PublishReason {
             Self::OtherLogin { .. } => "other-login",
             Self::StoreFirst { .. } => "credentials-store-first",
             Self::StoreMissing { .. } => "credentials-store-missing",
-            Self::HelperMissing => "helper-not-on-path",
+            Self::HelperMissing { .. } => "helper-not-on-path",
             Self::Shadowed { .. } => "shadowed-by-auth-file",
             Self::ShadowedByEnvironment { .. } => "shadowed-by-environment",
             Self::Mount { .. } => "docker-config-mount",
@@ -173,9 +186,9 @@ impl PublishReason {
     /// What it is about.
     pub fn kind(&self) -> ReasonKind {
         match self {
-            Self::HelperMissing | Self::Shadowed { .. } | Self::ShadowedByEnvironment { .. } => {
-                ReasonKind::Client
-            }
+            Self::HelperMissing { .. }
+            | Self::Shadowed { .. }
+            | Self::ShadowedByEnvironment { .. } => ReasonKind::Client,
             _ => ReasonKind::DockerConfiguration,
         }
     }
@@ -203,7 +216,7 @@ impl PublishReason {
     /// The step of `check` that it belongs to.
     pub fn step(&self) -> Step {
         match self {
-            Self::HelperMissing => Step::Helper,
+            Self::HelperMissing { .. } => Step::Helper,
             Self::StoreFirst { .. }
             | Self::StoreMissing { .. }
             | Self::Shadowed { .. }
@@ -225,9 +238,9 @@ impl PublishReason {
             Self::ByteOrderMark { path } => {
                 format!("save {path} as UTF-8 without a byte order mark")
             }
-            Self::OtherHelper { path, key, .. } => {
+            Self::OtherHelper { path, key, helper } => {
                 format!(
-                    "remove {key} from `credHelpers` in {path} to use the declared login, or remove its declaration"
+                    "remove \"{key}\": \"{helper}\" from `credHelpers` in {path} to use the declared login, or remove its declaration"
                 )
             }
             Self::OtherLogin { path, key } => {
@@ -245,45 +258,48 @@ impl PublishReason {
             Self::StoreMissing { path, store } => {
                 format!("install docker-credential-{store}, or remove `credsStore` from {path}")
             }
-            Self::HelperMissing => {
+            Self::HelperMissing { remedy: None } => {
                 "install docker-credential-registry-agent in a directory on PATH, \
                  such as /usr/local/bin"
                     .to_owned()
             }
-            Self::Shadowed { path, key } => {
-                // podman and skopeo do not accept Docker Hub's URL here.
-                let key = if key.contains("index.docker.io") { "docker.io" } else { key };
+            // They do not find an entry under another spelling, nor one that names a helper.
+            Self::Shadowed { path, entry, section, .. }
+                if &**section == "auths" && !entry.contains("://") && !entry.contains("index.docker.io") =>
+            {
                 format!(
-                    "remove the login for {key} from {path}, for example with `podman logout --authfile {} {key}`",
-                    shell_word(path)
+                    "run `podman logout --authfile {} {}`, or the same with skopeo or buildah",
+                    shell_word(path),
+                    shell_word(entry)
                 )
+            }
+            Self::Shadowed { path, entry, section, .. } => {
+                format!("remove the entry \"{entry}\" from `{section}` in {path}")
             }
             Self::ShadowedByEnvironment { key } => {
                 format!(
-                    "run `unset DOCKER_AUTH_CONFIG` where docker runs, or remove {key} from the variable"
+                    "run `unset DOCKER_AUTH_CONFIG` in the shell that runs docker, or remove {key} from the variable"
                 )
             }
             Self::Mount { .. } => "set DOCKER_CONFIG to a directory inside the container and run \
-                                   `registry-agent sync`, or set `publish_to_mounts = true` \
-                                   in the configuration"
+                                   `registry-agent sync` and docker in a shell that has the variable, \
+                                   or set `publish_to_mounts = true` in the configuration"
                 .to_owned(),
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
             Self::TooLarge { path, mebibytes } => {
                 format!("reduce {path} to at most {mebibytes} MiB")
             }
-            Self::Unreadable { path, .. } => {
-                format!(
-                    "give the agent's user permission to read {path}, or set DOCKER_CONFIG to another directory and run `registry-agent sync`"
-                )
-            }
-            Self::Unwritable { path, .. } => {
-                format!(
-                    "give the agent's user permission to write {path} and its directory, or set DOCKER_CONFIG to another directory and run `registry-agent sync`"
-                )
+            Self::HelperMissing { remedy: Some(remedy) }
+            | Self::Unreadable { remedy: Some(remedy), .. }
+            | Self::Unwritable { remedy: Some(remedy), .. } => remedy.to_string(),
+            Self::Unreadable { .. } | Self::Unwritable { .. } => {
+                "set DOCKER_CONFIG to a directory that you may write to, and run \
+                 `registry-agent sync` and docker in a shell that has the variable"
+                    .to_owned()
             }
             Self::NoRoom { path, .. } => {
                 format!(
-                    "free space on the file system of {path}, or set DOCKER_CONFIG to a directory elsewhere and run `registry-agent sync`"
+                    "free space on the file system of {path}; the agent tries again every second"
                 )
             }
             Self::Hanging { path } => {

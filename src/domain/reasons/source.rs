@@ -4,7 +4,19 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::step::Step;
-use super::{ReasonKind, Severity, shell_word};
+use super::{ReasonKind, Remedy, Severity, shell_word};
+
+/// Where the Codespaces platform writes its files.
+pub(super) const CODESPACES: &str = "/workspaces/.codespaces/";
+
+/// A process that has a file open for writing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// Its process ID.
+    pub pid: i32,
+    /// The name of its program.
+    pub program: Box<str>,
+}
 
 /// Why a source could not be read, completely or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -69,10 +81,12 @@ pub enum SourceReason {
         path: String,
     },
     /// Another process keeps the file open for writing.
-    #[error("{path} is kept open for writing by another process, so it may be incomplete")]
+    #[error("{path} is kept open for writing by {}, so it may be incomplete", shown(.writer.as_ref()))]
     KeptOpen {
         /// The path of the file.
         path: String,
+        /// The process, if it is the agent's user's.
+        writer: Option<Writer>,
     },
     /// The file system does not respond, for example because its server is gone.
     #[error("{path} cannot be read: its file system does not respond")]
@@ -95,6 +109,8 @@ pub enum SourceReason {
         path: String,
         /// The error of the operating system.
         fault: String,
+        /// The command that makes it readable, if there is one.
+        remedy: Option<Remedy>,
     },
 }
 
@@ -110,7 +126,7 @@ impl SourceReason {
             | Self::NotWatched { path, .. }
             | Self::Missing { path }
             | Self::Empty { path }
-            | Self::KeptOpen { path }
+            | Self::KeptOpen { path, .. }
             | Self::Hanging { path }
             | Self::Configuration { path, .. }
             | Self::Unreadable { path, .. } => path,
@@ -170,7 +186,12 @@ impl SourceReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::Malformed { path, .. } => format!("correct {path}; the agent reads it again when it changes"),
+            Self::Malformed { path, .. } if path.starts_with(CODESPACES) => format!(
+                "correct {path}, or stop the codespace and start it again, which writes the file anew"
+            ),
+            Self::Malformed { path, .. } => {
+                format!("correct {path}; the agent reads it as soon as it is saved")
+            }
             Self::BadValue { path, variable } => format!("correct the value of {variable} in {path}"),
             Self::Link { path } => format!("replace {path} with a regular file"),
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
@@ -179,8 +200,11 @@ impl SourceReason {
                 "raise the inotify limits on the host: `sudo sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`".to_owned()
             }
             Self::Missing { path } | Self::Empty { path } => format!("write the value into {path}"),
-            Self::KeptOpen { path } => format!(
-                "stop the process that keeps {path} open; to find it, run `sudo fuser -v {}`",
+            Self::KeptOpen { writer: Some(Writer { pid, program }), .. } => {
+                format!("close the file in {program}, or run `kill {pid}`")
+            }
+            Self::KeptOpen { path, writer: None } => format!(
+                "stop the process that keeps the file open; as root, `fuser -v {0}` or `lsof {0}` names it",
                 shell_word(path)
             ),
             Self::Hanging { path } => {
@@ -189,7 +213,17 @@ impl SourceReason {
             Self::Configuration { path, .. } => {
                 format!("correct {path}; the agent uses it as soon as it is saved")
             }
-            Self::Unreadable { path, .. } => format!("give the agent's user permission to read {path}"),
+            Self::Unreadable { remedy: Some(remedy), .. } => remedy.to_string(),
+            Self::Unreadable { path, .. } => {
+                format!("give the agent's user permission to read {path}")
+            }
         }
     }
+}
+
+fn shown(writer: Option<&Writer>) -> String {
+    writer.map_or_else(
+        || "another process".to_owned(),
+        |Writer { pid, program }| format!("{program} (pid {pid})"),
+    )
 }

@@ -49,7 +49,7 @@ fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
     let set = [("SERVER", &*other.server()), ("USER", USER), ("PASSWORD", PASSWORD)]
         .map(|(suffix, value)| format!("FILE_CONTAINER_REGISTRY_{suffix}={value}\n"));
     fs::write(&file, set.concat()).unwrap();
-    let line = format!("sources = [{file:?}]\n");
+    let line = format!("sources = [\"{}\"]\n", file.display());
     fs::write(&config, line.replace("sources", "source")).unwrap();
     let fault = Fault::error(&home, "configuration-malformed");
     fault.says(&[config.to_str().unwrap(), "line 1", "unknown field `source`"]);

@@ -4,7 +4,10 @@
 //! A test sets a fault up, calls [`Fault::error`] or [`Fault::remark`], pastes the fix, and ends with
 //! [`assert_well`].
 
+mod clients;
 mod configuration;
+mod docker_config;
+mod sources;
 mod variables;
 
 use serde_json::Value;

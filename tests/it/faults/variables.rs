@@ -63,7 +63,7 @@ fn a_misspelt_variable_in_a_file_is_renamed_there() {
     let file = home.path("registries.env");
     let config = home.path(".config/registry-agent/config.toml");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
-    fs::write(config, format!("sources = [{file:?}]\n")).unwrap();
+    fs::write(config, format!("sources = [\"{}\"]\n", file.display())).unwrap();
     let [server_name, user, password] = VARIABLES;
     let text = format!("{server_name}={server}\n{user}NAME={USER}\n{password}={PASSWORD}\n");
     fs::write(&file, &text).unwrap();
@@ -72,6 +72,25 @@ fn a_misspelt_variable_in_a_file_is_renamed_there() {
     let expected = format!("rename {user}NAME to {user} in {}", file.display());
     assert_eq!(fault.checked(&home, &["ACME"], 1).fix, expected);
     fs::write(&file, text.replace("USERNAME", "USER")).unwrap();
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_variable_that_is_missing_in_a_file_is_added_there() {
+    let registry = registry();
+    let server = registry.server();
+    let home = TestHome::new();
+    let file = home.path("registries.env");
+    let config = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, format!("sources = [\"{}\"]\n", file.display())).unwrap();
+    let [server_name, user, password] = VARIABLES;
+    let text = format!("{server_name}={server}\n{password}={PASSWORD}\n");
+    fs::write(&file, &text).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "variable-missing");
+    assert_eq!(fault.fix, format!("add {user} to {}", file.display()));
+    fs::write(&file, format!("{text}{user}={USER}\n")).unwrap();
     assert_well(&home, &server, (USER, PASSWORD));
 }
 

@@ -391,7 +391,11 @@ fn a_password_file_is_requested_and_then_watched() {
     assert_eq!(password.reveal(), "canary");
     assert_eq!(read.declarations[0].source, "start");
 
-    let fault = SourceReason::Unreadable { path: "/run/pw".to_owned(), fault: "no".to_owned() };
+    let fault = SourceReason::Unreadable {
+        path: "/run/pw".to_owned(),
+        fault: "no".to_owned(),
+        remedy: None,
+    };
     for file in [Err(fault), Ok(Secret::new("\n")), Ok(Secret::new("a\0canary"))] {
         let found = discover(&sources, &PasswordFiles::from([(path.clone(), file)]));
         assert!(found.declarations.is_empty());

@@ -1,7 +1,7 @@
 //! Reasons about variables, the files they come from, and tokens declared as passwords.
 
 use registry_agent::domain::reasons::{
-    DeclarationReason, LoginReason, SourceReason, SourcedVariable,
+    DeclarationReason, LoginReason, Remedy, SourceReason, SourcedVariable, Writer,
 };
 
 use super::{Sample, sample};
@@ -117,7 +117,7 @@ fn values() -> Vec<Sample> {
         sample(
             R::PasswordFile {
                 variable: acme("PASSWORD_FILE"),
-                reason: SourceReason::Missing { path: "/run/secrets/acme".into() },
+                reason: Box::new(SourceReason::Missing { path: "/run/secrets/acme".into() }),
             },
             "The file named by the variable cannot be used. The agent reads it as soon as it changes.",
         ),
@@ -189,7 +189,7 @@ pub(super) fn files() -> Vec<Sample> {
             "The file exists, but contains nothing except perhaps a line end.",
         ),
         sample(
-            R::KeptOpen { path: path() },
+            R::KeptOpen { path: path(), writer: Some(Writer { pid: 4321, program: "vim".into() }) },
             "A file is read when its writer closes it. This one stays open, so its content is used only once it \
              has not changed for 10 seconds. Until then its last good values stay in use.",
         ),
@@ -207,7 +207,11 @@ pub(super) fn files() -> Vec<Sample> {
              running agent keeps the configuration it started with; a new one does not start.",
         ),
         sample(
-            R::Unreadable { path: path(), fault: "permission denied (os error 13)".into() },
+            R::Unreadable {
+                path: path(),
+                fault: "permission denied (os error 13)".into(),
+                remedy: Some(Remedy::Root("chown dev /workspaces/.codespaces/shared/.env".into())),
+            },
             "The agent runs as your user and has exactly that user's permissions.",
         ),
     ]

@@ -104,7 +104,7 @@ fn every_reason_has_a_sample() {
 
 #[test]
 fn every_fix_begins_with_a_verb_or_says_that_no_action_is_needed() {
-    const VERBS: &str = "add allow ask change check copy correct create declare encode enable free get give \
+    const VERBS: &str = "add allow ask change check close copy correct create declare encode enable free get give \
                          install look make move push raise reduce remove rename renew replace restart run save \
                          set stop unset use write";
     let verbs: BTreeSet<&str> = VERBS.split(' ').collect();

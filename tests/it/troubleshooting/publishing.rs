@@ -1,13 +1,26 @@
 //! Reasons about the docker configuration and the clients that read it.
 
-use registry_agent::domain::reasons::PublishReason;
+use registry_agent::domain::reasons::{PublishReason, Remedy};
 
 use super::{Sample, sample};
 
 pub(super) fn clients() -> Vec<Sample> {
+    let mut clients = entries();
+    clients.extend(programs());
+    clients.extend(files());
+    clients
+}
+
+fn path() -> String {
+    "/home/dev/.docker/config.json".to_owned()
+}
+
+fn key() -> String {
+    "ghcr.io".to_owned()
+}
+
+fn entries() -> Vec<Sample> {
     use PublishReason as R;
-    let path = || "/home/dev/.docker/config.json".to_owned();
-    let key = || "ghcr.io".to_owned();
     vec![
         sample(
             R::Malformed { path: path(), fault: "line 3 column 5".into() },
@@ -40,15 +53,49 @@ pub(super) fn clients() -> Vec<Sample> {
             "docker runs this program for every registry that has no entry in `credHelpers`, and fails \
              without it.",
         ),
-        sample(R::HelperMissing, "Clients find the credential helper by name, on their own PATH."),
+    ]
+}
+
+fn programs() -> Vec<Sample> {
+    use PublishReason as R;
+    vec![
         sample(
-            R::Shadowed { path: "/run/user/1000/containers/auth.json".into(), key: key() },
-            "These clients read this file before the docker configuration.",
+            R::HelperMissing {
+                remedy: Some(Remedy::Root(
+                    "ln -s /opt/registry-agent/docker-credential-registry-agent /usr/local/bin/"
+                        .into(),
+                )),
+            },
+            "Clients find the credential helper by name, on their own PATH.",
+        ),
+        sample(
+            R::Shadowed {
+                path: "/run/user/1000/containers/auth.json".into(),
+                key: key(),
+                entry: key(),
+                section: "auths".into(),
+            },
+            "These clients read this file before the docker configuration. A login of your own is in it.",
+        ),
+        sample(
+            R::Shadowed {
+                path: "/run/user/1000/containers/auth.json".into(),
+                key: key(),
+                entry: key(),
+                section: "credHelpers".into(),
+            },
+            "The entry names another credential helper.",
         ),
         sample(
             R::ShadowedByEnvironment { key: key() },
             "docker 28.3 and later read this variable before their configuration file.",
         ),
+    ]
+}
+
+fn files() -> Vec<Sample> {
+    use PublishReason as R;
+    vec![
         sample(
             R::Mount { path: path() },
             "A file or directory that is mounted into the container is usually shared with the host. An \
@@ -63,11 +110,19 @@ pub(super) fn clients() -> Vec<Sample> {
             "No docker configuration is this large, so it is probably another file.",
         ),
         sample(
-            R::Unreadable { path: path(), fault: "permission denied (os error 13)".into() },
+            R::Unreadable {
+                path: path(),
+                fault: "permission denied (os error 13)".into(),
+                remedy: Some(Remedy::Root("chown -R dev /home/dev/.docker".into())),
+            },
             "The file belongs to another user, often to root after a `sudo docker login`.",
         ),
         sample(
-            R::Unwritable { path: path(), fault: "read-only file system (os error 30)".into() },
+            R::Unwritable {
+                path: path(),
+                fault: "read-only file system (os error 30)".into(),
+                remedy: None,
+            },
             "The agent replaces the file, so it needs write access to the directory too.",
         ),
         sample(

@@ -231,6 +231,7 @@ impl Validator<'_> {
             },
             Err(reason) => reason.clone(),
         };
+        let reason = Box::new(reason);
         self.refuse(Field::PasswordFile, DeclarationReason::PasswordFile { variable, reason });
         None
     }

@@ -1,0 +1,225 @@
+//! The docker configuration: malformed, not readable, not writable, on a full disk, or with an entry of
+//! the user's own.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
+use crate::support::isolated::{self, Etc};
+use crate::support::mounts::Mounted;
+use crate::support::registry::Registry;
+use crate::support::test_home::{TestHome, succeed};
+
+/// A user that no machine has.
+pub(super) const DEV: u32 = 41_043;
+
+fn config_of(home: &TestHome) -> PathBuf {
+    let config = home.path(".docker/config.json");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    config
+}
+
+fn helper_in(config: &Path, server: &str) -> Value {
+    let config: Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
+    config["credHelpers"][server].clone()
+}
+
+/// Waits for the error, which names the configuration, pastes its fix, and expects a login.
+fn paste_the_fix(home: &TestHome, registry: &Registry, code: &str, command: &str) {
+    let config = home.path(".docker/config.json");
+    let fault = Fault::error(home, code);
+    fault.says(&[config.to_str().unwrap()]).checked(home, &["ACME"], 1);
+    let command = command.replace("DIR", config.parent().unwrap().to_str().unwrap());
+    assert!(fault.fix.contains(&format!("`{command}")), "{command:?} is not in {:?}", fault.fix);
+    fault.paste(home);
+    Fault::is_gone(home, code);
+    assert_well(home, &registry.server(), (USER, PASSWORD));
+    assert_eq!(helper_in(&config, &registry.server()), "registry-agent");
+}
+
+#[test]
+fn a_malformed_configuration_is_moved_away_by_the_printed_line() {
+    let registry = registry();
+    let home = home_for(&registry);
+    fs::write(config_of(&home), "{\n  \"auths\": {]\n}\n").unwrap();
+    home.start();
+    Fault::error(&home, "docker-config-malformed").says(&["line 2"]);
+    paste_the_fix(&home, &registry, "docker-config-malformed", "mv -i DIR/config.json");
+}
+
+/// Runs `test` with a home of an unprivileged user, as whom root starts the agent.
+pub(super) fn as_user(test: impl FnOnce(&TestHome, &Registry) + Send) {
+    isolated::run(&Etc::default(), async || {
+        // The directory for sockets that root creates for the user.
+        let _run = Mounted::tmpfs(Path::new("/run"), "1m");
+        let registry = registry();
+        let home = home_for(&registry);
+        let top = home.path("");
+        let passwd =
+            format!("root:x:0:0::/root:/bin/sh\ndev:x:{DEV}:{DEV}::{}:/bin/sh\n", top.display());
+        isolated::write("passwd", &passwd);
+        isolated::write("registry-agent/config.toml", "user = \"dev\"\n");
+        config_of(&home);
+        fs::create_dir_all(home.path(".local/state")).unwrap();
+        succeed(Command::new("chown").args(["-R", &format!("{DEV}:{DEV}")]).arg(&top));
+        test(&home, &registry);
+        home.exit_of(&["stop"]);
+        drop(home);
+    });
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The code, the command to paste, and how the fault comes about.
+type Case = (&'static str, &'static str, fn(&Path));
+
+#[test]
+fn a_configuration_that_may_not_be_read_or_written_is_opened_by_the_printed_line() {
+    let cases: [Case; 6] = [
+        ("docker-config-unreadable", "chown dev DIR/config.json", |config| {
+            fs::write(config, "{}").unwrap();
+            set_mode(config, 0o600);
+        }),
+        ("docker-config-unreadable", "chmod u+rw DIR/config.json", |config| {
+            fs::write(config, "{}").unwrap();
+            chown(config, Some(DEV), Some(DEV)).unwrap();
+            set_mode(config, 0o000);
+        }),
+        ("docker-config-unreadable", "chown -R dev DIR", |config| {
+            fs::write(config, "{}").unwrap();
+            chown(config.parent().unwrap(), Some(0), Some(0)).unwrap();
+            set_mode(config.parent().unwrap(), 0o700);
+        }),
+        ("docker-config-unwritable", "chown -R dev DIR", |config| {
+            chown(config.parent().unwrap(), Some(0), Some(0)).unwrap();
+            set_mode(config.parent().unwrap(), 0o755);
+        }),
+        ("docker-config-unwritable", "chmod u+w DIR", |config| {
+            set_mode(config.parent().unwrap(), 0o555);
+        }),
+        ("docker-config-unwritable", "chattr -i DIR/config.json", |config| {
+            fs::write(config, "{}").unwrap();
+            chown(config, Some(DEV), Some(DEV)).unwrap();
+            succeed(Command::new("chattr").arg("+i").arg(config));
+        }),
+    ];
+    for (code, command, break_it) in cases {
+        as_user(|home, registry| {
+            break_it(&home.path(".docker/config.json"));
+            home.start();
+            paste_the_fix(home, registry, code, command);
+        });
+    }
+}
+
+#[test]
+fn on_a_read_only_file_system_another_directory_helps() {
+    let registry = registry();
+    let mut home = home_for(&registry);
+    let disk = Mounted::tmpfs(&home.path("disk"), "1m");
+    fs::create_dir(home.path("disk/docker")).unwrap();
+    symlink("disk/docker", home.path(".docker")).unwrap();
+    succeed(Command::new("mount").args(["-o", "remount,ro"]).arg(home.path("disk")));
+    home.sync();
+    let fault = Fault::error(&home, "docker-config-unwritable");
+    fault.says(&[home.path(".docker/config.json").to_str().unwrap(), "read-only"]).checked(
+        &home,
+        &[],
+        1,
+    );
+    assert!(fault.fix.starts_with("set DOCKER_CONFIG to a directory"), "{}", fault.fix);
+    let directory = home.path("writable");
+    home.set("DOCKER_CONFIG", directory.to_str().unwrap());
+    fault.paste(&home);
+    Fault::is_gone(&home, "docker-config-unwritable");
+    assert_eq!(helper_in(&directory.join("config.json"), &registry.server()), "registry-agent");
+    succeed(&mut home.agent(&["stop"]));
+    drop((home, disk));
+}
+
+#[test]
+fn a_full_disk_needs_space_and_nothing_else() {
+    let registry = registry();
+    let home = home_for(&registry);
+    symlink("disk/docker", home.path(".docker")).unwrap();
+    let disk = Mounted::tmpfs(&home.path("disk"), "64k");
+    fs::create_dir(home.path("disk/docker")).unwrap();
+    let filler = disk.fill();
+    home.start();
+    let fault = Fault::error(&home, "docker-config-no-room");
+    fault.says(&[home.path(".docker/config.json").to_str().unwrap(), "os error 28"]).checked(
+        &home,
+        &[],
+        1,
+    );
+    assert!(fault.fix.starts_with("free space on the file system of"), "{}", fault.fix);
+    fs::remove_file(filler).unwrap();
+    Fault::is_gone(&home, "docker-config-no-room");
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    assert_eq!(helper_in(&home.path(".docker/config.json"), &registry.server()), "registry-agent");
+    succeed(&mut home.agent(&["stop"]));
+    drop((home, disk));
+}
+
+#[test]
+fn an_entry_for_another_helper_is_quoted_so_that_it_can_be_removed() {
+    let registry = registry();
+    let server = registry.server();
+    let home = home_for(&registry);
+    let config = config_of(&home);
+    let entry = format!("\"{server}\": \"pass\"");
+    fs::write(&config, format!("{{\"credHelpers\": {{{entry}}}}}")).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "other-helper");
+    fault.says(&[config.to_str().unwrap(), &server, "`pass`"]).checked(&home, &[&server], 1);
+    let told = format!("remove {entry} from `credHelpers` in {}", config.display());
+    assert!(fault.fix.starts_with(&told), "{}", fault.fix);
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains(&entry), "the quoted entry is in the file: {text}");
+    fs::write(&config, text.replace(&entry, "")).unwrap();
+    Fault::is_gone(&home, "other-helper");
+    assert_well(&home, &server, (USER, PASSWORD));
+    assert_eq!(helper_in(&config, &server), "registry-agent");
+}
+
+#[test]
+fn a_separate_mount_is_written_once_the_configuration_says_so() {
+    let registry = registry();
+    let home = home_for(&registry);
+    let disk = Mounted::tmpfs(&home.path(".docker"), "1m");
+    home.start();
+    let fault = Fault::error(&home, "docker-config-mount");
+    fault.checked(&home, &["ACME"], 1);
+    assert!(fault.fix.contains("`publish_to_mounts = true` in the configuration"), "{}", fault.fix);
+    let configuration = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(configuration.parent().unwrap()).unwrap();
+    fs::write(configuration, "publish_to_mounts = true\n").unwrap();
+    Fault::is_gone(&home, "docker-config-mount");
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    succeed(&mut home.agent(&["stop"]));
+    drop((home, disk));
+}
+
+#[test]
+fn a_plain_login_of_the_user_is_removed_by_the_printed_line() {
+    let registry = registry();
+    let server = registry.server();
+    let home = home_for(&registry);
+    let configuration = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(configuration.parent().unwrap()).unwrap();
+    fs::write(configuration, "mode = \"auths\"\n").unwrap();
+    let config = config_of(&home);
+    fs::write(&config, format!("{{\"auths\": {{\"{server}\": {{\"auth\": \"dTpw\"}}}}}}")).unwrap();
+    home.start();
+    Fault::error(&home, "other-login").says(&[&server]).checked(&home, &[], 1).paste(&home);
+    Fault::is_gone(&home, "other-login");
+    assert_eq!(home.exit_of(&["status"]), 0);
+    let written: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    assert_eq!(written["auths"][&server]["auth"], "ZGV2OnJpZ2h0LXBhc3N3b3Jk");
+}

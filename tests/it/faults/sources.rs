@@ -1,0 +1,101 @@
+//! Files with variables: malformed, kept open, unreadable.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use super::docker_config::as_user;
+use super::{Fault, PASSWORD, USER, assert_well, registry};
+use crate::support::mounts::Mounted;
+use crate::support::registry::Registry;
+use crate::support::test_home::TestHome;
+
+fn set_for(registry: &Registry) -> String {
+    [("SERVER", &*registry.server()), ("USER", USER), ("PASSWORD", PASSWORD)]
+        .map(|(suffix, value)| format!("ACME_CONTAINER_REGISTRY_{suffix}={value}\n"))
+        .concat()
+}
+
+/// Makes a file of this home a source.
+fn source_of(home: &TestHome) -> PathBuf {
+    let file = home.path("registries.env");
+    let config = home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, format!("sources = [\"{}\"]\n", file.display())).unwrap();
+    file
+}
+
+#[test]
+fn a_malformed_codespaces_file_is_named_with_its_line() {
+    let _workspaces = Mounted::tmpfs(Path::new("/workspaces"), "1m");
+    let registry = registry();
+    let home = TestHome::new();
+    let file = Path::new("/workspaces/.codespaces/shared/user-secrets-envs.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let set = json!({
+        "ACME_CONTAINER_REGISTRY_SERVER": registry.server(),
+        "ACME_CONTAINER_REGISTRY_USER": USER,
+        "ACME_CONTAINER_REGISTRY_PASSWORD": PASSWORD,
+    });
+    let set = format!("{set:#}\n");
+    fs::write(file, set.replace(',', "")).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "file-malformed");
+    fault.says(&[file.to_str().unwrap(), "line 3"]).checked(&home, &[], 1);
+    assert!(fault.fix.starts_with(&format!("correct {}", file.display())), "{}", fault.fix);
+    assert!(fault.fix.contains("start it again"), "{}", fault.fix);
+    fs::write(file, set).unwrap();
+    Fault::is_gone(&home, "file-malformed");
+    assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn the_process_that_keeps_a_source_open_is_named_and_ended_by_the_printed_line() {
+    let registry = registry();
+    let home = TestHome::new();
+    let file = source_of(&home);
+    let mut writer = Command::new("sh")
+        .args(["-c", "exec 3> \"$0\"; printf '%s' \"$1\" >&3; echo ready; exec sleep 300 0>&-"])
+        .args([file.to_str().unwrap(), &set_for(&registry)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(writer.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "file-kept-open");
+    fault.says(&[file.to_str().unwrap(), &format!("sleep (pid {})", writer.id())]);
+    fault.checked(&home, &[], 1).paste(&home);
+    writer.wait().unwrap();
+    Fault::is_gone(&home, "file-kept-open");
+    assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn an_unreadable_source_is_made_readable_by_the_printed_line() {
+    for own in [true, false] {
+        as_user(|home, registry| {
+            let file = Path::new("/etc/environment");
+            fs::write(file, set_for(registry)).unwrap();
+            if own {
+                std::os::unix::fs::chown(file, Some(super::docker_config::DEV), None).unwrap();
+            }
+            let mode = if own { 0o000 } else { 0o600 };
+            fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(home.agent(&["start"]).status().unwrap().success());
+            let fault = Fault::error(home, "file-unreadable");
+            let verb = if own { "`chmod u+rX" } else { "`chown dev" };
+            fault.says(&["/etc/environment", "Permission denied"]);
+            assert!(fault.fix.contains(&format!("{verb} /etc/environment`")), "{}", fault.fix);
+            fault.checked(home, &[], 1).paste(home);
+            Fault::is_gone(home, "file-unreadable");
+            assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
+            assert_well(home, &registry.server(), (USER, PASSWORD));
+        });
+    }
+}

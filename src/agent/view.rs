@@ -166,6 +166,7 @@ impl Entry {
             covers: declaration.stored.as_ref().and_then(|stored| stored.covers.clone()),
             stored_as: declaration.stored.as_ref().map(|stored| stored.key.clone()),
             server: server.name().to_owned(),
+            scheme: server.scheme().as_str().map(str::to_owned),
             kind: server.kind().as_str().to_owned(),
             region,
             account,

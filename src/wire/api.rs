@@ -59,6 +59,9 @@ pub struct RegistryDocument {
     pub stored_as: Option<String>,
     /// The canonical server.
     pub server: String,
+    /// The transport as declared, `https` or `http`; null if none is stated.
+    #[serde(default)]
+    pub scheme: Option<String>,
     /// The kind of the registry, such as `ecr` or `generic`.
     pub kind: String,
     /// The AWS region.

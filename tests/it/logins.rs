@@ -306,6 +306,8 @@ fn another_user_may_read_the_status_and_no_credential() {
         ("POST", "/v1/refresh"),
         ("POST", "/v1/logins"),
         ("DELETE", "/v1/logins?server=x"),
+        ("GET", "/v1/access?image=x"),
+        ("POST", "/v1/environment/difference"),
         ("POST", "/v1/shutdown"),
     ] {
         assert_eq!(ask_as_nobody(&socket, method, target).0, "403", "{method} {target}");

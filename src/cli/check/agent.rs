@@ -72,7 +72,9 @@ fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
     match error {
         ClientError::NoAgent => match calling_user(paths) {
             Some(caller) if has_agent(&caller) => under_sudo(paths, caller.name),
-            _ => not_running(paths, user),
+            // What is missing is the agent of the user who called `sudo`.
+            Some(caller) => not_running(&Paths::of_user(&caller), caller.name),
+            None => not_running(paths, user),
         },
         ClientError::NotOurs { socket, uid } => match calling_user(paths) {
             Some(caller) if caller.uid == uid => under_sudo(paths, caller.name),

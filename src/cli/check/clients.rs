@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::agent::{RunningAgent, calling_user};
 use super::report::{Finding, Outcome};
+use super::verdict::is_exchanged;
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use crate::adapters::paths::Paths;
 use crate::adapters::{agent_client, clock, docker_config};
@@ -32,8 +33,8 @@ pub(super) struct Clients<'a> {
     paths: &'a Paths,
     agent: &'a RunningAgent,
     file: PathBuf,
-    /// The program and its version; empty before the step `helper`.
-    helper: Option<PathBuf>,
+    /// The program, and the remarks on it; empty before the step `helper`.
+    helper: Option<(PathBuf, Vec<Finding>)>,
 }
 
 impl<'a> Clients<'a> {
@@ -189,6 +190,9 @@ impl<'a> Clients<'a> {
         if self.plain_login(registry).is_some() {
             return Outcome::Skipped("clients read the login from the file itself".to_owned());
         }
+        if let Some((path, remarks)) = &self.helper {
+            return Outcome::Passed(path.display().to_string(), remarks.clone());
+        }
         let Some(path) = self.environment(&variable).helper_path(HELPER) else {
             return Outcome::failed(Reason::from(self.environment(&variable).missing_helper()));
         };
@@ -207,7 +211,7 @@ impl<'a> Clients<'a> {
             let reason = ClientReason::HelperVersion { path: shown.clone(), helper, program };
             remarks.push(Reason::from(reason).into());
         }
-        self.helper = Some(path);
+        self.helper = Some((path, remarks.clone()));
         Outcome::Passed(shown, remarks)
     }
 
@@ -221,16 +225,11 @@ impl<'a> Clients<'a> {
                 return Outcome::failed(Reason::from(reason));
             }
         }
-        let user = registry.user.as_deref().unwrap_or("AWS");
-        let (keys, what) = (
-            registry.keys.join(" and "),
-            if registry.expires_at.is_some() && registry.kind.starts_with("ecr") {
-                "the token"
-            } else {
-                "the login"
-            },
-        );
-        Outcome::passed(format!("{what} of {user} for {keys}"))
+        let what = match (&registry.user, is_exchanged(registry)) {
+            (Some(user), false) => format!("the login of {user}"),
+            _ => "the token of AWS".to_owned(),
+        };
+        Outcome::passed(format!("clients receive {what}, as the agent verified it"))
     }
 
     fn compare(&self, key: &str, registry: &RegistryDocument) -> Option<ClientReason> {
@@ -244,7 +243,7 @@ impl<'a> Clients<'a> {
         };
         let given = match (&self.helper, self.plain_login(registry)) {
             (_, Some(login)) => login,
-            (Some(path), None) => match ask_helper(path, &key) {
+            (Some((path, _)), None) => match ask_helper(path, &key) {
                 Ok(login) => login,
                 Err(fault) => return Some(ClientReason::NotServed { key, fault }),
             },

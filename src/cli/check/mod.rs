@@ -23,6 +23,7 @@ use self::shell::ShellDifferences;
 use self::subjects::Walk;
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
+use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::reasons::{Reason, Step};
 use crate::domain::servers::check_target::CheckTarget;
 use crate::wire::api::{ProblemEntry, RegistryDocument};
@@ -96,7 +97,10 @@ impl Checker<'_> {
     ) -> anyhow::Result<()> {
         let shown = verdict::shown(registry);
         let name = registry.name.clone().or_else(|| registry.covers.clone());
+        // Nobody asked for the automatic login of `GITHUB_TOKEN`.
+        let counts = self.target.is_some() || name.as_deref() != Some(AMBIENT_NAME);
         begin(report, name.clone(), Some(registry.server.clone()), &shown)?;
+        report.set_counts(counts);
         let differs = name.and_then(|name| self.shell.of(Some(&name)));
         for (step, outcome) in declared::steps_of_login(registry, problems, differs) {
             if !report.add(step, outcome)? {
@@ -113,7 +117,7 @@ impl Checker<'_> {
                 return Ok(());
             }
         };
-        for (step, outcome) in verdict::steps(&fresh) {
+        for (step, outcome) in verdict::steps(&fresh, self.target.is_some()) {
             if !report.add(step, outcome)? {
                 return Ok(());
             }

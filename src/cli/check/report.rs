@@ -71,13 +71,14 @@ pub(super) struct Report {
     json: bool,
     steps: Vec<StepDocument>,
     subject: Subject,
+    counts: bool,
     failed: bool,
 }
 
 impl Report {
     /// An empty report. JSON is printed at the end, text as it comes.
     pub(super) fn new(json: bool) -> Self {
-        Self { json, steps: Vec::new(), subject: Subject::default(), failed: false }
+        Self { json, steps: Vec::new(), subject: Subject::default(), counts: true, failed: false }
     }
 
     /// Whether a step failed.
@@ -88,7 +89,13 @@ impl Report {
     /// Begins the steps of another login.
     pub(super) fn begin(&mut self, subject: Subject, heading: &str) -> io::Result<()> {
         self.subject = subject;
+        self.counts = true;
         if self.json { Ok(()) } else { writeln!(anstream::stdout(), "\n{heading}") }
+    }
+
+    /// Sets whether a failure of this login makes the command fail.
+    pub(super) fn set_counts(&mut self, counts: bool) {
+        self.counts = counts;
     }
 
     /// Adds the result of a step, and returns whether the walk goes on.
@@ -103,7 +110,7 @@ impl Report {
         if !self.json {
             print(step, name, detail.as_deref(), failure.as_ref(), &remarks)?;
         }
-        self.failed |= failed;
+        self.failed |= failed && self.counts;
         let (code, text, fix) = failure
             .map_or((None, None, None), |failure| (failure.code, Some(failure.text), failure.hint));
         self.steps.push(StepDocument {

@@ -18,10 +18,13 @@ const STEPS: [Step; 7] = [
     Step::Credential,
 ];
 
-/// The outcomes of these steps for a login that the agent has just verified. The first one that
-/// failed is the last.
-pub(super) fn steps(registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
-    let finding = Finding::of_login(registry);
+/// The outcomes of these steps for a login that the agent has just verified; if not `repeats`, a
+/// refused one was left alone. The first one that failed is the last.
+pub(super) fn steps(registry: &RegistryDocument, repeats: bool) -> Vec<(Step, Outcome)> {
+    let finding = Finding::of_login(registry).map(|finding| Finding {
+        text: format!("{}{}", finding.text, if repeats { "" } else { not_repeated(registry) }),
+        ..finding
+    });
     let of_finding = registry.step.as_deref().and_then(Step::named);
     let works = matches!(registry.state.as_str(), "ready" | "unverified");
     if works && finding.is_some() && of_finding.is_none() {
@@ -56,6 +59,16 @@ pub(super) fn steps(registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
     outcomes
 }
 
+/// That an answer is not fresh, because asking again could do harm.
+fn not_repeated(registry: &RegistryDocument) -> &'static str {
+    match registry.state.as_str() {
+        "rejected" | "rate-limited" => {
+            "; it is not asked again unless you name the login: `registry-agent check NAME`"
+        }
+        _ => "",
+    }
+}
+
 /// The configuration disables verification.
 fn not_asked(finding: Option<Finding>) -> Vec<(Step, Outcome)> {
     let detail = "the login is served without being verified".to_owned();
@@ -73,12 +86,16 @@ fn unfinished(registry: &RegistryDocument) -> Finding {
 
 fn applies(step: Step, registry: &RegistryDocument) -> bool {
     match step {
-        Step::Exchange => {
-            registry.kind.starts_with("ecr") && registry.user.as_deref() != Some("AWS")
-        }
+        Step::Exchange => is_exchanged(registry),
         Step::NameResolution => !is_address(&registry.server),
+        Step::Tls => registry.scheme.as_deref() != Some("http"),
         _ => true,
     }
+}
+
+/// Whether AWS issues the credential.
+pub(super) fn is_exchanged(registry: &RegistryDocument) -> bool {
+    registry.kind.starts_with("ecr") && registry.user.as_deref() != Some("AWS")
 }
 
 fn detail(step: Step, registry: &RegistryDocument) -> String {
@@ -91,7 +108,10 @@ fn detail(step: Step, registry: &RegistryDocument) -> String {
         },
         Step::NameResolution => format!("the name {server} resolves"),
         Step::Connection => format!("{server} accepts connections"),
-        Step::Tls => format!("nothing is wrong with the transport to {server}"),
+        Step::Tls if registry.scheme.is_none() && is_local(&registry.server) => {
+            "TLS is optional on a loopback address".to_owned()
+        }
+        Step::Tls => format!("the certificate of {server} is trusted"),
         Step::RegistryApi => format!("{server} answers as a registry"),
         _ => match &registry.user {
             Some(user) => format!("{server} accepts the login of {user}"),
@@ -104,6 +124,10 @@ fn detail(step: Step, registry: &RegistryDocument) -> String {
 pub(super) fn shown(registry: &RegistryDocument) -> String {
     let parsed = Server::parse(&registry.server);
     parsed.map_or_else(|_| registry.server.clone(), |(server, _)| server.shown().to_owned())
+}
+
+fn is_local(server: &str) -> bool {
+    Server::parse(server).is_ok_and(|(server, _)| server.is_loopback())
 }
 
 fn is_address(server: &str) -> bool {

@@ -217,6 +217,15 @@ impl fmt::Display for Server {
 }
 
 impl Scheme {
+    /// The scheme as declared; `None` if none is.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Https => Some("https"),
+            Self::Http => Some("http"),
+            Self::Unstated => None,
+        }
+    }
+
     /// The default port.
     fn port(self) -> u16 {
         match self {

@@ -14,9 +14,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::aws::FakeAws;
+use crate::support::isolated::{self, Etc};
 use crate::support::processes::{kill_9, only_pair, wait_until};
 use crate::support::registry::{Auth, Registry};
-use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json, reply as raw};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 const USER: &str = "dev";
@@ -389,4 +390,74 @@ fn on_a_terminal_a_note_is_shown_while_the_agent_asks() {
     let text = check("");
     assert!(text.contains(&note) && text.contains("\u{1b}[32mpassed"), "{text:?}");
     assert!(!check("1").contains("\u{1b}[32m"));
+}
+
+#[test]
+fn each_step_on_the_way_to_the_registry_fails_with_its_own_code() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let page = |_: &ReceivedRequest| raw(200, &["Content-Type: text/html"], "<html></html>");
+    let page = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, page));
+    let aws = FakeAws::start();
+    let mut home = TestHome::new();
+    for (variable, value) in aws.variables() {
+        home.set(&variable, &value);
+    }
+    home.declare("SERVER", "ftp://mirror.example.com", (USER, PASSWORD));
+    home.declare("EXCHANGE", ECR, ("AKIAUNKNOWN000000001", "secret"));
+    home.declare("TLS", &format!("https://{}", page.address), (USER, PASSWORD));
+    home.declare(
+        "PAGE",
+        &page.address.to_string().replace("127.0.0.1", "localhost"),
+        (USER, PASSWORD),
+    );
+    home.declare("PORT", "127.0.0.1:1", (USER, PASSWORD));
+    home.start();
+    home.exit_of(&["wait"]);
+    for (name, step, code) in [
+        ("SERVER", "server", "server-not-understood"),
+        ("EXCHANGE", "exchange", "aws-unknown-access-key"),
+        ("TLS", "tls", "not-tls"),
+        ("PAGE", "registry-api", "not-a-registry"),
+        ("PORT", "connection", "connection-refused"),
+    ] {
+        let checked = Checked::of(&home, &[name]);
+        assert_eq!(checked.failed(), (step, code), "{name}");
+        let later = checked.with(name, "passed").into_iter().skip_while(|it| *it != step);
+        assert_eq!(later.count(), 0, "{name}: a step after the failure passed");
+    }
+    isolated::run(&Etc::default(), async || {
+        tokio::task::spawn_blocking(|| {
+            let home = started("registry.test", PASSWORD);
+            let checked = Checked::of(&home, &["ACME"]);
+            assert_eq!(checked.failed().0, "name-resolution", "{:#?}", checked.steps);
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn logins_in_plain_text_are_compared_with_what_the_agent_verified() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    fs::create_dir_all(home.path(".config/registry-agent")).unwrap();
+    fs::write(home.path(".config/registry-agent/config.toml"), "mode = \"auths\"\n").unwrap();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    home.start_agent();
+    let checked = Checked::of(&home, &["ACME"]);
+    assert_eq!(checked.status, 0, "{:#?}", checked.steps);
+    assert_eq!(checked.step("helper")["outcome"], "skipped");
+    assert_eq!(checked.step("served")["outcome"], "passed");
+}
+
+#[test]
+fn the_automatic_login_of_github_token_fails_no_bare_check() {
+    let mut home = TestHome::new();
+    home.set("GITHUB_TOKEN", "ghs_token");
+    home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    home.start();
+    home.exit_of(&["wait"]);
+    let checked = Checked::of(&home, &[]);
+    assert_eq!((checked.status, checked.with("GITHUB_TOKEN", "failed")), (0, vec!["connection"]));
+    assert_eq!(Checked::of(&home, &["GITHUB_TOKEN"]).status, 1);
 }

@@ -31,6 +31,9 @@ enum CliCommand {
         /// Do nothing if the agent was stopped with `stop`
         #[arg(long, hide = true)]
         unless_stopped: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Run in the foreground, for systemd, supervisord, s6 and containers
     Run {
@@ -38,19 +41,26 @@ enum CliCommand {
         start: run::StartState,
     },
     /// Stop the agent; it stays stopped until `start` or `sync`
-    Stop,
+    Stop {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Send the registries declared in this environment to the agent
     Sync {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// How long to wait for the registries' verdicts, such as 10s; default: 5s on a terminal, else not at all
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        wait: Option<Duration>,
     },
     /// Show all logins and problems
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Print again after each change
+        /// Follow changes: on a terminal in place, else print again after each change
         #[arg(long)]
         watch: bool,
     },
@@ -61,6 +71,9 @@ enum CliCommand {
         /// How long to wait, such as 90s or 5m
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Renew and verify logins now
     Refresh {
@@ -135,12 +148,12 @@ enum CliCommand {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        CliCommand::Start { unless_stopped } => start::start(unless_stopped),
+        CliCommand::Start { unless_stopped, json } => start::start(unless_stopped, json),
         CliCommand::Run { start } => run::run(start),
-        CliCommand::Stop => stop::stop(),
-        CliCommand::Sync { json } => sync::sync(json),
+        CliCommand::Stop { json } => stop::stop(json),
+        CliCommand::Sync { json, wait } => sync::sync(json, wait),
         CliCommand::Status { json, watch } => status::status(json, watch),
-        CliCommand::Wait { names, timeout } => wait::wait(&names, timeout),
+        CliCommand::Wait { names, timeout, json } => wait::wait(&names, timeout, json),
         CliCommand::Refresh { names, json } => refresh::refresh(&names, json),
         CliCommand::Check { what, json } => check::check(what.as_deref(), json),
         CliCommand::Events { follow, json } => events::events(follow, json),

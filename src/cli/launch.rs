@@ -30,18 +30,19 @@ const READY_REPORT: &[u8; 5] = b"ready";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes sure that an agent runs, and returns once it has published everything. If none runs, starts
-/// one with `environment`, but not after a `stop` if `unless_stopped` is set.
+/// one with `environment`, but not after a `stop` if `unless_stopped` is set. Returns whether it
+/// started one.
 pub fn ensure_running(
     paths: &Paths,
     environment: &Variables,
     unless_stopped: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         // An agent accepts its first connection after it has published, so any response is enough.
         let left = deadline.saturating_duration_since(Instant::now());
         match agent_client::ask(paths, "GET", "/healthz", b"", left) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(false),
             Err(ClientError::NoAgent | ClientError::NotOurs { .. }) => {}
             Err(ClientError::Broken(_)) if !left.is_zero() => {
                 clock::pause(Duration::from_millis(20));
@@ -53,7 +54,7 @@ pub fn ensure_running(
             Ok(_) if unless_stopped && lock::is_stopped(paths) => bail!("the agent was stopped"),
             Ok(lock) => {
                 lock::set_replaceable(paths, unless_stopped)?;
-                return launch(paths, lock, environment, left);
+                return launch(paths, lock, environment, left).map(|()| true);
             }
             // Another process is starting it.
             Err(LockError::Held(dir)) => {

@@ -1,6 +1,7 @@
 //! The commands of `registry-agent`, one file each.
 
 pub mod agent_process;
+pub mod change_feed;
 pub mod check;
 pub mod command_line;
 pub mod completions;
@@ -8,17 +9,26 @@ pub mod events;
 pub mod exchange;
 pub mod explain;
 pub mod export;
+pub mod human_time;
 pub mod inherited_fds;
 pub mod launch;
+pub mod line_wrap;
+pub mod live_status;
 pub mod logging;
+pub mod login_lines;
+pub mod login_table;
 pub mod output;
+pub mod progress;
+pub mod reason_text;
 pub mod refresh;
 pub mod run;
+pub mod settling;
 pub mod start;
 pub mod status;
 pub mod status_report;
 pub mod stop;
 mod supervision;
 pub mod sync;
+pub mod terminal;
 pub mod user;
 pub mod wait;

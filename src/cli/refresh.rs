@@ -1,11 +1,15 @@
 //! `refresh`: renews and verifies logins now.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::status_report::print_registries;
+use super::login_lines::login_lines;
+use super::output::{HOW_TO_DECLARE, print_note, stdout};
+use super::status_report::is_well;
+use super::terminal;
 use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
 use crate::wire::api::RegistryDocument;
@@ -24,7 +28,13 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
         let answer = agent_client::ask(&paths, "POST", &target, b"", Duration::from_secs(65))?;
         refreshed.extend(serde_json::from_slice::<Vec<RegistryDocument>>(&answer)?);
     }
-    print_registries(&refreshed, json)?;
-    let well = |r: &RegistryDocument| matches!(r.state.as_str(), "ready" | "unverified");
-    Ok(if refreshed.iter().all(well) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&refreshed)?)?;
+    } else if refreshed.is_empty() {
+        print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
+    } else {
+        let lines = login_lines(&refreshed, terminal::width());
+        anstream::stdout().write_all(lines.as_bytes())?;
+    }
+    Ok(if refreshed.iter().all(is_well) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

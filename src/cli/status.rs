@@ -1,13 +1,16 @@
 //! `status`: all logins and problems.
 
-use std::io::Write;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::output::{self, HOW_TO_DECLARE, NO_TIMEOUT, ask_status, stdout};
-use super::status_report::{exit_code, headline, print_registries, severity_word};
-use crate::adapters::agent_client::{AgentClient, ClientError};
-use crate::adapters::clock;
+use super::change_feed::{Change, ChangeFeed};
+use super::live_status;
+use super::output::{self, NO_TIMEOUT, ask_status};
+use super::status_report::{exit_code, status_text};
+use super::terminal;
+use crate::adapters::agent_client::ClientError;
+use crate::adapters::clock::{self, Clock};
 use crate::adapters::paths::Paths;
 use crate::wire::api::StatusDocument;
 
@@ -19,61 +22,48 @@ const NO_AGENT: u8 = 4;
 /// `registry-agent status`
 pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
-    loop {
-        let status = match follow(&paths, json, watch) {
-            // The agent is being replaced, or another one is about to start.
-            Ok(None) => {
-                clock::pause(RECONNECT_PAUSE);
-                continue;
-            }
-            Ok(Some(status)) => status,
-            Err(error) => match error.downcast_ref() {
-                Some(ClientError::NoAgent | ClientError::Broken(_)) => {
-                    output::print_note(&format!("{error}; start one with `registry-agent sync`"));
-                    return Ok(ExitCode::from(NO_AGENT));
-                }
-                _ => return Err(error),
-            },
-        };
-        return Ok(ExitCode::from(exit_code(&status)));
-    }
-}
-
-/// Prints the status; with `watch`, again after each change. `None` when the agent goes away meanwhile.
-fn follow(paths: &Paths, json: bool, watch: bool) -> anyhow::Result<Option<StatusDocument>> {
-    // Opened before the status is read, so that no change in between is missed.
-    let mut feed = if watch {
-        let client = AgentClient::connect_to_any(paths, NO_TIMEOUT)?;
-        Some(client.send("GET", "/v1/events?follow=true", b"")?)
-    } else {
-        None
+    let done = match (watch, json) {
+        (false, _) => ask_status(&paths).map_err(Into::into).and_then(|status| {
+            print(&status, json)?;
+            Ok(ExitCode::from(exit_code(&status)))
+        }),
+        (true, false) if terminal::can_redraw(&stdout()) => live_status::watch(&paths),
+        (true, _) => follow(&paths, json),
     };
+    done.or_else(|error: anyhow::Error| match error.downcast_ref() {
+        Some(ClientError::NoAgent | ClientError::Broken(_)) => {
+            output::print_note(&format!("{error}; start one with `registry-agent sync`"));
+            Ok(ExitCode::from(NO_AGENT))
+        }
+        _ => Err(error),
+    })
+}
+
+/// Prints the status, and again after each change.
+fn follow(paths: &Paths, json: bool) -> anyhow::Result<ExitCode> {
     loop {
-        let asked_at = Instant::now();
-        let status = ask_status(paths)?;
-        if json {
-            writeln!(stdout(), "{}", serde_json::to_string_pretty(&status)?)?;
-        } else {
-            print(&status)?;
+        let feed = ChangeFeed::default();
+        feed.add_events(paths, NO_TIMEOUT)?;
+        loop {
+            let status = feed.status(paths)?;
+            print(&status, json)?;
+            if !matches!(feed.next_after(status.seq, NO_TIMEOUT), Some(Change::Event(_))) {
+                break;
+            }
+            writeln!(stdout())?;
         }
-        let Some(feed) = &mut feed else { return Ok(Some(status)) };
-        if !output::wait_for_news(feed, &status, asked_at)? {
-            return Ok(None);
-        }
-        writeln!(stdout())?;
+        // The agent is being replaced, or another one is about to start.
+        clock::pause(RECONNECT_PAUSE);
     }
 }
 
-fn print(status: &StatusDocument) -> anyhow::Result<()> {
-    if status.registries.is_empty() {
-        writeln!(stdout(), "no registry is declared; {HOW_TO_DECLARE}")?;
-    } else {
-        print_registries(&status.registries, false)?;
+fn print(status: &StatusDocument, json: bool) -> anyhow::Result<()> {
+    if json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(status)?)?;
+        return Ok(());
     }
-    let mut out = stdout();
-    for problem in &status.problems {
-        writeln!(out, "\n{}: {}", severity_word(problem), headline(problem))?;
-        writeln!(out, "  fix: {}", problem.hint)?;
-    }
+    let text = status_text(status, Clock::system().now(), terminal::width());
+    // Colours are left out where the terminal, `NO_COLOR` or `TERM=dumb` asks for none.
+    anstream::stdout().write_all(text.as_bytes())?;
     Ok(())
 }

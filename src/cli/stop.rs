@@ -1,5 +1,6 @@
 //! `stop`: ends the agent and prevents the helper from starting it again.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use anyhow::bail;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::output::stdout;
 use super::user::become_configured_user;
 use crate::adapters::agent_client;
 use crate::adapters::clock;
@@ -21,27 +23,36 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// `registry-agent stop`
-pub fn stop() -> anyhow::Result<ExitCode> {
+pub fn stop(json: bool) -> anyhow::Result<ExitCode> {
     // A configuration that cannot be read must not prevent stopping the agent.
     let paths = become_configured_user().unwrap_or_else(|_| Paths::of_this_process());
     lock::set_stopped(&paths, true)?;
-    end_running(&paths)?;
+    let was_running = end_running(&paths)?;
+    let mut out = stdout();
+    match (json, was_running) {
+        (true, stopped) => writeln!(out, "{{\"stopped\": {stopped}}}")?,
+        (false, true) => writeln!(out, "stopped")?,
+        (false, false) => writeln!(out, "no agent was running")?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the supervisor and its agent, even if they hang, and returns once the lock is free.
-fn end_running(paths: &Paths) -> anyhow::Result<()> {
+/// Ends the supervisor and its agent, even if they hang, and returns once the lock is free. Returns
+/// whether there was one.
+fn end_running(paths: &Paths) -> anyhow::Result<bool> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     let mut request = StopRequest::default();
+    let mut was_running = false;
     loop {
         match lock::take(paths) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(was_running),
             Err(LockError::Held(_)) if Instant::now() < deadline => {}
             Err(LockError::Held(dir)) => {
                 bail!("the agent that holds the lock {} does not stop", dir.display())
             }
             Err(error) => return Err(error.into()),
         }
+        was_running = true;
         request.repeat(paths);
         clock::pause(PAUSE);
     }

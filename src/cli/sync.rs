@@ -7,20 +7,24 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::launch::{ensure_running, matching_environment};
-use super::output;
+use super::login_lines::login_lines;
+use super::output::{self, HOW_TO_DECLARE};
+use super::reason_text::ReasonText;
+use super::settling::settled_soon;
+use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::{agent_client, lock};
 use crate::domain::declarations::changes::Difference;
 use crate::domain::declarations::layers;
 use crate::domain::declarations::source::Variables;
-use crate::wire::api::{EnvironmentAnswer, ProblemEntry};
+use crate::wire::api::EnvironmentAnswer;
 use crate::wire::handoff::reveal;
 
 /// The agent responds once everything is published; it does not wait for exchanges.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `registry-agent sync`
-pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
+pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
     lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
@@ -40,8 +44,16 @@ pub fn sync(json: bool) -> anyhow::Result<ExitCode> {
     }
     let EnvironmentAnswer { added, changed, removed, incomplete } = answer;
     writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
-    for ProblemEntry { problem, hint, .. } in incomplete {
-        output::print_note(&format!("{problem}; fix: {hint}"));
+    drop(out);
+    let registries = settled_soon(&paths, wait)?.registries;
+    if !counts {
+        let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
+        output::print_note(&format!("no variable of this shell declares a registry{how}"));
+    }
+    anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
+    for problem in &incomplete {
+        let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
+        anstream::stderr().write_all(text.as_bytes())?;
     }
     Ok(code)
 }

@@ -233,7 +233,9 @@ fn a_push_that_declares_nothing_changes_nothing() {
     let before = test_home.login("ACME");
     let mut empty = test_home.agent(&["sync"]);
     empty.env("AWS_REGION", "eu-west-1").env("SOMETHING_CONTAINER_REGISTRY_USER", "");
-    assert_eq!(succeed(&mut empty).stdout, b"nothing changed\n");
+    let output = succeed(&mut empty);
+    assert!(output.stdout.starts_with(b"nothing changed\n"), "{}", output_text(&output));
+    assert!(output_text(&output).contains("no variable of this shell declares a registry"));
     assert_eq!(test_home.login("ACME"), before);
     assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
 }
@@ -354,6 +356,7 @@ fn states_are_coloured_on_a_terminal_that_supports_it() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", "127.0.0.1:1", (USER, PASSWORD));
     test_home.start();
+    test_home.exit_of(&["wait"]);
     let program = env!("CARGO_BIN_EXE_registry-agent");
     // script(1) runs the command on a terminal.
     let status = |term: &str, no_color: &str| {

@@ -41,5 +41,7 @@ mod stopping;
 mod stored_logins;
 mod support;
 mod survival;
+mod terminal;
+mod transcripts;
 mod troubleshooting;
 mod web_login;

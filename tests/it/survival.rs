@@ -228,13 +228,13 @@ fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
              env HOME='{home}' \"$@\"; }}\n\
          pids=\n\
          for i in $(seq 25); do\n\
-             '{agent}' start & pids=\"$pids $!\"\n\
-             as_user '{agent}' start & pids=\"$pids $!\"\n\
+             '{agent}' start > /dev/null & pids=\"$pids $!\"\n\
+             as_user '{agent}' start > /dev/null & pids=\"$pids $!\"\n\
          done\n\
          for pid in $pids; do wait $pid || echo \"start failed\"; done\n\
          echo socket $(stat -c %u /run/registry-agent/agent.sock)\n\
          echo processes $(ps -o args= -u {CONFIGURED} | grep -c '^registry-agent')\n\
-         as_user '{agent}' stop\n\
+         as_user '{agent}' stop > /dev/null\n\
          rm -rf /tmp/registry-agent-{CONFIGURED}\n",
         test_home = test_home.path("").display(),
         home = home.display(),

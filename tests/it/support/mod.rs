@@ -9,6 +9,7 @@ pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted_registry;
 pub(crate) mod sigv4;
+pub(crate) mod terminal;
 pub(crate) mod test_home;
 pub(crate) mod test_workspace;
 pub(crate) mod token_server;

@@ -83,11 +83,12 @@ impl TestHome {
         command
     }
 
-    /// Runs `sync` with the declarations and returns its output.
+    /// Runs `sync` with the declarations and returns the line that says what changed.
     pub(crate) fn sync(&self) -> String {
         let sync = self.with_declared(self.agent(&["sync"])).output().unwrap();
         assert!(sync.status.success(), "{}", output_text(&sync));
-        String::from_utf8(sync.stdout).unwrap().trim().to_owned()
+        let output = String::from_utf8(sync.stdout).unwrap();
+        output.lines().next().unwrap().to_owned()
     }
 
     /// The exit status of a `registry-agent` command.

@@ -1,0 +1,74 @@
+//! `status --watch` on a terminal: redraws in place, every second because of the countdowns.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal, raise};
+
+use super::change_feed::{Change, ChangeFeed};
+use super::output::NO_TIMEOUT;
+use super::status_report::status_text;
+use super::terminal::{self, Screen};
+use crate::adapters::agent_client::ClientError;
+use crate::adapters::clock::{self, Clock};
+use crate::adapters::paths::Paths;
+use crate::wire::api::StatusDocument;
+
+/// The countdowns show seconds.
+const TICK: Duration = Duration::from_secs(1);
+/// The pause before connecting to a restarted agent.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Shows the status until a signal ends it, or until no agent is left.
+pub fn watch(paths: &Paths) -> anyhow::Result<ExitCode> {
+    let feed = ChangeFeed::default();
+    // First, because threads inherit which signals are blocked.
+    feed.add_signals(&signals())?;
+    feed.add_events(paths, NO_TIMEOUT)?;
+    let mut status = feed.status(paths)?;
+    let mut screen = Screen::enter()?;
+    loop {
+        draw(&screen, &status)?;
+        match feed.next_after(status.seq, TICK) {
+            None | Some(Change::Signal(Signal::SIGWINCH)) => {}
+            Some(Change::Event(_)) => status = again(&feed, paths)?.unwrap_or(status),
+            Some(Change::Ended) => {
+                clock::pause(RECONNECT_PAUSE);
+                feed.add_events(paths, NO_TIMEOUT)?;
+                status = feed.status(paths)?;
+            }
+            Some(Change::Signal(Signal::SIGTSTP)) => {
+                drop(screen);
+                raise(Signal::SIGSTOP)?;
+                screen = Screen::enter()?;
+            }
+            Some(Change::Signal(signal)) => {
+                drop(screen);
+                // End as if the signal had not been caught, which is what shells look for.
+                SigSet::from(signal).thread_unblock()?;
+                raise(signal)?;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+}
+
+/// The status after a change; `None` if the agent just went away, which the feed reports as well.
+fn again(feed: &ChangeFeed, paths: &Paths) -> Result<Option<StatusDocument>, ClientError> {
+    match feed.status(paths) {
+        Ok(status) => Ok(Some(status)),
+        Err(ClientError::NoAgent | ClientError::Broken(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn draw(screen: &Screen, status: &StatusDocument) -> std::io::Result<()> {
+    let width = terminal::width();
+    screen.draw(&status_text(status, Clock::system().now(), width))
+}
+
+fn signals() -> SigSet {
+    let signals =
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGWINCH, Signal::SIGTSTP];
+    signals.into_iter().collect()
+}

@@ -1,0 +1,100 @@
+//! Shows on standard error what a command waits for.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
+
+use super::human_time::duration;
+use super::login_lines::login_line;
+use super::settling::Awaited;
+use super::status_report::label;
+use super::terminal;
+use crate::wire::api::{RegistryDocument, StatusDocument};
+
+/// The countdown shows seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// On a terminal, prints each state of a login once and, below, a line that changes in place.
+pub struct Progress {
+    redraws: bool,
+    reports: bool,
+    has_line: bool,
+    reported: Vec<(String, String)>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            redraws: terminal::can_redraw(&stderr()),
+            reports: stderr().is_terminal(),
+            has_line: false,
+            reported: Vec::new(),
+        }
+    }
+}
+
+impl Progress {
+    /// Without the states, which the command prints itself.
+    pub fn line_only() -> Self {
+        Self { reports: false, ..Self::default() }
+    }
+
+    /// How long to wait for a change before the line is drawn again.
+    pub fn patience(&self) -> Duration {
+        if self.redraws { TICK } else { Duration::MAX }
+    }
+
+    /// Prints new states, and what is still awaited.
+    pub fn show(&mut self, status: &StatusDocument, awaited: &Awaited<'_>) {
+        let (pending, others): (Vec<_>, Vec<_>) =
+            awaited.selected(status).partition(|registry| registry.state == "pending");
+        if self.reports {
+            for registry in others {
+                self.report(registry);
+            }
+        }
+        let names = pending.into_iter().map(label).chain(awaited.missing(status));
+        let names = names.collect::<Vec<_>>().join(", ");
+        self.draw(&format!("waiting for {names}"), awaited.remaining());
+    }
+
+    /// Shows that no agent is there yet.
+    pub fn show_absence(&mut self, remaining: Duration) {
+        self.draw("waiting for an agent", remaining);
+    }
+
+    /// Prints the state of a login, unless it was printed already.
+    pub fn report(&mut self, registry: &RegistryDocument) {
+        let state = (label(registry).to_owned(), registry.state.clone());
+        if !self.reported.contains(&state) {
+            self.end();
+            let text = login_line(registry, terminal::width_of_stderr());
+            let _ = anstream::stderr().write_all(text.as_bytes());
+            self.reported.push(state);
+        }
+    }
+
+    /// Removes the line that changes.
+    pub fn end(&mut self) {
+        if std::mem::take(&mut self.has_line) {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn draw(&mut self, what: &str, remaining: Duration) {
+        if !self.redraws {
+            return;
+        }
+        let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
+        let line = format!("{what} ({} left)", duration(seconds));
+        // A line that wraps cannot be replaced.
+        let width = terminal::width_of_stderr().unwrap_or(80).saturating_sub(1);
+        let line: String = if line.chars().count() > width {
+            line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+        } else {
+            line
+        };
+        let _ = write!(stderr(), "\r{line}\x1b[K");
+        let _ = stderr().flush();
+        self.has_line = true;
+    }
+}

@@ -39,7 +39,9 @@ pub enum LockError {
     #[error("another agent holds the lock {}", .0.display())]
     Held(PathBuf),
     /// No directory can be used.
-    #[error("no lock directory can be used: {0}")]
+    #[error(
+        "no directory can be used for the agent's lock: {0}; set REGISTRY_AGENT_SOCKET to a path in a directory of your own"
+    )]
     Unusable(String),
 }
 
@@ -134,6 +136,18 @@ pub fn supervisor(paths: &Paths) -> Option<Pid> {
     is_supervisor.then_some(pid)
 }
 
+/// The agent of that supervisor, if it is alive.
+pub fn agent(paths: &Paths) -> Option<Pid> {
+    let supervisor = supervisor(paths)?;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find_map(|pid| {
+        let pid = Pid::from_raw(pid);
+        let is_agent = command_of(pid)? == "agent" && parent_of(pid)? == supervisor;
+        is_agent.then_some(pid)
+    })
+}
+
 /// Whether a supervisor is a `run`.
 pub fn is_service(supervisor: Pid) -> bool {
     command_of(supervisor).is_some_and(|command| command == "run")
@@ -152,6 +166,12 @@ fn uid_of(pid: Pid) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     uids.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn parent_of(pid: Pid) -> Option<Pid> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    parent.trim().parse().ok().map(Pid::from_raw)
 }
 
 /// Removes a file, if it exists.
@@ -192,7 +212,10 @@ fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
         .open(dir)?;
     let found = file.metadata()?;
     if found.uid() != uid {
-        return Err(io::Error::other(format!("it belongs to uid {}; remove it", found.uid())));
+        return Err(io::Error::other(format!(
+            "it belongs to uid {}, who has to remove it",
+            found.uid()
+        )));
     }
     if found.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o700))?;

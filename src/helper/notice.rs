@@ -4,9 +4,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use nix::unistd::Pid;
+
 use super::agent::{NoAnswer, NotStarted};
 use super::fallback::Fallback;
 use crate::adapters::agent_client::ClientError;
+use crate::adapters::lock;
+use crate::adapters::paths::Paths;
+use crate::domain::reasons::AgentReason;
 use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY};
 
 /// What happened, and what to do about it.
@@ -51,7 +56,9 @@ impl Notice {
                 Self::new(error.to_string(), format!("{start} as the current user"))
             }
             (None, _) => {
-                Self::new(error.to_string(), "run `registry-agent stop && registry-agent sync`")
+                let agent = lock::agent(&Paths::of_this_process()).map(Pid::as_raw);
+                let silent = AgentReason::Silent { fault: error.to_string(), agent };
+                Self::new(error.to_string(), silent.fix())
             }
         }
     }

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::unistd::Uid;
+use nix::unistd::{Pid, Uid};
 
 use super::report::Outcome;
 use crate::adapters::agent_client::{AgentClient, ClientError};
@@ -83,8 +83,12 @@ fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
                 AgentReason::Foreign { socket, owner, user }
             }
         },
-        error => AgentReason::Silent { fault: error.to_string() },
+        error => silent(paths, error.to_string()),
     }
+}
+
+fn silent(paths: &Paths, fault: String) -> AgentReason {
+    AgentReason::Silent { fault, agent: lock::agent(paths).map(Pid::as_raw) }
 }
 
 fn not_running(paths: &Paths, user: String) -> AgentReason {
@@ -97,7 +101,7 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
         Err(LockError::Unusable(fault)) => return AgentReason::NoDirectory { user, fault },
         Err(LockError::Held(dir)) => {
             let fault = format!("another process holds its lock {}", dir.display());
-            return AgentReason::Silent { fault };
+            return silent(paths, fault);
         }
         Ok(_) => {}
     }

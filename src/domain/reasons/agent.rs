@@ -56,7 +56,7 @@ pub enum AgentReason {
         user: String,
     },
     /// No directory for the lock and the socket can be used.
-    #[error("no agent can run for {user}: {fault}")]
+    #[error("no agent can run for {user}: no directory can be used for its lock: {fault}")]
     NoDirectory {
         /// The user who asks.
         user: String,
@@ -68,6 +68,8 @@ pub enum AgentReason {
     Silent {
         /// What happened to the request.
         fault: String,
+        /// The ID of its process, if it has a supervisor that starts another one.
+        agent: Option<i32>,
     },
     /// A remark: agent and command are of different versions.
     #[error("the agent is version {agent}, but this program is version {program}")]
@@ -138,8 +140,11 @@ impl AgentReason {
             Self::NoDirectory { .. } => {
                 "run `mkdir -p -m 700 ~/.cache/registry-agent && export REGISTRY_AGENT_SOCKET=~/.cache/registry-agent/agent.sock && registry-agent sync`, and set that variable for docker too".to_owned()
             }
-            Self::Silent { .. } => {
-                "run `registry-agent stop && registry-agent sync` in a shell that has the variables".to_owned()
+            Self::Silent { agent: Some(pid), .. } => format!(
+                "run `kill -9 {pid}`; its supervisor starts another agent at once, with the same logins"
+            ),
+            Self::Silent { agent: None, .. } => {
+                "run `registry-agent stop`, and then `registry-agent sync` in each shell that has variables for it".to_owned()
             }
             Self::OtherVersion { .. } => "run `registry-agent start`".to_owned(),
             Self::ShellDiffers { .. } => {

@@ -4,6 +4,7 @@
 //! A test sets a fault up, calls [`Fault::error`] or [`Fault::remark`], pastes the fix, and ends with
 //! [`assert_well`].
 
+mod agent;
 mod clients;
 mod configuration;
 mod docker_config;

@@ -62,13 +62,16 @@ pub(super) fn steps() -> Vec<Sample> {
         sample(
             AgentReason::NoDirectory {
                 user: user.clone(),
-                fault: "no lock directory can be used: /tmp/registry-agent-1000: Permission denied"
+                fault: "/tmp/registry-agent-1000: it belongs to uid 0, who has to remove it"
                     .to_owned(),
             },
             "/tmp, /dev/shm and /var/tmp are not writable, or another user made the directory.",
         ),
         sample(
-            AgentReason::Silent { fault: "the agent did not respond in time".to_owned() },
+            AgentReason::Silent {
+                fault: "the agent did not respond in time".to_owned(),
+                agent: Some(4321),
+            },
             "The agent is stopped by a debugger or a signal, or the machine is out of memory.",
         ),
         sample(

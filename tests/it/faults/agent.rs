@@ -1,0 +1,108 @@
+//! The agent itself: it does not run, hangs, or finds no directory for its lock.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PASSWORD, USER, assert_well, home_for, registry};
+use crate::support::processes::{holders, kill_9, only_pair, wait_until};
+use crate::support::test_home::{TestHome, output_text, succeed};
+
+/// A user that no machine has.
+const OTHER: u32 = 41_044;
+
+/// What `check` prints after `fix: `, which must contain `part`. It exits with 1.
+fn fix_of_check(home: &TestHome, part: &str) -> String {
+    let check = home.agent(&["check"]).output().unwrap();
+    let text = output_text(&check);
+    assert_eq!(check.status.code(), Some(1), "{text}");
+    assert!(text.contains(part), "{part:?} is not in {text}");
+    let (_, fix) = text.split_once("fix: ").unwrap_or_else(|| panic!("no fix: {text}"));
+    fix.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first command of a text, which is in backquotes.
+fn command_in(text: &str) -> &str {
+    text.split('`').nth(1).unwrap_or_else(|| panic!("no command: {text}"))
+}
+
+fn paste(home: &TestHome, command: &str) {
+    let mut shell = home.command("sh");
+    shell.args(["-c", command]);
+    succeed(&mut home.with_declared(shell));
+}
+
+#[test]
+fn whether_it_never_ran_was_stopped_or_died_the_printed_line_starts_it() {
+    let registry = registry();
+    let home = home_for(&registry);
+    let ends: [fn(&TestHome); 3] = [
+        |_| {},
+        |home| {
+            succeed(&mut home.agent(&["stop"]));
+        },
+        |home| {
+            let lock = home.path("agent.sock.lock");
+            let pair = only_pair(&lock);
+            // A stopped agent does not take the place of its supervisor.
+            kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
+            kill_9(&pair.supervisor);
+            kill_9(&pair.agent);
+            wait_until("it lives on", || holders(&lock).is_empty());
+        },
+    ];
+    for end in ends {
+        end(&home);
+        let status = home.agent(&["status"]).output().unwrap();
+        let text = output_text(&status);
+        assert_eq!(status.status.code(), Some(4), "{text}");
+        assert_eq!(command_in(&text), "registry-agent sync", "{text}");
+        assert_eq!(command_in(&fix_of_check(&home, "no agent is running")), "registry-agent sync");
+        paste(&home, "registry-agent sync");
+        assert_well(&home, &registry.server(), (USER, PASSWORD));
+    }
+}
+
+#[test]
+fn an_agent_that_hangs_is_replaced_by_the_printed_line_and_loses_nothing() {
+    let registry = registry();
+    let home = home_for(&registry);
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    let pair = only_pair(&home.path("agent.sock.lock"));
+    kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
+    let fix = fix_of_check(&home, "does not answer");
+    assert_eq!(command_in(&fix), format!("kill -9 {}", pair.agent.pid));
+    // As a shell without any of the variables.
+    succeed(home.command("sh").args(["-c", command_in(&fix)]));
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    assert_eq!(only_pair(&home.path("agent.sock.lock")).supervisor, pair.supervisor);
+}
+
+#[test]
+fn a_lock_directory_of_another_user_is_named_and_the_printed_line_chooses_another_one() {
+    let registry = registry();
+    let mut home = home_for(&registry);
+    let lock = home.path("agent.sock.lock");
+    fs::create_dir(&lock).unwrap();
+    chown(&lock, Some(OTHER), Some(OTHER)).unwrap();
+    let said = format!("{}: it belongs to uid {OTHER}", lock.display());
+    for command in ["sync", "start"] {
+        let failed = home.with_declared(home.agent(&[command])).output().unwrap();
+        let text = output_text(&failed);
+        assert_eq!(failed.status.code(), Some(1), "{text}");
+        assert!(text.contains(&said) && text.contains("set REGISTRY_AGENT_SOCKET"), "{text}");
+    }
+    let fix = fix_of_check(&home, &said);
+    paste(&home, command_in(&fix));
+    let socket = home.path(".cache/registry-agent/agent.sock");
+    assert!(Path::new(&socket).exists(), "{fix}");
+    home.set("REGISTRY_AGENT_SOCKET", socket.to_str().unwrap());
+    for arguments in [&["wait"][..], &["check", "ACME"], &["stop"]] {
+        succeed(&mut home.with_declared(home.agent(arguments)));
+    }
+    fs::remove_dir(&lock).unwrap();
+}

@@ -120,6 +120,7 @@ impl SourceSet {
                 ca_file,
                 source: STORED.to_owned(),
                 variables: Vec::new(),
+                password_file: None,
                 stored: Some(StoredAs { key: login.key.clone().unwrap_or(name.clone()), covers }),
             };
             selected.insert(name, stored);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange;
@@ -15,7 +15,7 @@ use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{Reason, Severity, SourcedVariable};
+use crate::domain::reasons::{FixContext, Reason, Severity, SourcedVariable};
 use crate::domain::servers::server::{self, AskedServer, Kind, Server};
 use crate::wire::api::{
     ProblemEntry, RegistryDocument, RemarkEntry, SourceDocument, StatusDocument, VariableEntry,
@@ -160,6 +160,9 @@ impl Entry {
             _ => (None, None),
         };
         let reason = login.reason_at(now);
+        let retry_in =
+            self.due.map(|due| due.duration_since(now)).filter(SignedDuration::is_positive);
+        let context = FixContext::of(declaration, retry_in);
         let credential = login.credential.as_ref();
         RegistryDocument {
             name: (!login.is_stored()).then(|| declaration.name.clone()),
@@ -176,7 +179,7 @@ impl Entry {
             state: login.state(now).as_str().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
             severity: reason.as_ref().map(Reason::severity),
-            hint: reason.as_ref().map(|reason| reason.fix_for(declaration.set_name())),
+            hint: reason.as_ref().map(|reason| reason.fix_for(&context)),
             step: reason.as_ref().and_then(Reason::step).map(|step| step.to_string()),
             reason: reason.map(|reason| reason.to_string()),
             remarks: remarks(login, now),
@@ -195,7 +198,7 @@ fn remarks(login: &Login, now: Timestamp) -> Vec<RemarkEntry> {
         severity: reason.severity(),
         step: reason.step().map(|step| step.to_string()),
         text: reason.to_string(),
-        hint: reason.fix_for(login.declaration.set_name()),
+        hint: reason.fix_for(&FixContext::of(&login.declaration, None)),
     };
     login.remarks(now).into_iter().map(entry).collect()
 }
@@ -207,6 +210,7 @@ fn variable_entry(SourcedVariable { variable, source }: &SourcedVariable) -> Var
 /// The problem in the form that `status` shows.
 pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     let registry = problem.reason.registry().or(problem.server.as_deref());
+    let context = FixContext::of_set(&problem.name, problem.source.as_deref());
     ProblemEntry {
         name: problem.name.clone(),
         source: problem.source.clone(),
@@ -216,7 +220,7 @@ pub fn problem_entry(problem: &Problem) -> ProblemEntry {
         registry: registry.map(str::to_owned),
         step: problem.reason.step().map(|step| step.to_string()),
         problem: problem.reason.to_string(),
-        hint: problem.reason.fix(),
+        hint: problem.reason.fix_for(&context),
     }
 }
 

@@ -160,7 +160,7 @@ fn a_fix_names_the_variables_of_the_login() {
     test_home.declare("ACME", "eu.gcr.io", ("_json_key", "/home/dev/key.json"));
     test_home.start();
     let hint = test_home.login("ACME")["hint"].to_string();
-    assert!(hint.contains("set `ACME_CONTAINER_REGISTRY_PASSWORD_FILE`"), "{hint}");
+    assert!(hint.contains("unset ACME_CONTAINER_REGISTRY_PASSWORD and set ACME_CONTAINER_REGISTRY_PASSWORD_FILE to that path"), "{hint}");
     assert!(!hint.contains("NAME"), "{hint}");
 }
 

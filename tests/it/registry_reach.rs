@@ -1,6 +1,5 @@
 //! Connections to a registry: DNS, certificates, proxies, and the reasons when they fail.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use registry_agent::adapters::http::Http;
@@ -9,11 +8,10 @@ use registry_agent::domain::credentials::credential::Credential;
 use registry_agent::domain::credentials::secret::Secret;
 use registry_agent::domain::registry_protocol::verdict::{Outcome, Verdict};
 use registry_agent::domain::servers::server::Server;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::support::authority::{Authority, Identity};
 use crate::support::isolated::{self, Etc};
+use crate::support::network::{name_server, proxy};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json, reply};
 
 /// A registry that accepts any login.
@@ -121,7 +119,7 @@ fn certificates_for_another_name_or_time_have_their_own_reasons() {
         let http = Http::new();
         assert_eq!(code(&login(&http, "other.test", None).await), "certificate-name");
         let old = format!("r.test:{}", old.address.port());
-        assert_eq!(code(&login(&http, &old, None).await), "certificate-time");
+        assert_eq!(code(&login(&http, &old, None).await), "certificate-expired");
     });
 }
 
@@ -165,30 +163,6 @@ fn a_loopback_registry_may_keep_its_token_server_on_another_port() {
     });
 }
 
-/// A name server that resolves `dns.test` to 127.0.0.1 and no other name.
-async fn name_server(address: &str) -> tokio::task::JoinHandle<()> {
-    let socket = UdpSocket::bind(address).await.unwrap();
-    tokio::spawn(async move {
-        let mut question = [0; 512];
-        loop {
-            let (length, from) = socket.recv_from(&mut question).await.unwrap();
-            let question = &question[..length];
-            // RFC 1035, section 4: header, name, type and class.
-            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let known = question[12..].starts_with(b"\x03dns\x04test\0");
-            let is_a = question[end - 3] == 1;
-            let mut answer = question[..2].to_vec();
-            answer.extend(if known { [0x81, 0x80] } else { [0x81, 0x83] });
-            answer.extend([0, 1, 0, u8::from(known && is_a), 0, 0, 0, 0]);
-            answer.extend(&question[12..end]);
-            if known && is_a {
-                answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x7f\0\0\x01");
-            }
-            socket.send_to(&answer, from).await.unwrap();
-        }
-    })
-}
-
 #[test]
 fn host_names_are_resolved_with_the_current_files() {
     let authority = Authority::new("The authority");
@@ -227,38 +201,6 @@ fn a_closed_port_refuses_the_connection() {
     });
 }
 
-/// A proxy that requires `user:p@ss` and connects to 127.0.0.1 for any host.
-async fn proxy() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut client, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(client.read_u8().await?);
-                }
-                let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-                let answer = if !head.contains("proxy-authorization: basic dxnlcjpwqhnz\r\n") {
-                    "407 Who?"
-                } else if !head.starts_with("connect r.test:443 ") {
-                    "403 Not there"
-                } else {
-                    "200 OK"
-                };
-                client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).await?;
-                if answer == "200 OK" {
-                    let mut server = TcpStream::connect("127.0.0.1:443").await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
-                }
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    address
-}
-
 #[test]
 fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
     let authority = Authority::new("The authority");
@@ -273,7 +215,7 @@ fn a_proxy_from_the_environment_is_used_and_named_in_failures() {
         for (proxy, name, expected) in [
             (right.as_str(), "r.test".to_owned(), ""),
             (&right, "other.test:443".to_owned(), "proxy-refused"),
-            (&format!("http://user:wrong@{proxy}"), "r.test".to_owned(), "proxy-login"),
+            (&format!("http://user:wrong@{proxy}"), "r.test".to_owned(), "proxy-login-refused"),
             (&format!("http://{proxy}"), "r.test".to_owned(), "proxy-login"),
             ("http://127.0.0.1:1", "r.test".to_owned(), "proxy-unreachable"),
             // Loopback hosts and those in NO_PROXY bypass the proxy.

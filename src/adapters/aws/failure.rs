@@ -159,6 +159,7 @@ fn of_fault(TransportFault(fault): &TransportFault, host: String) -> ExchangeFai
     match fault {
         ConnectionFault::TimedOut => ExchangeFailure::timed_out(host, super::STEP_LIMIT),
         ConnectionFault::ProxyLogin { .. }
+        | ConnectionFault::ProxyLoginRefused { .. }
         | ConnectionFault::ProxyRefused { .. }
         | ConnectionFault::ProxyUnreachable { .. } => {
             ExchangeFailure::transient(AwsReason::ProxyRefused { host, fault })

@@ -31,7 +31,7 @@ use super::http::Http;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::ecr_token;
 use crate::domain::credentials::exchange::{EcrService, ExchangeKey, shortened};
-use crate::domain::credentials::lifetime::{Lifetime, ReportedLifetime};
+use crate::domain::credentials::lifetime::{Lifetime, ReportedLifetime, SKEW_TO_REMARK};
 use crate::domain::credentials::refresh_schedule::RetryClass;
 use crate::domain::credentials::stated_expiry;
 use crate::domain::reasons::AwsReason;
@@ -65,8 +65,6 @@ const STEP_LIMIT: Duration = Duration::from_secs(10);
 /// From this clock difference on, AWS rejects signatures (its documentation says five minutes; the
 /// SDK uses four).
 const SKEW_THAT_MATTERS: SignedDuration = SignedDuration::from_mins(4);
-/// From this clock difference on, the user sees a remark.
-const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
 
 /// Requests a token from AWS. Sends nothing if the keys cannot work.
 ///

@@ -22,7 +22,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::http::{Body, Http, authority, connection_fault};
 use crate::domain::credentials::lifetime::RoundTrip;
 use crate::domain::reasons::connection::ConnectionFault;
-use crate::domain::registry_protocol::response::retry_after;
+use crate::domain::registry_protocol::response::{http_date, retry_after};
 
 /// A connector over `reqwest` that records everything but the body of the last response.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl RecordingHttpClient {
         let (answer, received_at, body) =
             sent.map_err(|error| failed(connection_fault::of(&error, proxy.clone())))?;
         if let Some(proxy) = proxy.filter(|_| answer.status().as_u16() == 407) {
-            return Err(failed(ConnectionFault::ProxyLogin { proxy }));
+            return Err(failed(connection_fault::proxy_login(proxy)));
         }
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let date = header("date").and_then(http_date);
@@ -218,10 +218,6 @@ fn is_metadata(url: &Url) -> bool {
             Ipv6Addr::segments(&ip)[..2] == METADATA
         }
     }
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
 #[cfg(test)]

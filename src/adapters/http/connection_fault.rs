@@ -4,22 +4,37 @@
 use std::error::Error;
 use std::io;
 
+use jiff::Timestamp;
 use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 
+use super::proxies::UsedProxy;
 use super::resolver::ResolveFault;
 use crate::domain::reasons::connection::ConnectionFault;
 
 /// Why a request got no response. `proxy` is the proxy that it used.
-pub(crate) fn of(error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
+pub(crate) fn of(error: &reqwest::Error, proxy: Option<UsedProxy>) -> ConnectionFault {
     match (cause_of(error), proxy) {
-        (ConnectionFault::ProxyLogin { .. }, Some(proxy)) => ConnectionFault::ProxyLogin { proxy },
+        (ConnectionFault::ProxyLogin { .. }, Some(proxy)) => proxy_login(proxy),
         (ConnectionFault::ProxyRefused { .. }, Some(proxy)) => {
-            ConnectionFault::ProxyRefused { proxy }
+            ConnectionFault::ProxyRefused { proxy: proxy.address }
         }
-        (fault, Some(proxy)) if error.is_connect() && !fault.is_of_tls() => {
-            ConnectionFault::ProxyUnreachable { proxy, fault: Box::new(fault) }
+        (fault, Some(UsedProxy { address: proxy, variable, .. }))
+            if error.is_connect() && !fault.is_of_tls() =>
+        {
+            ConnectionFault::ProxyUnreachable { proxy, variable, fault: Box::new(fault) }
         }
         (fault, _) => fault,
+    }
+}
+
+/// Why the proxy asks for a user and a password.
+pub(crate) fn proxy_login(proxy: UsedProxy) -> ConnectionFault {
+    let UsedProxy { address: proxy, variable, has_login } = proxy;
+    if has_login {
+        ConnectionFault::ProxyLoginRefused { proxy, variable }
+    } else {
+        ConnectionFault::ProxyLogin { proxy, variable }
     }
 }
 
@@ -80,7 +95,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<ConnectionFault> {
     // hyper-util does not export the type of its tunnel errors.
     match error.to_string().as_str() {
         "tunnel error: proxy authorization required" => {
-            Some(ConnectionFault::ProxyLogin { proxy: String::new() })
+            Some(ConnectionFault::ProxyLogin { proxy: String::new(), variable: String::new() })
         }
         "tunnel error: unsuccessful" | "tunnel error: unexpected end of file" => {
             Some(ConnectionFault::ProxyRefused { proxy: String::new() })
@@ -120,10 +135,14 @@ fn tls(error: &rustls::Error) -> ConnectionFault {
                 ConnectionFault::UnknownAuthority { directory: String::new() }
             }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => ConnectionFault::WrongName,
-            Bad::Expired
-            | Bad::ExpiredContext { .. }
-            | Bad::NotValidYet
-            | Bad::NotValidYetContext { .. } => ConnectionFault::OutOfTime,
+            Bad::Expired => ConnectionFault::Expired { at: None, now: None },
+            Bad::ExpiredContext { time, not_after } => {
+                ConnectionFault::Expired { at: timestamp(*not_after), now: timestamp(*time) }
+            }
+            Bad::NotValidYet => ConnectionFault::NotYetValid { at: None, now: None },
+            Bad::NotValidYetContext { time, not_before } => {
+                ConnectionFault::NotYetValid { at: timestamp(*not_before), now: timestamp(*time) }
+            }
             Bad::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 ConnectionFault::UnknownAuthority { directory: String::new() }
             }
@@ -131,4 +150,8 @@ fn tls(error: &rustls::Error) -> ConnectionFault {
         },
         _ => ConnectionFault::Tls { error: error.to_string() },
     }
+}
+
+fn timestamp(time: UnixTime) -> Option<Timestamp> {
+    Timestamp::from_second(time.as_secs().try_into().ok()?).ok()
 }

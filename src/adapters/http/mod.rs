@@ -6,7 +6,7 @@
 
 pub(crate) mod connection_fault;
 mod extra_roots;
-mod proxies;
+pub(crate) mod proxies;
 mod resolver;
 mod trust;
 
@@ -20,7 +20,7 @@ use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, Response, Url};
 use zeroize::Zeroizing;
 
-use self::proxies::Proxies;
+use self::proxies::{Proxies, UsedProxy};
 use self::resolver::SystemResolver;
 use self::trust::Trust;
 use crate::domain::declarations::source::Variables;
@@ -107,8 +107,8 @@ impl Http {
         tls.insert(server.name().to_owned());
     }
 
-    /// The proxy for a request to `url`, without its user name and password.
-    pub(crate) fn proxy_of(&self, url: &Url) -> Option<String> {
+    /// The proxy for a request to `url`.
+    pub(crate) fn proxy_of(&self, url: &Url) -> Option<UsedProxy> {
         self.proxies.proxy_of(url)
     }
 
@@ -218,7 +218,7 @@ impl RegistryClient<'_> {
             Err(_) => Err(ConnectionFault::TimedOut),
             Ok(Err(error)) => Err(self.fault(&error, proxy)),
             Ok(Ok(reply)) => match proxy {
-                Some(proxy) if reply.status == 407 => Err(ConnectionFault::ProxyLogin { proxy }),
+                Some(proxy) if reply.status == 407 => Err(connection_fault::proxy_login(proxy)),
                 _ => Ok(reply),
             },
         }
@@ -231,7 +231,7 @@ impl RegistryClient<'_> {
         Ok(HttpReply { status, headers: std::mem::take(response.headers_mut()), body })
     }
 
-    fn fault(&self, error: &reqwest::Error, proxy: Option<String>) -> ConnectionFault {
+    fn fault(&self, error: &reqwest::Error, proxy: Option<UsedProxy>) -> ConnectionFault {
         match connection_fault::of(error, proxy) {
             ConnectionFault::UnknownAuthority { .. } => {
                 // The authority may have been added to the system since: the next attempt reads the

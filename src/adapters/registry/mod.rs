@@ -49,13 +49,14 @@ pub async fn verify(http: &Http, question: &VerificationRequest<'_>) -> Verdict 
 /// that ends it early.
 async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict, Verdict> {
     let (session, auth_method) = Session::open(http, question).await?;
-    match auth_method {
+    let verdict = match auth_method {
         AuthMethod::Basic => session.verify_with_password().await,
         AuthMethod::Bearer { realm, service } => {
             let token = session.token(&realm, service.as_deref(), None).await?;
             session.verify_with_token(&token).await
         }
-    }
+    }?;
+    Ok(verdict.with_clock(question.server, session.clock_ahead()))
 }
 
 /// The verdict on a registry that could not be asked.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
     RETRY_AFTER, WWW_AUTHENTICATE,
@@ -11,14 +12,16 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{VerificationRequest, connection_failed};
+use crate::adapters::clock::Clock;
 use crate::adapters::http::{Http, HttpReply, RegistryClient, authority};
 use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::lifetime::RoundTrip;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::response::{
-    self, RawResponse, RegistryResponse, RequestStep,
+    self, RawResponse, RegistryResponse, RequestStep, http_date,
 };
 use crate::domain::registry_protocol::verdict::not_a_registry;
 use crate::domain::registry_protocol::verdict::{
@@ -45,6 +48,8 @@ pub(super) struct Session<'a> {
     base: Url,
     /// The header value `Basic …` with user name and password.
     basic: Secret,
+    /// How far the local clock is ahead of the registry's.
+    clock_ahead: SignedDuration,
 }
 
 impl<'a> Session<'a> {
@@ -66,7 +71,10 @@ impl<'a> Session<'a> {
                 ConnectionFault::Other { error: "its name is not a valid URL host".to_owned() },
             )
         })?;
-        let mut session = Self { client, server, credential, base, basic };
+        let clock_ahead = SignedDuration::ZERO;
+        let mut session = Self { client, server, credential, base, basic, clock_ahead };
+        let clock = Clock::system();
+        let mut sent_at = clock.now();
         let mut reply = session.get("/v2/", None).await;
         let may_be_plain = server.scheme() == Scheme::Unstated
             && server.is_loopback()
@@ -75,10 +83,16 @@ impl<'a> Session<'a> {
             // Nothing secret has been sent yet. From here on the transport is fixed.
             if let Some(base) = self::base(server, true) {
                 session.base = base;
+                sent_at = clock.now();
                 reply = session.get("/v2/", None).await;
             }
         }
+        if plain && let Some(server) = session.tls_server(&reply).await {
+            return Err(connection_failed(host(), ConnectionFault::SpeaksTls { server }));
+        }
         let reply = reply.map_err(|fault| connection_failed(host(), fault))?;
+        let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+        session.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
         if session.base.scheme() == "https" {
             http.note_tls(server);
         }
@@ -95,6 +109,36 @@ impl<'a> Session<'a> {
         let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref));
         let auth_method = after_ping(server, &answer, challenges, realms, &session.secrets())?;
         Ok((session, auth_method))
+    }
+
+    /// The server with TLS if it speaks TLS although `http://` is declared: its response to the
+    /// request in plain text was an error, and TLS gets further. Nothing secret is sent.
+    async fn tls_server(&self, reply: &Result<HttpReply, ConnectionFault>) -> Option<String> {
+        let secure = base(self.server, false)?;
+        match reply {
+            Ok(reply) => {
+                if let Some(target) = redirect(&self.base, reply) {
+                    let same = target.host_str() == self.base.host_str();
+                    return (same && target.scheme() == "https").then(|| authority(&target));
+                }
+                if reply.status != 400 {
+                    return None;
+                }
+            }
+            Err(ConnectionFault::NotHttp | ConnectionFault::BrokenOff) => {}
+            Err(_) => return None,
+        }
+        let speaks = match self.client.send(self.client.request().get(secure)).await {
+            Ok(_) => true,
+            Err(ConnectionFault::NotTls | ConnectionFault::HandshakeEnded) => false,
+            Err(fault) => fault.is_of_tls(),
+        };
+        speaks.then(|| self.server.authority().to_owned())
+    }
+
+    /// How far the local clock is ahead of the registry's, by the registry's `Date`.
+    pub(super) fn clock_ahead(&self) -> SignedDuration {
+        self.clock_ahead
     }
 
     /// Sends user name and password to the registry itself.

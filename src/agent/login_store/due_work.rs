@@ -61,9 +61,7 @@ impl LoginStore {
                 entry.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
             {
                 exchange.due = now;
-            } else if self.verify
-                && entry.login.last_verdict != LastVerdict::Judged(Outcome::Invalid)
-            {
+            } else if self.verify {
                 entry.login.due = Some(now);
             }
         }

@@ -33,6 +33,9 @@ pub struct RoundTrip {
     pub date: Option<Timestamp>,
 }
 
+/// From this clock difference on, the user sees a remark.
+pub const SKEW_TO_REMARK: SignedDuration = SignedDuration::from_mins(1);
+
 impl RoundTrip {
     /// How far the local clock is ahead of the service's (negative if behind). Zero if the service
     /// sent no `Date`, or if `Date` lies between request and response: then the response was slow,

@@ -9,7 +9,7 @@ use super::refresh_schedule::{self, RetryClass};
 use super::stated_expiry;
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{LoginReason, Reason};
+use crate::domain::reasons::{self, LoginReason, Reason, RegistryReason};
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 
 /// How long `BuildKit` keeps what the credential helper returned (`moby/buildkit`,
@@ -74,6 +74,8 @@ pub struct Login {
     pub last_verdict: LastVerdict,
     /// Why the login is not `ready`, or a remark although it is.
     pub reason: Option<Reason>,
+    /// A remark on the exchange that the credential is from.
+    pub exchange_remark: Option<Reason>,
     /// When the registry last accepted the credential.
     pub verified_at: Option<Timestamp>,
     /// When the registry is asked next, unless something changes.
@@ -91,6 +93,7 @@ impl Login {
             credential: None,
             last_verdict: LastVerdict::Pending,
             reason: None,
+            exchange_remark: None,
             verified_at: None,
             due: None,
             failures: 0,
@@ -111,7 +114,8 @@ impl Login {
     /// token, unless the previous one was rejected.
     pub fn exchanged(&mut self, credential: Credential, remark: Option<Reason>) {
         self.credential = Some(credential);
-        self.reason = remark;
+        self.reason.clone_from(&remark);
+        self.exchange_remark = remark;
         if !matches!(self.last_verdict, LastVerdict::Judged(Outcome::Ready | Outcome::Unverified)) {
             self.last_verdict = LastVerdict::Pending;
         }
@@ -157,6 +161,8 @@ impl Login {
         let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now))
             && !self.accepted_past_end();
         match self.last_verdict {
+            // Whatever the registry said of a declared token, its end is the cause.
+            LastVerdict::Judged(Outcome::Rejected) if self.has_ended(now) => State::Expired,
             LastVerdict::Judged(Outcome::Rejected) => State::Rejected,
             LastVerdict::Judged(Outcome::Invalid) => State::Invalid,
             // The registry has not confirmed the expiry that the token states.
@@ -200,6 +206,9 @@ impl Login {
     /// Why the login is not `ready` at `now`, or a remark although it is.
     pub fn reason_at(&self, now: Timestamp) -> Option<Reason> {
         match self.state(now) {
+            State::Expired if self.stated_end().is_some_and(|end| end <= now) => {
+                Some(self.expiry_reason())
+            }
             State::Expired => Some(self.reason.clone().unwrap_or_else(|| self.expiry_reason())),
             _ => self.reason.clone(),
         }
@@ -239,18 +248,12 @@ impl Login {
     pub fn problem(&self, now: Timestamp) -> Option<Problem> {
         let expires_at = self.stated_end()?;
         let asking = self.last_verdict == LastVerdict::Pending;
-        if self.warns_at()? > now || asking || self.accepted_past_end() {
+        // Once it has expired, that is the reason of the login itself.
+        if self.warns_at()? > now || asking || expires_at <= now {
             return None;
         }
-        let reason = if expires_at <= now {
-            self.expiry_reason()
-        } else {
-            LoginReason::TokenEnds {
-                server: self.declaration.server.name().to_owned(),
-                at: expires_at.to_string(),
-            }
-            .into()
-        };
+        let server = self.declaration.server.name().to_owned();
+        let reason = LoginReason::TokenEnds { server, at: reasons::instant(expires_at) }.into();
         Some(Problem {
             name: self.declaration.name.clone(),
             source: Some(self.declaration.source.clone()),
@@ -261,6 +264,9 @@ impl Login {
 
     /// A remark on a credential that works.
     fn remark(&self) -> Option<Reason> {
+        if self.exchange_remark.is_some() {
+            return self.exchange_remark.clone();
+        }
         let credential = self.credential.as_ref()?;
         precheck::remark_on(&self.declaration.server, credential).map(Reason::from)
     }
@@ -278,6 +284,16 @@ impl Login {
         }
     }
 
+    /// Whether a declared token has ended: by its own statement, or by that of the registry.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let said =
+            matches!(self.reason, Some(Reason::Registry(RegistryReason::TokenExpired { .. })));
+        match self.declaration.identity {
+            Identity::Password { .. } => said || self.stated_end().is_some_and(|end| end <= now),
+            Identity::Aws(_) => false,
+        }
+    }
+
     /// Whether the registry accepted the token after its stated expiry.
     fn accepted_past_end(&self) -> bool {
         self.last_verdict == LastVerdict::Judged(Outcome::Ready)
@@ -288,7 +304,7 @@ impl Login {
         let end = self.credential.as_ref().and_then(|credential| credential.expires_at);
         LoginReason::TokenEnded {
             server: self.declaration.server.name().to_owned(),
-            at: end.map_or_else(String::new, |end| end.to_string()),
+            at: end.map_or_else(String::new, reasons::instant),
         }
         .into()
     }
@@ -320,6 +336,7 @@ mod tests {
             ca_file: None,
             source: "sync".to_owned(),
             variables: Vec::new(),
+            password_file: None,
             stored: None,
         };
         Login::begin(declaration)
@@ -332,7 +349,7 @@ mod tests {
         let code = |now| login.problem(at(now)).map(|problem| problem.reason.code());
         assert_eq!(code(END - 3601), None);
         assert_eq!(code(END - 3600), Some("token-ends-soon"));
-        assert_eq!(code(END), Some("token-ended"));
+        assert_eq!(code(END), None);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Declaration {
     pub source: String,
     /// The variables of the set, and where each comes from; none for a stored login.
     pub variables: Vec<SourcedVariable>,
+    /// The file that the password was read from, if `_PASSWORD_FILE` names one.
+    pub password_file: Option<PathBuf>,
     /// Its details if `docker login` stored it; `None` if variables declare it.
     pub stored: Option<StoredAs>,
 }

@@ -1,11 +1,13 @@
 //! Why an AWS identity cannot be exchanged for an ECR token.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::connection::ConnectionFault;
+use super::connection::{CORRECT_CLOCK, ConnectionFault};
 use super::step::Step;
-use super::{Severity, shell_word};
+use super::{FixContext, Severity, duration, shell_word};
+use crate::domain::declarations::variable::Field;
 
 /// Why there is no ECR token, or a remark on one.
 ///
@@ -74,7 +76,7 @@ pub enum AwsReason {
         code: String,
     },
     /// AWS rejected the signature because of its timestamp.
-    #[error("AWS rejected {action}: this machine's clock is off by {} s", .seconds.abs())]
+    #[error("AWS rejected {action}: this machine's clock is off by {}", duration(SignedDuration::from_secs(*.seconds)))]
     ClockRefused {
         /// The IAM action.
         action: String,
@@ -170,7 +172,7 @@ pub enum AwsReason {
         error: String,
     },
     /// A remark: the token is valid, but the clock is wrong.
-    #[error("this machine's clock is {} s {} AWS's", .seconds.abs(), if *.seconds < 0 { "behind" } else { "ahead of" })]
+    #[error("this machine's clock is {} {} AWS's", duration(SignedDuration::from_secs(*.seconds)), if *.seconds < 0 { "behind" } else { "ahead of" })]
     ClockOff {
         /// Local time minus AWS time, in seconds.
         seconds: i64,
@@ -223,80 +225,121 @@ impl AwsReason {
         }
     }
 
-    /// What to do about it.
-    pub fn fix(&self) -> String {
+    /// What to do about it, for this login.
+    pub fn fix(&self, login: &FixContext) -> String {
         match self {
             Self::UnknownAccessKey { region, opt_in: true, .. } => format!(
-                "set the user to an active access key ID; if it is active, enable {region} in the AWS account, or use a session from a regional STS endpoint"
+                "{}; if the key is active, enable {region} in the AWS account, or use a session from a regional STS endpoint",
+                new_keys(login)
             ),
-            Self::UnknownAccessKey { .. } => {
-                "set the user to an active access key ID".to_owned()
+            Self::WrongSecret { .. } if login.has(Field::User) => {
+                login.set(&[(Field::Password, "the secret access key of this access key ID")])
             }
-            Self::WrongSecret { .. } => {
-                "set the password to the secret access key that belongs to this access key ID".to_owned()
+            Self::SessionExpired { .. } if login.has(Field::User) => format!(
+                "{}; keys of a user, a role or a profile are renewed automatically",
+                login.set(&[
+                    (Field::User, "the access key ID of a new AWS session"),
+                    (Field::Password, "its secret access key"),
+                    (Field::SessionToken, "its session token"),
+                ])
+            ),
+            Self::UnknownAccessKey { .. } | Self::WrongSecret { .. } | Self::SessionExpired { .. } => {
+                new_keys(login)
             }
-            Self::SessionExpired { .. } => {
-                "set user, password and session token from a new AWS session, or use a role or profile, which the agent renews automatically".to_owned()
-            }
+            Self::SessionTokenMissing { .. } if login.has(Field::User) => login
+                .set(&[(Field::SessionToken, "the session token that AWS issued with the key")]),
             Self::SessionTokenMissing { .. } => {
-                "set `<NAME>_CONTAINER_REGISTRY_SESSION_TOKEN` (or AWS_SESSION_TOKEN, if the key is in AWS_ACCESS_KEY_ID) to the session token that was issued with the key".to_owned()
+                "set AWS_SESSION_TOKEN to the session token that AWS issued with the key, then run `registry-agent sync` in a shell that has it".to_owned()
             }
-            Self::AccessDenied { action, explicit: true, .. } => {
-                format!("remove {action} from the policy that denies it, or use another identity")
-            }
+            Self::AccessDenied { action, explicit: true, .. } => format!(
+                "remove {action} from the policy that denies it, or use another identity, {}",
+                login.then_check()
+            ),
             Self::AccessDenied { action, .. } => format!(
-                "allow {action} on resource * in an IAM policy of this identity; `registry-agent explain aws-access-denied` shows the policy"
+                "allow {action} on resource * in an IAM policy of this identity, {}; `registry-agent explain aws-access-denied` shows the policy",
+                login.then_check()
             ),
             Self::RoleRefused { role, .. } => format!(
-                "allow sts:AssumeRole on {role} for this identity, and add the identity to the role's trust policy"
+                "allow sts:AssumeRole on {role} for this identity, and add the identity to the role's trust policy, {}",
+                login.then_check()
             ),
-            Self::RegionNotEnabled { region } => {
-                format!("enable {region} in the AWS account, or declare a registry in another region")
-            }
-            Self::Refused { action, code } => {
-                format!("look up {code} in the AWS documentation of {action}, then correct the identity")
-            }
-            Self::ClockRefused { .. } | Self::ClockOff { .. } => {
-                "correct the clock of this machine, or of the host if this is a container".to_owned()
-            }
+            Self::RegionNotEnabled { region } => format!(
+                "enable {region} in the AWS account, {}; or {}",
+                login.then_check(),
+                login.set(&[(Field::Server, "a registry in another region")])
+            ),
+            Self::Refused { action, code } => format!(
+                "look up {code} in the AWS documentation of {action} and correct the identity, {}",
+                login.then_check()
+            ),
+            Self::ClockRefused { .. } => format!("{CORRECT_CLOCK}, {}", login.then_check()),
+            Self::ClockOff { .. } => CORRECT_CLOCK.to_owned(),
             Self::Throttled { .. } => {
-                "no action needed; retried automatically. If it persists, ask AWS for a higher quota".to_owned()
+                format!("{}. If it persists, ask AWS for a higher quota", login.retried())
             }
             Self::ProxyRefused { host, fault }
-            | Self::Unreachable { host, fault: fault @ ConnectionFault::CaFile { .. } } => fault.fix(host),
+            | Self::Unreachable { host, fault: fault @ ConnectionFault::CaFile { .. } } => {
+                fault.fix(host, login)
+            }
             Self::Unreachable { fault: ConnectionFault::UnknownAuthority { .. }, .. } => {
-                "set SSL_CERT_FILE to a PEM file with the certificates of all authorities to trust, this one's included".to_owned()
+                "set SSL_CERT_FILE to a PEM file with the certificates of all authorities to trust, this one's included, then run `registry-agent sync` in a shell that also has the registry variables".to_owned()
             }
             Self::Unreachable { host, .. } | Self::TimedOut { host, .. } => format!(
-                "check DNS, firewall, VPC endpoint and the variables HTTPS_PROXY and AWS_ENDPOINT_URL_* until {host} can be reached"
+                "check DNS, firewall, VPC endpoint and the variables HTTPS_PROXY and AWS_ENDPOINT_URL_* until {host} can be reached, {}",
+                login.then_check()
             ),
             Self::ServiceFault { .. } | Self::BadAnswer { .. } => {
-                "no action needed; retried automatically. If it persists, check the AWS_ENDPOINT_URL_* variables".to_owned()
+                format!("{}. If it persists, check the AWS_ENDPOINT_URL_* variables", login.retried())
             }
-            Self::NoIdentity => {
-                "set the user to an AWS access key ID and the password to its secret key, or give this machine a profile, web identity or role".to_owned()
-            }
+            Self::NoIdentity => format!(
+                "{}; or give this machine a profile, web identity or role, {}",
+                login.set(&KEYS),
+                login.then_check()
+            ),
             Self::ProfileMissing { profile } => format!(
-                "add the profile {profile} with credentials to ~/.aws/config of the agent's user, or set `<NAME>_CONTAINER_REGISTRY_PROFILE` to another profile"
+                "add the profile {profile} with credentials to ~/.aws/config of the agent's user, {}; or {}",
+                login.then_check(),
+                login.set(&[(Field::Profile, "another profile")])
             ),
             Self::IdentityBroken { place } => format!(
-                "correct the AWS settings of {place} until `aws sts get-caller-identity{}` succeeds for the agent's user",
+                "correct the AWS settings of {place} in ~/.aws/config of the agent's user, {}; `aws sts get-caller-identity{}` (AWS CLI) tells what is wrong",
+                login.then_check(),
                 profile_option(place)
             ),
-            Self::SsoEnded { place } => {
-                format!("run `aws sso login{}` as the agent's user", profile_option(place))
-            }
-            Self::LoginEnded { place } => {
-                format!("run `aws login{}` as the agent's user", profile_option(place))
-            }
+            Self::SsoEnded { place } => format!(
+                "run `aws sso login{}` (AWS CLI) as the agent's user, {}",
+                profile_option(place),
+                login.then_check()
+            ),
+            Self::LoginEnded { place } => format!(
+                "run `aws login{}` (AWS CLI) as the agent's user, {}",
+                profile_option(place),
+                login.then_check()
+            ),
             Self::ProcessFailed { .. } => {
-                "no action needed; retried automatically. If it persists, free memory or raise the limit on the user's processes".to_owned()
+                format!("{}. If it persists, free memory or raise the limit on the user's processes", login.retried())
             }
-            Self::NoEndpoint { .. } => {
-                "unset the AWS_ENDPOINT_URL_* variables, which do not work with FIPS and dual-stack hosts, or declare the standard host".to_owned()
-            }
+            Self::NoEndpoint { .. } => format!(
+                "unset the AWS_ENDPOINT_URL_* variables, which do not work with FIPS and dual-stack hosts, and run `registry-agent sync` in a shell that has the registry variables; or {}",
+                login.set(&[(Field::Server, "the standard host")])
+            ),
         }
     }
+}
+
+/// Keys of a user, which do not expire.
+pub(super) const KEYS: [(Field, &str); 2] =
+    [(Field::User, "an active AWS access key ID"), (Field::Password, "its secret access key")];
+
+/// How to replace the keys where they are: in the declaration, or in the AWS settings of the machine.
+fn new_keys(login: &FixContext) -> String {
+    if login.has(Field::User) {
+        return login.set(&KEYS);
+    }
+    format!(
+        "set aws_access_key_id and aws_secret_access_key in ~/.aws/credentials of the agent's user (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then run `registry-agent sync`) to active keys, {}",
+        login.then_check()
+    )
 }
 
 /// ` --profile NAME` if the place is a profile.

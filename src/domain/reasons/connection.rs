@@ -1,8 +1,11 @@
 //! Why a request gets no response: DNS, routing, TLS, proxies.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
+use super::{FixContext, instant};
+use crate::domain::declarations::variable::Field;
 
 /// Why a host sent no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,11 @@ pub enum ConnectionFault {
     NotHttp,
     /// The response to the TLS handshake is not TLS.
     NotTls,
+    /// The server speaks TLS, but is declared with `http://`.
+    SpeaksTls {
+        /// The server with TLS, without a scheme.
+        server: String,
+    },
     /// The connection was closed during the TLS handshake.
     HandshakeEnded,
     /// The certificate is signed by an unknown authority.
@@ -36,17 +44,38 @@ pub enum ConnectionFault {
     },
     /// The certificate is for another name.
     WrongName,
-    /// The certificate has expired or is not valid yet.
-    OutOfTime,
+    /// The certificate has expired.
+    Expired {
+        /// Its expiry (UTC), if it is known.
+        at: Option<Timestamp>,
+        /// The time of this machine, which may be wrong.
+        now: Option<Timestamp>,
+    },
+    /// The certificate is not valid yet.
+    NotYetValid {
+        /// When it becomes valid (UTC), if that is known.
+        at: Option<Timestamp>,
+        /// The time of this machine, which may be wrong.
+        now: Option<Timestamp>,
+    },
     /// TLS failed for another reason.
     Tls {
         /// The error reported by rustls.
         error: String,
     },
-    /// The proxy requires authentication.
+    /// The proxy requires authentication, and its variable has no user and password.
     ProxyLogin {
         /// Scheme, host and port of the proxy.
         proxy: String,
+        /// The variable that names the proxy.
+        variable: String,
+    },
+    /// The proxy rejected the user and the password in its variable.
+    ProxyLoginRefused {
+        /// Scheme, host and port of the proxy.
+        proxy: String,
+        /// The variable that names the proxy.
+        variable: String,
     },
     /// The proxy refused to connect to the host.
     ProxyRefused {
@@ -57,6 +86,8 @@ pub enum ConnectionFault {
     ProxyUnreachable {
         /// Scheme, host and port of the proxy.
         proxy: String,
+        /// The variable that names the proxy.
+        variable: String,
         /// Why the proxy does not respond.
         fault: Box<ConnectionFault>,
     },
@@ -87,6 +118,9 @@ impl ConnectionFault {
             Self::BrokenOff => format!("{host} closed the connection mid-response"),
             Self::NotHttp => format!("{host} sent a response that is not HTTP"),
             Self::NotTls => format!("{host} does not speak TLS"),
+            Self::SpeaksTls { .. } => {
+                format!("{host} speaks TLS, but the server is declared with http://")
+            }
             Self::HandshakeEnded => {
                 format!("{host} closed the connection during the TLS handshake")
             }
@@ -94,10 +128,25 @@ impl ConnectionFault {
                 format!("{host}'s certificate is signed by an unknown authority")
             }
             Self::WrongName => format!("{host}'s certificate is issued for another name"),
-            Self::OutOfTime => format!("{host}'s certificate has expired or is not valid yet"),
+            Self::Expired { at, now } => {
+                format!("{host}'s certificate expired{}{}", time(*at), this_clock(*now))
+            }
+            Self::NotYetValid { at: Some(at), now } => {
+                format!(
+                    "{host}'s certificate is not valid before {}{}",
+                    instant(*at),
+                    this_clock(*now)
+                )
+            }
+            Self::NotYetValid { at: None, now } => {
+                format!("{host}'s certificate is not valid yet{}", this_clock(*now))
+            }
             Self::Tls { error } => format!("TLS handshake with {host} failed: {error}"),
-            Self::ProxyLogin { proxy } => {
-                format!("the proxy {proxy} requires a user and a password to connect to {host}")
+            Self::ProxyLogin { proxy, variable } => format!(
+                "the proxy {proxy} requires a user and a password to connect to {host}, and {variable} has none"
+            ),
+            Self::ProxyLoginRefused { proxy, variable } => {
+                format!("the proxy {proxy} rejected the user and the password in {variable}")
             }
             Self::ProxyRefused { proxy } => {
                 format!("the proxy {proxy} refused to connect to {host}")
@@ -106,7 +155,7 @@ impl ConnectionFault {
                 format!("the CA certificates for {host} cannot be read from {path}: {error}")
             }
             Self::Other { error } => format!("the request to {host} failed: {error}"),
-            Self::ProxyUnreachable { proxy, fault } => {
+            Self::ProxyUnreachable { proxy, fault, .. } => {
                 format!("{host} cannot be reached through the proxy: {}", fault.sentence(proxy))
             }
         }
@@ -123,12 +172,15 @@ impl ConnectionFault {
             Self::BrokenOff => "broken-off",
             Self::NotHttp => "not-http",
             Self::NotTls => "not-tls",
+            Self::SpeaksTls { .. } => "speaks-tls",
             Self::HandshakeEnded => "handshake-ended",
             Self::UnknownAuthority { .. } => "unknown-authority",
             Self::WrongName => "certificate-name",
-            Self::OutOfTime => "certificate-time",
+            Self::Expired { .. } => "certificate-expired",
+            Self::NotYetValid { .. } => "certificate-not-yet-valid",
             Self::Tls { .. } => "tls-failed",
             Self::ProxyLogin { .. } => "proxy-login",
+            Self::ProxyLoginRefused { .. } => "proxy-login-refused",
             Self::ProxyRefused { .. } => "proxy-refused",
             Self::ProxyUnreachable { .. } => "proxy-unreachable",
             Self::CaFile { .. } => "ca-file",
@@ -144,7 +196,8 @@ impl ConnectionFault {
                 | Self::HandshakeEnded
                 | Self::UnknownAuthority { .. }
                 | Self::WrongName
-                | Self::OutOfTime
+                | Self::Expired { .. }
+                | Self::NotYetValid { .. }
                 | Self::Tls { .. }
         )
     }
@@ -160,63 +213,109 @@ impl ConnectionFault {
         }
     }
 
-    /// What to do about a failed request to `host`, which is `HOST:PORT`.
-    pub fn fix(&self, host: &str) -> String {
+    /// What to do about a failed request to `host`, which is `HOST:PORT`, for this login.
+    pub fn fix(&self, host: &str, login: &FixContext) -> String {
         let name = name_of(host);
-        let fix = match self {
-            Self::NoSuchHost => {
-                "correct the server's name, or connect to the network or VPN that resolves it"
-            }
-            Self::NoNameServer => {
-                "check the network, and that /etc/resolv.conf names a name server that responds"
-            }
-            Self::Refused => "check that the registry is running and that the port is correct",
-            Self::NoRoute { .. } | Self::TimedOut => {
-                "check network, VPN and firewall, and set HTTPS_PROXY if a proxy is needed"
-            }
-            Self::BrokenOff | Self::Other { .. } => {
-                "no action needed; retried automatically. If it persists, check the registry's log"
-            }
-            Self::NotHttp => "check that host and port belong to a registry",
-            Self::NotTls => {
-                return format!(
-                    "set the server to http://{host}, but only if it is meant to be used without TLS"
-                );
-            }
-            Self::UnknownAuthority { directory } => {
-                return format!(
-                    "copy the authority's certificate to /etc/docker/certs.d/{directory}/ca.crt, or set `<NAME>_CONTAINER_REGISTRY_CA_FILE` to its path"
-                );
-            }
-            Self::WrongName => "set the server to a name that its certificate contains",
-            Self::OutOfTime => "renew the registry's certificate, or correct this machine's clock",
-            Self::HandshakeEnded | Self::Tls { .. } => {
-                "check that the registry supports TLS 1.2 or 1.3 and requires no client certificate"
-            }
-            Self::ProxyLogin { proxy } => {
-                let (scheme, address) = proxy.split_once("://").unwrap_or(("http", proxy));
-                return format!(
-                    "set HTTPS_PROXY to {scheme}://USER:PASSWORD@{address}, then run `registry-agent sync`"
-                );
-            }
-            Self::ProxyRefused { .. } => {
-                return format!(
-                    "allow the proxy to connect to {name}, or add {name} to NO_PROXY and run `registry-agent sync`"
-                );
-            }
-            Self::ProxyUnreachable { .. } => {
-                return format!(
-                    "correct HTTPS_PROXY, or add {name} to NO_PROXY; then run `registry-agent sync`"
-                );
-            }
-            Self::CaFile { path, .. } => {
-                return format!(
-                    "write the CA certificates to {path} in PEM format, and let the agent's user read it"
-                );
+        let correct_server = |value: &str| {
+            if login.is_elsewhere(host) {
+                format!(
+                    "ask the registry's operator to correct {host}, to which the registry sends its clients"
+                )
+            } else {
+                login.set(&[(Field::Server, value)])
             }
         };
-        fix.to_owned()
+        match self {
+            Self::NoSuchHost => format!(
+                "{}; or connect to the network or VPN that knows {name}",
+                correct_server("the registry's host")
+            ),
+            Self::NoNameServer => format!(
+                "check the network, and that /etc/resolv.conf names a name server that responds; {}",
+                login.then_check()
+            ),
+            Self::Refused => format!(
+                "check that a registry runs at {host}, {}; or {}",
+                login.then_check(),
+                correct_server("the registry's host and port")
+            ),
+            Self::NoRoute { .. } | Self::TimedOut => {
+                "check network, VPN and firewall; if this network needs a proxy, set HTTPS_PROXY to http://PROXY:PORT and run `registry-agent sync`".to_owned()
+            }
+            Self::BrokenOff | Self::Other { .. } => {
+                format!("{}. If it persists, ask the registry's operator", login.retried())
+            }
+            Self::NotHttp => correct_server("the host and port of a registry"),
+            Self::NotTls => format!(
+                "{}; otherwise ask the registry's operator to turn on TLS",
+                correct_server(&format!(
+                    "http://{host} (only if passwords may cross this network unencrypted)"
+                ))
+            ),
+            Self::SpeaksTls { server } => {
+                correct_server(&format!("{server} (without http://)"))
+            }
+            Self::UnknownAuthority { directory } => format!(
+                "ask the registry's operator for the certificate of its authority (a PEM file), copy it to /etc/docker/certs.d/{directory}/ca.crt, {}{}",
+                login.then_check(),
+                ca_file(login)
+            ),
+            Self::WrongName => correct_server("a name that the certificate contains"),
+            Self::Expired { .. } => format!(
+                "ask the registry's operator to renew the certificate, {}; if this machine's clock is wrong, {CORRECT_CLOCK}",
+                login.then_check()
+            ),
+            Self::NotYetValid { .. } => format!(
+                "{CORRECT_CLOCK}, {}; if the clock is right, ask the registry's operator for a certificate that is valid now",
+                login.then_check()
+            ),
+            Self::HandshakeEnded | Self::Tls { .. } => format!(
+                "ask the registry's operator whether {host} supports TLS 1.2 or 1.3 and requires no client certificate"
+            ),
+            Self::ProxyLogin { proxy, variable } | Self::ProxyLoginRefused { proxy, variable } => {
+                let (scheme, address) = proxy.split_once("://").unwrap_or(("http", proxy));
+                format!(
+                    "set {variable} to {scheme}://USER:PASSWORD@{address} with the proxy's user and password (write @ as %40, : as %3A, / as %2F, % as %25), then {SYNC_ALL}"
+                )
+            }
+            Self::ProxyRefused { proxy } => format!(
+                "ask the operator of {proxy} to allow connections to {name}; if {name} needs no proxy, add it to NO_PROXY and {SYNC_ALL}"
+            ),
+            Self::ProxyUnreachable { variable, .. } => format!(
+                "set {variable} to the proxy of this network, or unset it if there is none, then {SYNC_ALL}; if only {name} needs no proxy, add it to NO_PROXY"
+            ),
+            Self::CaFile { path, .. } => format!(
+                "write the CA certificates to {path} in PEM format and let the agent's user read it, {}",
+                login.then_check()
+            ),
+        }
     }
+}
+
+/// A push replaces the one before it, so it has to come from a shell that has everything.
+const SYNC_ALL: &str = "run `registry-agent sync` in a shell that also has the registry variables";
+
+/// How to correct the clock. It starts with a verb.
+pub(super) const CORRECT_CLOCK: &str = "correct the clock (`sudo timedatectl set-ntp true` where systemd runs; in a container, on its host)";
+
+/// The other way to trust an authority, for users who cannot write to `/etc`.
+fn ca_file(login: &FixContext) -> String {
+    if login.has(Field::Server) {
+        format!(
+            "; or set {} to the path of that file and run `registry-agent sync`",
+            login.variable(Field::CaFile)
+        )
+    } else {
+        String::new()
+    }
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, |at| format!(" at {}", instant(at)))
+}
+
+fn this_clock(now: Option<Timestamp>) -> String {
+    now.map_or_else(String::new, |now| format!(" (this machine's clock says {})", instant(now)))
 }
 
 /// `host` without its port.

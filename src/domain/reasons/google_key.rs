@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::FixContext;
+use crate::domain::declarations::variable::Field;
+
 /// Why a password is not a service-account key. The message follows "…: ".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
@@ -31,19 +34,30 @@ pub enum KeyFault {
 }
 
 impl KeyFault {
-    /// What to do about it.
-    pub fn fix(self) -> &'static str {
+    /// What to do about it, for this login.
+    pub fn fix(self, login: &FixContext) -> String {
         match self {
-            Self::Path => {
-                "unset `<NAME>_CONTAINER_REGISTRY_PASSWORD` and set `<NAME>_CONTAINER_REGISTRY_PASSWORD_FILE` to the path"
+            Self::Path if login.has(Field::Password) => format!(
+                "unset {} and {}",
+                login.variable(Field::Password),
+                login.set(&[(Field::PasswordFile, "that path")])
+            ),
+            Self::Base64 => login.set(&[(Field::User, "_json_key_base64")]),
+            Self::NotBase64 => login.set(&[(Field::User, "_json_key")]),
+            Self::Wrapped => {
+                login.set(&[(Field::Password, "the output of `base64 -w0 KEY.json`, which is one line")])
             }
-            Self::Base64 => "set the user to _json_key_base64",
-            Self::NotBase64 => "set the user to _json_key",
-            Self::Wrapped => "encode the key file on one line with `base64 -w0`",
-            Self::NotJson => "set the password to the whole content of the key file, from { to }",
-            Self::OtherType | Self::Incomplete => {
-                "create a key with `gcloud iam service-accounts keys create key.json --iam-account=ACCOUNT`, and set the password to its content"
+            Self::Path | Self::NotJson => {
+                login.set(&[(Field::Password, "the whole content of the key file, from { to }")])
             }
+            Self::OtherType | Self::Incomplete => login.set(&[(
+                Field::Password,
+                "the content of a service-account key (create one in Google Cloud: IAM, Service accounts, Keys)",
+            )]),
         }
     }
 }
+
+/// A login with a service-account key, which does not expire.
+pub(super) const SERVICE_ACCOUNT: [(Field, &str); 2] =
+    [(Field::User, "_json_key"), (Field::Password, "the content of a service-account key file")];

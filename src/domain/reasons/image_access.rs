@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Severity;
+use super::rejection::CLASSIC_TOKEN;
+use super::{FixContext, Severity, shown};
+use crate::domain::declarations::variable::Field;
 
 /// What a client does with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ pub enum Action {
 #[serde(rename_all = "kebab-case")]
 pub enum ImageAccessReason {
     /// The registry does not grant the action.
-    #[error("{server} does not allow this login to {action} {repository}")]
+    #[error("{}: login accepted; {action} denied for {repository}: {}", shown(.server), lacks(.kind, *.action))]
     NotGranted {
         /// The canonical server.
         server: String,
@@ -34,14 +36,16 @@ pub enum ImageAccessReason {
         action: Action,
     },
     /// The token of a workflow or a codespace cannot publish.
-    #[error("{server} allows GITHUB_TOKEN to read packages, but not to publish them")]
+    #[error(
+        "{server}: login accepted; push denied: GITHUB_TOKEN may read packages, but not publish them"
+    )]
     GithubTokenReadsOnly {
         /// The canonical server.
         server: String,
     },
     /// The image does not exist, or is not visible to this login.
     #[error(
-        "{repository} with the tag or digest {reference} does not exist on {server}, or this login cannot see it"
+        "{}: login accepted; {repository} with the tag or digest {reference} does not exist, or is not shared with this account", shown(.server)
     )]
     NoSuchImage {
         /// The canonical server.
@@ -52,13 +56,13 @@ pub enum ImageAccessReason {
         reference: String,
     },
     /// The registry does not say before a push whether it is allowed.
-    #[error("{server} does not say in advance whether this login may push")]
+    #[error("{} does not say in advance whether this login may push", shown(.server))]
     PushUnknown {
         /// The canonical server.
         server: String,
     },
     /// The registry's response does not say whether the action is allowed.
-    #[error("{server} did not say whether this login has access ({seen})")]
+    #[error("{} did not say whether this login has access ({seen})", shown(.server))]
     Unknown {
         /// The canonical server.
         server: String,
@@ -89,34 +93,88 @@ impl ImageAccessReason {
         }
     }
 
-    /// What to do about it.
-    pub fn fix(&self) -> &'static str {
+    /// What to do about it, for this login.
+    pub fn fix(&self, login: &FixContext) -> String {
         match self {
-            Self::NotGranted { kind, action, .. } => grant(kind, *action),
-            Self::GithubTokenReadsOnly { .. } => grant("ghcr", Action::Push),
+            Self::NotGranted { kind, action, .. } => grant(kind, *action, login),
+            Self::GithubTokenReadsOnly { .. } => grant("ghcr", Action::Push, login),
             Self::NoSuchImage { .. } => {
-                "correct the image's name, or ask its owner to give this login access"
+                "correct the image's name, or ask its owner to share it with this account"
+                    .to_owned()
             }
-            Self::PushUnknown { .. } | Self::Unknown { .. } => "push a small image to find out",
+            Self::PushUnknown { .. } | Self::Unknown { .. } => {
+                "push a small image to find out".to_owned()
+            }
         }
     }
 }
 
-/// What allows the action at a kind of registry.
-fn grant(kind: &str, action: Action) -> &'static str {
+/// What a login lacks whose pull or push a kind of registry denies. It follows "denied: ".
+fn lacks(kind: &str, action: Action) -> &'static str {
     match (kind, action) {
         ("ghcr", Action::Pull) => {
-            "use a classic personal access token with read:packages of a user who may read the package"
+            "the token lacks `read:packages`, or the package is not shared with this account"
         }
-        ("ghcr", Action::Push) => "use a classic personal access token with write:packages",
+        ("ghcr", Action::Push) => {
+            "the token lacks `write:packages`, or this account may not write to the package"
+        }
         ("docker-hub", Action::Pull) => {
-            "use a token with read access of a user who may read the repository"
+            "the repository is not shared with this account, or does not exist"
         }
         ("docker-hub", Action::Push) => {
-            "use a token with read and write access of a user who may write to the repository"
+            "the token is read-only, or this account may not write to the repository"
         }
-        ("acr", Action::Pull) => "give the service principal AcrPull, or the token content/read",
-        ("acr", Action::Push) => "give the service principal AcrPush, or the token content/write",
+        ("acr", Action::Pull) => {
+            "the identity has no role that may pull, or the token lacks `content/read`"
+        }
+        ("acr", Action::Push) => {
+            "the identity has no role that may push, or the token lacks `content/write`"
+        }
+        ("ecr", Action::Pull) => "no IAM policy allows this identity to pull from the repository",
+        ("ecr" | "ecr-public", Action::Push) => {
+            "no IAM policy allows this identity to push to the repository"
+        }
+        ("gcr" | "artifact-registry", Action::Pull) => {
+            "the service account has no role that may read the repository"
+        }
+        ("gcr" | "artifact-registry", Action::Push) => {
+            "the service account has no role that may write to the repository"
+        }
+        (_, Action::Pull) => "the account or token may not read the repository",
+        (_, Action::Push) => "the account or token may not write to the repository",
+    }
+}
+
+/// What allows the action at a kind of registry.
+fn grant(kind: &str, action: Action, login: &FixContext) -> String {
+    let fix = match (kind, action) {
+        ("ghcr", Action::Pull) => {
+            return format!(
+                "ask the package's owner to share it with this account; if the token lacks `read:packages`, {}",
+                login.set(&[(Field::Password, CLASSIC_TOKEN)])
+            );
+        }
+        ("ghcr", Action::Push) => {
+            return login.set(&[(
+                Field::Password,
+                "a classic personal access token from https://github.com/settings/tokens/new?scopes=write:packages of an account that may write to the package",
+            )]);
+        }
+        ("docker-hub", Action::Pull) => {
+            "ask the repository's owner on Docker Hub to add this account as a collaborator or to a team that may read it"
+        }
+        ("docker-hub", Action::Push) => {
+            return login.set(&[(
+                Field::Password,
+                "an access token with Read & Write from https://app.docker.com/settings of an account that may write to the repository",
+            )]);
+        }
+        ("acr", Action::Pull) => {
+            "give the service principal the role AcrPull (in ABAC mode: Container Registry Repository Reader), or the token content/read on the repository"
+        }
+        ("acr", Action::Push) => {
+            "give the service principal the role AcrPush (in ABAC mode: Container Registry Repository Writer), or the token content/write on the repository"
+        }
         ("ecr", Action::Pull) => {
             "allow ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability on the repository"
         }
@@ -124,7 +182,7 @@ fn grant(kind: &str, action: Action) -> &'static str {
             "allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:BatchCheckLayerAvailability and ecr:PutImage on the repository"
         }
         ("ecr-public", Action::Push) => {
-            "allow ecr-public:InitiateLayerUpload, ecr-public:UploadLayerPart, ecr-public:CompleteLayerUpload and ecr-public:PutImage"
+            "allow ecr-public:InitiateLayerUpload, ecr-public:UploadLayerPart, ecr-public:CompleteLayerUpload, ecr-public:BatchCheckLayerAvailability and ecr-public:PutImage"
         }
         ("gcr" | "artifact-registry", Action::Pull) => {
             "give the service account roles/artifactregistry.reader on the repository"
@@ -138,14 +196,15 @@ fn grant(kind: &str, action: Action) -> &'static str {
         (_, Action::Push) => {
             "ask the repository's owner to give this login write access; a GitLab token needs write_registry"
         }
-    }
+    };
+    fix.to_owned()
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pull => "pull",
-            Self::Push => "push to",
+            Self::Push => "push",
         })
     }
 }

@@ -4,20 +4,21 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::step::Step;
-use super::{Severity, shell_word};
+use super::{FixContext, Severity, shell_word, shown};
+use crate::domain::declarations::variable::Field;
 
 /// What the agent itself knows about a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoginReason {
     /// The configuration sets `verify = false`.
-    #[error("the login for {server} is not verified: the configuration sets `verify = false`")]
+    #[error("the login for {} is not verified: the configuration sets `verify = false`", shown(.server))]
     NotAsked {
         /// The canonical server.
         server: String,
     },
     /// A declared token expires within the hour.
-    #[error("the token declared for {server} expires at {at} and cannot be renewed automatically")]
+    #[error("the token declared for {} expires at {at} and cannot be renewed automatically", shown(.server))]
     TokenEnds {
         /// The canonical server.
         server: String,
@@ -25,7 +26,7 @@ pub enum LoginReason {
         at: String,
     },
     /// A declared token has expired.
-    #[error("the token declared for {server} expired at {at}")]
+    #[error("the token declared for {} expired at {at}", shown(.server))]
     TokenEnded {
         /// The canonical server.
         server: String,
@@ -95,16 +96,40 @@ impl LoginReason {
     }
 
     /// What to do about it.
-    pub fn fix(&self) -> String {
+    pub fn fix(&self, login: &FixContext) -> String {
         match self {
-            Self::NotAsked { .. } => "no action needed; remove `verify = false` from the configuration to verify logins".to_owned(),
-            Self::TokenEnds { .. } | Self::TokenEnded { .. } => "set the password to a new token; for AWS ECR, declare an access key ID and its secret key instead, and the agent renews the token automatically".to_owned(),
-            Self::ShorterThanBuild { .. } => "declare a credential that lasts longer than a build, or start a build again if it fails to log in".to_owned(),
+            Self::NotAsked { .. } => {
+                "no action needed; remove `verify = false` from the configuration to verify logins"
+                    .to_owned()
+            }
+            Self::TokenEnds { server, .. } | Self::TokenEnded { server, .. } => {
+                new_token(server, login)
+            }
+            Self::ShorterThanBuild { .. } => {
+                "declare a credential that lasts longer than a build, or start a build again if it fails to log in"
+                    .to_owned()
+            }
             Self::StoredUnreadable { path, .. } => {
                 let path = shell_word(path);
-                format!("move the file away with `mv -i {path} {path}.broken`, then log in again with `docker login`")
-            },
-            Self::StoredHanging { path } => format!("make the file system of {path} respond again; the agent then reads the file"),
+                format!(
+                    "move the file away with `mv -i {path} {path}.broken`, then log in again with `docker login`"
+                )
+            }
+            Self::StoredHanging { path } => format!(
+                "make the file system of {path} respond again; the agent then reads the file"
+            ),
         }
     }
+}
+
+/// How to replace a token that expires. An ECR token is better replaced by keys, which the agent
+/// exchanges for tokens itself.
+pub(super) fn new_token(server: &str, login: &FixContext) -> String {
+    if server.contains(".dkr.ecr") || server.contains(".dkr-ecr") || server == "public.ecr.aws" {
+        return login.set(&[
+            (Field::User, "an AWS access key ID"),
+            (Field::Password, "its secret access key, from which the agent gets tokens by itself"),
+        ]);
+    }
+    login.set(&[(Field::Password, "a new token")])
 }

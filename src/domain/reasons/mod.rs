@@ -11,6 +11,7 @@ pub mod classification;
 pub mod client;
 pub mod connection;
 pub mod declaration;
+pub mod fix_context;
 pub mod google_key;
 pub mod image_access;
 pub mod login;
@@ -22,11 +23,13 @@ pub mod remedy;
 pub mod source;
 pub mod sourced_variable;
 pub mod step;
+pub mod stray;
 pub mod value;
 
 use std::borrow::Cow;
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use agent::AgentReason;
@@ -34,6 +37,7 @@ pub use aws::AwsReason;
 pub use classification::{ReasonKind, Severity};
 pub use client::ClientReason;
 pub use declaration::DeclarationReason;
+pub use fix_context::FixContext;
 pub use login::LoginReason;
 pub use publish::PublishReason;
 pub use registry::RegistryReason;
@@ -133,25 +137,24 @@ impl Reason {
         })
     }
 
-    /// What to do about it. Starts with a verb, or with "no action needed".
+    /// What to do about it, for any login. Starts with a verb, or with "no action needed".
     pub fn fix(&self) -> String {
+        self.fix_for(&FixContext::default())
+    }
+
+    /// What to do about it, with the names and places of one login, so that the fix can be pasted.
+    pub fn fix_for(&self, login: &FixContext) -> String {
         match self {
             Self::Declaration(reason) => reason.fix(),
             Self::Source(reason) => reason.fix(),
             Self::Value(reason) => reason.fix(),
-            Self::Login(reason) => reason.fix(),
-            Self::Registry(reason) => reason.fix(),
-            Self::Aws(reason) => reason.fix(),
+            Self::Login(reason) => reason.fix(login),
+            Self::Registry(reason) => reason.fix(login),
+            Self::Aws(reason) => reason.fix(login),
             Self::Publish(reason) => reason.fix(),
             Self::Client(reason) => reason.fix(),
             Self::Agent(reason) => reason.fix(),
         }
-    }
-
-    /// The same for a login that is declared as `name`, so that the fix can be pasted.
-    pub fn fix_for(&self, name: Option<&str>) -> String {
-        let fix = self.fix();
-        name.map_or_else(|| fix.clone(), |name| fix.replace("<NAME>", name))
     }
 }
 
@@ -177,6 +180,26 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
         return text.into();
     }
     format!("'{}'", text.replace('\'', r"'\''")).into()
+}
+
+/// A canonical server as people write it.
+pub fn shown(server: &str) -> &str {
+    if server == "https://index.docker.io/v1/" { "docker.io" } else { server }
+}
+
+/// An instant as people read it, in UTC.
+pub(in crate::domain) fn instant(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A duration as people read it, in its largest unit.
+fn duration(length: SignedDuration) -> String {
+    match length.abs().as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
+        seconds => format!("{} d", (seconds + 43_200) / 86_400),
+    }
 }
 
 macro_rules! area {

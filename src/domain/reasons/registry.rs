@@ -1,15 +1,18 @@
 //! Why a registry does not accept a credential, or cannot be asked.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Severity;
-use super::connection::ConnectionFault;
-use super::google_key::KeyFault;
+use super::connection::{CORRECT_CLOCK, ConnectionFault};
+use super::google_key::{KeyFault, SERVICE_ACCOUNT};
 use super::image_access::ImageAccessReason;
-use super::rejection::RejectionHint;
+use super::login::new_token;
+use super::rejection::{ACR_TOKEN_USER, RejectionHint};
 use super::step::Step;
+use super::stray::StrayCharacters;
+use super::{FixContext, Severity, duration, shown};
+use crate::domain::declarations::variable::Field;
 use crate::domain::registry_protocol::realm::RealmFault;
 
 /// Why a registry did not accept a credential, or was not sent it.
@@ -17,7 +20,7 @@ use crate::domain::registry_protocol::realm::RealmFault;
 #[serde(rename_all = "kebab-case")]
 pub enum RegistryReason {
     /// The registry rejected the user name and password.
-    #[error("{server} rejected the login of {user}{refusal} ({seen})")]
+    #[error("{} rejected the login of {user}{} ({seen})", shown(.server), because(*.refusal, *.stray))]
     Refused {
         /// The canonical server.
         server: String,
@@ -25,41 +28,39 @@ pub enum RegistryReason {
         user: String,
         /// What is known about the rejection.
         refusal: RejectionHint,
+        /// What in the user or the password looks like a mistake in copying.
+        #[serde(default)]
+        stray: Option<StrayCharacters>,
         /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
     /// The registry says that the token has expired.
-    #[error("{server} reports that the token has expired ({seen})")]
+    #[error("{} reports that the token has expired ({seen})", shown(.server))]
     TokenExpired {
         /// The canonical server.
         server: String,
         /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
-    /// The declared token states that it has expired.
-    #[error("the token declared for {server} expired at {at}")]
-    TokenDead {
-        /// The canonical server.
-        server: String,
-        /// Its expiry (UTC).
-        at: Timestamp,
-    },
     /// The registry limits the rate of requests.
-    #[error("{server} is rate-limiting requests ({seen})")]
+    #[error("{} is rate-limiting requests{} ({seen})", shown(.server), wait_of(*.wait))]
     RateLimited {
         /// The canonical server.
         server: String,
+        /// How long it asks clients to wait (`Retry-After`), in seconds.
+        #[serde(default)]
+        wait: Option<u64>,
         /// The request, the status and the registry's own message, sanitized.
         seen: String,
     },
     /// The registry did not ask for a credential.
-    #[error("{server} did not ask for a login, so this one is not verified")]
+    #[error("{} did not ask for a login, so this one is not verified", shown(.server))]
     NotAsked {
         /// The canonical server.
         server: String,
     },
     /// The realm is on another host that the user has not allowed.
-    #[error("{server} uses the token server {realm}, which is not allowed to receive its password")]
+    #[error("{} uses the token server {realm}, which is not allowed to receive its password", shown(.server))]
     RealmNotAllowed {
         /// The canonical server.
         server: String,
@@ -67,7 +68,7 @@ pub enum RegistryReason {
         realm: String,
     },
     /// The realm must never receive a password.
-    #[error("{server} uses the token server {realm}, {fault}, so the password is withheld")]
+    #[error("{} uses the token server {realm}, {fault}, so the password is withheld", shown(.server))]
     RealmForbidden {
         /// The canonical server.
         server: String,
@@ -77,7 +78,7 @@ pub enum RegistryReason {
         fault: RealmFault,
     },
     /// The host that responded is not a registry.
-    #[error("{server} did not respond like a registry ({seen})")]
+    #[error("{} did not respond like a registry ({seen})", shown(.server))]
     NotARegistry {
         /// The canonical server.
         server: String,
@@ -85,7 +86,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry's `WWW-Authenticate` header cannot be used.
-    #[error("{server} sent a WWW-Authenticate header that cannot be used: {fault}")]
+    #[error("{} sent a WWW-Authenticate header that cannot be used: {fault}", shown(.server))]
     BadChallenge {
         /// The canonical server.
         server: String,
@@ -93,7 +94,7 @@ pub enum RegistryReason {
         fault: String,
     },
     /// The token server sent no token, but did not reject the credential either.
-    #[error("the token server of {server} sent no token ({seen})")]
+    #[error("the token server of {} sent no token ({seen})", shown(.server))]
     NoToken {
         /// The canonical server.
         server: String,
@@ -101,7 +102,7 @@ pub enum RegistryReason {
         seen: String,
     },
     /// The registry failed, or rejected this machine before any login.
-    #[error("{server} failed to answer the request ({seen})")]
+    #[error("{} failed to answer the request ({seen})", shown(.server))]
     Failing {
         /// The canonical server.
         server: String,
@@ -117,13 +118,13 @@ pub enum RegistryReason {
         fault: ConnectionFault,
     },
     /// An identity token for a registry that accepts only user name and password.
-    #[error("{server} requires a user and a password, but an identity token is stored for it")]
+    #[error("{} requires a user and a password, but an identity token is stored for it", shown(.server))]
     IdentityTokenUseless {
         /// The canonical server.
         server: String,
     },
     /// The password should be a service-account key but is not; it was not sent.
-    #[error("{server} requires a service-account key as the password of {user}: {fault}")]
+    #[error("{} requires a service-account key as the password of {user}: {fault}", shown(.server))]
     NotAKey {
         /// The canonical server.
         server: String,
@@ -143,6 +144,14 @@ pub enum RegistryReason {
     /// What the login may not do with an image.
     #[error(transparent)]
     ImageAccess(#[from] ImageAccessReason),
+    /// A remark: the registry accepts the login, but the two clocks differ.
+    #[error("this machine's clock is {} {} {}'s", duration(SignedDuration::from_secs(*.seconds)), if *.seconds < 0 { "behind" } else { "ahead of" }, shown(.server))]
+    ClockOff {
+        /// The canonical server.
+        server: String,
+        /// Local time minus the registry's time, in seconds.
+        seconds: i64,
+    },
     /// A remark: the credential expires within the hour.
     #[error(
         "the access token declared for {server} expires after one hour and cannot be renewed automatically"
@@ -157,8 +166,8 @@ impl RegistryReason {
     /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Refused { .. } => "refused",
-            Self::TokenExpired { .. } | Self::TokenDead { .. } => "token-expired",
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::TokenExpired { .. } => "token-expired",
             Self::RateLimited { .. } => "rate-limited",
             Self::NotAsked { .. } => "not-asked",
             Self::RealmNotAllowed { .. } => "realm-not-allowed",
@@ -172,6 +181,7 @@ impl RegistryReason {
             Self::NotAKey { .. } => "not-a-service-account-key",
             Self::NotARefreshToken { .. } => "not-a-refresh-token",
             Self::ImageAccess(reason) => reason.code(),
+            Self::ClockOff { .. } => "clock-off",
             Self::OneHourToken { .. } => "one-hour-token",
         }
     }
@@ -179,13 +189,13 @@ impl RegistryReason {
     /// Whether it keeps clients from a login.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NotAsked { .. } | Self::RealmNotAllowed { .. } | Self::OneHourToken { .. } => {
-                Severity::Remark
-            }
+            Self::NotAsked { .. }
+            | Self::RealmNotAllowed { .. }
+            | Self::ClockOff { .. }
+            | Self::OneHourToken { .. } => Severity::Remark,
             Self::ImageAccess(reason) => reason.severity(),
             Self::Refused { .. }
             | Self::TokenExpired { .. }
-            | Self::TokenDead { .. }
             | Self::RateLimited { .. }
             | Self::RealmForbidden { .. }
             | Self::NotARegistry { .. }
@@ -214,52 +224,72 @@ impl RegistryReason {
             | Self::NoToken { .. }
             | Self::Failing { .. } => Step::RegistryApi,
             Self::Unreached { fault, .. } => fault.step(),
-            Self::TokenDead { .. }
-            | Self::NotAKey { .. }
+            Self::NotAKey { .. }
             | Self::NotARefreshToken { .. }
+            | Self::ClockOff { .. }
             | Self::OneHourToken { .. } => Step::Values,
             Self::ImageAccess(_) => Step::ImageAccess,
         }
     }
 
-    /// What to do about it.
-    pub fn fix(&self) -> String {
-        let fix = match self {
-            Self::Refused { server, refusal, .. } => return refusal.fix(server),
-            Self::TokenExpired { .. } | Self::TokenDead { .. } => {
-                "set the password to a new token, or declare a long-lived credential instead"
-            }
-            Self::RateLimited { .. } => "no action needed; retried when the registry allows it",
+    /// What to do about it, for this login.
+    pub fn fix(&self, login: &FixContext) -> String {
+        match self {
+            Self::Refused { stray: Some(stray), .. } => stray.fix(login),
+            Self::Refused { server, user, refusal, .. } => refusal.fix(server, user, login),
+            Self::TokenExpired { server, .. } => new_token(server, login),
+            Self::RateLimited { .. } => login.retried(),
             Self::NotAsked { .. } => {
-                "no action needed; the login is served if a client asks for it"
+                "no action needed; the login is served if a client asks for it".to_owned()
             }
-            Self::RealmNotAllowed { server, realm } => {
-                return allow_realm(server, realm);
-            }
-            Self::RealmForbidden { .. } => {
-                "ask the registry's operator to use an https token server on the registry's own host"
-            }
-            Self::NotARegistry { .. } => {
-                "set the server to the host that images are pulled from, without a path"
-            }
+            Self::RealmNotAllowed { server, realm } => allow_realm(server, realm),
+            Self::RealmForbidden { .. } => format!(
+                "ask the registry's operator to use an https token server on the registry's own host, {}",
+                login.then_check()
+            ),
+            Self::NotARegistry { server, .. } => login.set(&[(Field::Server, registry_of(server))]),
             Self::BadChallenge { .. } => {
-                "ask the registry's operator to correct the WWW-Authenticate header"
+                "ask the registry's operator to correct the WWW-Authenticate header".to_owned()
             }
             Self::NoToken { .. } | Self::Failing { .. } => {
-                "no action needed; retried automatically. If it persists, ask the registry's operator"
+                format!("{}. If it persists, ask the registry's operator", login.retried())
             }
-            Self::Unreached { host, fault } => return fault.fix(host),
-            Self::IdentityTokenUseless { server } => {
-                return format!("run `docker login {server}` with a user and a password");
-            }
-            Self::NotAKey { fault, .. } => fault.fix(),
+            Self::Unreached { host, fault } => fault.fix(host, login),
+            Self::IdentityTokenUseless { .. } => login.set(&[
+                (Field::User, "your user name"),
+                (Field::Password, "your password or an access token"),
+            ]),
+            Self::NotAKey { fault, .. } => fault.fix(login),
             Self::NotARefreshToken { server } => {
-                return RejectionHint::AcrRefreshToken.fix(server);
+                RejectionHint::AcrRefreshToken.fix(server, ACR_TOKEN_USER, login)
             }
-            Self::ImageAccess(reason) => reason.fix(),
-            Self::OneHourToken { server } => return RejectionHint::GoogleAccessToken.fix(server),
-        };
-        fix.to_owned()
+            Self::ImageAccess(reason) => reason.fix(login),
+            Self::ClockOff { .. } => CORRECT_CLOCK.to_owned(),
+            Self::OneHourToken { .. } => login.set(&SERVICE_ACCOUNT),
+        }
+    }
+}
+
+/// Why the registry rejected the login, as far as the login itself shows. It follows "HOST rejected
+/// the login of USER".
+fn because(refusal: RejectionHint, stray: Option<StrayCharacters>) -> String {
+    stray.map_or_else(|| refusal.to_string(), |stray| format!(": {stray}"))
+}
+
+fn wait_of(wait: Option<u64>) -> String {
+    let wait = wait.and_then(|seconds| i64::try_from(seconds).ok());
+    wait.map_or_else(String::new, |seconds| {
+        format!(" and asks to wait {}", duration(SignedDuration::from_secs(seconds)))
+    })
+}
+
+/// The registry that belongs to a well-known web site.
+fn registry_of(server: &str) -> &'static str {
+    match server {
+        "github.com" | "www.github.com" => "ghcr.io",
+        "gitlab.com" => "registry.gitlab.com",
+        "hub.docker.com" | "docker.com" | "www.docker.com" => "docker.io",
+        _ => "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::FixContext;
+use super::google_key::SERVICE_ACCOUNT;
 use crate::domain::credentials::credential::Credential;
+use crate::domain::declarations::variable::Field;
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
 
@@ -77,61 +80,92 @@ impl RejectionHint {
         }
     }
 
-    /// What to do about the login that `server` rejected.
-    pub fn fix(self, server: &str) -> String {
-        let fix = match self {
+    /// A stable identifier for programs; all begin with `refused`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "refused",
+            Self::DockerHubEmail | Self::DockerHub => "refused-docker-hub",
+            Self::GhcrFineGrained | Self::GhcrAmbient | Self::Ghcr => "refused-ghcr",
+            Self::AcrRefreshToken | Self::Acr => "refused-acr",
+            Self::Ecr => "refused-ecr",
+            Self::GoogleKey | Self::GoogleAccessToken | Self::GoogleUser => "refused-google",
+            Self::GitLab => "refused-gitlab",
+            Self::QuayUser => "refused-quay",
+            Self::HarborRobot => "refused-harbor",
+        }
+    }
+
+    /// What to do about the login of `user` that `server` rejected.
+    pub fn fix(self, server: &str, user: &str, login: &FixContext) -> String {
+        match self {
             Self::Plain => {
-                "set the user and the password again, and check that both are still valid"
+                login.set(&[(Field::Password, &format!("the current password or token of {user}"))])
             }
-            Self::DockerHubEmail => {
-                "set the user to the Docker ID, not the e-mail address, and the password to a personal access token"
-            }
-            Self::DockerHub => {
-                "set the user to the Docker ID and the password to a personal access token, which accounts with two-factor authentication require"
-            }
-            Self::GhcrFineGrained => {
-                "set the password to a classic personal access token with read:packages"
-            }
-            Self::GhcrAmbient => {
-                "restart the codespace to get a new GITHUB_TOKEN, or declare a classic personal access token with read:packages"
-            }
-            Self::Ghcr => {
-                "set the password to a classic personal access token with read:packages; if the organization uses single sign-on, authorize the token for it"
-            }
+            Self::DockerHubEmail => login.set(&[(Field::User, DOCKER_ID)]),
+            Self::DockerHub => login.set(&[
+                (Field::User, DOCKER_ID),
+                (Field::Password, "an access token from https://app.docker.com/settings"),
+            ]),
+            Self::GhcrFineGrained => login.set(&[(Field::Password, CLASSIC_TOKEN)]),
+            Self::GhcrAmbient => format!(
+                "restart the codespace to get a new GITHUB_TOKEN, or {}",
+                login.set(&[(Field::Password, CLASSIC_TOKEN)])
+            ),
+            Self::Ghcr => format!(
+                "{}; if the organization uses single sign-on, authorize the token for it at https://github.com/settings/tokens",
+                login.set(&[(Field::Password, CLASSIC_TOKEN)])
+            ),
             Self::AcrRefreshToken => {
                 let name = server.split('.').next().unwrap_or(server);
-                return format!(
-                    "get a new token with `az acr login --name {name} --expose-token`; it expires after three hours, so prefer a service principal or a repository-scoped token"
+                let token = format!(
+                    "the output of `az acr login --name {name} --expose-token --query accessToken --output tsv` (Azure CLI; valid for three hours)"
                 );
+                format!(
+                    "{}; a service principal or a repository-scoped token lasts longer",
+                    login.set(&[(Field::Password, &token)])
+                )
             }
-            Self::Acr => {
-                "set the user and the password to a service principal that has AcrPull and a valid secret, or to a repository-scoped token"
-            }
-            Self::Ecr => {
-                "set the user to an AWS access key ID and the password to its secret key; the agent then fetches tokens automatically"
-            }
+            Self::Acr => login.set(&[
+                (Field::User, "the application ID of a service principal with the role AcrPull (Container Registry Repository Reader in ABAC mode)"),
+                (Field::Password, "a client secret of it that has not expired"),
+            ]),
+            Self::Ecr if login.is_exchanged() => format!(
+                "{} with a new token. If it persists, {}",
+                login.retried(),
+                login.set(&[(Field::Server, "the registry's own host")])
+            ),
+            Self::Ecr => login.set(&[
+                (Field::User, "an AWS access key ID"),
+                (Field::Password, "its secret access key, from which the agent gets tokens by itself"),
+            ]),
             Self::GoogleKey => {
-                "check that the key still exists and that its service account has roles/artifactregistry.reader"
+                login.set(&[(Field::Password, "the content of a key file that still exists in Google Cloud, of a service account with roles/artifactregistry.reader")])
             }
             Self::GoogleAccessToken => {
-                "set the user to _json_key and the password to a service-account key; access tokens expire after one hour"
+                format!("{}; access tokens expire after one hour", login.set(&SERVICE_ACCOUNT))
             }
-            Self::GoogleUser => {
-                "set the user to _json_key and the password to the content of a service-account key file"
-            }
-            Self::GitLab => {
-                "set the user and the password to a deploy token with read_registry, or the password to a personal access token with read_registry"
-            }
-            Self::QuayUser => {
-                "set the user to a robot account, such as ORGANIZATION+ROBOT, and the password to its token; for an OAuth token, set the user to $oauthtoken"
-            }
-            Self::HarborRobot => {
-                "set the user to the full robot name, such as robot$PROJECT+NAME (in single quotes in a shell), and the password to its secret"
-            }
-        };
-        fix.to_owned()
+            Self::GoogleUser => login.set(&SERVICE_ACCOUNT),
+            Self::GitLab => login.set(&[
+                (Field::User, "the name of a deploy token"),
+                (Field::Password, "that token, which needs the scope read_registry"),
+            ]),
+            Self::QuayUser => login.set(&[
+                (Field::User, "a robot account (ORGANIZATION+ROBOT)"),
+                (Field::Password, "its token"),
+            ]),
+            Self::HarborRobot => login.set(&[
+                (Field::User, "the full robot name (robot$PROJECT+NAME, in a shell in single quotes because of the $)"),
+                (Field::Password, "its secret"),
+            ]),
+        }
     }
 }
+
+/// What Docker Hub accepts as a user.
+const DOCKER_ID: &str = "your Docker ID (not the e-mail address)";
+
+/// The only token of a person that ghcr.io accepts.
+pub(super) const CLASSIC_TOKEN: &str = "a classic personal access token from https://github.com/settings/tokens/new?scopes=read:packages";
 
 impl fmt::Display for RejectionHint {
     /// The text follows "HOST rejected the login of USER".

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -71,9 +72,11 @@ impl RegistryResponse {
         let json = serde_json::from_slice::<Value>(response.body).ok();
         let typed_json = response.content_type.is_some_and(|kind| kind.contains("json"));
         let plain = response.content_type.is_some_and(|kind| kind.starts_with("text/plain"));
+        let page = response.content_type.is_some_and(|kind| kind.starts_with("text/html"));
         let (code, message) = match &json {
             Some(value) => (error_code(value), error_message(value)),
             None if plain => (None, std::str::from_utf8(response.body).ok().map(str::to_owned)),
+            None if page => (None, Some("a web page (text/html)".to_owned())),
             None => (None, None),
         };
         Self {
@@ -187,4 +190,9 @@ pub(crate) fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
         until.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(LONGEST_WAIT))
+}
+
+/// Parses the instant in a `Date` header.
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
+    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }

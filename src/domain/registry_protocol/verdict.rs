@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -9,8 +10,10 @@ use super::challenge::{Challenge, ChallengeFault};
 use super::realm::{self, RealmRule};
 use super::response::{RegistryResponse, RequestStep, clean};
 use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::lifetime::SKEW_TO_REMARK;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::rejection::RejectionHint;
+use crate::domain::reasons::stray::StrayCharacters;
 use crate::domain::reasons::{Reason, RegistryReason};
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::server::Server;
@@ -39,7 +42,7 @@ pub enum Outcome {
 pub struct Verdict {
     /// The resulting state of the login.
     pub outcome: Outcome,
-    /// Why it is not [`Outcome::Ready`]; `None` when it is.
+    /// Why it is not [`Outcome::Ready`], or a remark although it is.
     pub reason: Option<Reason>,
     /// How long the registry asked clients to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
@@ -49,6 +52,17 @@ impl Verdict {
     /// The registry accepted the credential.
     pub fn ready() -> Self {
         Self { outcome: Outcome::Ready, reason: None, retry_after: None }
+    }
+
+    /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of
+    /// the registry's, or behind it.
+    #[must_use]
+    pub fn with_clock(mut self, server: &Server, ahead: SignedDuration) -> Self {
+        if self.outcome == Outcome::Ready && ahead.abs() > SKEW_TO_REMARK {
+            let (server, seconds) = (server.name().to_owned(), ahead.as_secs());
+            self.reason = Some(RegistryReason::ClockOff { server, seconds }.into());
+        }
+        self
     }
 
     /// Any other outcome, with its reason.
@@ -200,7 +214,8 @@ fn rate_limited_or_failing(server: &Server, answer: &RegistryResponse) -> Option
     let (name, seen) = (server.name().to_owned(), answer.to_string());
     let limited = answer.status == 429 || answer.code.as_deref() == Some("TOOMANYREQUESTS");
     let mut verdict = if limited && answer.status >= 400 {
-        let reason = RegistryReason::RateLimited { server: name, seen };
+        let wait = answer.retry_after.map(|wait| wait.as_secs());
+        let reason = RegistryReason::RateLimited { server: name, wait, seen };
         Verdict::because(Outcome::RateLimited, reason)
     } else if answer.status >= 500 {
         Verdict::because(Outcome::Unreachable, RegistryReason::Failing { server: name, seen })
@@ -219,7 +234,8 @@ fn refused(server: &Server, credential: &Credential, answer: &RegistryResponse) 
     } else {
         let user = credential.user.clone();
         let refusal = RejectionHint::of(server, credential);
-        RegistryReason::Refused { server: name, user, refusal, seen }
+        let stray = StrayCharacters::of(&user, credential.secret.reveal());
+        RegistryReason::Refused { server: name, user, refusal, stray, seen }
     };
     Verdict::because(Outcome::Rejected, reason)
 }

@@ -192,8 +192,8 @@ fn a_proxy_failure_names_the_proxy_and_never_its_password() {
     const LOGIN: &str = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
     const REFUSAL: &str = "HTTP/1.1 403 Forbidden\r\n\r\n";
     let cases = [
-        ("https", Some(LOGIN), "requires a user and a password to connect to ecr.invalid"),
-        ("http", Some(LOGIN), "requires a user and a password to connect to ecr.invalid"),
+        ("https", Some(LOGIN), "rejected the user and the password in https_proxy"),
+        ("http", Some(LOGIN), "rejected the user and the password in http_proxy"),
         ("https", Some(REFUSAL), "refused to connect to ecr.invalid"),
         ("https", None, "refused the connection"),
     ];

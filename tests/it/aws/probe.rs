@@ -13,6 +13,7 @@ use registry_agent::domain::credentials::exchange::ExchangeKey;
 use registry_agent::domain::credentials::refresh_schedule::RetryClass;
 use registry_agent::domain::declarations::declaration::{AwsIdentity, AwsKeys};
 use registry_agent::domain::declarations::source::Variables;
+use registry_agent::domain::reasons::Reason;
 use registry_agent::domain::servers::server::Server;
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +150,7 @@ async fn inner_exchange() {
         Err(refusal) => Outcome::ExchangeFailure {
             code: refusal.reason.code().to_owned(),
             sentence: refusal.reason.to_string(),
-            fix: refusal.reason.fix(),
+            fix: Reason::from(refusal.reason).fix(),
             outcome: format!("{:?}", refusal.outcome),
             retry: refusal.retry.map(|retry: RetryClass| format!("{retry:?}")),
             retry_after: refusal.retry_after.as_ref().map(Duration::as_secs),

@@ -5,10 +5,14 @@
 //! [`assert_well`].
 
 mod agent;
+mod aws;
 mod clients;
 mod configuration;
 mod docker_config;
+mod network;
+mod registry;
 mod sources;
+mod tls;
 mod variables;
 
 use serde_json::Value;
@@ -100,8 +104,16 @@ impl Fault {
 
     /// Pastes the first command of the fix, which is in backquotes, into a shell that has the declared variables.
     pub(crate) fn paste(&self, home: &TestHome) {
-        let mut commands = self.fix.split('`').skip(1).step_by(2);
-        let command = commands.next().unwrap_or_else(|| panic!("no command: {}", self.fix));
+        self.paste_one(home, self.fix.split('`').nth(1));
+    }
+
+    /// Pastes the last command of the fix in the same way.
+    pub(crate) fn paste_last(&self, home: &TestHome) {
+        self.paste_one(home, self.fix.split('`').skip(1).step_by(2).last());
+    }
+
+    fn paste_one(&self, home: &TestHome, command: Option<&str>) {
+        let command = command.unwrap_or_else(|| panic!("no command: {}", self.fix));
         let mut shell = home.command("sh");
         shell.args(["-c", command]);
         succeed(&mut home.with_declared(shell));

@@ -45,10 +45,15 @@ impl Authority {
 
     /// A certificate that expires at the beginning of `year`.
     pub(crate) fn sign_until(&self, names: &[&str], year: i32) -> Identity {
+        self.sign_between(names, (2000, year))
+    }
+
+    /// A certificate that is valid between the beginnings of two years.
+    pub(crate) fn sign_between(&self, names: &[&str], (from, to): (i32, i32)) -> Identity {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
         let key = KeyPair::generate().unwrap();
         Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }

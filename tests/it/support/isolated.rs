@@ -10,6 +10,7 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use tokio::runtime::Builder;
 
 /// The content of `/etc`, besides an empty `resolv.conf`.
 #[derive(Default)]
@@ -24,11 +25,20 @@ pub(crate) struct Etc<'a> {
 
 /// Runs `test` inside, on a single-threaded runtime.
 pub(crate) fn run<F: Future>(etc: &Etc<'_>, test: impl FnOnce() -> F + Send) {
+    run_on(etc, Builder::new_current_thread, test);
+}
+
+/// Runs `test` inside, on a runtime whose servers answer while the test waits for a command.
+pub(crate) fn run_threaded<F: Future>(etc: &Etc<'_>, test: impl FnOnce() -> F + Send) {
+    run_on(etc, Builder::new_multi_thread, test);
+}
+
+fn run_on<F: Future>(etc: &Etc<'_>, runtime: fn() -> Builder, test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             enter(etc);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(test());
+            // The threads of the runtime inherit the namespaces of this one.
+            runtime().enable_all().build().unwrap().block_on(test());
         });
         if let Err(panic) = inside.join() {
             std::panic::resume_unwind(panic);

@@ -5,6 +5,7 @@ pub(crate) mod aws;
 pub(crate) mod engine;
 pub(crate) mod isolated;
 pub(crate) mod mounts;
+pub(crate) mod network;
 pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted_registry;

@@ -60,7 +60,16 @@ impl ScriptedRegistry {
         tls: Option<TlsAcceptor>,
         script: impl Fn(&ReceivedRequest) -> P + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        Self::try_start(address, tls, script).await.expect("the address is free")
+    }
+
+    /// The same; `None` while another server listens on `address`.
+    pub(crate) async fn try_start<P: Into<ScriptedResponse>>(
+        address: &str,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(&ReceivedRequest) -> P + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let listener = TcpListener::bind(address).await.ok()?;
         let address = listener.local_addr().unwrap();
         let (heard, bytes, sent) = (Arc::default(), Arc::default(), Arc::default());
         let script = move |heard: &ReceivedRequest| script(heard).into();
@@ -85,7 +94,7 @@ impl ScriptedRegistry {
                 });
             }
         });
-        Self { address, heard, bytes, sent, task }
+        Some(Self { address, heard, bytes, sent, task })
     }
 
     /// The requests so far.

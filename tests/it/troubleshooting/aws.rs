@@ -87,6 +87,7 @@ pub(super) fn aws() -> Vec<Sample> {
                 host: host(),
                 fault: ConnectionFault::ProxyLogin {
                     proxy: "http://proxy.example.com:3128".into(),
+                    variable: "HTTPS_PROXY".into(),
                 },
             },
             "HTTPS_PROXY names a proxy, and the proxy did not open a connection to the endpoint.",

@@ -17,6 +17,7 @@ use registry_agent::domain::reasons::connection::ConnectionFault;
 use registry_agent::domain::reasons::google_key::KeyFault;
 use registry_agent::domain::reasons::image_access::ImageAccessReason;
 use registry_agent::domain::reasons::rejection::RejectionHint;
+use registry_agent::domain::reasons::stray::StrayCharacters;
 use registry_agent::domain::reasons::{
     AgentReason, AwsReason, ClientReason, DeclarationReason, LoginReason, PublishReason, Reason,
     RegistryReason, SourceReason, ValueReason,
@@ -86,6 +87,7 @@ fn every_reason_has_a_sample() {
         ("/agent", variants::<AgentReason>()),
         ("/registry", variants::<RegistryReason>()),
         ("/registry/refused/refusal", variants::<RejectionHint>()),
+        ("/registry/refused/stray", variants::<StrayCharacters>()),
         ("/registry/unreached/fault", variants::<ConnectionFault>()),
         ("/registry/not-a-key/fault", variants::<KeyFault>()),
         ("/registry/realm-forbidden/fault", variants::<RealmFault>()),
@@ -154,11 +156,13 @@ fn explain_prints_the_section_of_a_code_and_names_the_nearest_of_an_unknown_one(
 fn the_fix_for_a_token_server_works_as_pasted_and_pastes_no_host_that_is_a_command() {
     let fix = |realm: &str| {
         let (server, realm) = ("registry.example.com".to_owned(), realm.to_owned());
-        RegistryReason::RealmNotAllowed { server, realm }.fix()
+        Reason::from(RegistryReason::RealmNotAllowed { server, realm }).fix()
     };
     let home = tempfile::tempdir().unwrap();
     let fix_for_auth = fix("auth.example.com:8443");
     let command = fix_for_auth.split('`').nth(1).unwrap();
+    succeed(Command::new("sh").args(["-c", command]).env("HOME", home.path()));
+    // A second paste must not add a second table, which would make the file invalid.
     succeed(Command::new("sh").args(["-c", command]).env("HOME", home.path()));
     let config = config::load(&[home.path().join(".config/registry-agent/config.toml")]).unwrap();
     assert_eq!(config.servers["registry.example.com"].realms, ["auth.example.com:8443"]);

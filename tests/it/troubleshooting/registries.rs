@@ -5,6 +5,7 @@ use registry_agent::domain::reasons::connection::ConnectionFault;
 use registry_agent::domain::reasons::google_key::KeyFault;
 use registry_agent::domain::reasons::image_access::{Action, ImageAccessReason};
 use registry_agent::domain::reasons::rejection::RejectionHint;
+use registry_agent::domain::reasons::stray::StrayCharacters;
 use registry_agent::domain::registry_protocol::realm::RealmFault;
 
 use super::{Sample, sample};
@@ -17,7 +18,13 @@ pub(super) fn rejections() -> Vec<Sample> {
     let refused = |server: &str, user: &str, refusal, cause| {
         let seen = "GET /v2/ with the login: 401, authentication required".to_owned();
         let (server, user) = (server.to_owned(), user.to_owned());
-        sample(RegistryReason::Refused { server, user, refusal, seen }, cause)
+        sample(RegistryReason::Refused { server, user, refusal, stray: None, seen }, cause)
+    };
+    let copied = |stray, cause| {
+        let seen = "GET /v2/ with the login: 401, authentication required".to_owned();
+        let (server, user) = (HOST.to_owned(), "dev".to_owned());
+        let (refusal, stray) = (H::Plain, Some(stray));
+        sample(RegistryReason::Refused { server, user, refusal, stray, seen }, cause)
     };
     let hub = "https://index.docker.io/v1/";
     vec![
@@ -25,9 +32,18 @@ pub(super) fn rejections() -> Vec<Sample> {
             HOST,
             "dev",
             H::Plain,
-            "User and password do not belong together, or the account is locked. A password in quotes or \
-             with a blank at its end is a common mistake.",
+            "User and password do not belong together, or the account is locked.",
         ),
+        copied(
+            StrayCharacters::QuotedPassword,
+            "A shell removes quotation marks around a value; env files, secrets and many settings keep them.",
+        ),
+        copied(StrayCharacters::QuotedUser, ""),
+        copied(
+            StrayCharacters::BlankInPassword,
+            "A blank, a tab or a line end was copied together with the value.",
+        ),
+        copied(StrayCharacters::BlankInUser, ""),
         refused(
             hub,
             "dev@example.com",
@@ -128,13 +144,6 @@ pub(super) fn tokens() -> Vec<Sample> {
             "The password is a token that has expired.",
         ),
         sample(
-            R::TokenDead {
-                server: HOST.into(),
-                at: "2026-11-24T06:00:00Z".parse().expect("an instant"),
-            },
-            "The token states when it expires, so the agent did not send it.",
-        ),
-        sample(
             R::OneHourToken { server: "europe-docker.pkg.dev".into() },
             "The user oauth2accesstoken goes with a short-lived access token. It is used until it expires.",
         ),
@@ -174,8 +183,17 @@ pub(super) fn answers() -> Vec<Sample> {
     let seen = |text: &str| format!("GET /v2/: {text}");
     let mut samples = vec![
         sample(
-            R::RateLimited { server: server(), seen: seen("429, too many requests") },
+            R::RateLimited {
+                server: server(),
+                wait: Some(60),
+                seen: seen("429, too many requests"),
+            },
             "The registry asks its clients to slow down. The login stays in use.",
+        ),
+        sample(
+            R::ClockOff { server: server(), seconds: 3600 },
+            "The registry accepts the login, but its time and this machine's differ. Certificates, tokens and \
+             AWS may fail because of it.",
         ),
         sample(
             R::NotAsked { server: server() },
@@ -202,7 +220,7 @@ pub(super) fn answers() -> Vec<Sample> {
     }
     samples.extend([
         sample(
-            R::NotARegistry { server: server(), seen: seen("200, text/html") },
+            R::NotARegistry { server: server(), seen: seen("200, a web page (text/html)") },
             "The host responds, but not to the registry API. It may be the web page of the registry.",
         ),
         sample(
@@ -224,6 +242,8 @@ pub(super) fn answers() -> Vec<Sample> {
 pub(super) fn connections() -> Vec<Sample> {
     use ConnectionFault as F;
     let proxy = || "http://proxy.example.com:3128".to_owned();
+    let variable = || "HTTPS_PROXY".to_owned();
+    let instant = |text: &str| Some(text.parse().expect("an instant"));
     let cases = [
         (F::NoSuchHost, "The name is mistyped, or only another network or a VPN resolves it."),
         (F::NoNameServer, "Name resolution itself does not work on this machine."),
@@ -241,6 +261,10 @@ pub(super) fn connections() -> Vec<Sample> {
              with http://, or is on loopback and declared without https://.",
         ),
         (
+            F::SpeaksTls { server: format!("{HOST}:443") },
+            "The agent asked without TLS, because the server is declared so. The server answers over TLS.",
+        ),
+        (
             F::HandshakeEnded,
             "The two sides have no TLS version in common, the registry requires a client certificate, or a \
              firewall interferes.",
@@ -255,20 +279,38 @@ pub(super) fn connections() -> Vec<Sample> {
             "The server is declared with an alias or address that its certificate lacks.",
         ),
         (
-            F::OutOfTime,
+            F::Expired {
+                at: instant("2025-01-01T00:00:00Z"),
+                now: instant("2026-11-24T06:00:00Z"),
+            },
             "The certificate was not renewed in time, or this machine's clock is wrong.",
+        ),
+        (
+            F::NotYetValid {
+                at: instant("2026-11-24T06:00:00Z"),
+                now: instant("2026-11-24T05:00:00Z"),
+            },
+            "This machine's clock is behind, or the certificate was issued for a later time.",
         ),
         (
             F::Tls { error: "received fatal alert: ProtocolVersion".into() },
             "The two sides did not agree on how to encrypt the connection.",
         ),
         (
-            F::ProxyLogin { proxy: proxy() },
-            "User and password in HTTPS_PROXY are missing or wrong.",
+            F::ProxyLogin { proxy: proxy(), variable: variable() },
+            "The proxy lets nobody through without a user and a password.",
+        ),
+        (
+            F::ProxyLoginRefused { proxy: proxy(), variable: variable() },
+            "User or password is wrong, or contains characters that a URL cannot contain as they are.",
         ),
         (F::ProxyRefused { proxy: proxy() }, "The proxy does not allow connections to this host."),
         (
-            F::ProxyUnreachable { proxy: proxy(), fault: Box::new(F::Refused) },
+            F::ProxyUnreachable {
+                proxy: proxy(),
+                variable: variable(),
+                fault: Box::new(F::Refused),
+            },
             "HTTPS_PROXY names a proxy that does not respond.",
         ),
         (

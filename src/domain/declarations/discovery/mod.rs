@@ -144,6 +144,7 @@ fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
         ca_file: None,
         source: token.source.to_owned(),
         variables,
+        password_file: None,
         stored: None,
     })
 }

@@ -51,6 +51,7 @@ impl Set<'_> {
                     ca_file,
                     source,
                     variables,
+                    password_file: password_file.clone(),
                     stored: None,
                 })
             }

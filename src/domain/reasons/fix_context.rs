@@ -1,0 +1,293 @@
+//! What a fix must know about the login that it is for: its variables, and where they are set.
+
+use std::fmt::Write as _;
+
+use jiff::SignedDuration;
+
+use super::SourcedVariable;
+use crate::domain::declarations::declaration::{Declaration, Identity};
+use crate::domain::declarations::discovery::AMBIENT_NAME;
+use crate::domain::declarations::variable::Field;
+
+/// The login that a fix is for. The default is any declared login, as documentation names it.
+#[derive(Debug, Clone, Default)]
+pub struct FixContext {
+    /// The `<NAME>` of its set of variables.
+    set: Option<String>,
+    /// The variables of that set, if they are known.
+    variables: Option<Vec<SourcedVariable>>,
+    /// The file that its password was read from.
+    password_file: Option<String>,
+    /// How it came about if it has no set.
+    other: Option<OtherLogin>,
+    /// Host and port of its server, if it is a login of a particular one.
+    host: Option<String>,
+    /// Whether AWS issues its credential.
+    exchanged: bool,
+    /// How long until the agent tries it again by itself.
+    retry_in: Option<SignedDuration>,
+}
+
+/// A login that no set of variables declares.
+#[derive(Debug, Clone)]
+enum OtherLogin {
+    /// `docker login SERVER` stored it.
+    Stored { server: String },
+    /// The platform provides `GITHUB_TOKEN`.
+    Ambient,
+}
+
+/// Where a user changes a value.
+#[derive(PartialEq, Eq)]
+enum Place<'a> {
+    Shell,
+    File(&'a str),
+    Codespaces,
+    PasswordFile(&'a str),
+}
+
+/// The directory of the files that the Codespaces platform writes.
+const CODESPACES: &str = "/workspaces/.codespaces/";
+
+impl FixContext {
+    /// The context of this login, which the agent tries again in `retry_in`.
+    pub fn of(declaration: &Declaration, retry_in: Option<SignedDuration>) -> Self {
+        let server = || super::shown(declaration.server.name()).to_owned();
+        let other = if declaration.is_stored() {
+            Some(OtherLogin::Stored { server: server() })
+        } else {
+            (declaration.name == AMBIENT_NAME).then_some(OtherLogin::Ambient)
+        };
+        Self {
+            set: declaration.set_name().map(str::to_owned),
+            variables: other.is_none().then(|| declaration.variables.clone()),
+            password_file: declaration.password_file.as_ref().map(|it| it.display().to_string()),
+            other,
+            host: Some(declaration.server.authority().to_owned()),
+            exchanged: matches!(declaration.identity, Identity::Aws(_)),
+            retry_in,
+        }
+    }
+
+    /// The context of a problem with the set `name`, whose password is from `source`.
+    pub fn of_set(name: &str, source: Option<&str>) -> Self {
+        let password = Field::Password.variable(name);
+        let variables = source.map(|source| SourcedVariable::new(password, source));
+        let variables = Some(variables.into_iter().collect());
+        Self { set: Some(name.to_owned()), variables, ..Self::default() }
+    }
+
+    /// Whether AWS issues the login's credential.
+    pub(super) fn is_exchanged(&self) -> bool {
+        self.exchanged
+    }
+
+    /// Whether `host` belongs to another server than the login, such as its token server.
+    pub(super) fn is_elsewhere(&self, host: &str) -> bool {
+        self.host.as_deref().is_some_and(|own| own != host)
+    }
+
+    /// Whether the login's set has this variable. In documentation it has all of them.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.other.is_none() && (self.variables.is_none() || self.source(field).is_some())
+    }
+
+    /// The full name of a variable of the login's set.
+    pub(super) fn variable(&self, field: Field) -> String {
+        match &self.set {
+            Some(set) => field.variable(set),
+            None => format!("`{}`", field.variable("<NAME>")),
+        }
+    }
+
+    /// How to give variables new values, where they are set today.
+    pub(super) fn set(&self, changes: &[(Field, &str)]) -> String {
+        match &self.other {
+            Some(OtherLogin::Stored { server }) => log_in_again(server, changes),
+            Some(OtherLogin::Ambient)
+                if changes.iter().any(|(field, _)| *field == Field::Server) =>
+            {
+                "check that ghcr.io can be reached from this network".to_owned()
+            }
+            Some(OtherLogin::Ambient) => declare_ghcr(changes),
+            None => self.set_variables(changes),
+        }
+    }
+
+    /// What to run after a change that the agent cannot see.
+    pub(super) fn then_check(&self) -> String {
+        let login = match (&self.set, &self.other) {
+            (Some(set), _) => set.as_str(),
+            (None, Some(OtherLogin::Stored { server })) => server,
+            (None, Some(OtherLogin::Ambient)) => AMBIENT_NAME,
+            (None, None) => "<NAME>",
+        };
+        format!("then run `registry-agent check {login}`")
+    }
+
+    /// That there is nothing to do, and when the agent tries again.
+    pub(super) fn retried(&self) -> String {
+        match self.retry_in {
+            Some(wait) => format!("no action needed; retried in {}", super::duration(wait)),
+            None => "no action needed; retried automatically".to_owned(),
+        }
+    }
+
+    fn set_variables(&self, changes: &[(Field, &str)]) -> String {
+        let mut places: Vec<(Place<'_>, Vec<String>)> = Vec::new();
+        for (field, value) in changes {
+            let place = self.place(*field);
+            let change = match &place {
+                Place::PasswordFile(path) => format!("write {value} into {path}"),
+                _ => format!("{}{} to {value}", self.variable(*field), self.now_from(*field)),
+            };
+            match places.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, changes)) => changes.push(change),
+                None => places.push((place, vec![change])),
+            }
+        }
+        let steps: Vec<String> = places
+            .iter()
+            .map(|(place, changes)| {
+                let (all, them) = (list(changes), if changes.len() == 1 { "it" } else { "them" });
+                match place {
+                    Place::PasswordFile(_) => all,
+                    Place::File(path) => format!("change {all} in {path}"),
+                    Place::Codespaces => format!(
+                        "set {all} in https://github.com/settings/codespaces, then restart the codespace"
+                    ),
+                    Place::Shell => format!(
+                        "set {all}, then run `registry-agent sync` in a shell that has {them}"
+                    ),
+                }
+            })
+            .collect();
+        steps.join("; ")
+    }
+
+    fn place(&self, field: Field) -> Place<'_> {
+        if let (Field::Password, Some(path)) = (field, &self.password_file) {
+            return Place::PasswordFile(path);
+        }
+        // A variable that is not set yet belongs beside the others.
+        let beside = [field, Field::Password, Field::PasswordFile, Field::User, Field::Server];
+        match beside.iter().find_map(|field| self.source(*field)) {
+            Some(source) if source.starts_with(CODESPACES) => Place::Codespaces,
+            Some(source) if source.starts_with('/') => Place::File(source),
+            _ => Place::Shell,
+        }
+    }
+
+    /// The label of the source of a variable.
+    fn source(&self, field: Field) -> Option<&str> {
+        let name = field.variable(self.set.as_deref()?);
+        let found = self.variables.iter().flatten().find(|it| *it.variable == *name);
+        found.map(|it| &*it.source)
+    }
+
+    /// ` (from `sync`)`, where the place of the change does not tell the source.
+    fn now_from(&self, field: Field) -> String {
+        match self.source(field) {
+            Some(source) if !source.starts_with('/') => format!(" (from `{source}`)"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A stored login is replaced by another `docker login`.
+fn log_in_again(server: &str, changes: &[(Field, &str)]) -> String {
+    let value = |of| changes.iter().find(|(field, _)| *field == of).map(|(_, value)| *value);
+    if let Some(value) = value(Field::Server) {
+        return format!(
+            "run `docker logout {server}`, then `docker login` with {value} as the server"
+        );
+    }
+    let mut text = format!("run `docker login {server}`");
+    let user = value(Field::User).map(|value| format!("{value} as the user"));
+    let password = value(Field::Password).map(|value| format!("{value} as the password"));
+    let with: Vec<String> = user.into_iter().chain(password).collect();
+    if !with.is_empty() {
+        let _ = write!(text, " with {}", list(&with));
+    }
+    text
+}
+
+/// `GITHUB_TOKEN` belongs to the platform, so another login for ghcr.io is declared beside it.
+fn declare_ghcr(changes: &[(Field, &str)]) -> String {
+    let value = |of| changes.iter().find(|(field, _)| *field == of).map(|(_, value)| *value);
+    let user = value(Field::User).unwrap_or("your GitHub user name");
+    let password = value(Field::Password).unwrap_or("a token");
+    format!(
+        "set GHCR_CONTAINER_REGISTRY_SERVER to ghcr.io, GHCR_CONTAINER_REGISTRY_USER to {user} and \
+         GHCR_CONTAINER_REGISTRY_PASSWORD to {password}, then run `registry-agent sync` in a shell \
+         that has them"
+    )
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::secret::Secret;
+    use crate::domain::servers::server::Server;
+
+    const CHANGES: [(Field, &str); 2] =
+        [(Field::User, "your Docker ID"), (Field::Password, "an access token")];
+
+    fn context(user: &str, password: &str, file: Option<&str>) -> FixContext {
+        let variable = |field: Field, source| SourcedVariable::new(field.variable("HUB"), source);
+        let declaration = Declaration {
+            name: "HUB".to_owned(),
+            server: Server::parse("docker.io").unwrap().0,
+            identity: Identity::Password { user: "u".to_owned(), password: Secret::new("p") },
+            ca_file: None,
+            source: password.to_owned(),
+            variables: vec![variable(Field::User, user), variable(Field::Password, password)],
+            password_file: file.map(Into::into),
+            stored: None,
+        };
+        FixContext::of(&declaration, None)
+    }
+
+    #[test]
+    fn a_fix_names_each_variable_and_the_place_where_it_is_set() {
+        assert_eq!(
+            context("sync", "sync", None).set(&CHANGES),
+            "set HUB_CONTAINER_REGISTRY_USER (from `sync`) to your Docker ID and \
+             HUB_CONTAINER_REGISTRY_PASSWORD (from `sync`) to an access token, then run \
+             `registry-agent sync` in a shell that has them"
+        );
+        assert_eq!(
+            context("/work/.env", "/run/secrets", None).set(&CHANGES),
+            "change HUB_CONTAINER_REGISTRY_USER to your Docker ID in /work/.env; \
+             change HUB_CONTAINER_REGISTRY_PASSWORD to an access token in /run/secrets"
+        );
+        assert_eq!(
+            context("start", "start", Some("/run/acme")).set(&CHANGES[1..]),
+            "write an access token into /run/acme"
+        );
+        let file = "/workspaces/.codespaces/shared/.env-secrets";
+        assert_eq!(
+            context(file, file, None).set(&CHANGES[1..]),
+            "set HUB_CONTAINER_REGISTRY_PASSWORD to an access token in \
+             https://github.com/settings/codespaces, then restart the codespace"
+        );
+    }
+
+    #[test]
+    fn the_default_context_names_the_variables_as_documents_do() {
+        assert_eq!(
+            FixContext::default().set(&CHANGES[1..]),
+            "set `<NAME>_CONTAINER_REGISTRY_PASSWORD` to an access token, then run \
+             `registry-agent sync` in a shell that has it"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! TLS: authorities, certificates, and servers that speak it or do not.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Fault, PASSWORD, USER, assert_well};
+use crate::support::authority::{Authority, Identity};
+use crate::support::isolated::{self, Etc};
+use crate::support::registry::{Auth, Registry};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
+use crate::support::test_home::TestHome;
+
+const HOSTS: [(&str, &str); 2] = [("r.test", "127.0.0.1"), ("other.test", "127.0.0.1")];
+const SERVER: &str = "ACME_CONTAINER_REGISTRY_SERVER";
+
+/// A real registry with TLS, if there is an identity, that accepts the login.
+fn registry(identity: Option<&Identity>) -> (Registry, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let files = identity.map(|identity| identity.write(directory.path()));
+    (Registry::start(&Auth::Htpasswd(&[(USER, PASSWORD)]), files.as_ref()), directory)
+}
+
+fn home_for(server: &str) -> TestHome {
+    let mut home = TestHome::new();
+    home.declare("ACME", server, (USER, PASSWORD));
+    home.start();
+    home
+}
+
+/// A registry that accepts any login.
+fn friendly(heard: &ReceivedRequest) -> Vec<u8> {
+    match heard.header("authorization") {
+        Some(_) => json(200, &["Docker-Distribution-Api-Version: registry/2.0"], "{}"),
+        None => json(401, &["WWW-Authenticate: Basic realm=\"x\""], "{}"),
+    }
+}
+
+#[test]
+fn an_unknown_authority_is_trusted_after_either_way_of_the_fix() {
+    let authority = Authority::new("A company's authority");
+    isolated::run_threaded(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let (registry, _files) = registry(Some(&authority.sign(&["r.test"])));
+        let server = format!("r.test:{}", registry.port());
+
+        let home = home_for(&server);
+        let fault = Fault::error(&home, "unknown-authority");
+        fault.says(&[&server, "signed by an unknown authority"]).checked(&home, &["ACME"], 1);
+        let path = format!("/etc/docker/certs.d/{server}/ca.crt");
+        assert!(
+            fault.fix.contains(&format!("copy it to {path}, then run `registry-agent check ACME`"))
+        );
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(&path, authority.pem()).unwrap();
+        fault.paste(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+        fs::remove_file(&path).unwrap();
+
+        let mut home = home_for(&server);
+        let fault = Fault::error(&home, "unknown-authority");
+        assert!(
+            fault.fix.contains("or set ACME_CONTAINER_REGISTRY_CA_FILE to the path of that file")
+        );
+        let file = home.path("ca.pem");
+        fs::write(&file, authority.pem()).unwrap();
+        home.set("ACME_CONTAINER_REGISTRY_CA_FILE", file.to_str().unwrap());
+        fault.paste_last(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+    });
+}
+
+#[test]
+fn a_certificate_out_of_time_says_since_when_and_a_renewed_one_is_noticed() {
+    let authority = Authority::new("The authority");
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        for (years, code, sentence) in [
+            ((2000, 2001), "certificate-expired", "certificate expired at 2001-01-01 00:00:00 UTC"),
+            (
+                (2095, 2096),
+                "certificate-not-yet-valid",
+                "is not valid before 2095-01-01 00:00:00 UTC",
+            ),
+        ] {
+            let bad = authority.sign_between(&["r.test"], years).acceptor();
+            let bad = ScriptedRegistry::start("127.0.0.1:0", Some(bad), friendly).await;
+            let address = bad.address;
+            let server = format!("r.test:{}", address.port());
+            let home = home_for(&server);
+            let fault = Fault::error(&home, code);
+            fault.says(&[sentence, "(this machine's clock says 20"]).checked(&home, &["ACME"], 1);
+            drop(bad);
+            let renewed = authority.sign(&["r.test"]).acceptor();
+            let address = address.to_string();
+            let _renewed = loop {
+                // The port is free once the runtime has dropped the old listener.
+                if let Some(it) =
+                    ScriptedRegistry::try_start(&address, Some(renewed.clone()), friendly).await
+                {
+                    break it;
+                }
+            };
+            assert_eq!(home.exit_of(&["check", "ACME"]), 0);
+            assert_well(&home, &server, (USER, PASSWORD));
+        }
+    });
+}
+
+#[test]
+fn a_certificate_for_another_name_is_solved_by_declaring_that_name() {
+    let authority = Authority::new("The authority");
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        let (registry, _files) = registry(Some(&authority.sign(&["r.test"])));
+        let mut home = home_for(&format!("other.test:{}", registry.port()));
+        let fault = Fault::error(&home, "certificate-name");
+        fault.checked(&home, &["ACME"], 1);
+        assert!(
+            fault.fix.starts_with(&format!(
+                "set {SERVER} (from `start`) to a name that the certificate contains"
+            )),
+            "{}",
+            fault.fix
+        );
+        let server = format!("r.test:{}", registry.port());
+        home.set(SERVER, &server);
+        fault.paste_last(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+    });
+}
+
+#[test]
+fn tls_spoken_to_a_plain_registry_and_the_reverse_are_told_apart_and_solved_by_the_scheme() {
+    let authority = Authority::new("The authority");
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        let (plain, _) = registry(None);
+        let server = format!("r.test:{}", plain.port());
+        let mut home = home_for(&server);
+        let fault = Fault::error(&home, "not-tls");
+        fault.says(&[&server, "does not speak TLS"]).checked(&home, &["ACME"], 1);
+        assert!(
+            fault.fix.starts_with(&format!("set {SERVER} (from `start`) to http://{server} (")),
+            "{}",
+            fault.fix
+        );
+        home.set(SERVER, &format!("http://{server}"));
+        fault.paste_last(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+
+        let (secure, _files) = registry(Some(&authority.sign(&["r.test"])));
+        let server = format!("r.test:{}", secure.port());
+        let mut home = home_for(&format!("http://{server}"));
+        let fault = Fault::error(&home, "speaks-tls");
+        fault.says(&[&server, "speaks TLS, but the server is declared with http://"]);
+        fault.checked(&home, &["ACME"], 1);
+        assert!(
+            fault.fix.starts_with(&format!(
+                "set {SERVER} (from `start`) to {server} (without http://), "
+            )),
+            "{}",
+            fault.fix
+        );
+        home.set(SERVER, &server);
+        fault.paste_last(&home);
+        assert_well(&home, &server, (USER, PASSWORD));
+    });
+}
+
+#[test]
+fn a_registry_that_leads_from_http_to_https_speaks_tls() {
+    let authority = Authority::new("The authority");
+    let acceptor = authority.sign(&["r.test"]).acceptor();
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        let away = |_: &ReceivedRequest| json(301, &["Location: https://r.test/v2/"], "{}");
+        let plain = ScriptedRegistry::start("127.0.0.1:80", None, away).await;
+        let _secure = ScriptedRegistry::start("127.0.0.1:443", Some(acceptor), friendly).await;
+        let mut home = home_for("http://r.test");
+        let fault = Fault::error(&home, "speaks-tls");
+        fault.checked(&home, &["ACME"], 1);
+        home.set(SERVER, "r.test");
+        fault.paste_last(&home);
+        assert_well(&home, "r.test", (USER, PASSWORD));
+        assert!(!String::from_utf8_lossy(&plain.bytes()).contains("authorization"));
+    });
+}

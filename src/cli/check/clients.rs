@@ -1,21 +1,19 @@
 //! The last steps: what the clients of this shell read, and what the helper returns to them.
 
 use std::env;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use zeroize::Zeroizing;
 
 use super::agent::{RunningAgent, calling_user};
+use super::helper_program::HelperProgram;
 use super::report::{Finding, Outcome};
 use super::verdict::is_exchanged;
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use crate::adapters::paths::Paths;
 use crate::adapters::{agent_client, clock, docker_config};
-use crate::domain::docker_config::{HELPER, plain_auth};
+use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_auth};
 use crate::domain::reasons::{ClientReason, PublishReason, Reason, Step};
 use crate::domain::servers::server::Server;
 use crate::wire::api::{ProblemEntry, RegistryDocument};
@@ -25,8 +23,6 @@ use crate::wire::helper::HelperCredential;
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than the agent makes a client wait.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(12);
-/// The most of a program's message that is shown, in characters.
-const MESSAGE_SHOWN: usize = 200;
 
 /// The clients of this shell.
 pub(super) struct Clients<'a> {
@@ -34,13 +30,14 @@ pub(super) struct Clients<'a> {
     agent: &'a RunningAgent,
     file: PathBuf,
     /// The program, and the remarks on it; empty before the step `helper`.
-    helper: Option<(PathBuf, Vec<Finding>)>,
+    helper: Option<(HelperProgram, Vec<Finding>)>,
 }
 
 impl<'a> Clients<'a> {
     /// The clients of this process's environment.
     pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent) -> Self {
         let file = paths.docker_config_file(variable("DOCKER_CONFIG").as_deref());
+        let file = std::path::absolute(&file).unwrap_or(file);
         Self { paths, agent, file, helper: None }
     }
 
@@ -91,28 +88,21 @@ impl<'a> Clients<'a> {
 
     fn missing_key(&self, text: &str, registry: &RegistryDocument) -> Option<Finding> {
         let path = self.file.display().to_string();
-        let document: serde_json::Value = match serde_json::from_str(text) {
-            _ if text.trim().is_empty() => serde_json::Value::Null,
-            Ok(document) => document,
-            Err(error) => {
-                let fault = format!("line {} column {}", error.line(), error.column());
-                return Some(self.known_problem(&PublishReason::Malformed { path, fault }.into()));
-            }
-        };
-        let key = registry.keys.iter().find(|key| {
-            let helper = document["credHelpers"][key.as_str()].as_str();
+        if let Err(reason) = check(&path, text) {
+            return Some(self.known_problem(&reason.into()));
+        }
+        registry.keys.iter().find_map(|key| match place_of(text, key) {
+            LoginPlace::Helper(helper) if helper == HELPER => None,
             // `mode = "auths"` writes the login itself.
-            let login = document["auths"][key.as_str()]["auth"].is_string();
-            helper != Some(HELPER) && !(helper.is_none() && login)
-        })?;
-        let other = document["credHelpers"][key.as_str()].as_str();
-        let key = key.clone();
-        Some(match other {
-            Some(helper) => {
-                let helper = helper.to_owned();
-                Reason::from(PublishReason::OtherHelper { path, key, helper }).into()
+            LoginPlace::File => None,
+            LoginPlace::Store(_) if holds_login(text, registry) => None,
+            LoginPlace::Helper(helper) => {
+                let (path, key) = (path.clone(), key.clone());
+                Some(self.known_problem(&PublishReason::OtherHelper { path, key, helper }.into()))
             }
-            None => self.not_published(path, key),
+            LoginPlace::Store(_) | LoginPlace::Nowhere => {
+                Some(self.not_published(path.clone(), key.clone()))
+            }
         })
     }
 
@@ -120,6 +110,7 @@ impl<'a> Clients<'a> {
     fn problem_with(&self, registry: &RegistryDocument) -> Option<Finding> {
         let concerns = |problem: &&ProblemEntry| {
             problem.step.as_deref() == Some(Step::Published.as_str())
+                && Path::new(&problem.name) == self.file
                 && problem.registry.as_ref().is_some_and(|key| registry.keys.contains(key))
         };
         self.agent.status.problems.iter().find(concerns).map(Finding::from)
@@ -163,12 +154,25 @@ impl<'a> Clients<'a> {
     /// No login of a client's own takes precedence.
     fn not_shadowed(&self, registry: &RegistryDocument) -> Outcome {
         let mut found = self.obstacles(registry);
-        found.retain(|reason| Reason::from(reason.clone()).step() == Some(Step::NotShadowed));
+        found.extend(self.store_first(registry));
+        found.retain(|reason| reason.step() == Step::NotShadowed);
         let mut findings = found.into_iter().map(|reason| Finding::from(Reason::from(reason)));
         match findings.next() {
             None => Outcome::passed("no client has another login for it"),
             Some(first) => Outcome::Failed(first, findings.collect()),
         }
+    }
+
+    /// docker ignores a login in `auths` if it has a store for all.
+    fn store_first(&self, registry: &RegistryDocument) -> Option<PublishReason> {
+        let text = docker_config::read(&self.file).ok()??;
+        let path = self.file.display().to_string();
+        registry.keys.iter().find_map(|key| match place_of(&text, key) {
+            LoginPlace::Store(store) => {
+                Some(PublishReason::StoreFirst { path: path.clone(), store })
+            }
+            _ => None,
+        })
     }
 
     fn obstacles(&self, registry: &RegistryDocument) -> Vec<PublishReason> {
@@ -190,29 +194,28 @@ impl<'a> Clients<'a> {
         if self.plain_login(registry).is_some() {
             return Outcome::Skipped("clients read the login from the file itself".to_owned());
         }
-        if let Some((path, remarks)) = &self.helper {
-            return Outcome::Passed(path.display().to_string(), remarks.clone());
+        if let Some((program, remarks)) = &self.helper {
+            return Outcome::Passed(program.0.display().to_string(), remarks.clone());
         }
         let Some(path) = self.environment(&variable).helper_path(HELPER) else {
             return Outcome::failed(Reason::from(self.environment(&variable).missing_helper()));
         };
-        let output = match run_helper(&path, "version", "") {
-            Ok(output) => output,
+        let program = HelperProgram(path);
+        let version = match program.version() {
+            Ok(version) => version,
             Err(fault) => {
                 return Outcome::failed(Reason::from(ClientReason::HelperFails { fault }));
             }
         };
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let version = said.rsplit(' ').next().unwrap_or_default().to_owned();
-        let (shown, program) = (path.display().to_string(), env!("CARGO_PKG_VERSION").to_owned());
+        let (path, ours) = (program.0.display().to_string(), env!("CARGO_PKG_VERSION").to_owned());
         let mut remarks = Vec::new();
-        if version != program {
-            let helper = shortened(&version);
-            let reason = ClientReason::HelperVersion { path: shown.clone(), helper, program };
+        if version != ours {
+            let (helper, program) = (version, ours);
+            let reason = ClientReason::HelperVersion { path: path.clone(), helper, program };
             remarks.push(Reason::from(reason).into());
         }
-        self.helper = Some((path, remarks.clone()));
-        Outcome::Passed(shown, remarks)
+        self.helper = Some((program, remarks.clone()));
+        Outcome::Passed(path, remarks)
     }
 
     /// What clients receive for each key is what the agent verified.
@@ -243,7 +246,7 @@ impl<'a> Clients<'a> {
         };
         let given = match (&self.helper, self.plain_login(registry)) {
             (_, Some(login)) => login,
-            (Some((path, _)), None) => match ask_helper(path, &key) {
+            (Some((program, _)), None) => match program.get(&key) {
                 Ok(login) => login,
                 Err(fault) => return Some(ClientReason::NotServed { key, fault }),
             },
@@ -256,9 +259,8 @@ impl<'a> Clients<'a> {
     /// The login that the file holds in plain text where it names no helper.
     fn plain_login(&self, registry: &RegistryDocument) -> Option<HelperCredential> {
         let text = docker_config::read(&self.file).ok()??;
-        let document: serde_json::Value = serde_json::from_str(&text).ok()?;
-        let helped = |key: &String| document["credHelpers"][key.as_str()].as_str() == Some(HELPER);
-        if registry.keys.iter().any(helped) {
+        let is_in_file = |key: &String| place_of(&text, key) == LoginPlace::File;
+        if !registry.keys.iter().all(is_in_file) {
             return None;
         }
         let (server, _) = Server::parse(&registry.server).ok()?;
@@ -266,41 +268,8 @@ impl<'a> Clients<'a> {
     }
 }
 
-/// What the helper returns to a client, or its message.
-fn ask_helper(path: &Path, key: &str) -> Result<HelperCredential, String> {
-    let output = run_helper(path, "get", key)?;
-    let body = Zeroizing::new(output.stdout);
-    serde_json::from_slice(&body).map_err(|_| "it does not return a login".to_owned())
-}
-
-/// Runs the helper as docker does, with the environment of this process. An error is the message
-/// of a helper that failed.
-fn run_helper(path: &Path, verb: &str, input: &str) -> Result<std::process::Output, String> {
-    let spawned = Command::new(path)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = spawned.map_err(|error| format!("{}: {error}", path.display()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper may end without reading its input.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    // On failure, neither stream holds a secret: the protocol puts a message on standard output.
-    let said =
-        [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
-    let line = said.iter().flat_map(|text| text.lines()).find(|line| !line.trim().is_empty());
-    Err(line.map_or_else(|| output.status.to_string(), shortened))
-}
-
-fn shortened(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().take(MESSAGE_SHOWN).map(printable).collect()
+fn holds_login(text: &str, registry: &RegistryDocument) -> bool {
+    Server::parse(&registry.server).is_ok_and(|(server, _)| plain_auth(text, &server).is_some())
 }
 
 /// A variable of this process; an empty one counts as unset.

@@ -3,6 +3,7 @@
 mod agent;
 mod clients;
 mod declared;
+mod helper_program;
 mod image;
 mod report;
 mod shell;

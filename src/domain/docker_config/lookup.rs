@@ -44,6 +44,40 @@ pub fn check(path: &str, text: &str) -> Result<(), PublishReason> {
     Ok(())
 }
 
+/// Where docker takes the login for a key from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginPlace {
+    /// This credential helper.
+    Helper(String),
+    /// The helper for all keys without one (`credsStore`).
+    Store(String),
+    /// The entry in `auths`.
+    File,
+    /// There is none.
+    Nowhere,
+}
+
+/// Where docker takes the login for exactly this key from. Nowhere if the text is not a
+/// configuration.
+pub fn place_of(text: &str, key: &str) -> LoginPlace {
+    let Ok(document) = Object::parse(text) else { return LoginPlace::Nowhere };
+    let helpers = CRED_HELPERS.entries(&document).unwrap_or_default();
+    let helper = helpers.iter().rev().find(|entry| entry.key == key);
+    let named = helper.and_then(|entry| helper_named(entry.value()));
+    if let Some(helper) = named.filter(|helper| !helper.is_empty()) {
+        return LoginPlace::Helper(helper.to_string());
+    }
+    if let Some(store) = store_of(&document) {
+        return LoginPlace::Store(store);
+    }
+    let logins = AUTHS.entries(&document).unwrap_or_default();
+    let login = logins.iter().rev().find(|entry| entry.key == key);
+    match login.and_then(|entry| parse_entry(entry.value())) {
+        Some(_) => LoginPlace::File,
+        None => LoginPlace::Nowhere,
+    }
+}
+
 /// Whether docker runs our helper for this registry.
 pub fn names_our_helper(text: &str, server: &Server) -> bool {
     let Ok(document) = Object::parse(text) else { return false };

@@ -138,7 +138,7 @@ impl AgentReason {
                 "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell of {user} that has the variables, which starts an agent for {user}"
             ),
             Self::NoDirectory { .. } => {
-                "run `mkdir -p -m 700 ~/.cache/registry-agent && export REGISTRY_AGENT_SOCKET=~/.cache/registry-agent/agent.sock && registry-agent sync`, and set that variable for docker too".to_owned()
+                "run `mkdir -p -m 700 \"$HOME/.cache/registry-agent\" && export REGISTRY_AGENT_SOCKET=\"$HOME/.cache/registry-agent/agent.sock\" && registry-agent sync` in a shell that has the variables, and set REGISTRY_AGENT_SOCKET where docker runs too".to_owned()
             }
             Self::Silent { agent: Some(pid), .. } => format!(
                 "run `kill -9 {pid}`; its supervisor starts another agent at once, with the same logins"

@@ -1,21 +1,16 @@
 //! `check`: its steps on real parts.
 
+mod agent;
+mod clients;
 mod images;
 mod users;
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::aws::FakeAws;
 use crate::support::isolated::{self, Etc};
-use crate::support::processes::{kill_9, only_pair, wait_until};
 use crate::support::registry::{Auth, Registry};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json, reply as raw};
 use crate::support::test_home::{TestHome, output_text, succeed};
@@ -239,142 +234,6 @@ fn a_bare_check_makes_one_call_for_each_aws_identity() {
 }
 
 #[test]
-fn the_configuration_that_docker_reads_in_this_shell_counts() {
-    let registry = registry();
-    let home = started(&registry.server(), PASSWORD);
-    let mut elsewhere = home.agent(&["check", "ACME"]);
-    elsewhere.env("DOCKER_CONFIG", home.path("elsewhere"));
-    let output = elsewhere.output().unwrap();
-    let text = output_text(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("failed   published") && text.contains("other-docker-config"), "{text}");
-    let fix = format!("export DOCKER_CONFIG={}", home.path(".docker").display());
-    assert!(text.contains(&fix), "{text}");
-    let mut shell = home.command("sh");
-    shell.args(["-c", &format!("{fix}; registry-agent check ACME")]);
-    succeed(shell.env("DOCKER_CONFIG", home.path("elsewhere")));
-
-    let mut shadowed = home.agent(&["check", "--json", "ACME"]);
-    let auth = format!(r#"{{"auths": {{"{}": {{"auth": "ZGV2OngK"}}}}}}"#, registry.server());
-    let checked = Checked::by(shadowed.env("DOCKER_AUTH_CONFIG", auth));
-    assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"));
-}
-
-#[test]
-fn the_helper_is_run_and_its_answer_compared() {
-    let registry = registry();
-    let home = started(&registry.server(), PASSWORD);
-    let helper = home.path("bin/docker-credential-registry-agent");
-    let recorder = fs::read_to_string(&helper).unwrap();
-    for (program, step, code) in [
-        ("echo broken >&2; exit 1", "helper", "helper-fails"),
-        (
-            "[ $1 = version ] && echo v 0.1.0 || { echo credentials not found; exit 1; }",
-            "served",
-            "login-not-served",
-        ),
-        (
-            r#"[ $1 = version ] && echo v 0.1.0 || echo '{"ServerURL":"x","Username":"dev","Secret":"old"}'"#,
-            "served",
-            "other-login-served",
-        ),
-    ] {
-        fs::write(&helper, format!("#!/bin/sh\n{program}\n")).unwrap();
-        let checked = Checked::of(&home, &["ACME"]);
-        assert_eq!(checked.failed(), (step, code), "{program}");
-    }
-    let other =
-        recorder.replacen("case $1 in", "[ $1 = version ] && echo v 9.9.9 && exit\ncase $1 in", 1);
-    fs::write(&helper, other).unwrap();
-    let checked = Checked::of(&home, &["ACME"]);
-    assert_eq!((checked.status, checked.remarks("helper")), (0, vec!["helper-of-another-version"]));
-
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o644)).unwrap();
-    let mut nowhere = home.command(env!("CARGO_BIN_EXE_registry-agent"));
-    nowhere.args(["check", "--json", "ACME"]).env("PATH", "/usr/bin:/bin");
-    let checked = Checked::by(&mut nowhere);
-    assert_eq!(checked.failed(), ("helper", "helper-not-on-path"));
-}
-
-#[test]
-fn why_no_agent_answers_is_said_with_a_fix_that_works() {
-    let registry = registry();
-    let mut home = TestHome::new();
-    home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    let sync = |code: &str| {
-        assert_eq!(Checked::of(&home, &[]).failed(), ("agent", code));
-        home.sync();
-        home.exit_of(&["wait"]);
-        assert_eq!(Checked::of(&home, &["ACME"]).status, 0);
-    };
-    sync("agent-not-started");
-    succeed(&mut home.agent(&["stop"]));
-    sync("agent-stopped");
-    let pair = only_pair(&home.path("agent.sock.lock"));
-    // A stopped agent does not notice that its supervisor died, and starts no other.
-    kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
-    kill_9(&pair.supervisor);
-    kill_9(&pair.agent);
-    let lock = fs::File::open(home.path("agent.sock.lock")).unwrap();
-    wait_until("the lock is held", || lock.try_lock().is_ok());
-    lock.unlock().unwrap();
-    sync("agent-ended");
-}
-
-#[test]
-fn variables_of_this_shell_that_the_agent_does_not_know_are_named() {
-    let registry = registry();
-    let mut home = TestHome::new();
-    home.declare("ACME", &registry.server(), (USER, "wrong"));
-    home.sync();
-    home.exit_of(&["wait"]);
-    home.declare_anew("ACME", &registry.server(), (USER, PASSWORD));
-    home.set("SSL_CERT_DIR", "/etc/ssl/certs");
-    let check = || Checked::by(&mut home.with_declared(home.agent(&["check", "--json", "ACME"])));
-    let checked = check();
-    assert_eq!(checked.failed(), ("credential", "refused"));
-    assert_eq!(checked.remarks("declared"), ["shell-differs"]);
-    assert_eq!(checked.remarks("agent"), ["shell-differs"], "the certificates");
-    let said = format!("{:?}", checked.steps);
-    assert!(said.contains("ACME_CONTAINER_REGISTRY_PASSWORD in this shell differs"), "{said}");
-    assert!(!said.contains("ACME_CONTAINER_REGISTRY_USER in this shell"), "{said}");
-    assert!(!said.contains(PASSWORD), "{said}");
-    assert_eq!(Checked::of(&home, &["ACME"]).remarks("declared"), [""; 0], "another shell");
-
-    home.sync();
-    home.exit_of(&["wait"]);
-    let checked = check();
-    assert_eq!((checked.status, checked.remarks("declared")), (0, Vec::new()));
-    assert_eq!(checked.remarks("agent"), [""; 0]);
-}
-
-#[test]
-fn an_agent_of_another_version_is_a_remark() {
-    let home = TestHome::new();
-    let listener = UnixListener::bind(home.path("agent.sock")).unwrap();
-    let at = "2026-01-01T00:00:00Z";
-    let status = serde_json::json!({
-        "version": "9.9.9", "pid": 1, "started_at": at, "at": at, "settled": true,
-        "sources": [], "registries": [], "problems": [],
-    });
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 4096];
-            let length = stream.read(&mut request).unwrap();
-            let known = request[..length].starts_with(b"GET /v1/status ");
-            let head = if known { "200 OK" } else { "404 Not Found" };
-            // The client may have gone away.
-            let _ = write!(stream, "HTTP/1.0 {head}\r\n\r\n{status}");
-        }
-    });
-    let checked = Checked::of(&home, &[]);
-    assert_eq!(checked.remarks("agent"), ["agent-of-another-version"]);
-    assert_eq!(checked.failed(), ("declared", "nothing-declared"));
-    fs::remove_file(home.path("agent.sock")).unwrap();
-}
-
-#[test]
 fn on_a_terminal_a_note_is_shown_while_the_agent_asks() {
     let registry = registry();
     let home = started(&registry.server(), PASSWORD);
@@ -434,20 +293,6 @@ fn each_step_on_the_way_to_the_registry_fails_with_its_own_code() {
         .await
         .unwrap();
     });
-}
-
-#[test]
-fn logins_in_plain_text_are_compared_with_what_the_agent_verified() {
-    let registry = registry();
-    let mut home = TestHome::new();
-    fs::create_dir_all(home.path(".config/registry-agent")).unwrap();
-    fs::write(home.path(".config/registry-agent/config.toml"), "mode = \"auths\"\n").unwrap();
-    home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    home.start_agent();
-    let checked = Checked::of(&home, &["ACME"]);
-    assert_eq!(checked.status, 0, "{:#?}", checked.steps);
-    assert_eq!(checked.step("helper")["outcome"], "skipped");
-    assert_eq!(checked.step("served")["outcome"], "passed");
 }
 
 #[test]

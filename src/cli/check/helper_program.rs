@@ -1,0 +1,58 @@
+//! Runs the credential helper as docker does: with the environment of this process.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use zeroize::Zeroizing;
+
+use crate::wire::helper::HelperCredential;
+
+/// The most of the helper's message that is shown, in characters.
+const MESSAGE_SHOWN: usize = 200;
+
+/// A credential helper. Errors are the message of the helper.
+pub(super) struct HelperProgram(pub(super) PathBuf);
+
+impl HelperProgram {
+    /// The version that it states, the last word of its output.
+    pub(super) fn version(&self) -> Result<String, String> {
+        let output = self.run("version", "")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(shortened(text.split_whitespace().last().unwrap_or("unknown")))
+    }
+
+    /// What it returns to a client that asks for `key`.
+    pub(super) fn get(&self, key: &str) -> Result<HelperCredential, String> {
+        let body = Zeroizing::new(self.run("get", key)?.stdout);
+        serde_json::from_slice(&body).map_err(|_| "it does not return a login".to_owned())
+    }
+
+    fn run(&self, verb: &str, input: &str) -> Result<Output, String> {
+        let fault = |error: std::io::Error| format!("{}: {error}", self.0.display());
+        let mut child = Command::new(&self.0)
+            .arg(verb)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fault)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A helper may end without reading its input.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(fault)?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        // On failure the protocol puts a message on standard output, and no secret.
+        let said = [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text));
+        let line = said.iter().flat_map(|text| text.lines()).find(|line| !line.trim().is_empty());
+        Err(line.map_or_else(|| output.status.to_string(), shortened))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim().chars().take(MESSAGE_SHOWN).map(printable).collect()
+}

@@ -1,0 +1,108 @@
+//! `check` and the clients of a shell: their configuration, other logins, the helper.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Checked, PASSWORD, USER, registry, started};
+use crate::support::test_home::{TestHome, output_text, succeed};
+
+#[test]
+fn the_configuration_that_docker_reads_in_this_shell_counts() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let mut elsewhere = home.agent(&["check", "ACME"]);
+    elsewhere.env("DOCKER_CONFIG", home.path("elsewhere"));
+    let output = elsewhere.output().unwrap();
+    let text = output_text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("failed   published") && text.contains("other-docker-config"), "{text}");
+    let fix = format!("export DOCKER_CONFIG={}", home.path(".docker").display());
+    assert!(text.contains(&fix), "{text}");
+    let mut shell = home.command("sh");
+    shell.args(["-c", &format!("{fix}; registry-agent check ACME")]);
+    succeed(shell.env("DOCKER_CONFIG", home.path("elsewhere")));
+
+    let mut shadowed = home.agent(&["check", "--json", "ACME"]);
+    let auth = format!(r#"{{"auths": {{"{}": {{"auth": "ZGV2OngK"}}}}}}"#, registry.server());
+    let checked = Checked::by(shadowed.env("DOCKER_AUTH_CONFIG", auth));
+    assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"));
+}
+
+#[test]
+fn the_helper_is_run_and_its_answer_compared() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let helper = home.path("bin/docker-credential-registry-agent");
+    let recorder = fs::read_to_string(&helper).unwrap();
+    for (program, step, code) in [
+        ("echo broken >&2; exit 1", "helper", "helper-fails"),
+        (
+            "[ $1 = version ] && echo v 0.1.0 || { echo credentials not found; exit 1; }",
+            "served",
+            "login-not-served",
+        ),
+        (
+            r#"[ $1 = version ] && echo v 0.1.0 || echo '{"ServerURL":"x","Username":"dev","Secret":"old"}'"#,
+            "served",
+            "other-login-served",
+        ),
+    ] {
+        fs::write(&helper, format!("#!/bin/sh\n{program}\n")).unwrap();
+        let checked = Checked::of(&home, &["ACME"]);
+        assert_eq!(checked.failed(), (step, code), "{program}");
+    }
+    let other =
+        recorder.replacen("case $1 in", "[ $1 = version ] && echo v 9.9.9 && exit\ncase $1 in", 1);
+    fs::write(&helper, other).unwrap();
+    let checked = Checked::of(&home, &["ACME"]);
+    assert_eq!((checked.status, checked.remarks("helper")), (0, vec!["helper-of-another-version"]));
+
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut nowhere = home.command(env!("CARGO_BIN_EXE_registry-agent"));
+    nowhere.args(["check", "--json", "ACME"]).env("PATH", "/usr/bin:/bin");
+    let checked = Checked::by(&mut nowhere);
+    assert_eq!(checked.failed(), ("helper", "helper-not-on-path"));
+}
+
+#[test]
+fn logins_in_plain_text_are_compared_with_what_the_agent_verified() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    fs::create_dir_all(home.path(".config/registry-agent")).unwrap();
+    fs::write(home.path(".config/registry-agent/config.toml"), "mode = \"auths\"\n").unwrap();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    home.start_agent();
+    let checked = Checked::of(&home, &["ACME"]);
+    assert_eq!(checked.status, 0, "{:#?}", checked.steps);
+    assert_eq!(checked.step("helper")["outcome"], "skipped");
+    assert_eq!(checked.step("served")["outcome"], "passed");
+}
+
+#[test]
+fn docker_looks_in_one_place_for_a_key() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let (server, file) = (registry.server(), home.path("elsewhere/config.json"));
+    fs::create_dir(home.path("elsewhere")).unwrap();
+    let login = format!(r#""auths": {{"{server}": {{"auth": "ZGV2OnJpZ2h0LXBhc3N3b3Jk"}}}}"#);
+    for (text, step, code) in [
+        ("{".to_owned(), "published", "docker-config-malformed"),
+        (r#"{"credHelpers": 1}"#.to_owned(), "published", "docker-config-not-entries"),
+        (format!(r#"{{"credHelpers": {{"{server}": "pass"}}}}"#), "published", "other-helper"),
+        (r#"{"credsStore": "pass"}"#.to_owned(), "published", "other-docker-config"),
+        (format!(r#"{{"credsStore": "pass", {login}}}"#), "not-shadowed", ""),
+        (format!(r#"{{"CREDHELPERS": {{"{server}": "registry-agent"}}}}"#), "", ""),
+        (format!("{{{login}}}"), "", ""),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let mut check = home.agent(&["check", "--json", "ACME"]);
+        let checked = Checked::by(check.env("DOCKER_CONFIG", home.path("elsewhere")));
+        if step.is_empty() {
+            assert_eq!(checked.status, 0, "{text}: {:#?}", checked.steps);
+            continue;
+        }
+        let (failed, found) = checked.failed();
+        assert_eq!(failed, step, "{text}");
+        assert!(code.is_empty() || found == code, "{text}: {found}");
+    }
+}

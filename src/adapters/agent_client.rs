@@ -119,10 +119,19 @@ impl AgentClient {
     /// Connects to every candidate socket that has a listener.
     fn all(paths: &Paths, timeout: Duration) -> Result<Vec<Self>, ClientError> {
         let deadline = deadline(timeout);
-        let sockets = candidates(paths);
+        let clients = Self::on(&candidates(paths), deadline)?;
+        if !clients.is_empty() {
+            return Ok(clients);
+        }
+        // Looked up only now, because the file system of the configuration may hang.
+        let theirs = configured_user(paths).map(|user| candidates(&Paths::of_user(&user)));
+        Self::on(&theirs.unwrap_or_default(), deadline)
+    }
+
+    fn on(sockets: &[PathBuf], deadline: Instant) -> Result<Vec<Self>, ClientError> {
         loop {
             let (mut clients, mut is_busy) = (Vec::new(), false);
-            for socket in &sockets {
+            for socket in sockets {
                 match open(socket) {
                     Ok(stream) => {
                         clients.push(Self { socket: socket.clone(), stream, deadline });
@@ -271,15 +280,8 @@ fn ask_through(
 
 /// The sockets on which the agent may listen, the preferred first.
 fn candidates(paths: &Paths) -> Vec<PathBuf> {
-    let theirs = configured_user(paths).map(|user| Paths::of_user(&user));
-    let mut sockets = Vec::new();
-    for paths in std::iter::once(paths).chain(&theirs) {
-        for socket in paths.sockets().into_iter().chain(lock::noted_socket(paths)) {
-            if !sockets.contains(&socket) {
-                sockets.push(socket);
-            }
-        }
-    }
+    let mut sockets = paths.sockets();
+    sockets.extend(lock::noted_socket(paths).filter(|noted| !sockets.contains(noted)));
     sockets
 }
 

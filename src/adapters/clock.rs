@@ -155,7 +155,9 @@ async fn system_sleep(last_offset: &Mutex<SignedDuration>, instant: Timestamp) {
         Ok(timer) => drop(timer.readable().await.map(|_| ())),
         // For example, no descriptors are left. Firing late after a suspend is better than never.
         Err(error) => {
-            tracing::warn!(%error, "no wall-clock timer; waiting on the monotonic clock");
+            tracing::warn!(
+                "the wall-clock timer cannot be used: {error}; waiting on the monotonic clock"
+            );
             let wait = instant.duration_since(system_now()).min(SignedDuration::from_mins(1));
             tokio::time::sleep(wait.unsigned_abs()).await;
         }

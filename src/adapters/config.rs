@@ -19,6 +19,17 @@ pub enum Mode {
     Auths,
 }
 
+/// The form of the log's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A time, a level and a sentence.
+    #[default]
+    Text,
+    /// A JSON document, which also names the kind of an event and its subject.
+    Json,
+}
+
 /// The settings for one server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +54,8 @@ pub struct Config {
     pub github_token: bool,
     /// The log level: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
+    /// The form of the log's lines.
+    pub log_format: LogFormat,
     /// Env files and secrets directories, highest precedence first.
     pub sources: Vec<PathBuf>,
     /// Whether to write a docker configuration that is a separate mount.
@@ -59,6 +72,7 @@ impl Default for Config {
             verify: true,
             github_token: true,
             log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
             sources: vec![PathBuf::from("/run/secrets"), PathBuf::from("/etc/environment")],
             publish_to_mounts: false,
             servers: BTreeMap::new(),
@@ -133,6 +147,7 @@ struct Layer {
     verify: Option<bool>,
     github_token: Option<bool>,
     log_level: Option<Level>,
+    log_format: Option<LogFormat>,
     sources: Option<Vec<PathBuf>>,
     publish_to_mounts: Option<bool>,
     #[serde(default)]
@@ -163,6 +178,7 @@ impl Layer {
         set(&mut config.verify, self.verify);
         set(&mut config.github_token, self.github_token);
         set(&mut config.log_level, self.log_level.map(|level| format!("{level:?}").to_lowercase()));
+        set(&mut config.log_format, self.log_format);
         set(&mut config.sources, self.sources);
         set(&mut config.publish_to_mounts, self.publish_to_mounts);
         config.servers.extend(self.servers);
@@ -216,6 +232,7 @@ mod tests {
             ("user = \"a\"\nusr = \"b\"", "line 2"),
             ("mode = \"plain\"", "line 1"),
             ("\n\nlog_level = \"loud\"", "line 3"),
+            ("log_format = \"xml\"", "line 1"),
             ("verify = ", "line 1"),
         ] {
             let error = load_texts(&[text]).unwrap_err().to_string();

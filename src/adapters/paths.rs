@@ -123,7 +123,7 @@ impl Paths {
         add("XDG_RUNTIME_DIR", &self.xdg_runtime);
         add("XDG_STATE_HOME", &self.xdg_state);
         add("XDG_CONFIG_HOME", &self.xdg_config);
-        for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET"] {
+        for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET", "JOURNAL_STREAM"] {
             variables.extend(variable(name).map(|value| (name, value)));
         }
         variables

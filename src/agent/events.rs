@@ -28,7 +28,7 @@ impl Events {
 
     /// Records that `event` happened to `subject`; `detail` is the whole sentence.
     pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
-        tracing::info!("{detail}");
+        tracing::info!(event, subject, "{detail}");
         let mut last = self.lock();
         let event = EventDocument {
             seq: last_seq(&last) + 1,

@@ -41,7 +41,7 @@ pub fn supervise(
     // An error in the configuration or a file system that hangs must not stop the agent.
     let config = config_watch::load_within(CONFIG_TIMEOUT, paths.config_files());
     let config = config.and_then(Result::ok).unwrap_or_default();
-    let _log = logging::init(&config.log_level, !foreground)?;
+    let _log = logging::init(&config, !foreground)?;
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let inherited = inherit(fds)?;
     let adopted = match adopted {
@@ -71,7 +71,7 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let paths = Paths::of_this_process();
     let mut memory = saved_state(&inherited.memory)?;
     let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
-    let log = logging::init(&config.log_level, !foreground)?;
+    let log = logging::init(&config, !foreground)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut memory.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);

@@ -12,8 +12,14 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::prelude::*;
+
+use super::log_line::LineFormat;
+use crate::adapters::config::Config;
 
 /// A log that would exceed this size is truncated first.
 const LONGEST_LOG: u64 = 4 * 1024 * 1024;
@@ -22,25 +28,26 @@ const BUFFER_LIMIT: usize = 1024 * 1024;
 /// How long the end of the process waits for lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Logs to standard error, at `level` unless `REGISTRY_AGENT_LOG` says another one. `own_file` tells
-/// that standard error is a file that belongs to the agent, and must not grow without end.
+/// Logs to standard error as configured, at another level if `REGISTRY_AGENT_LOG` says so. `own_file` tells that
+/// standard error is a file that belongs to the agent, and must not grow without end.
 ///
 /// Starts a thread: what must be done before any thread exists comes first.
-pub(super) fn init(level: &str, own_file: bool) -> io::Result<Log> {
+pub(super) fn init(config: &Config, own_file: bool) -> io::Result<Log> {
     let asked = std::env::var("REGISTRY_AGENT_LOG").ok();
-    let level = asked.as_deref().unwrap_or(level).parse().unwrap_or(LevelFilter::INFO);
-    let buffer = Arc::<Buffer>::default();
+    let level = asked.as_deref().unwrap_or(&config.log_level).parse().unwrap_or(LevelFilter::INFO);
+    let format = LineFormat::new(config.log_format);
+    let buffer = Arc::new(Buffer::new(format.clone()));
     spawn_writer(buffer.clone(), own_file)?;
-    let at_panic = buffer.clone();
+    let (at_panic, panic_format) = (buffer.clone(), format.clone());
     panic::set_hook(Box::new(move |panic| {
-        at_panic.add(format!("registry-agent: {panic}\n").as_bytes(), usize::MAX);
+        let line = panic_format.of_message(Level::ERROR, panic.to_string());
+        at_panic.add(line.as_bytes(), usize::MAX);
         at_panic.flush();
     }));
     // What the libraries have to say about their connections may hold what nobody should read.
     let ours = Targets::new().with_target("registry_agent", level);
     let log = Log(buffer.clone());
-    let writer = move || LineWriter(buffer.clone());
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    let lines = Lines { format, buffer };
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
     Ok(log)
 }
@@ -55,8 +62,8 @@ impl Drop for Log {
 }
 
 /// The lines that wait for the thread.
-#[derive(Default)]
 struct Buffer {
+    format: LineFormat,
     pending: Mutex<Pending>,
     changed: Condvar,
 }
@@ -70,6 +77,10 @@ struct Pending {
 }
 
 impl Buffer {
+    fn new(format: LineFormat) -> Self {
+        Self { format, pending: Mutex::default(), changed: Condvar::new() }
+    }
+
     fn add(&self, line: &[u8], limit: usize) {
         let mut pending = self.lock();
         if pending.lines.len().saturating_add(line.len()) > limit {
@@ -92,8 +103,8 @@ impl Buffer {
         let mut lines = mem::take(&mut pending.lines);
         let dropped = mem::take(&mut pending.dropped);
         if dropped > 0 {
-            let note = format!("{dropped} lines were dropped: the log could not be written\n");
-            lines.extend_from_slice(note.as_bytes());
+            let note = format!("{dropped} lines were dropped: the log could not be written");
+            lines.extend_from_slice(self.format.of_message(Level::WARN, note).as_bytes());
         }
         lines
     }
@@ -108,17 +119,15 @@ impl Buffer {
     }
 }
 
-/// Adds each event, which is written in one piece, to the buffer.
-struct LineWriter(Arc<Buffer>);
+/// Adds each event to the buffer.
+struct Lines {
+    format: LineFormat,
+    buffer: Arc<Buffer>,
+}
 
-impl Write for LineWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.add(line, BUFFER_LIMIT);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        self.buffer.add(self.format.of_event(event).as_bytes(), BUFFER_LIMIT);
     }
 }
 
@@ -152,15 +161,18 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::adapters::config::LogFormat;
 
     #[test]
     fn lines_beyond_the_limit_are_dropped_and_counted() {
-        let buffer = Buffer::default();
+        let buffer = Buffer::new(LineFormat::new(LogFormat::Text));
         for line in ["first\n", "second\n", "third\n"] {
             buffer.add(line.as_bytes(), 10);
         }
         let lines = String::from_utf8(buffer.take()).unwrap();
-        assert_eq!(lines, "first\n2 lines were dropped: the log could not be written\n");
+        let [first, note] = lines.lines().collect::<Vec<_>>()[..] else { panic!("{lines}") };
+        assert_eq!(first, "first");
+        assert!(note.ends_with(" WARN 2 lines were dropped: the log could not be written"));
     }
 
     #[test]
@@ -174,14 +186,15 @@ mod tests {
             .unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
         let lines: Vec<&str> = log.lines().collect();
-        let [place, "something broke"] = lines[..] else { panic!("{log}") };
-        assert!(place.starts_with("registry-agent: panicked at src/cli/logging.rs:"), "{log}");
+        let [line] = lines[..] else { panic!("{log}") };
+        assert!(line.contains(" ERROR panicked at src/cli/logging.rs:"), "{log}");
+        assert!(line.ends_with(" something broke"), "{log}");
     }
 
     #[test]
     #[ignore = "replaces the panic hook, so it needs a process of its own"]
     fn inner_a_thread_panics() {
-        let log = init("info", false).unwrap();
+        let log = init(&Config::default(), false).unwrap();
         thread::spawn(|| panic!("something broke")).join().unwrap_err();
         drop(log);
     }

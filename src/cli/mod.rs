@@ -14,6 +14,7 @@ pub mod inherited_fds;
 pub mod launch;
 pub mod line_wrap;
 pub mod live_status;
+pub mod log_line;
 pub mod logging;
 pub mod login_lines;
 pub mod login_table;

@@ -47,7 +47,7 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     lock::set_replaceable(&paths, false)?;
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut notifier = SystemdNotifier { notify, kept: start.kept };
-    let _log = logging::init(&config.log_level, false)?;
+    let _log = logging::init(&config, false)?;
     supervise(&paths, inherited, true, None, &mut notifier)
 }
 

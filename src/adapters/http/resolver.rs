@@ -77,7 +77,7 @@ impl Names {
             if error.is_no_records_found() {
                 ResolveFault::NoSuchHost
             } else {
-                tracing::debug!(name, %error, "lookup failed");
+                tracing::debug!("the lookup of {name} failed: {error}");
                 ResolveFault::NoAnswer
             }
         })?;
@@ -94,7 +94,7 @@ impl SystemResolver {
             return Ok(names.clone());
         }
         let servers = build().map_err(|error| {
-            tracing::warn!(%error, "no resolver");
+            tracing::warn!("/etc/resolv.conf cannot be used: {error}");
             ResolveFault::NoAnswer
         })?;
         let names = Names { hosts: Arc::new(Hosts::from_system().unwrap_or_default()), servers };

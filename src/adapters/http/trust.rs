@@ -80,7 +80,9 @@ pub(super) fn extra(
         match read(&file) {
             Ok(certificates) => found.extend(certificates),
             // A bad file among several is only logged: the others may be sufficient.
-            Err(error) => tracing::warn!(file = %file.display(), error, "certificates not read"),
+            Err(error) => {
+                tracing::warn!("the certificates in {} cannot be read: {error}", file.display());
+            }
         }
     }
     if let Some(file) = ca_file {
@@ -132,7 +134,7 @@ impl SystemRoots {
                 .collect()
         };
         for error in found.iter().flat_map(|found| &found.errors) {
-            tracing::debug!(%error, "system certificates");
+            tracing::debug!("some certificates of the system cannot be read: {error}");
         }
         found.into_iter().flat_map(|found| found.certs).collect()
     }

@@ -103,7 +103,7 @@ impl ClientEnvironment<'_> {
         });
         let remedy = installed.zip(self.directory_for_programs()).map(|(helper, directory)| {
             let shown = directory.display().to_string();
-            let link = format!("ln -s {} {}/", shell_word(&helper), shell_word(&shown)).into();
+            let link = format!("ln -sf {} {}/", shell_word(&helper), shell_word(&shown)).into();
             let may_write = access(&directory, AccessFlags::W_OK).is_ok();
             if may_write { Remedy::User(link) } else { Remedy::Root(link) }
         });

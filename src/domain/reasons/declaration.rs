@@ -107,7 +107,7 @@ pub enum DeclarationReason {
         "{ignored} is ignored: {used} declares the same server, {server}, and its name sorts first"
     )]
     Duplicate {
-        /// The canonical server.
+        /// The server as people write it.
         server: String,
         /// The `_SERVER` of the set that is used.
         used: SourcedVariable,
@@ -137,7 +137,7 @@ pub enum DeclarationReason {
     OnlyForEcr {
         /// The variable.
         variable: SourcedVariable,
-        /// The canonical server.
+        /// The server as people write it.
         server: String,
     },
 }
@@ -240,7 +240,8 @@ impl DeclarationReason {
             Self::PathDropped { variable, .. } => variable.set_to("its value without the path"),
             Self::BadName { variable } => {
                 format!(
-                    "rename {} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER",
+                    "rename {} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER, \
+                     then run `registry-agent sync` in a shell that has the whole set",
                     variable.variable
                 )
             }

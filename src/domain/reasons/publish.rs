@@ -75,7 +75,8 @@ pub enum PublishReason {
     },
     /// A file that podman, skopeo and buildah read first has its own login for the registry.
     #[error(
-        "{path} has an entry `{entry}` in `{section}`, which podman, skopeo and buildah use instead of the agent's login for {key}"
+        "{path} has an entry `{entry}` in `{section}`, which podman, skopeo and buildah use instead of the agent's login for {}",
+        shown_key(.key)
     )]
     Shadowed {
         /// The path of the file.
@@ -88,7 +89,7 @@ pub enum PublishReason {
         section: Box<str>,
     },
     /// `DOCKER_AUTH_CONFIG` has its own login for the registry.
-    #[error("DOCKER_AUTH_CONFIG has a login for {key}, which docker uses instead")]
+    #[error("DOCKER_AUTH_CONFIG has a login for {}, which docker uses instead", shown_key(.key))]
     ShadowedByEnvironment {
         /// The registry's key.
         key: String,
@@ -310,4 +311,9 @@ impl PublishReason {
             Self::Busy { path } => format!("stop the program that keeps changing {path}"),
         }
     }
+}
+
+/// A server as people write it.
+fn shown_key(key: &str) -> &str {
+    if key == "https://index.docker.io/v1/" { "docker.io" } else { key }
 }

@@ -197,7 +197,7 @@ impl SourceReason {
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
             Self::TooLarge { path, limit } => format!("reduce {path} to at most {} MiB", limit >> 20),
             Self::NotWatched { .. } => {
-                "raise the inotify limits on the host: `sudo sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`".to_owned()
+                "raise the inotify limits: run `sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024` as root on the host".to_owned()
             }
             Self::Missing { path } | Self::Empty { path } => format!("write the value into {path}"),
             Self::KeptOpen { writer: Some(Writer { pid, program }), .. } => {

@@ -74,8 +74,9 @@ pub(super) fn unset(variables: &[&str], source: &str) -> String {
         return format!("remove {listed} from {source}");
     }
     if source == "sync" && variables.iter().all(|name| is_shell_name(name)) {
+        let them = if variables.len() == 1 { "it" } else { "them" };
         return format!(
-            "run `unset {} && registry-agent sync` in the shell that has them",
+            "run `unset {} && registry-agent sync` in the shell that has {them}",
             variables.join(" ")
         );
     }

@@ -53,6 +53,7 @@ fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
     fs::write(&config, line.replace("sources", "source")).unwrap();
     let fault = Fault::error(&home, "configuration-malformed");
     fault.says(&[config.to_str().unwrap(), "line 1", "unknown field `source`"]);
+    fault.checked(&home, &[], 1);
     assert!(fault.fix.starts_with(&format!("correct {}", config.display())), "{}", fault.fix);
 
     fs::write(&config, &line).unwrap();

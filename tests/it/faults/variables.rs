@@ -121,7 +121,7 @@ fn quotation_marks_and_white_space_around_a_password_are_named() {
         home.sync();
         // The registry rejects the password, and the remark says why.
         let fault = Fault::error(&home, code);
-        fault.says(&[&format!("{} from `sync`", VARIABLES[2])]);
+        fault.says(&[&format!("{} from `sync`", VARIABLES[2])]).checked(&home, &["ACME"], 1);
         home.set(VARIABLES[2], PASSWORD);
         fault.paste(&home);
         assert_well(&home, &server, (USER, PASSWORD));

@@ -62,7 +62,7 @@ fn programs() -> Vec<Sample> {
         sample(
             R::HelperMissing {
                 remedy: Some(Remedy::Root(
-                    "ln -s /opt/registry-agent/docker-credential-registry-agent /usr/local/bin/"
+                    "ln -sf /opt/registry-agent/docker-credential-registry-agent /usr/local/bin/"
                         .into(),
                 )),
             },

@@ -108,12 +108,13 @@ fn add_declaration(
 ) {
     let server = declaration.server.name();
     if let Some(used) = serving.get(server) {
-        let (server, used, ignored) = (server.to_owned(), used.clone(), variable);
+        let server = server.to_owned();
+        let (shown, used) = (declaration.server.shown().to_owned(), used.clone());
         found.problems.push(Problem {
             name: declaration.name,
             source: Some(declaration.source),
             server: Some(server.clone()),
-            reason: DeclarationReason::Duplicate { server, used, ignored }.into(),
+            reason: DeclarationReason::Duplicate { server: shown, used, ignored: variable }.into(),
         });
         return;
     }

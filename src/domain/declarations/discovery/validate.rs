@@ -277,7 +277,7 @@ impl Validator<'_> {
             let reason = if is_ecr(server) {
                 DeclarationReason::TokenAlready { variable }
             } else {
-                DeclarationReason::OnlyForEcr { variable, server: server.name().to_owned() }
+                DeclarationReason::OnlyForEcr { variable, server: server.shown().to_owned() }
             };
             self.remark(field, reason);
         }

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 # Read by the scripts that source this file.
 # shellcheck disable=SC2034
-venv=$target/venv npm=$target/npm
+venv=$target/venv npm=$target/npm promtool=$target/promtool/promtool
 
 # say TEXT...: prints one line of progress.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" | plain_unless_terminal >&2; }

@@ -179,7 +179,11 @@ impl AgentClient {
             .into_bytes(),
         );
         request.extend_from_slice(body);
-        stream.write_all(&request).map_err(map_timeout)?;
+        match stream.write_all(&request) {
+            // The agent may have refused the request before it received all of it.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written.map_err(map_timeout)?,
+        }
         let mut body = BufReader::new(stream.take(RESPONSE_LIMIT));
         let head = read_head(&mut body)?;
         Ok(AgentResponse { head, body })

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config_watch::ConfigWatch;
+use super::counters::{Counters, EXCHANGES, VERIFICATIONS};
 use super::events::Events;
 use super::login_store::LoginStore;
 use super::publisher::Publisher;
@@ -83,6 +84,8 @@ pub struct Controller {
     pub reload: CancellationToken,
     /// The event log.
     pub events: Events,
+    /// What is counted for `/metrics`.
+    pub counters: Counters,
     /// The channel on which views are published.
     pub view: watch::Sender<Arc<View>>,
     /// Pushed environments to be answered once they are published.
@@ -279,9 +282,12 @@ impl Controller {
             match done {
                 WorkResult::Exchanged(key, result) => {
                     new_token |= result.is_ok();
+                    let label = if result.is_ok() { "success" } else { "failure" };
+                    self.counters.count(&EXCHANGES, label);
                     self.logins.exchanged(&key, result, now, &self.events);
                 }
                 WorkResult::Verified(server, generation, verdict) => {
+                    self.counters.count(&VERIFICATIONS, verdict.outcome.as_str());
                     self.logins.verified(&server, generation, verdict, now, &self.events);
                 }
             }

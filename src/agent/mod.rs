@@ -1,7 +1,6 @@
 //! The agent: one controller that owns the logins, the API for clients, and the supervisor that
 //! keeps the agent running.
 
-use std::future::IntoFuture;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -11,12 +10,13 @@ use std::sync::Arc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
 pub mod config_watch;
 pub mod controller;
+pub mod counters;
 pub mod events;
 pub mod exchanges;
 mod login_entry;
@@ -32,9 +32,10 @@ pub mod view;
 pub mod workers;
 
 use self::api::ApiState;
-use self::api::peer::{AccessPolicy, Peer};
+use self::api::peer::AccessPolicy;
 use self::config_watch::ConfigWatch;
 use self::controller::Controller;
+use self::counters::Counters;
 use self::events::Events;
 use self::login_store::LoginStore;
 use self::publisher::Publisher;
@@ -90,6 +91,7 @@ pub enum AgentExit {
 pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
     let events = Events::restored(std::mem::take(&mut setup.memory.events));
     let (stop, reload) = (CancellationToken::new(), CancellationToken::new());
+    let counters = Counters::default();
     let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
     let (commands, command_queue) = mpsc::channel(64);
     let inherited_state = setup.latest.try_clone()?;
@@ -110,13 +112,22 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         config_watch: setup.config_watch,
         reload: reload.clone(),
         events: events.clone(),
+        counters: counters.clone(),
         view: view_in,
         unanswered_pushes: Vec::new(),
         unanswered_changes: Vec::new(),
     };
     let rights = AccessPolicy { owner: setup.paths.uid };
-    let api_state =
-        ApiState { clock: setup.clock, view, commands, events, stop: stop.clone(), rights };
+    let api_state = ApiState {
+        clock: setup.clock,
+        view,
+        commands,
+        events,
+        counters,
+        others_turn: Arc::new(Semaphore::new(1)),
+        stop: stop.clone(),
+        rights,
+    };
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -133,7 +144,9 @@ pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
         tokio::select! {
             _ = &mut ready, if starting.is_some() => {
                 if let Some((listener, api_state)) = starting.take() {
-                    server = Some(serve(listener, api_state, stop.clone())?);
+                    listener.set_nonblocking(true)?;
+                    let listener = tokio::net::UnixListener::from_std(listener)?;
+                    server = Some(tokio::spawn(api::server::serve(listener, api_state, stop.clone())));
                 }
             }
             // A request to stop over the socket is meant for the supervisor: without one, only this
@@ -180,19 +193,6 @@ enum Cause {
     Orphaned,
     Asked(Message),
     Reconfigured,
-}
-
-fn serve(
-    listener: UnixListener,
-    api_state: ApiState,
-    stop: CancellationToken,
-) -> io::Result<tokio::task::JoinHandle<io::Result<()>>> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::UnixListener::from_std(listener)?;
-    let service = api::router(api_state).into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stop.cancelled().await });
-    Ok(tokio::spawn(server.into_future()))
 }
 
 /// Whether the supervisor has closed its end of the control socket.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use jiff::SignedDuration;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
-    agent_process, check, completions, events, exchange, explain, export, refresh, run, start,
-    status, stop, sync, wait,
+    agent_process, check, completions, events, exchange, explain, export, metrics, refresh, run,
+    start, status, stop, sync, wait,
 };
 
 /// Logs in to declared container registries and gives the logins to docker and other clients
@@ -107,6 +108,12 @@ enum CliCommand {
         /// Names or servers; default: all
         names: Vec<String>,
     },
+    /// Print the metrics of `GET /metrics`, for Prometheus
+    Metrics {
+        /// Write them to this file instead, for the textfile collector of node exporter
+        #[arg(long, value_name = "PATH")]
+        textfile: Option<PathBuf>,
+    },
     /// Print a shell completion script
     Completions {
         /// Shell
@@ -158,6 +165,7 @@ pub fn run() -> ExitCode {
         CliCommand::Check { what, json } => check::check(what.as_deref(), json),
         CliCommand::Events { follow, json } => events::events(follow, json),
         CliCommand::Export { format, names } => export::export(format, &names),
+        CliCommand::Metrics { textfile } => metrics::metrics(textfile.as_deref()),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
         CliCommand::Explain { code } => explain::explain(code.as_deref()),
         CliCommand::Supervise { fds, foreground, report, agent, control } => {

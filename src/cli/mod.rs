@@ -18,6 +18,7 @@ pub mod log_line;
 pub mod logging;
 pub mod login_lines;
 pub mod login_table;
+pub mod metrics;
 pub mod output;
 pub mod progress;
 pub mod reason_text;

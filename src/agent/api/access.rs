@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::ApiState;
 use super::credentials::withheld;
 use super::error::ApiError;
-use super::parameters::Parameters;
+use super::request::Parameters;
 use crate::agent::controller::AgentCommand;
 use crate::agent::workers::AccessQuestion;
 use crate::domain::reasons::Reason;
@@ -17,6 +17,7 @@ use crate::wire::api::{AccessDocument, QuotaEntry, RightEntry};
 
 /// An image in any form that docker takes.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AccessQuery {
     image: String,
 }

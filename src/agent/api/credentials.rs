@@ -10,14 +10,16 @@ use tokio::time::Instant;
 
 use super::ApiState;
 use super::error::ApiError;
-use super::parameters::Parameters;
+use super::request::{LOGIN_LIMIT, LimitedBody, Parameters};
 use crate::adapters::stored_logins::StoredLogin;
 use crate::agent::controller::{AgentCommand, RefreshRequest};
+use crate::agent::counters::CREDENTIALS_SERVED;
 use crate::agent::stored_login_writer::Asked;
 use crate::agent::view::{Entry, View};
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::credentials::replaced;
 use crate::domain::servers::server::{self, Server};
+use crate::wire::api::{INCOMPLETE, UNKNOWN_REGISTRY, WITHHELD};
 use crate::wire::helper::HelperCredential;
 
 /// How long a client waits for a first login or for the renewal of an expired token.
@@ -27,14 +29,33 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A server in any form.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServerQuery {
     server: String,
 }
 
 /// `GET /v1/credential?server=…`
 pub async fn get_credential(
-    State(mut state): State<ApiState>,
+    State(state): State<ApiState>,
     Parameters(query): Parameters<ServerQuery>,
+) -> Result<Json<HelperCredential>, ApiError> {
+    let counters = state.counters.clone();
+    let found = find_credential(state, query).await;
+    let result = match &found {
+        Ok(_) => Some("served"),
+        Err(error) if error.is(UNKNOWN_REGISTRY) || error.is(INCOMPLETE) => Some("unknown"),
+        Err(error) if error.is(WITHHELD) => Some("withheld"),
+        Err(_) => None,
+    };
+    if let Some(result) = result {
+        counters.count(&CREDENTIALS_SERVED, result);
+    }
+    found
+}
+
+async fn find_credential(
+    mut state: ApiState,
+    query: ServerQuery,
 ) -> Result<Json<HelperCredential>, ApiError> {
     let deadline = Instant::now() + CREDENTIAL_TIMEOUT;
     let mut woken = false;
@@ -99,7 +120,7 @@ pub struct LoginAnswer {
 /// `POST /v1/logins`: stores a login of the user, which takes precedence over a declared one.
 pub async fn post_login(
     State(state): State<ApiState>,
-    body: axum::body::Bytes,
+    LimitedBody(body): LimitedBody<LOGIN_LIMIT>,
 ) -> Result<Json<LoginAnswer>, ApiError> {
     let login: HelperCredential = serde_json::from_slice(&body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -118,6 +139,9 @@ pub async fn post_login(
         .map_err(|fault| ApiError::malformed(&format!("the server is not understood: {fault}")))?;
     if !server.answers_to(&login.server_url) {
         return Err(ApiError::malformed("this is no login of a registry"));
+    }
+    if login.secret.0.is_empty() {
+        return Err(ApiError::malformed("the secret is missing or empty"));
     }
     let (view, now) = (state.now(), state.clock.now());
     let known = view.by_server(&login.server_url);

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Extension, Request, State};
+use axum::http::{Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
 use self::peer::{AccessPolicy, Peer};
+use self::request::{Asked, ENVIRONMENT_LIMIT, LimitedBody, VALUE_LIMIT};
 use super::controller::AgentCommand;
+use super::counters::{Counters, REFUSED_REQUESTS};
 use super::events::Events;
 use super::view::View;
 use crate::adapters::clock::Clock;
@@ -23,15 +26,19 @@ use crate::wire::api::{
 use crate::wire::handoff::conceal;
 
 pub mod access;
+pub mod client_stream;
+pub mod connection_limits;
 pub mod credentials;
 pub mod error;
+pub mod metrics;
 pub mod observe;
-pub mod parameters;
 pub mod peer;
 pub mod refresh;
+pub mod request;
+pub mod server;
 
-/// The maximum size of a request, in bytes: a hundred secrets of 48 KB each, and some reserve.
-const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// The description of this API in the format of openapis.org.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 
 /// The state that all handlers share.
 #[derive(Clone)]
@@ -44,6 +51,10 @@ pub struct ApiState {
     pub commands: mpsc::Sender<AgentCommand>,
     /// The event log.
     pub events: Events,
+    /// What is counted for `/metrics`.
+    pub counters: Counters,
+    /// Admits one request of other users at a time, so that the agent's user never waits for many.
+    pub others_turn: Arc<Semaphore>,
     /// Stops the agent.
     pub stop: CancellationToken,
     /// Which users may make which requests.
@@ -83,21 +94,41 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/events", get(observe::get_events))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(observe::get_readiness))
-        .route("/metrics", get(observe::get_metrics))
+        .route("/metrics", get(metrics::get_metrics))
+        .route("/v1/openapi.json", get(get_openapi))
         .merge(owners)
-        .fallback(async || ApiError::not_found("no such resource"))
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
+        .fallback(async |uri: Uri| ApiError::no_resource(&uri))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            ApiError::method_not_allowed(&method, &uri)
+        })
+        .layer(middleware::from_fn_with_state(state.clone(), owner_first))
         .with_state(state)
+}
+
+/// Lets other users' requests wait for each other. The handlers of what they may ask never wait, so
+/// that at most one of them runs before a request of the agent's user.
+async fn owner_first(
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _turn = if state.rights.may_use_secrets(peer) {
+        None
+    } else {
+        state.others_turn.acquire().await.ok()
+    };
+    next.run(request).await
 }
 
 async fn owner_only(
     State(state): State<ApiState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     if !state.rights.may_use_secrets(peer) {
+        state.counters.count(&REFUSED_REQUESTS, "forbidden");
         return ApiError::foreign_user(peer).into_response();
     }
     // A request may have waited while this process was stopped. If its client has disconnected
@@ -106,13 +137,17 @@ async fn owner_only(
     next.run(request).await
 }
 
+async fn get_openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
 async fn get_status(State(state): State<ApiState>) -> Json<StatusDocument> {
     Json(state.now().document(state.clock.now()))
 }
 
 async fn get_registry(
     State(state): State<ApiState>,
-    Path(asked): Path<String>,
+    Asked(asked): Asked,
 ) -> Result<Json<RegistryDocument>, ApiError> {
     let view = state.now();
     match view.by_name_or_server(&asked) {
@@ -123,30 +158,36 @@ async fn get_registry(
 
 async fn put_environment(
     State(state): State<ApiState>,
-    body: axum::body::Bytes,
+    LimitedBody(body): LimitedBody<ENVIRONMENT_LIMIT>,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let variables = environment(&body)?;
+    drop(body);
     Ok(Json(state.send_command(|answer| AgentCommand::Push(variables, answer)).await?))
 }
 
 /// `POST /v1/environment/difference`: what `PUT /v1/environment` would change.
 async fn post_difference(
     State(state): State<ApiState>,
-    body: axum::body::Bytes,
+    LimitedBody(body): LimitedBody<ENVIRONMENT_LIMIT>,
 ) -> Result<Json<EnvironmentDifference>, ApiError> {
     let variables = environment(&body)?;
+    drop(body);
     Ok(Json(state.send_command(|answer| AgentCommand::Compare(variables, answer)).await?))
 }
 
 fn environment(body: &[u8]) -> Result<Variables, ApiError> {
-    serde_json::from_slice(body).map(conceal).map_err(|error| {
+    let variables: Variables = serde_json::from_slice(body).map(conceal).map_err(|error| {
         // The message of serde could contain a value.
         ApiError::malformed(&format!(
             "the environment is not a flat JSON object of strings (line {} column {})",
             error.line(),
             error.column()
         ))
-    })
+    })?;
+    match variables.iter().find(|(_, value)| value.reveal().len() > VALUE_LIMIT) {
+        Some((name, _)) => Err(ApiError::variable_too_large(name, VALUE_LIMIT)),
+        None => Ok(variables),
+    }
 }
 
 async fn post_shutdown(State(state): State<ApiState>) -> Json<serde_json::Value> {

@@ -1,4 +1,4 @@
-//! `/v1/events`, `/readyz` and `/metrics`: endpoints for monitoring.
+//! `/v1/events` and `/readyz`: endpoints for monitoring.
 
 use std::convert::Infallible;
 
@@ -10,11 +10,12 @@ use futures_util::stream::unfold;
 use serde::Deserialize;
 
 use super::ApiState;
-use super::parameters::Parameters;
+use super::request::Parameters;
 use crate::wire::api::EventDocument;
 
 /// Whether the response continues with new events.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     #[serde(default)]
     follow: bool,
@@ -31,8 +32,11 @@ pub async fn get_events(
             let stop = stop.clone();
             async move {
                 loop {
-                    // A reader that is too slow misses only what is no longer kept.
                     let more = events.since(seq);
+                    // The response ends for a reader that is too slow to get every event.
+                    if seq > 0 && more.first().is_some_and(|first| first.seq > seq + 1) {
+                        return None;
+                    }
                     if let Some(last) = more.last().map(|event| event.seq) {
                         return Some((Ok::<_, Infallible>(lines(&more)), (events, feed, last)));
                     }
@@ -61,41 +65,4 @@ pub async fn get_readiness(State(state): State<ApiState>) -> (StatusCode, &'stat
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "pending\n")
     }
-}
-
-/// `GET /metrics`, in the Prometheus text format.
-pub async fn get_metrics(State(state): State<ApiState>) -> Response {
-    use std::fmt::Write;
-    let (view, now) = (state.now(), state.clock.now());
-    let mut text = String::from(
-        "# HELP registry_agent_login Whether a login is in a state.\n\
-         # TYPE registry_agent_login gauge\n",
-    );
-    let mut ends = String::from(
-        "# HELP registry_agent_credential_expires_seconds When the credential ends, as Unix time.\n\
-         # TYPE registry_agent_credential_expires_seconds gauge\n",
-    );
-    for entry in view.entries.values() {
-        let (server, state) = (entry.login.declaration.server.name(), entry.login.state(now));
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "registry_agent_login{{server=\"{server}\",state=\"{}\"}} 1",
-            state.as_str()
-        );
-        if let Some(end) = entry.login.credential.as_ref().and_then(|c| c.expires_at) {
-            let _ = writeln!(
-                ends,
-                "registry_agent_credential_expires_seconds{{server=\"{server}\"}} {}",
-                end.as_second()
-            );
-        }
-    }
-    let _ = write!(
-        text,
-        "{ends}# HELP registry_agent_problems What a user should put right.\n\
-         # TYPE registry_agent_problems gauge\nregistry_agent_problems {}\n",
-        view.problems(now).len()
-    );
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -1,8 +1,8 @@
 //! The user at the other end of a connection, and which requests that user may make.
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
+use std::fmt;
+
+use tokio::net::UnixStream;
 
 /// The user at the other end, as reported by the kernel (`SO_PEERCRED`).
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +11,19 @@ pub struct Peer {
     pub uid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|peer| peer.uid()) }
+impl Peer {
+    /// The peer of a connection.
+    pub fn of(stream: &UnixStream) -> Self {
+        Self { uid: stream.peer_cred().ok().map(|peer| peer.uid()) }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uid {
+            Some(uid) => write!(f, "uid {uid}"),
+            None => f.write_str("an unknown user"),
+        }
     }
 }
 

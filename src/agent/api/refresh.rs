@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::ApiState;
 use super::error::ApiError;
-use super::parameters::Parameters;
+use super::request::Parameters;
 use crate::agent::controller::{AgentCommand, RefreshRequest};
 use crate::wire::api::RegistryDocument;
 
@@ -25,6 +25,7 @@ const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What to refresh, and how to answer.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RefreshQuery {
     registry: Option<String>,
     except: Option<Exception>,

@@ -38,6 +38,18 @@ pub enum State {
 }
 
 impl State {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Ready,
+        Self::Unverified,
+        Self::Unreachable,
+        Self::RateLimited,
+        Self::Rejected,
+        Self::Expired,
+        Self::Invalid,
+    ];
+
     /// The state's name in `status`.
     pub fn as_str(self) -> &'static str {
         match self {

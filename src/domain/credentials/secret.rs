@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
@@ -10,15 +11,15 @@ use zeroize::Zeroizing;
 /// A secret string: a password, a token, a key.
 ///
 /// The type has no `Display` and no `Serialize`, its `Debug` is redacted, and its memory is zeroed
-/// on drop. [`Secret::reveal`] is the only way to read it, so a search for that word finds every
+/// once the last clone is dropped. Clones share it. [`Secret::reveal`] is the only way to read it, so a search for that word finds every
 /// place where a secret leaves its type.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes ownership of `text`; the caller keeps no copy.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// Decodes base64 of either alphabet, padded or not. `None` for anything else and for invalid

@@ -37,6 +37,20 @@ pub enum Outcome {
     Invalid,
 }
 
+impl Outcome {
+    /// Its name, which is that of the login's state after it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unverified => "unverified",
+            Self::Unreachable => "unreachable",
+            Self::RateLimited => "rate-limited",
+            Self::Rejected => "rejected",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// The outcome of one verification, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {

@@ -17,10 +17,11 @@ build: ## build debug programs for this machine
 	scripts/setup build
 	cargo build --locked --bins
 
-release: ## build static release programs
+release: ## build static release programs, manual pages and shell completions
 	scripts/setup build
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bins \
 		--target $(host) --target-dir $(target)/static
+	cargo run --locked --example manual -- $(target)/static/share
 
 feature: release ## create the Dev Container Feature in dist/registry-agent
 	scripts/feature

@@ -13,6 +13,7 @@ config=/etc/registry-agent/config.toml
 main() {
     install_programs
     install_scripts
+    install_manual
     write_config
     version=$("$prefix/bin/registry-agent" --version) || fail "the installed programs cannot run on this machine"
     echo "$version is installed for the user $(remote_user)"
@@ -40,6 +41,11 @@ install_scripts() {
         cp "$here/feature/$script" "$prefix/share/registry-agent/$script"
         chmod 0755 "$prefix/share/registry-agent/$script"
     done
+}
+
+# Manual pages and shell completions.
+install_manual() {
+    [ ! -d "$here/share" ] || cp -R "$here/share/." "$prefix/share/"
 }
 
 # An existing configuration is kept, because it may be part of the base image.

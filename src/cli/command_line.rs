@@ -1,26 +1,36 @@
 //! The command line of `registry-agent`.
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::SignedDuration;
 
+use super::examples;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
     agent_process, check, completions, events, exchange, explain, export, metrics, refresh, run,
     start, status, stop, sync, wait,
 };
+use crate::adapters::process::THIS_PROGRAM;
+
+const SOCKET_OPTION: &str = "--socket";
 
 /// Logs in to declared container registries and gives the logins to docker and other clients
 #[derive(Debug, Parser)]
 #[command(name = "registry-agent", version, about, max_term_width = 100)]
 struct Cli {
+    /// Socket of the agent; the same as the variable `REGISTRY_AGENT_SOCKET`
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -28,6 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CliCommand {
     /// Start an agent in the background unless one is running
+    #[command(after_help = examples::START)]
     Start {
         /// Do nothing if the agent was stopped with `stop`
         #[arg(long, hide = true)]
@@ -37,17 +48,20 @@ enum CliCommand {
         json: bool,
     },
     /// Run in the foreground, for systemd, supervisord, s6 and containers
+    #[command(after_help = examples::RUN)]
     Run {
         #[command(flatten)]
         start: run::StartState,
     },
     /// Stop the agent; it stays stopped until `start` or `sync`
+    #[command(after_help = examples::STOP)]
     Stop {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Send the registries declared in this environment to the agent
+    #[command(after_help = examples::SYNC)]
     Sync {
         /// Print JSON
         #[arg(long)]
@@ -57,6 +71,7 @@ enum CliCommand {
         wait: Option<Duration>,
     },
     /// Show all logins and problems
+    #[command(after_help = examples::STATUS)]
     Status {
         /// Print JSON
         #[arg(long)]
@@ -66,6 +81,7 @@ enum CliCommand {
         watch: bool,
     },
     /// Wait until no login is pending
+    #[command(after_help = examples::WAIT)]
     Wait {
         /// Names or servers; default: all
         names: Vec<String>,
@@ -77,6 +93,7 @@ enum CliCommand {
         json: bool,
     },
     /// Renew and verify logins now
+    #[command(after_help = examples::REFRESH)]
     Refresh {
         /// Names or servers; default: all
         names: Vec<String>,
@@ -85,6 +102,7 @@ enum CliCommand {
         json: bool,
     },
     /// Check a login step by step, from its variables to the client, and show the first failure
+    #[command(after_help = examples::CHECK)]
     Check {
         /// Name, server or image; default: all logins
         what: Option<String>,
@@ -93,6 +111,7 @@ enum CliCommand {
         json: bool,
     },
     /// Show events, newest last
+    #[command(after_help = examples::EVENTS)]
     Events {
         /// Follow new events
         #[arg(long)]
@@ -102,6 +121,7 @@ enum CliCommand {
         json: bool,
     },
     /// Print logins in plain text, for clients that cannot run a credential helper
+    #[command(after_help = examples::EXPORT)]
     Export {
         /// Output format
         format: export::ExportFormat,
@@ -109,17 +129,20 @@ enum CliCommand {
         names: Vec<String>,
     },
     /// Print the metrics of `GET /metrics`, for Prometheus
+    #[command(after_help = examples::METRICS)]
     Metrics {
         /// Write them to this file instead, for the textfile collector of node exporter
         #[arg(long, value_name = "PATH")]
         textfile: Option<PathBuf>,
     },
     /// Print a shell completion script
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// Shell
         shell: Shell,
     },
     /// Explain a reason shown by `status` and how to fix it
+    #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Code of the reason; default: list all codes
         code: Option<String>,
@@ -154,6 +177,9 @@ enum CliCommand {
 /// Runs the command. Exits with 2 on wrong usage, with 1 on failure.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(socket) = cli.socket {
+        return print_error(&with_socket(&socket, env::args_os().collect()));
+    }
     let done = match cli.command {
         CliCommand::Start { unless_stopped, json } => start::start(unless_stopped, json),
         CliCommand::Run { start } => run::run(start),
@@ -177,6 +203,25 @@ pub fn run() -> ExitCode {
         CliCommand::Exchange => exchange::exchange(),
     };
     done.unwrap_or_else(|error| print_error(&error))
+}
+
+/// The command line, for the manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Executes the command again with the variable instead of the option, so that whatever it starts
+/// uses the same socket. Returns only on failure.
+fn with_socket(socket: &Path, mut arguments: Vec<OsString>) -> anyhow::Error {
+    if let Some(at) = arguments.iter().position(|argument| argument == SOCKET_OPTION) {
+        arguments.drain(at..arguments.len().min(at + 2));
+    } else {
+        let prefix = format!("{SOCKET_OPTION}=");
+        arguments.retain(|it| !it.to_string_lossy().starts_with(&prefix));
+    }
+    let mut command = process::Command::new(THIS_PROGRAM);
+    command.arg0(arguments.remove(0)).args(arguments).env("REGISTRY_AGENT_SOCKET", socket);
+    command.exec().into()
 }
 
 /// Prints the error of a command that failed.

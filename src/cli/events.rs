@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::output::{NO_TIMEOUT, REQUEST_TIMEOUT, stdout};
+use super::line_wrap::wrapped;
+use super::output::{NO_TIMEOUT, REQUEST_TIMEOUT, for_people, stdout};
+use super::terminal;
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
 use crate::wire::api::EventDocument;
 
+/// On a terminal, further lines of a sentence begin below its first one, after the instant.
+const INDENT: usize = 26;
 /// How many events are remembered as printed: more than an agent keeps.
 const SEEN: usize = 1000;
 /// The pause before connecting to a restarted agent.
@@ -68,7 +72,8 @@ fn print_new(
         if json {
             write!(stdout(), "{line}")?;
         } else {
-            writeln!(stdout(), "{:.3}  {}", event.at, event.detail)?;
+            let line = format!("{:.3}  {}", event.at, for_people(&event.detail));
+            writeln!(stdout(), "{}", wrapped(&line, INDENT, terminal::width()))?;
         }
     }
 }

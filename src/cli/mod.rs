@@ -6,6 +6,7 @@ pub mod check;
 pub mod command_line;
 pub mod completions;
 pub mod events;
+pub mod examples;
 pub mod exchange;
 pub mod explain;
 pub mod export;

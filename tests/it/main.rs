@@ -24,6 +24,7 @@ mod helper_protocol;
 mod log;
 mod login_changes;
 mod logins;
+mod manual;
 mod registry_hostile;
 mod registry_hosts;
 mod registry_image_access;

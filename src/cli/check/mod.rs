@@ -11,7 +11,7 @@ mod subjects;
 mod verdict;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write as _, stderr};
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use self::shell::ShellDifferences;
 use self::subjects::Walk;
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
+use crate::cli::terminal;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::reasons::{Reason, Step};
 use crate::domain::servers::check_target::CheckTarget;
@@ -198,7 +199,7 @@ struct Note(bool);
 
 impl Note {
     fn show(server: &str) -> Self {
-        let on_terminal = stderr().is_terminal();
+        let on_terminal = terminal::can_redraw(&stderr());
         if on_terminal {
             let _ = write!(stderr(), "asking {server} …\r");
         }

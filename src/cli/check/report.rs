@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
+use crate::cli::line_wrap::wrapped;
+use crate::cli::output::for_people;
+use crate::cli::terminal;
 use crate::domain::reasons::{Reason, Step};
 use crate::wire::api::{ProblemEntry, RegistryDocument, RemarkEntry};
 
@@ -169,6 +172,8 @@ fn position(subject: &Subject) -> (bool, Option<String>, Option<String>) {
 
 /// The width of the column of the outcome.
 const OUTCOME: usize = 7;
+/// How far the lines below are indented.
+const INDENT: usize = OUTCOME + 2;
 /// The width of the column of the step.
 const STEP: usize = 15;
 
@@ -186,23 +191,30 @@ fn print(
         _ => AnsiColor::Green,
     };
     let style = color.on_default();
+    // A key of the docker configuration is shown as it is there.
+    let people =
+        |text: &str| if step < Step::Published { for_people(text) } else { text.to_owned() };
+    let width = terminal::width();
     let mut out = anstream::stdout().lock();
     let text = failure.map(|failure| failure.text.as_str()).or(detail).unwrap_or_default();
-    writeln!(out, "{style}{outcome:<OUTCOME$}{style:#}  {:<STEP$}  {text}", step.as_str())?;
-    for (finding, is_failure) in failure
-        .map(|failure| (failure, true))
-        .into_iter()
-        .chain(remarks.iter().map(|it| (it, false)))
-    {
+    let line = format!("{outcome:<OUTCOME$}  {:<STEP$}  {}", step.as_str(), people(text));
+    let line = wrapped(&line, INDENT, width);
+    writeln!(out, "{style}{outcome}{style:#}{}", &line[outcome.len()..])?;
+    let failures = failure.map(|failure| (failure, true)).into_iter();
+    for (finding, is_failure) in failures.chain(remarks.iter().map(|remark| (remark, false))) {
+        let mut below = |text: &str| {
+            let line = format!("{:INDENT$}{text}", "");
+            writeln!(out, "{}", wrapped(&line, INDENT + 2, width))
+        };
         if !is_failure {
             let word = if failure.is_some() { "also" } else { "remark" };
-            writeln!(out, "{:OUTCOME$}  {word}: {}", "", finding.text)?;
+            below(&format!("{word}: {}", people(&finding.text)))?;
         }
         if let Some(hint) = &finding.hint {
-            writeln!(out, "{:OUTCOME$}  fix: {hint}", "")?;
+            below(&format!("fix: {hint}"))?;
         }
         if let Some(code) = &finding.code {
-            writeln!(out, "{:OUTCOME$}  more: registry-agent explain {code}", "")?;
+            below(&format!("more: registry-agent explain {code}"))?;
         }
     }
     out.flush()

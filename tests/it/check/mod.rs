@@ -249,6 +249,14 @@ fn on_a_terminal_a_note_is_shown_while_the_agent_asks() {
     let text = check("");
     assert!(text.contains(&note) && text.contains("\u{1b}[32mpassed"), "{text:?}");
     assert!(!check("1").contains("\u{1b}[32m"));
+
+    let mut narrow = home.command("script");
+    narrow.args(["-qec", &format!("stty cols 70 rows 20; {program} check ACME"), "/dev/null"]);
+    let text = output_text(&succeed(narrow.env("TERM", "dumb")));
+    assert!(!text.contains('\u{1b}') && !text.contains("asking"), "{text:?}");
+    for line in text.lines() {
+        assert!(line.trim_end().chars().count() <= 70, "{line}");
+    }
 }
 
 #[test]

@@ -15,10 +15,11 @@ use super::lock::LockError;
 use super::paths::Paths;
 use super::{lock, socket, takeover};
 
-/// The paths where clients find the agent.
+/// Where clients find the agent.
 pub struct Endpoint {
     paths: Paths,
     socket: PathBuf,
+    /// The device and the inode of the socket on which this process listens.
     bound: Option<(u64, u64)>,
     /// Whether `run` may take the agent over.
     replaceable: bool,
@@ -27,19 +28,26 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Watches `socket`, on which this process listens, and the lock that it holds.
-    pub fn new(paths: Paths, socket: PathBuf) -> Self {
-        lock::note_supervisor(&paths);
+    /// Watches `socket`, on which this process listens, and the lock that it holds. `replaceable` tells
+    /// whether `run` may take the agent over.
+    pub fn new(paths: Paths, socket: PathBuf, replaceable: bool) -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
-        let replaceable = lock::is_replaceable(&paths);
-        let endpoint = Self { paths, bound: identity(&socket), replaceable, socket, inotify };
+        // A supervisor that was killed right after it recreated the socket leaves one on which
+        // nobody listens.
+        let bound = socket::has_listener(&socket).then(|| identity(&socket)).flatten();
+        let endpoint = Self { paths, socket, bound, replaceable, inotify };
         endpoint.watch();
         endpoint
     }
 
-    /// Whether `run` may take the agent over.
-    pub fn is_replaceable(&self) -> bool {
-        self.replaceable
+    /// The paths of the user.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Whether a `run` holds the lock that clients see.
+    pub fn is_held_by_service(&self) -> bool {
+        lock::supervisor(&self.paths).is_some_and(lock::is_service)
     }
 
     /// Readable when a file may have been removed.

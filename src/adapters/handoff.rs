@@ -5,7 +5,7 @@
 //! all. Small changes after it are appended to the same memfd.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 
@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 pub enum Message {
     /// Replace the saved state with this one.
     SaveState(OwnedFd),
+    /// What was taken over is accepted.
+    Accepted,
     /// Every source has been read and published.
     Ready,
     /// Read the configuration and the sources again, with this lock and this listening socket.
@@ -46,7 +48,7 @@ pub struct Descriptors {
     /// The listening socket.
     pub listener: OwnedFd,
     /// The last state.
-    pub memory: OwnedFd,
+    pub memfd: OwnedFd,
 }
 
 /// Creates a memfd with `content`.
@@ -72,12 +74,11 @@ pub fn append(memfd: BorrowedFd<'_>, end: usize, content: &[u8]) -> io::Result<(
 
 /// Reads the content of `memfd`; empty if it was never written.
 pub fn read(memfd: BorrowedFd<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A duplicated descriptor shares the offset, so reset it each time.
-    let mut file = File::from(memfd.try_clone_to_owned()?);
-    file.seek(SeekFrom::Start(0))?;
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
-    let mut content = Zeroizing::new(Vec::with_capacity(length));
-    file.read_to_end(&mut content)?;
+    // Not at the offset of the descriptor, which its other holders move.
+    let file = File::from(memfd.try_clone_to_owned()?);
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut content = Zeroizing::new(vec![0; length]);
+    file.read_exact_at(&mut content, 0)?;
     Ok(content)
 }
 
@@ -105,13 +106,14 @@ pub fn take_queued(queue: &OwnedFd) -> io::Result<OwnedFd> {
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
+        Message::Accepted => (b"accepted", Vec::new()),
         Message::Ready => (b"ready", Vec::new()),
         Message::Reload { lock, listener } => {
             (b"reload", [lock, listener].map(AsRawFd::as_raw_fd).to_vec())
         }
         Message::HandOver(stream) => (b"hand-over", vec![stream.as_raw_fd()]),
         Message::TakeOver(all) => {
-            let fds = [&all.lock, &all.listener, &all.memory];
+            let fds = [&all.lock, &all.listener, &all.memfd];
             (b"take-over", fds.map(AsRawFd::as_raw_fd).to_vec())
         }
     };
@@ -154,11 +156,12 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     match (&word[..length], next(), next(), next()) {
         (b"", None, ..) => Ok(None),
         (b"save-state", Some(memfd), ..) => Ok(Some(Message::SaveState(memfd))),
+        (b"accepted", None, ..) => Ok(Some(Message::Accepted)),
         (b"ready", None, ..) => Ok(Some(Message::Ready)),
         (b"reload", Some(lock), Some(listener), _) => Ok(Some(Message::Reload { lock, listener })),
         (b"hand-over", Some(stream), ..) => Ok(Some(Message::HandOver(stream))),
-        (b"take-over", Some(lock), Some(listener), Some(memory)) => {
-            Ok(Some(Message::TakeOver(Descriptors { lock, listener, memory })))
+        (b"take-over", Some(lock), Some(listener), Some(memfd)) => {
+            Ok(Some(Message::TakeOver(Descriptors { lock, listener, memfd })))
         }
         _ => Err(io::Error::other("an unknown message was sent")),
     }
@@ -184,6 +187,22 @@ mod tests {
         assert!(*read(memfd.as_fd()).unwrap() == state, "a second reading starts at the front");
         assert!(matches!(receive(theirs.as_fd()).unwrap(), Some(Message::Ready)));
         assert!(receive(theirs.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn processes_that_read_a_state_at_the_same_time_all_read_it_whole() {
+        let state = vec![7; 300_000];
+        let memfd = create(&state).unwrap();
+        let memfd = &memfd;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        assert!(*read(memfd.as_fd()).unwrap() == state);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid, execve, setgid, setgroups, setuid};
 use tokio::io::unix::AsyncFd;
 
@@ -134,6 +134,15 @@ fn lease(file: &File, kind: c_int) -> io::Result<()> {
 /// Unblocks all signals. Call it before any thread is started.
 pub fn unblock_signals() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Lets this process wait for its children. A program inherits that SIGCHLD is ignored, and the kernel
+/// then reaps its children without telling how they ended.
+pub fn watch_children() -> io::Result<()> {
+    // SAFETY: the default action runs no code of ours.
+    #[expect(unsafe_code, reason = "a handler could do anything; the default does not")]
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
 }
 
 /// Sets the name that `ps` shows, because the program is started through `/proc/self/exe`.

@@ -3,9 +3,13 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use super::lock::remove_if_there;
 use super::passwd::User;
@@ -36,6 +40,18 @@ pub fn prepare_system_dir(user: &User) -> io::Result<()> {
     chown(dir, Some(user.uid), Some(user.gid))
 }
 
+/// Whether a process listens on `path`.
+pub fn has_listener(path: &Path) -> bool {
+    matches!(connect_at_once(path), Ok(()) | Err(Errno::EAGAIN))
+}
+
+/// Connects without waiting: if the queue is full, connect(2) would block until there is room.
+fn connect_at_once(path: &Path) -> nix::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let stream = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(stream.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
 /// Listens on `path`, whose directory must belong to `owner` if one is given: in a directory that
 /// others may write to, another user could replace the socket.
 fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
@@ -51,11 +67,11 @@ fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
             return Err(io::Error::other(format!("not a directory of uid {owner}")));
         }
     }
-    match UnixStream::connect(path) {
-        Ok(_) => {
+    match connect_at_once(path) {
+        Ok(()) | Err(Errno::EAGAIN) => {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent listens there"));
         }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_if_there(path)?,
+        Err(Errno::ECONNREFUSED) => remove_if_there(path)?,
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;

@@ -5,19 +5,22 @@
 //! `run` listens in the lock's directory and sends SIGTERM to the supervisor. The supervisor connects
 //! and gives the connection to its agent, which stops serving and sends the descriptors. The first
 //! agent of `run` accepts as soon as it has them. Until then the old agent keeps everything: if the
-//! connection closes without the acceptance, it serves again. The acceptance stays unread in the
-//! connection, where the old supervisor finds it too, so that the death of any process leaves the
-//! others with one decision.
+//! connection closes without the acceptance, or if that takes too long, it serves again.
+//!
+//! There is one decision, whichever process dies or hangs. An acceptance stays unread in the
+//! connection, where the old supervisor finds it too. To refuse it, the old side shuts the connection
+//! down for reading: from then on the kernel rejects an acceptance, and one that came before is still
+//! there to be found.
 
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt};
+use nix::sys::socket::{MsgFlags, Shutdown, getsockopt, recv, send, shutdown, sockopt};
 
 use super::handoff::{self, Descriptors, Message};
 use super::lock;
@@ -25,6 +28,12 @@ use super::paths::Paths;
 
 /// The socket on which `run` waits.
 const SOCKET: &str = "takeover";
+/// How long `run` may take to accept. No client is served meanwhile.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+/// What the side that hands over sends if its agent died before it sent everything.
+const DIED: &[u8] = b"died";
+/// What the side that handed over sends when it serves again.
+const REFUSED: &[u8] = b"refused";
 
 /// The socket on which `run` waits for what an agent hands over.
 #[derive(Debug)]
@@ -89,43 +98,75 @@ pub fn connect(paths: &Paths) -> io::Result<Option<OwnedFd>> {
     Ok(is_peer(&stream, paths.uid)?.then(|| stream.into()))
 }
 
-/// Sends everything to `run` and waits for the decision: whether the other side has accepted.
+/// Sends everything to `run`. Returns whether it accepts in time.
 pub fn hand_over(stream: BorrowedFd<'_>, descriptors: Descriptors) -> bool {
     handoff::send(stream, &Message::TakeOver(descriptors)).is_ok() && is_accepted(stream)
 }
 
-/// Waits for the decision after the agent that handed over has died. A `run` to which it sent nothing
-/// closes the connection.
-pub fn decision(stream: OwnedFd) -> bool {
-    let stream = UnixStream::from(stream);
-    // The connection may be closed already.
-    let _ = stream.shutdown(Shutdown::Write);
-    is_accepted(stream.as_fd())
+/// Whether `run` accepts in time, after the agent that handed over has ended. A `run` to which it sent
+/// nothing closes the connection.
+pub fn decision(stream: BorrowedFd<'_>) -> bool {
+    tell(stream, DIED);
+    is_accepted(stream)
 }
 
-/// Whether the connection closed without an acceptance.
+/// Refuses an acceptance from now on. Returns false if it has come already.
+pub fn refuse(stream: BorrowedFd<'_>) -> bool {
+    // The connection may be closed already.
+    let _ = shutdown(stream.as_raw_fd(), Shutdown::Read);
+    let is_refused = !peek(stream).is_ok_and(|length| length > 0);
+    if is_refused {
+        tell(stream, REFUSED);
+    }
+    is_refused
+}
+
+/// Whether the takeover was refused, or the connection closed without an acceptance.
 pub fn is_abandoned(stream: BorrowedFd<'_>) -> bool {
     peek(stream) == Ok(0)
 }
 
-/// Accepts what was handed over. Call it in the agent that has it.
-pub fn accept(stream: BorrowedFd<'_>) {
-    // The other side may be dead, which decides the same.
-    let _ = send(stream.as_raw_fd(), b"accepted", MsgFlags::MSG_NOSIGNAL);
+/// Accepts what was handed over. Call it in the agent that has it. Returns false if the other side
+/// serves again.
+pub fn accept(stream: BorrowedFd<'_>) -> bool {
+    // The other side is gone if it is dead, or if an agent that has died since accepted before.
+    send(stream.as_raw_fd(), b"accepted", MsgFlags::MSG_NOSIGNAL).is_ok() || !is_refused(stream)
 }
 
-/// Whether there is an acceptance, which stays in the connection, and not the connection's end.
-fn is_accepted(stream: BorrowedFd<'_>) -> bool {
+/// Reads to the refusal or to the end of a connection that rejects the acceptance.
+fn is_refused(stream: BorrowedFd<'_>) -> bool {
+    let (mut told, mut buffer) = (Vec::new(), [0; 16]);
     loop {
+        match recv(stream.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            Ok(0) | Err(_) => return false,
+            Ok(length) => told.extend_from_slice(&buffer[..length]),
+        }
+        if told.windows(REFUSED.len()).any(|window| window == REFUSED) {
+            return true;
+        }
+    }
+}
+
+fn tell(stream: BorrowedFd<'_>, word: &[u8]) {
+    // Nobody has to know if nobody is there.
+    let _ = send(stream.as_raw_fd(), word, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+}
+
+/// Whether an acceptance comes in time, before the connection's end. It stays in the connection.
+fn is_accepted(stream: BorrowedFd<'_>) -> bool {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
         let mut readable = [PollFd::new(stream, PollFlags::POLLIN)];
-        match poll(&mut readable, PollTimeout::NONE) {
+        match poll(&mut readable, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return false,
+            Err(_) => return !refuse(stream),
         }
         match peek(stream) {
             Ok(length) => return length > 0,
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(_) => return false,
+            Err(Errno::EAGAIN | Errno::EINTR) if !left.is_zero() => {}
+            Err(_) => return !refuse(stream),
         }
     }
 }

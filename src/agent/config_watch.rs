@@ -91,15 +91,17 @@ impl ConfigWatch {
     }
 }
 
-/// Loads the files on a thread of their own. `None` if that takes longer than `timeout`: their file
-/// system may be dead.
+/// Loads the files on a thread of their own. `None` if that takes longer than `timeout` because their
+/// file system does not respond, or if no thread can be started.
 pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
     let (loaded, result) = mpsc::channel();
-    thread::spawn(move || {
+    let load = move || {
         // Signals are for the thread that waits for them.
         let _ = SigSet::all().thread_block();
-        loaded.send(config::load(&files))
-    });
+        // The receiver gives up after `timeout`.
+        let _ = loaded.send(config::load(&files));
+    };
+    thread::Builder::new().spawn(load).ok()?;
     result.recv_timeout(timeout).ok()
 }
 

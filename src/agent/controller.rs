@@ -2,6 +2,7 @@
 //! files, results of requests, and due times.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -109,18 +110,29 @@ pub struct UnansweredChange {
 }
 
 impl Controller {
-    /// Reads and publishes everything, reports readiness, and runs until told to stop.
+    /// Reads and publishes everything, reports readiness, and runs until told to stop. Hands the last
+    /// state over.
     pub async fn run(
         mut self,
         commands: mpsc::Receiver<AgentCommand>,
         stop: CancellationToken,
-    ) -> StateHandoff {
+    ) -> Self {
         self.work(commands, stop).await;
         self.hand_over();
+        self
+    }
+
+    /// The last state at once, for when no other process has it.
+    pub fn into_latest(self) -> OwnedFd {
+        self.handoff_to_supervisor.into_latest()
+    }
+
+    /// Waits for writes in progress. Returns the last state.
+    pub async fn close(mut self) -> OwnedFd {
         tokio::join!(self.publisher.close(&self.events), self.stored_logins.close());
         // Without the events of these last moments the next agent would still have everything.
         let _ = self.handoff_to_supervisor.add(BTreeMap::new(), &self.events);
-        self.handoff_to_supervisor
+        self.handoff_to_supervisor.into_latest()
     }
 
     async fn work(&mut self, mut commands: mpsc::Receiver<AgentCommand>, stop: CancellationToken) {
@@ -305,7 +317,7 @@ impl Controller {
             self.hand_over();
         }
         let now = self.clock.now();
-        self.handoff_to_supervisor.resend();
+        self.handoff_to_supervisor.retry();
         // A stored login has reached its stated end, so the declared one takes over.
         if self.sources.next_end().is_some_and(|end| end <= now) {
             self.reconcile();

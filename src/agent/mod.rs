@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
@@ -60,7 +61,7 @@ pub struct AgentSetup {
     /// The state that the previous agent left, as a memfd.
     pub latest: OwnedFd,
     /// The same state, parsed.
-    pub memory: SavedState,
+    pub state: SavedState,
     /// The sources.
     pub sources: SourceSet,
     /// The configuration.
@@ -88,111 +89,143 @@ pub enum AgentExit {
 
 /// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
 /// mostly waits: call this within a `LocalSet`.
-pub async fn run(mut setup: AgentSetup) -> io::Result<AgentExit> {
-    let events = Events::restored(std::mem::take(&mut setup.memory.events));
-    let (stop, reload) = (CancellationToken::new(), CancellationToken::new());
-    let counters = Counters::default();
-    let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
-    let (commands, command_queue) = mpsc::channel(64);
+pub async fn run(setup: AgentSetup) -> io::Result<AgentExit> {
     let inherited_state = setup.latest.try_clone()?;
-    let publisher = Publisher::new(&setup.config, &setup.paths, setup.clock.clone())?;
-    let owner = Controller {
-        clock: setup.clock.clone(),
-        sources: setup.sources,
-        stored_logins: StoredLoginWriter::new(&setup.paths.state_dir())?,
-        logins: LoginStore::new(&mut setup.memory, setup.config.verify),
-        workers: WorkerPool::new(setup.config.servers.clone())?,
-        publisher,
-        handoff_to_supervisor: StateHandoff::new(
-            setup.control.try_clone()?,
-            setup.latest,
-            setup.clock.clone(),
-            serde_json::to_value(&setup.config).ok(),
-        ),
-        config_watch: setup.config_watch,
-        reload: reload.clone(),
-        events: events.clone(),
-        counters: counters.clone(),
-        view: view_in,
-        unanswered_pushes: Vec::new(),
-        unanswered_changes: Vec::new(),
-    };
-    let rights = AccessPolicy { owner: setup.paths.uid };
-    let api_state = ApiState {
-        clock: setup.clock,
-        view,
-        commands,
-        events,
-        counters,
-        others_turn: Arc::new(Semaphore::new(1)),
-        stop: stop.clone(),
-        rights,
-    };
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let supervisor = process::awaitable(setup.control)?;
-    let mut owner = tokio::task::spawn_local(owner.run(command_queue, stop.clone()));
-    // Clients that connect before the first view is complete wait in the socket's queue, so the first
-    // response comes from an agent that has read everything.
-    let first_view = api_state.view.clone();
-    let mut awaited_view = api_state.view.clone();
-    let mut ready = pin!(awaited_view.wait_for(|view| view.complete));
-    let mut starting = Some((setup.listener, api_state));
-    let mut server = None;
-    let (cause, ended) = loop {
-        tokio::select! {
-            _ = &mut ready, if starting.is_some() => {
-                if let Some((listener, api_state)) = starting.take() {
-                    listener.set_nonblocking(true)?;
-                    let listener = tokio::net::UnixListener::from_std(listener)?;
-                    server = Some(tokio::spawn(api::server::serve(listener, api_state, stop.clone())));
-                }
-            }
-            // A request to stop over the socket is meant for the supervisor: without one, only this
-            // process has the state.
-            ended = &mut owner => {
-                let orphaned = is_closed(&supervisor);
-                break (if orphaned { Cause::Orphaned } else { Cause::Stop }, Some(ended));
-            }
-            _ = terminate.recv() => break (Cause::Stop, None),
-            _ = interrupt.recv() => break (Cause::Stop, None),
-            () = reload.cancelled() => break (Cause::Reconfigured, None),
-            message = supervisor_message(&supervisor) => {
-                break (message?.map_or(Cause::Orphaned, Cause::Asked), None)
-            }
-        }
-    };
-    stop.cancel();
-    let latest = match ended {
-        Some(ended) => ended.map_err(io::Error::other)?.into_latest(),
+    let mut agent = Agent::start(setup)?;
+    let first_view = agent.view.clone();
+    let (cause, ended) = agent.wait().await?;
+    agent.stop.cancel();
+    let controller = match ended {
+        Some(controller) => Some(controller),
         None if first_view.borrow().complete => {
-            owner.await.map_err(io::Error::other)?.into_latest()
+            Some(agent.controller.await.map_err(io::Error::other)?)
         }
         // It has not read everything yet, so its own state would lack something.
-        None => inherited_state,
+        None => None,
     };
-    if let Cause::Orphaned = cause {
-        // The state has no other owner now, so pass it on before waiting for anything.
+    if let ExitCause::Orphaned = cause {
+        // No other process has the state now, so pass it on before waiting for anything.
+        let latest = controller.map_or(inherited_state, Controller::into_latest);
         return Ok(AgentExit::Orphaned(latest));
     }
+    let latest = match controller {
+        Some(controller) => controller.close().await,
+        None => inherited_state,
+    };
     // Finish responses in progress, but stay within the time allowed for stopping.
-    if let Some(server) = server {
+    if let Some(server) = agent.server {
         let _ = tokio::time::timeout(supervisor::STOP_GRACE / 2, server).await;
     }
     Ok(match cause {
-        Cause::Asked(message) => AgentExit::Asked(message, latest),
-        Cause::Reconfigured => AgentExit::Reconfigured(latest),
-        Cause::Stop | Cause::Orphaned => AgentExit::Stopped,
+        ExitCause::Asked(message) => AgentExit::Asked(message, latest),
+        ExitCause::Reconfigured => AgentExit::Reconfigured(latest),
+        ExitCause::Stop | ExitCause::Orphaned => AgentExit::Stopped,
     })
 }
 
+/// The parts of a running agent.
+struct Agent {
+    controller: JoinHandle<Controller>,
+    supervisor: AsyncFd<OwnedFd>,
+    view: watch::Receiver<Arc<View>>,
+    reload: CancellationToken,
+    stop: CancellationToken,
+    /// What the server needs. Clients that connect before the first view is complete wait in the
+    /// socket's queue, so the first response comes from an agent that has read everything.
+    starting: Option<(UnixListener, ApiState)>,
+    server: Option<JoinHandle<()>>,
+}
+
 /// Why the agent stops serving.
-enum Cause {
+enum ExitCause {
     Stop,
     Orphaned,
     Asked(Message),
     Reconfigured,
+}
+
+impl Agent {
+    fn start(mut setup: AgentSetup) -> io::Result<Self> {
+        let events = Events::restored(std::mem::take(&mut setup.state.events));
+        let (stop, reload) = (CancellationToken::new(), CancellationToken::new());
+        let counters = Counters::default();
+        let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
+        let (commands, command_queue) = mpsc::channel(64);
+        let publisher = Publisher::new(&setup.config, &setup.paths, setup.clock.clone())?;
+        let controller = Controller {
+            clock: setup.clock.clone(),
+            sources: setup.sources,
+            stored_logins: StoredLoginWriter::new(&setup.paths.state_dir())?,
+            logins: LoginStore::new(&mut setup.state, setup.config.verify),
+            workers: WorkerPool::new(setup.config.servers.clone())?,
+            publisher,
+            handoff_to_supervisor: StateHandoff::new(
+                setup.control.try_clone()?,
+                setup.latest,
+                setup.clock.clone(),
+                serde_json::to_value(&setup.config).ok(),
+            ),
+            config_watch: setup.config_watch,
+            reload: reload.clone(),
+            events: events.clone(),
+            counters: counters.clone(),
+            view: view_in,
+            unanswered_pushes: Vec::new(),
+            unanswered_changes: Vec::new(),
+        };
+        let api_state = ApiState {
+            clock: setup.clock,
+            view: view.clone(),
+            commands,
+            events,
+            counters,
+            others_turn: Arc::new(Semaphore::new(1)),
+            stop: stop.clone(),
+            rights: AccessPolicy { owner: setup.paths.uid },
+        };
+        Ok(Self {
+            controller: tokio::task::spawn_local(controller.run(command_queue, stop.clone())),
+            supervisor: process::awaitable(setup.control)?,
+            view,
+            reload,
+            stop,
+            starting: Some((setup.listener, api_state)),
+            server: None,
+        })
+    }
+
+    /// Serves until there is a cause to exit. Returns the controller if that has ended already.
+    async fn wait(&mut self) -> io::Result<(ExitCause, Option<Controller>)> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut view = self.view.clone();
+        let mut ready = pin!(view.wait_for(|view| view.complete));
+        loop {
+            tokio::select! {
+                _ = &mut ready, if self.starting.is_some() => {
+                    if let Some((listener, api_state)) = self.starting.take() {
+                        listener.set_nonblocking(true)?;
+                        let listener = tokio::net::UnixListener::from_std(listener)?;
+                        let server = api::server::serve(listener, api_state, self.stop.clone());
+                        self.server = Some(tokio::spawn(server));
+                    }
+                }
+                // A request to stop over the socket is meant for the supervisor: without one, only
+                // this process has the state.
+                ended = &mut self.controller => {
+                    let orphaned = is_closed(&self.supervisor);
+                    let cause = if orphaned { ExitCause::Orphaned } else { ExitCause::Stop };
+                    return Ok((cause, Some(ended.map_err(io::Error::other)?)));
+                }
+                _ = terminate.recv() => return Ok((ExitCause::Stop, None)),
+                _ = interrupt.recv() => return Ok((ExitCause::Stop, None)),
+                () = self.reload.cancelled() => return Ok((ExitCause::Reconfigured, None)),
+                message = supervisor_message(&self.supervisor) => {
+                    return Ok((message?.map_or(ExitCause::Orphaned, ExitCause::Asked), None));
+                }
+            }
+        }
+    }
 }
 
 /// Whether the supervisor has closed its end of the control socket.

@@ -12,7 +12,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
-use tracing::warn;
 
 use crate::adapters::handoff::{self, Descriptors, Message};
 use crate::adapters::process::{THIS_PROGRAM, keep_across_exec};
@@ -25,8 +24,8 @@ pub struct Inherited {
     /// The socket on which clients connect.
     pub listener: UnixListener,
     /// The last state that an agent handed over, as a memfd.
-    pub memory: OwnedFd,
-    /// The connection to the agent that was taken over, until the next one has accepted.
+    pub memfd: OwnedFd,
+    /// The connection to the agent that is taken over, until the next one has accepted.
     pub previous: Option<OwnedFd>,
 }
 
@@ -36,9 +35,23 @@ impl Inherited {
         Ok(Descriptors {
             lock: self.lock.try_clone()?.into(),
             listener: self.listener.try_clone()?.into(),
-            memory: self.memory.try_clone()?,
+            memfd: self.memfd.try_clone()?,
         })
     }
+}
+
+/// The exit status of an agent whose predecessor does not let it take over.
+pub const REFUSED: u8 = 3;
+
+/// How an agent ended.
+#[derive(Debug)]
+pub enum AgentStatus {
+    /// It was asked to stop.
+    Stopped,
+    /// The agent that it was to take over serves again.
+    Refused,
+    /// It died. Contains how.
+    Died(String),
 }
 
 /// An agent that is a child of this process.
@@ -75,14 +88,9 @@ impl RunningAgent {
 
     /// Asks the agent to read the configuration and the sources again, with the current lock and
     /// listening socket.
-    pub fn reload(&self, inherited: &Inherited) {
-        let sent = inherited.descriptors().and_then(|all| {
-            let reload = Message::Reload { lock: all.lock, listener: all.listener };
-            handoff::send(self.control.as_fd(), &reload)
-        });
-        if let Err(error) = sent {
-            warn!("the agent cannot be asked to reload: {error}");
-        }
+    pub fn reload(&self, inherited: &Inherited) -> io::Result<()> {
+        let Descriptors { lock, listener, .. } = inherited.descriptors()?;
+        handoff::send(self.control.as_fd(), &Message::Reload { lock, listener })
     }
 
     /// Asks the agent to hand everything over to the `run` at the other end of `stream`. Returns
@@ -101,14 +109,22 @@ impl RunningAgent {
         self.signal(Signal::SIGKILL);
     }
 
-    /// The agent's exit status; `None` while it runs. Also reaps other children: as PID 1 of a
-    /// container this process inherits every orphan.
-    pub fn try_wait(&self) -> io::Result<Option<WaitStatus>> {
+    /// How the agent ended; `None` while it runs. Also reaps other children: as PID 1 of a container
+    /// this process inherits every orphan.
+    pub fn try_wait(&self) -> io::Result<Option<AgentStatus>> {
         reap_orphans(Some(self.pid))?;
-        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::StillAlive => Ok(None),
-            ended => Ok(Some(ended)),
-        }
+        let refused = i32::from(REFUSED);
+        Ok(Some(match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return Ok(None),
+            Ok(WaitStatus::Exited(_, 0)) => AgentStatus::Stopped,
+            Ok(WaitStatus::Exited(_, code)) if code == refused => AgentStatus::Refused,
+            Ok(WaitStatus::Exited(_, code)) => AgentStatus::Died(format!("exit status {code}")),
+            Ok(WaitStatus::Signaled(_, signal, _)) => AgentStatus::Died(format!("signal {signal}")),
+            Ok(other) => AgentStatus::Died(format!("{other:?}")),
+            // Something else has reaped it. This process must not end: it holds the state.
+            Err(Errno::ECHILD) => AgentStatus::Died("unknown exit status".to_owned()),
+            Err(error) => return Err(error.into()),
+        }))
     }
 
     fn signal(&self, signal: Signal) {
@@ -137,7 +153,7 @@ pub fn reap_orphans(agent: Option<Pid>) -> io::Result<()> {
 /// The arguments that pass the descriptors of [`Inherited`] to the next process (see
 /// [`crate::cli`]), and the queue that holds the state until that process takes it.
 pub fn arguments(command: &str, inherited: &Inherited) -> io::Result<(Vec<String>, OwnedFd)> {
-    let queue = handoff::queue(inherited.memory.as_fd())?;
+    let queue = handoff::queue(inherited.memfd.as_fd())?;
     let mut arguments = vec![
         command.to_owned(),
         argument("lock", inherited.lock.as_fd())?,

@@ -1,6 +1,6 @@
 //! Sends the state that must survive the agent to its supervisor.
 //!
-//! The whole state goes into a memory of its own, which the supervisor holds too. Changes after that
+//! The whole state goes into a memfd of its own, which the supervisor holds too. Changes after that
 //! are appended to it, so that an event costs what it changes.
 
 use std::collections::BTreeMap;
@@ -19,42 +19,58 @@ use crate::adapters::clock::Clock;
 use crate::adapters::handoff::{self, Message};
 use crate::wire::handoff::{SavedChange, SavedLogin, SavedState};
 
-/// How long after a supervisor's queue was full the state is sent again.
-const RESEND_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
-/// How much may be appended to a state before it is written anew, in bytes, and in states.
+/// How long after a failure the state is written or sent again.
+const RETRY_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+/// How many bytes may be appended to a state before it is written anew, in addition to its own size.
 const APPENDED_LIMIT: usize = 64 * 1024;
 
 /// Sends states to the supervisor.
 pub struct StateHandoff {
     control: OwnedFd,
-    memory: OwnedFd,
-    /// The length of the state in `memory`, and with the changes after it; `None` while `memory` is
+    memfd: OwnedFd,
+    /// The length of the state in `memfd`, and with the changes after it; `None` while `memfd` is
     /// the previous agent's.
     written: Option<(usize, usize)>,
     last_seq: u64,
-    /// When `memory` is sent again.
+    /// Whether `memfd` lacks something because it could not be written.
+    is_outdated: bool,
+    /// Whether the supervisor lacks `memfd`.
+    is_unsent: bool,
+    /// Whether the supervisor does not know yet that the agent is ready.
+    is_ready_unsent: bool,
+    /// When to try again what failed.
     due: Option<Timestamp>,
     clock: Clock,
     config: Option<serde_json::Value>,
 }
 
 impl StateHandoff {
-    /// Sends states over `control`. `memory` is the state that the previous agent left, and `config`
-    /// the configuration in use.
+    /// Sends states over `control`. `memfd` holds the state that the previous agent left, and `config`
+    /// is the configuration in use.
     pub fn new(
         control: OwnedFd,
-        memory: OwnedFd,
+        memfd: OwnedFd,
         clock: Clock,
         config: Option<serde_json::Value>,
     ) -> Self {
-        Self { control, memory, written: None, last_seq: 0, due: None, clock, config }
+        Self {
+            control,
+            memfd,
+            written: None,
+            last_seq: 0,
+            is_outdated: false,
+            is_unsent: false,
+            is_ready_unsent: false,
+            due: None,
+            clock,
+            config,
+        }
     }
 
     /// Reports that every source has been read and published.
-    pub fn ready(&self) {
-        if let Err(error) = handoff::send(self.control.as_fd(), &Message::Ready) {
-            warn!("the supervisor cannot be told: {error}");
-        }
+    pub fn ready(&mut self) {
+        self.is_ready_unsent = true;
+        self.send();
     }
 
     /// Hands over the whole state.
@@ -63,20 +79,30 @@ impl StateHandoff {
         sources.save_into(&mut state);
         logins.save_into(&mut state);
         state.events = events.since(0);
-        let Some(content) = serialized(&state) else { return };
-        match handoff::create(&content) {
-            Ok(memory) => self.memory = memory,
-            Err(error) => return warn!("the state cannot be kept: {error}"),
+        let written =
+            serialized(&state).and_then(|content| Ok((content.len(), handoff::create(&content)?)));
+        match written {
+            Ok((length, memfd)) => {
+                self.memfd = memfd;
+                self.written = Some((length, length));
+                self.last_seq = state.events.last().map_or(self.last_seq, |event| event.seq);
+                (self.is_outdated, self.is_unsent) = (false, true);
+                self.send();
+            }
+            Err(error) => {
+                self.is_outdated = true;
+                self.retry_later("written", &error);
+            }
         }
-        self.written = Some((content.len(), content.len()));
-        self.last_seq = state.events.last().map_or(self.last_seq, |event| event.seq);
-        self.send();
     }
 
     /// Adds the logins that changed, and all new events. Returns whether the whole state is to be
     /// handed over instead.
     #[must_use]
     pub fn add(&mut self, logins: BTreeMap<String, SavedLogin>, events: &Events) -> bool {
+        if self.is_outdated {
+            return true;
+        }
         let Some((state, end)) = self.written else { return false };
         let events = events.since(self.last_seq);
         let last_seq = events.last().map_or(self.last_seq, |event| event.seq);
@@ -84,26 +110,29 @@ impl StateHandoff {
         if change.logins.is_empty() && change.events.is_empty() {
             return false;
         }
-        let Some(content) = serialized(&change) else { return false };
-        if end + content.len() > 2 * state + APPENDED_LIMIT {
-            return true;
-        }
-        if let Err(error) = handoff::append(self.memory.as_fd(), end, &content) {
-            warn!("a change cannot be kept: {error}");
-            return true;
-        }
-        self.written = Some((state, end + content.len()));
+        let appended = serialized(&change).and_then(|content| {
+            let length = end + content.len();
+            let fits = length <= 2 * state + APPENDED_LIMIT;
+            if fits {
+                handoff::append(self.memfd.as_fd(), end, &content)?;
+            }
+            Ok(fits.then_some(length))
+        });
+        // What cannot be appended may still fit into a memfd of its own.
+        let Ok(Some(length)) = appended else { return true };
+        self.written = Some((state, length));
         self.last_seq = last_seq;
         false
     }
 
-    /// When [`StateHandoff::resend`] is due.
+    /// When [`StateHandoff::retry`] is due.
     pub fn due(&self) -> Option<Timestamp> {
         self.due
     }
 
-    /// Sends a state again for which the supervisor's queue was full.
-    pub fn resend(&mut self) {
+    /// Sends again what the supervisor's queue had no room for. A state that could not be written is
+    /// handed over after the next [`StateHandoff::add`].
+    pub fn retry(&mut self) {
         if self.due.is_some_and(|due| due <= self.clock.now()) {
             self.send();
         }
@@ -111,32 +140,41 @@ impl StateHandoff {
 
     /// The last state, for when this process becomes the supervisor itself.
     pub fn into_latest(self) -> OwnedFd {
-        self.memory
+        self.memfd
     }
 
     fn send(&mut self) {
-        let sent = self
-            .memory
-            .try_clone()
-            .and_then(|memory| handoff::send(self.control.as_fd(), &Message::SaveState(memory)));
         self.due = None;
-        match sent {
+        match self.send_all() {
             Ok(()) => {}
+            // Without a supervisor the agent becomes one, and keeps the state itself.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             // A supervisor that hangs receives the newest state when it resumes.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.due = self.clock.now().checked_add(RESEND_INTERVAL).ok();
-            }
-            Err(error) => warn!("the state cannot be handed to the supervisor: {error}"),
+            Err(error) => self.retry_later("sent to the supervisor", &error),
         }
+    }
+
+    fn retry_later(&mut self, what_failed: &str, error: &io::Error) {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            warn!("the state cannot be {what_failed}: {error}; retrying");
+        }
+        self.due = self.clock.now().checked_add(RETRY_INTERVAL).ok();
+    }
+
+    fn send_all(&mut self) -> io::Result<()> {
+        if self.is_unsent {
+            let state = Message::SaveState(self.memfd.try_clone()?);
+            handoff::send(self.control.as_fd(), &state)?;
+            self.is_unsent = false;
+        }
+        if self.is_ready_unsent {
+            handoff::send(self.control.as_fd(), &Message::Ready)?;
+            self.is_ready_unsent = false;
+        }
+        Ok(())
     }
 }
 
-fn serialized(state: &impl Serialize) -> Option<Zeroizing<Vec<u8>>> {
-    match serde_json::to_vec(state) {
-        Ok(content) => Some(Zeroizing::new(content)),
-        Err(error) => {
-            warn!("the state cannot be kept: {error}");
-            None
-        }
-    }
+fn serialized(state: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
+    Ok(Zeroizing::new(serde_json::to_vec(state)?))
 }

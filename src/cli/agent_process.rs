@@ -1,6 +1,8 @@
 //! The two background processes: the supervisor and its agent.
 
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,19 +13,22 @@ use tokio::task::LocalSet;
 
 use super::inherited_fds::{InheritedFds, inherit};
 use super::launch::{StartNotifier, saved_state};
-use super::{logging, supervision};
+use super::logging;
+use super::supervision::Supervision;
 use crate::adapters::clock::Clock;
-use crate::adapters::handoff::Message;
+use crate::adapters::handoff::{self, Message};
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
-use crate::adapters::{lock, process, takeover};
+use crate::adapters::{clock, lock, process, takeover};
 use crate::agent::config_watch::{self, ConfigWatch};
 use crate::agent::running_agent::{self, Inherited, RunningAgent};
-use crate::agent::supervisor;
+use crate::agent::supervisor::signals;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 
 /// How long a supervisor waits for the configuration, from which it needs the log level alone.
 const CONFIG_TIMEOUT: Duration = Duration::from_millis(500);
+/// The pause before another attempt to become the supervisor.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs the supervisor, in a session of its own. `foreground` tells that it replaces a killed `run`,
 /// whose standard error it has.
@@ -41,7 +46,8 @@ pub fn supervise(
     // An error in the configuration or a file system that hangs must not stop the agent.
     let config = config_watch::load_within(CONFIG_TIMEOUT, paths.config_files());
     let config = config.and_then(Result::ok).unwrap_or_default();
-    let _log = logging::init(&config, !foreground)?;
+    // Neither must a machine on which no thread can be started.
+    let _log = logging::init(&config, !foreground).ok();
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let inherited = inherit(fds)?;
     let adopted = match adopted {
@@ -51,7 +57,9 @@ pub fn supervise(
         }
         None => None,
     };
-    supervision::supervise(&paths, inherited, foreground, adopted, &mut StartNotifier(report))
+    let supervision =
+        Supervision { paths: &paths, foreground, replaceable: lock::is_replaceable(&paths) };
+    supervision.run(inherited, adopted, &mut StartNotifier(report))
 }
 
 /// Runs the agent, under a supervisor.
@@ -64,23 +72,46 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     // Before a reload this process may have had children.
     running_agent::reap_orphans(None)?;
     let mut inherited = inherit(fds)?;
-    if let Some(previous) = inherited.previous.take() {
-        takeover::accept(previous.as_fd());
-    }
     let control = process::take_inherited(control)?;
+    if let Some(previous) = inherited.previous.take() {
+        if !takeover::accept(previous.as_fd()) {
+            return Ok(ExitCode::from(running_agent::REFUSED));
+        }
+        // Should this process die now, the next one accepts again, which changes nothing.
+        let _ = handoff::send(control.as_fd(), &Message::Accepted);
+    }
     let paths = Paths::of_this_process();
-    let mut memory = saved_state(&inherited.memory)?;
-    let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
+    let (exit, log) = run_agent(&inherited, &control, foreground, &paths)?;
+    let process = AgentProcess { inherited, control, foreground, paths };
+    match exit {
+        AgentExit::Stopped => Ok(ExitCode::SUCCESS),
+        AgentExit::Asked(message, latest) => process.obey(message, latest, log),
+        AgentExit::Reconfigured(latest) => {
+            tracing::info!("the configuration has changed; reading it again");
+            process.reload(latest, log)
+        }
+        AgentExit::Orphaned(latest) => process.replace_supervisor(latest, log),
+    }
+}
+
+fn run_agent(
+    inherited: &Inherited,
+    control: &OwnedFd,
+    foreground: bool,
+    paths: &Paths,
+) -> anyhow::Result<(AgentExit, logging::Log)> {
+    let mut state = saved_state(&inherited.memfd)?;
+    let (config, config_watch) = ConfigWatch::load(paths, &mut state);
     let log = logging::init(&config, !foreground)?;
     let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
-    let saved = std::mem::take(&mut memory.files);
+    let saved = std::mem::take(&mut state.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
-    let sources = SourceSet::new(files, &mut memory, config.github_token);
+    let sources = SourceSet::new(files, &mut state, config.github_token);
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,
         control: control.try_clone()?,
-        latest: inherited.memory.try_clone()?,
-        memory,
+        latest: inherited.memfd.try_clone()?,
+        state,
         sources,
         config,
         config_watch,
@@ -91,65 +122,95 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
     let exit = LocalSet::new().block_on(&runtime, agent::run(setup));
     // A thread that waits for a hung file system must not keep this process alive.
     runtime.shutdown_background();
-    match exit? {
-        AgentExit::Stopped => Ok(ExitCode::SUCCESS),
-        AgentExit::Asked(message, latest) => {
-            inherited.memory = latest;
-            match message {
-                Message::Reload { lock, listener } => {
-                    (inherited.lock, inherited.listener) = (lock.into(), listener.into());
-                }
-                Message::HandOver(run) => {
-                    if takeover::hand_over(run.as_fd(), inherited.descriptors()?) {
-                        return Ok(ExitCode::SUCCESS);
-                    }
-                    tracing::warn!("`run` did not take over; serving again");
-                    lock::set_replaceable(&paths, true)?;
-                }
-                _ => {}
-            }
-            drop(log);
-            reload(&inherited, control.as_fd(), foreground, &paths)
-        }
-        AgentExit::Reconfigured(latest) => {
-            tracing::info!("the configuration has changed; reading it again");
-            inherited.memory = latest;
-            drop(log);
-            reload(&inherited, control.as_fd(), foreground, &paths)
-        }
-        AgentExit::Orphaned(latest) => {
-            tracing::warn!("the supervisor died; this process takes its place");
-            // The init system starts `run` again, which takes over from here.
-            if foreground && let Err(error) = lock::set_replaceable(&paths, true) {
-                tracing::warn!("the next `run` cannot take this agent over: {error}");
-            }
-            inherited.memory = latest;
-            // The next agent receives the state before this process gives it up, so that the death
-            // of either loses nothing.
-            let next = RunningAgent::spawn(&inherited, foreground)?;
-            let (mut arguments, _queue) = running_agent::arguments("supervise", &inherited)?;
-            arguments.extend(foreground.then(|| "--foreground".to_owned()));
-            arguments.push(format!("--agent={}", next.pid));
-            arguments.push(running_agent::argument("control", next.control.as_fd())?);
-            supervisor::block_signals()?;
-            drop(log);
-            process::reexec(&arguments, &paths.environment()).context("taking over failed")?;
-            Ok(ExitCode::FAILURE)
-        }
-    }
+    Ok((exit?, log))
 }
 
-/// Executes the agent again with what it has. The supervisor need not notice: the process stays the
-/// same.
-fn reload(
-    inherited: &Inherited,
-    control: BorrowedFd<'_>,
+/// An agent that has stopped serving.
+struct AgentProcess {
+    inherited: Inherited,
+    control: OwnedFd,
     foreground: bool,
-    paths: &Paths,
-) -> anyhow::Result<ExitCode> {
-    let (mut arguments, _queue) = running_agent::arguments("agent", inherited)?;
-    arguments.push(running_agent::argument("control", control)?);
-    arguments.extend(foreground.then(|| "--foreground".to_owned()));
-    process::reexec(&arguments, &paths.environment()).context("reloading failed")?;
-    Ok(ExitCode::FAILURE)
+    paths: Paths,
+}
+
+impl AgentProcess {
+    fn obey(
+        mut self,
+        message: Message,
+        latest: OwnedFd,
+        log: logging::Log,
+    ) -> anyhow::Result<ExitCode> {
+        match message {
+            Message::Reload { lock, listener } => {
+                (self.inherited.lock, self.inherited.listener) = (lock.into(), listener.into());
+            }
+            Message::HandOver(run) => {
+                self.inherited.memfd = latest.try_clone()?;
+                let is_accepted = takeover::hand_over(run.as_fd(), self.inherited.descriptors()?);
+                // A user who stops the agent ends the takeover as well.
+                if is_accepted || lock::is_stopped(&self.paths) {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                tracing::warn!("`run` did not take over; serving again");
+            }
+            _ => {}
+        }
+        self.reload(latest, log)
+    }
+
+    /// Executes the agent again with what it has. The supervisor need not notice: the process stays
+    /// the same.
+    fn reload(mut self, latest: OwnedFd, log: logging::Log) -> anyhow::Result<ExitCode> {
+        self.inherited.memfd = latest;
+        let (mut arguments, _queue) = running_agent::arguments("agent", &self.inherited)?;
+        arguments.push(running_agent::argument("control", self.control.as_fd())?);
+        arguments.extend(self.foreground.then(|| "--foreground".to_owned()));
+        drop(log);
+        process::reexec(&arguments, &self.paths.environment()).context("reloading failed")?;
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Starts the next agent and becomes its supervisor. The agent receives the state before this
+    /// process gives it up, so that the death of either loses nothing.
+    fn replace_supervisor(
+        mut self,
+        latest: OwnedFd,
+        log: logging::Log,
+    ) -> anyhow::Result<ExitCode> {
+        tracing::warn!("the supervisor died; this process takes its place");
+        // The init system starts `run` again, which takes over from here.
+        if self.foreground
+            && let Err(error) = lock::set_replaceable(&self.paths, true)
+        {
+            tracing::warn!("the next `run` cannot take this agent over: {error}");
+        }
+        self.inherited.memfd = latest;
+        let mut log = Some(log);
+        let mut next = None;
+        // The machine may be out of memory or processes for a while. This process must not exit: it
+        // holds the only copy of the state.
+        loop {
+            if next.is_none() {
+                let spawned = RunningAgent::spawn(&self.inherited, self.foreground);
+                let warn = |error: &_| tracing::warn!("the agent cannot be started: {error}");
+                next = spawned.inspect_err(warn).ok();
+            }
+            drop(log.take());
+            let Err(error) = self.become_supervisor(next.as_ref());
+            tracing::warn!("the supervisor cannot be replaced: {error}; retrying");
+            clock::pause(RETRY_PAUSE);
+        }
+    }
+
+    /// Executes this program as the supervisor of `next`, or as one that starts an agent itself.
+    fn become_supervisor(&self, next: Option<&RunningAgent>) -> io::Result<Infallible> {
+        let (mut arguments, _queue) = running_agent::arguments("supervise", &self.inherited)?;
+        arguments.extend(self.foreground.then(|| "--foreground".to_owned()));
+        if let Some(next) = next {
+            arguments.push(format!("--agent={}", next.pid));
+            arguments.push(running_agent::argument("control", next.control.as_fd())?);
+        }
+        signals::block()?;
+        process::reexec(&arguments, &self.paths.environment())
+    }
 }

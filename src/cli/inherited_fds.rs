@@ -32,6 +32,6 @@ pub fn inherit(fds: InheritedFds) -> io::Result<Inherited> {
         lock: process::take_inherited(fds.lock)?.into(),
         listener: UnixListener::from(process::take_inherited(fds.listener)?),
         previous: fds.previous.map(process::take_inherited).transpose()?,
-        memory: handoff::take_queued(&process::take_inherited(fds.state)?)?,
+        memfd: handoff::take_queued(&process::take_inherited(fds.state)?)?,
     })
 }

@@ -84,8 +84,8 @@ fn launch(
     process::harden()?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket);
-    let memory = state_with(environment, SavedState::default())?;
-    let inherited = Inherited { lock, listener, memory, previous: None };
+    let memfd = state_with(environment, SavedState::default())?;
+    let inherited = Inherited { lock, listener, memfd, previous: None };
     let (mut report, theirs) = io::pipe()?;
     let (mut arguments, queue) = running_agent::arguments("supervise", &inherited)?;
     arguments.push(running_agent::argument("report", theirs.as_fd())?);
@@ -125,17 +125,17 @@ fn log_file(paths: &Paths) -> io::Result<File> {
 
 /// The state `last` with this environment, as a memfd.
 pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Result<OwnedFd> {
-    let memory = SavedState {
+    let state = SavedState {
         environment: reveal(environment),
         environment_at: Some(Clock::system().now()),
         ..last
     };
-    handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&memory)?))
+    handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&state)?))
 }
 
 /// Parses the state in a memfd.
-pub(super) fn saved_state(memory: &impl AsFd) -> io::Result<SavedState> {
-    let content = handoff::read(memory.as_fd())?;
+pub(super) fn saved_state(memfd: &impl AsFd) -> io::Result<SavedState> {
+    let content = handoff::read(memfd.as_fd())?;
     if content.is_empty() {
         return Ok(SavedState::default());
     }
@@ -170,5 +170,5 @@ impl ServiceNotifier for StartNotifier {
         }
     }
 
-    fn state_saved(&mut self, _memory: BorrowedFd<'_>) {}
+    fn state_saved(&mut self, _memfd: BorrowedFd<'_>) {}
 }

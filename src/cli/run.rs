@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 
 use super::launch::{matching_environment, saved_state, state_with};
 use super::logging;
-use super::supervision::{supervise, take_place};
+use super::supervision::{MayReplace, Supervision, take_place};
 use super::user::become_configured_user;
 use crate::adapters::paths::Paths;
 use crate::adapters::{config, handoff, lock, process};
@@ -42,13 +42,14 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
     let state = handoff::take_queued(&process::take_inherited(state)?)?;
     let config = config::load(&paths.config_files())?;
-    let inherited = take_place(&paths, &state)?;
+    let taken = take_place(&paths, &state, MayReplace::Noted, || Ok(false))?;
+    let Some(inherited) = taken else { return Ok(ExitCode::SUCCESS) };
     lock::set_stopped(&paths, false)?;
-    lock::set_replaceable(&paths, false)?;
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut notifier = SystemdNotifier { notify, kept: start.kept };
     let _log = logging::init(&config, false)?;
-    supervise(&paths, inherited, true, None, &mut notifier)
+    let supervision = Supervision { paths: &paths, foreground: true, replaceable: false };
+    supervision.run(inherited, None, &mut notifier)
 }
 
 /// Executes this program again without the environment, which becomes part of the state:
@@ -56,7 +57,7 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
 fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
     // systemd still stores that state under its number, so the next state gets the following one.
     let (kept, last) = match state_from_systemd()? {
-        Some((kept, memory)) => (kept, saved_state(&memory)?),
+        Some((kept, memfd)) => (kept, saved_state(&memfd)?),
         None => (0, SavedState::default()),
     };
     let queue = handoff::queue(state_with(&matching_environment(), last)?.as_fd())?;
@@ -95,7 +96,7 @@ impl ServiceNotifier for SystemdNotifier {
         }
     }
 
-    fn state_saved(&mut self, memory: BorrowedFd<'_>) {
+    fn state_saved(&mut self, memfd: BorrowedFd<'_>) {
         if !self.notify {
             return;
         }
@@ -103,7 +104,7 @@ impl ServiceNotifier for SystemdNotifier {
         let name = format!("{STORED_STATE}{new}");
         let store = [NotifyState::FdStore, NotifyState::FdName(&name)];
         // Store the new state before removing the old one.
-        let kept = sd_notify::notify_with_fds(&store, &[memory]).and_then(|()| {
+        let kept = sd_notify::notify_with_fds(&store, &[memfd]).and_then(|()| {
             sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(&old)])
         });
         match kept {

@@ -15,77 +15,141 @@ use crate::adapters::paths::Paths;
 use crate::adapters::takeover::Takeover;
 use crate::adapters::{clock, socket};
 use crate::agent::running_agent::{Inherited, RunningAgent};
-use crate::agent::supervisor::{self, ServiceNotifier, SupervisorExit};
+use crate::agent::supervisor::signals::{Request, Signals};
+use crate::agent::supervisor::{ServiceNotifier, SupervisorExit, supervise};
+use crate::wire::api::EventDocument;
 use crate::wire::handoff::{SavedState, conceal};
 
 /// How long a helper may take to note that it started the agent that holds the lock, and the agent of
 /// a dead supervisor to note that it has taken its place.
 const NOTE_GRACE: Duration = Duration::from_secs(1);
 
-/// Supervises agents until one stops or is handed over. The first is `adopted`, if there is one.
-pub(super) fn supervise(
-    paths: &Paths,
-    mut inherited: Inherited,
-    foreground: bool,
-    mut adopted: Option<RunningAgent>,
-    notifier: &mut impl ServiceNotifier,
-) -> anyhow::Result<ExitCode> {
-    loop {
-        let socket = inherited.listener.local_addr()?;
-        let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
-        let mut endpoint = Endpoint::new(paths.clone(), socket);
-        let (first, end) = (adopted.take(), &mut endpoint);
-        let exit = supervisor::supervise(&mut inherited, foreground, first, end, notifier);
-        match exit {
-            Ok(SupervisorExit::HandedOver) => return Ok(ExitCode::SUCCESS),
-            Ok(SupervisorExit::Displaced) => {
-                tracing::warn!("the lock was removed and another agent started; taking it over");
-                let is_replaceable = endpoint.is_replaceable();
-                // Nobody would have started it if the lock had stayed.
-                lock::set_replaceable(paths, true)?;
-                inherited = take_place(paths, &inherited.memory)?;
-                lock::set_replaceable(paths, is_replaceable)?;
+/// A process that supervises agents.
+pub(super) struct Supervision<'a> {
+    pub(super) paths: &'a Paths,
+    /// Whether an init system started it.
+    pub(super) foreground: bool,
+    /// Whether `run` may take its agent over.
+    pub(super) replaceable: bool,
+}
+
+impl Supervision<'_> {
+    /// Supervises agents until one stops or is handed over. The first is `adopted`, if there is one.
+    pub(super) fn run(
+        &self,
+        mut inherited: Inherited,
+        mut adopted: Option<RunningAgent>,
+        notifier: &mut impl ServiceNotifier,
+    ) -> anyhow::Result<ExitCode> {
+        let signals = Signals::catch()?;
+        loop {
+            let socket = inherited.listener.local_addr()?;
+            let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
+            let mut endpoint = Endpoint::new(self.paths.clone(), socket, self.replaceable);
+            // Until the takeover is accepted, clients belong to the previous supervisor.
+            if inherited.previous.is_none() {
+                endpoint.announce();
             }
-            other => {
-                endpoint.release(&inherited.lock)?;
-                other?;
-                return Ok(ExitCode::SUCCESS);
-            }
+            let (first, at) = (adopted.take(), &mut endpoint);
+            let foreground = self.foreground;
+            let exit = supervise(&mut inherited, foreground, first, at, &signals, notifier);
+            let next = match exit {
+                Ok(SupervisorExit::HandedOver) => return Ok(ExitCode::SUCCESS),
+                Ok(SupervisorExit::Superseded) => {
+                    bail!("another service holds the lock; it has what was pushed")
+                }
+                Ok(SupervisorExit::Refused) => {
+                    // A copy of the lock would keep it from being free.
+                    let memfd = inherited.memfd.try_clone()?;
+                    drop(inherited);
+                    take_place(self.paths, &memfd, MayReplace::Noted, || Ok(false))?
+                }
+                Ok(SupervisorExit::Displaced) => match self.displace(&inherited, &signals) {
+                    Ok(next) => next,
+                    Err(error) => {
+                        tracing::warn!("the other agent cannot be taken over: {error:#}; retrying");
+                        Some(inherited)
+                    }
+                },
+                other => {
+                    // The previous supervisor has the same lock and socket until the takeover is
+                    // accepted.
+                    if inherited.previous.is_none() {
+                        endpoint.release(&inherited.lock)?;
+                    }
+                    other?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            };
+            let Some(next) = next else { return Ok(ExitCode::SUCCESS) };
+            inherited = next;
         }
+    }
+
+    /// Takes over the agent that started after the lock was removed; `None` if this process is asked
+    /// to stop.
+    fn displace(
+        &self,
+        inherited: &Inherited,
+        signals: &Signals,
+    ) -> anyhow::Result<Option<Inherited>> {
+        tracing::warn!("the lock was removed and another agent started; taking it over");
+        let is_stopped = || {
+            let request = signals.take_requests()?;
+            Ok(request == Some(Request::Stop) || lock::is_stopped(self.paths))
+        };
+        take_place(self.paths, &inherited.memfd, MayReplace::AllButServices, is_stopped)
     }
 }
 
-/// Takes the lock if it is free, or takes over an agent that may be replaced: a helper started it
-/// while no service ran, or a killed `run` left it. `own` is the state to begin with.
-pub(super) fn take_place(paths: &Paths, own: &OwnedFd) -> anyhow::Result<Inherited> {
+/// Which agents [`take_place`] takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MayReplace {
+    /// Those that are noted as replaceable: a helper started them while no service ran, or a killed
+    /// `run` left them.
+    Noted,
+    /// All but services: nobody would have started them if the lock had stayed.
+    AllButServices,
+}
+
+/// Takes the lock if it is free, or takes over an agent that may be replaced. `own` is the state to
+/// begin with. `None` once `is_stopped` returns true.
+pub(super) fn take_place(
+    paths: &Paths,
+    own: &OwnedFd,
+    may_replace: MayReplace,
+    is_stopped: impl Fn() -> io::Result<bool>,
+) -> anyhow::Result<Option<Inherited>> {
     let begin = Instant::now();
     let mut takeover = None;
     let mut request = StopRequest::default();
-    loop {
+    while !is_stopped()? {
         match lock::take(paths) {
             Ok(lock) => {
-                let (socket, listener) = socket::listen(paths)?;
-                lock::note_socket(paths, &socket);
-                return Ok(Inherited { lock, listener, memory: own.try_clone()?, previous: None });
+                let (_, listener) = socket::listen(paths)?;
+                let memfd = own.try_clone()?;
+                return Ok(Some(Inherited { lock, listener, memfd, previous: None }));
             }
             Err(LockError::Held(_)) => {}
             Err(error) => return Err(error.into()),
         }
         let supervisor = lock::supervisor(paths);
         let is_service = supervisor.is_some_and(lock::is_service);
-        let may_replace = lock::is_replaceable(paths) && !is_service;
+        let is_replaceable =
+            may_replace == MayReplace::AllButServices || lock::is_replaceable(paths);
+        let may_replace = is_replaceable && !is_service;
         if may_replace {
             let takeover = match &mut takeover {
                 Some(takeover) => takeover,
                 none => none.insert(Takeover::listen(paths)?),
             };
             if let Some((all, previous)) = takeover.receive()? {
-                return Ok(Inherited {
+                return Ok(Some(Inherited {
                     lock: all.lock.into(),
                     listener: all.listener.into(),
-                    memory: merged(saved_state(own)?, saved_state(&all.memory)?)?,
+                    memfd: merged(saved_state(own)?, saved_state(&all.memfd)?)?,
                     previous: Some(previous),
-                });
+                }));
             }
             if takeover.is_connected() {
                 // If the connection breaks, the next supervisor has to be asked.
@@ -102,17 +166,101 @@ pub(super) fn take_place(paths: &Paths, own: &OwnedFd) -> anyhow::Result<Inherit
         }
         clock::pause(PAUSE);
     }
+    Ok(None)
 }
 
-/// The state of an agent that was taken over, with the environment and the tokens of this process.
-/// The agent may know less: a helper starts one without anything pushed.
+/// The state of an agent that is taken over, with the environment of this process and what it alone
+/// knows: a helper starts an agent without anything pushed.
 fn merged(own: SavedState, mut last: SavedState) -> io::Result<OwnedFd> {
-    if own.pushed_at > last.pushed_at {
-        (last.pushed, last.pushed_at) = (own.pushed, own.pushed_at);
-    }
-    let (mut tokens, mut logins) = (own.tokens, own.logins);
-    tokens.append(&mut last.tokens);
-    logins.append(&mut last.logins);
     let environment = conceal(own.environment);
-    state_with(&environment, SavedState { logins, tokens, ..last })
+    if own.pushed_at > last.pushed_at {
+        (last.pushed, last.pushed_at, last.kept) = (own.pushed, own.pushed_at, own.kept);
+    }
+    for (path, file) in own.files {
+        last.files.entry(path).or_insert(file);
+    }
+    for (server, login) in own.logins {
+        last.logins.entry(server).or_insert(login);
+    }
+    for (exchange, token) in own.tokens {
+        last.tokens.entry(exchange).or_insert(token);
+    }
+    last.events = merged_events(own.events, last.events);
+    state_with(&environment, last)
+}
+
+/// All events, those of `own` before those of `last` that are not the same. Numbers go on increasing.
+fn merged_events(mut own: Vec<EventDocument>, mut last: Vec<EventDocument>) -> Vec<EventDocument> {
+    own.retain(|event| !last.contains(event));
+    if let (Some(before), Some(first)) = (own.last(), last.first())
+        && before.seq >= first.seq
+    {
+        let offset = before.seq + 1 - first.seq;
+        for event in &mut last {
+            event.seq += offset;
+        }
+    }
+    own.extend(last);
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::domain::reasons::SourceReason;
+    use crate::domain::reasons::problem::Problem;
+    use crate::wire::exposed_secret::ExposedSecret;
+    use crate::wire::handoff::SavedFile;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    fn problem(name: &str) -> Problem {
+        let reason = SourceReason::Hanging { path: name.to_owned() }.into();
+        Problem { name: name.to_owned(), source: None, server: None, reason }
+    }
+
+    /// A state that was pushed at `second`, in which everything is named `name`.
+    fn state(name: &str, second: i64, events: &[u64]) -> SavedState {
+        let event = |&seq| EventDocument {
+            seq,
+            at: at(seq.cast_signed()),
+            event: "pushed".to_owned(),
+            subject: name.to_owned(),
+            detail: name.to_owned(),
+        };
+        SavedState {
+            pushed: Some([(name.to_owned(), ExposedSecret(name.into()))].into()),
+            pushed_at: Some(at(second)),
+            kept: vec![problem(name)],
+            files: [(name.to_owned(), SavedFile { variables: None, problems: Vec::new() })].into(),
+            events: events.iter().map(event).collect(),
+            ..SavedState::default()
+        }
+    }
+
+    #[test]
+    fn a_takeover_keeps_the_events_and_files_of_both_and_all_of_the_newer_push() {
+        for (own_pushed, newer) in [(2, "own"), (0, "last")] {
+            let (own, last) = (state("own", own_pushed, &[1, 2]), state("last", 1, &[1, 2, 3]));
+            let merged = saved_state(&merged(own, last).unwrap()).unwrap();
+            assert_eq!(merged.pushed.unwrap().into_keys().collect::<Vec<_>>(), [newer]);
+            assert_eq!(merged.kept, [problem(newer)]);
+            assert_eq!(merged.files.into_keys().collect::<Vec<_>>(), ["last", "own"]);
+            let events = merged.events.iter().map(|event| (event.seq, event.subject.as_str()));
+            let expected = [(1, "own"), (2, "own"), (3, "last"), (4, "last"), (5, "last")];
+            assert_eq!(events.collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn an_event_that_both_know_is_kept_once() {
+        let (own, last) = (state("same", 1, &[1, 2, 3]), state("same", 1, &[2, 3, 4]));
+        let merged = saved_state(&merged(own, last).unwrap()).unwrap();
+        let numbers = merged.events.iter().map(|event| event.seq);
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
 }

@@ -25,6 +25,7 @@ mod log;
 mod login_changes;
 mod logins;
 mod manual;
+mod process_faults;
 mod registry_hostile;
 mod registry_hosts;
 mod registry_image_access;

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use registry_agent::adapters::clock;
 
 use crate::support::processes::{self, Pair, kill_9, only_pair, wait_until};
-use crate::support::test_home::{TestHome, output_text, succeed};
+use crate::support::test_home::{TestHome, credential, output_text, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -184,7 +184,8 @@ fn kill_9_of_either_side_while_run_takes_over_loses_nothing_and_one_agent_serves
             (pair.supervisor.role == "run") != killed_run && pair.agent.pid != victim
         });
         let login = Some(("user".to_owned(), secret));
-        assert_eq!(test_home.credential(SERVER), login, "{told}");
+        let got = test_home.helper("get", SERVER);
+        assert_eq!(credential(&got), login, "{told}: {}", output_text(&got));
         assert_eq!(only_pair(&lock).supervisor.role == "run", !killed_run, "{told}");
         assert_eq!(test_home.exit_of(&["stop"]), 0);
         let _ = service.wait();

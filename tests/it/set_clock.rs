@@ -55,13 +55,13 @@ async fn the_next_agent_receives_times_by_a_clock_that_was_set_back() {
 async fn due_after(supervisor: &OwnedFd, last: &mut Option<OwnedFd>, now: Timestamp) -> Timestamp {
     loop {
         while let Ok(Some(message)) = handoff::receive(supervisor.as_fd()) {
-            if let Message::SaveState(memory) = message {
-                *last = Some(memory);
+            if let Message::SaveState(state) = message {
+                *last = Some(state);
             }
         }
-        let state = last.as_ref().map(|memory| {
-            SavedState::read(&handoff::read(memory.as_fd()).unwrap()).unwrap().logins
-        });
+        let state = last
+            .as_ref()
+            .map(|state| SavedState::read(&handoff::read(state.as_fd()).unwrap()).unwrap().logins);
         let login = state.as_ref().and_then(|logins| logins.get(DOWN));
         let due = login.filter(|login| login.failures == 1).and_then(|login| login.due);
         match due {
@@ -86,10 +86,10 @@ fn setup(home: &Path, clock: Clock, control: OwnedFd) -> AgentSetup {
             (format!("ACME_CONTAINER_REGISTRY_{suffix}"), value.to_owned().into())
         })
         .into();
-    let mut memory = SavedState { environment: reveal(&environment), ..SavedState::default() };
-    let (config, config_watch) = ConfigWatch::load(&paths, &mut memory);
+    let mut state = SavedState { environment: reveal(&environment), ..SavedState::default() };
+    let (config, config_watch) = ConfigWatch::load(&paths, &mut state);
     let files = FileSources::new(&home.join("no-codespace"), &[], BTreeMap::new());
-    let sources = SourceSet::new(files, &mut memory, config.github_token);
+    let sources = SourceSet::new(files, &mut state, config.github_token);
     let listener = UnixListener::bind(home.join("agent.sock")).unwrap();
     listener.set_nonblocking(true).unwrap();
     let latest = handoff::create(b"").unwrap();
@@ -97,7 +97,7 @@ fn setup(home: &Path, clock: Clock, control: OwnedFd) -> AgentSetup {
         listener,
         control,
         latest,
-        memory,
+        state,
         sources,
         config: Config { sources: Vec::new(), ..config },
         config_watch,

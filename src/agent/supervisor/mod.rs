@@ -1,0 +1,133 @@
+//! Keeps an agent running: starts it, holds what must outlive it, starts it again.
+//!
+//! The supervisor owns the lock, the listening socket and the last state the agent handed over. A
+//! client that connects while there is no agent waits in the socket's queue for the next one. When
+//! the supervisor itself dies, its agent becomes the supervisor by executing this program anew with
+//! the same descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use self::agent_watch::{AgentEnd, AgentWatch, Asked};
+use self::restart_delay::RestartDelay;
+use self::signals::Signals;
+use super::running_agent::{AgentStatus, Inherited, RunningAgent};
+use crate::adapters::endpoint::Endpoint;
+use crate::adapters::takeover;
+
+mod agent_watch;
+mod displaced;
+mod recheck;
+mod restart_delay;
+pub mod signals;
+
+/// How long an agent may take to end before it is killed. With [`KILL_GRACE`], `stop` stays within 2 s.
+pub const STOP_GRACE: Duration = Duration::from_millis(1600);
+
+/// How long a killed agent may take to disappear. The kernel does not end a process that waits for a
+/// file system that hangs, but none of its own code runs again.
+pub const KILL_GRACE: Duration = Duration::from_millis(250);
+
+/// Receives what the process that started the supervisor has to know.
+pub trait ServiceNotifier {
+    /// The agent has read and published everything. Called once for each agent.
+    fn ready(&mut self);
+    /// The agent handed over a new state.
+    fn state_saved(&mut self, memfd: BorrowedFd<'_>);
+}
+
+/// Why the supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SupervisorExit {
+    /// It or its agent was asked to stop.
+    Stopped,
+    /// A `run` has taken over.
+    HandedOver,
+    /// The agent that this process wanted to take over serves again.
+    Refused,
+    /// The lock was removed, and an agent that may be taken over holds the new one.
+    Displaced,
+    /// The lock was removed, and a service holds the new one. It has what was pushed here.
+    Superseded,
+}
+
+/// Runs agents until one exits successfully or this process is asked to stop. The first agent is
+/// `adopted` if a dead supervisor left one.
+///
+/// An agent that hangs in the kernel may outlive this call and keeps its copy of the lock open. The
+/// caller must remove the socket and unlock the lock, which releases it for every copy.
+///
+/// `foreground` tells agents that an init system started the supervisor.
+pub fn supervise(
+    inherited: &mut Inherited,
+    foreground: bool,
+    mut adopted: Option<RunningAgent>,
+    endpoint: &mut Endpoint,
+    signals: &Signals,
+    notifier: &mut impl ServiceNotifier,
+) -> io::Result<SupervisorExit> {
+    let mut delay = RestartDelay::default();
+    loop {
+        let started = Instant::now();
+        let spawned = adopted.take().map_or_else(|| RunningAgent::spawn(inherited, foreground), Ok);
+        let was_ready = match spawned {
+            Ok(agent) => {
+                let watch = AgentWatch::new(&agent, inherited, endpoint, notifier);
+                let (end, was_ready) = watch.run(signals)?;
+                match exit_after(end, inherited, endpoint)? {
+                    Next::Exit(exit) => return Ok(exit),
+                    Next::StartNow => continue,
+                    Next::StartAfterDelay => was_ready,
+                }
+            }
+            Err(error) => {
+                // The machine may be out of memory or processes for a while. This process must not
+                // exit: it holds the only copy of the state.
+                warn!("the agent cannot be started: {error}");
+                false
+            }
+        };
+        if !delay.wait(was_ready, started.elapsed(), &inherited.listener, signals)? {
+            return Ok(SupervisorExit::Stopped);
+        }
+        info!("starting the agent again");
+    }
+}
+
+/// What the supervisor does after an agent has ended.
+enum Next {
+    Exit(SupervisorExit),
+    StartNow,
+    StartAfterDelay,
+}
+
+fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::Result<Next> {
+    let exit = match end {
+        AgentEnd::Asked(Asked::Stop) => SupervisorExit::Stopped,
+        AgentEnd::Asked(Asked::MakeRoom) => SupervisorExit::Displaced,
+        AgentEnd::Asked(Asked::GiveWay) => SupervisorExit::Superseded,
+        AgentEnd::Asked(Asked::HandOver(run)) => {
+            if !takeover::decision(run.as_fd()) {
+                warn!("`run` did not take over");
+                return Ok(Next::StartNow);
+            }
+            SupervisorExit::HandedOver
+        }
+        // Where `/proc` hides processes, `run` asks the agent to stop.
+        AgentEnd::Unasked(AgentStatus::Stopped) => match endpoint.waiting_run() {
+            Some(run) if takeover::hand_over(run.as_fd(), inherited.descriptors()?) => {
+                SupervisorExit::HandedOver
+            }
+            _ => SupervisorExit::Stopped,
+        },
+        AgentEnd::Unasked(AgentStatus::Refused) => SupervisorExit::Refused,
+        AgentEnd::Unasked(AgentStatus::Died(how)) => {
+            warn!("the agent died ({how})");
+            return Ok(Next::StartAfterDelay);
+        }
+    };
+    Ok(Next::Exit(exit))
+}

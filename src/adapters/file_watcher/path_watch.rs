@@ -1,6 +1,8 @@
 //! Watches a set of paths with inotify. Its calls block.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -18,6 +20,9 @@ pub const QUIET_PERIOD: Duration = Duration::from_secs(1);
 /// Changes within this time count as one, such as a user name and its password in two files.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// Identifies a file: device and inode.
+type FileId = (u64, u64);
+
 /// Why a wait ended.
 pub(super) enum Wake {
     /// The kernel reported an event.
@@ -33,7 +38,8 @@ pub(super) enum Wake {
 pub struct PathWatch {
     paths: BTreeSet<PathBuf>,
     resolved_paths: Vec<ResolvedPath>,
-    watched: BTreeSet<PathBuf>,
+    /// The watched paths, each with the file that was there when the watch began.
+    watched: BTreeMap<PathBuf, Option<FileId>>,
     kernel: Option<INotifyWatcher>,
     /// The resolved paths of files that were written to and not closed since.
     writing: BTreeSet<PathBuf>,
@@ -52,7 +58,7 @@ impl PathWatch {
         Self {
             paths,
             resolved_paths: Vec::new(),
-            watched: BTreeSet::new(),
+            watched: BTreeMap::new(),
             kernel: None,
             writing: BTreeSet::new(),
             polled: false,
@@ -131,7 +137,7 @@ impl PathWatch {
     /// Watches exactly what the resolved paths lead through.
     fn watch_all(&mut self) -> notify::Result<()> {
         let wanted = self.resolved_paths.iter().flat_map(|resolved| &resolved.watches);
-        let wanted: BTreeSet<PathBuf> = wanted.cloned().collect();
+        let wanted: BTreeMap<_, _> = wanted.map(|path| (path.clone(), file_id(path))).collect();
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             none => {
@@ -147,14 +153,17 @@ impl PathWatch {
                 )?)
             }
         };
-        for path in self.watched.difference(&wanted) {
-            // The watch may have been removed with its file.
-            let _ = kernel.unwatch(path);
+        // A watch belongs to a file and not to its path. It stays with a file that is moved, and ends
+        // when the file is deleted.
+        for (path, file) in &self.watched {
+            if wanted.get(path) != Some(file) {
+                // The watch may have ended with its file.
+                let _ = kernel.unwatch(path);
+            }
         }
         self.watched = wanted;
-        // A watch belongs to a file and not to its path, and ends when the file is moved or
-        // deleted. So watch each path anew; that has no effect on a file which is watched already.
-        for path in &self.watched {
+        // Watch each path anew; that has no effect on a file which is watched already.
+        for path in self.watched.keys() {
             match kernel.watch(path, RecursiveMode::NonRecursive) {
                 // The path is gone; resolving again finds its replacement.
                 Err(_) if path.symlink_metadata().is_err() => {}
@@ -193,6 +202,11 @@ impl PathWatch {
     }
 }
 
+/// The device and inode of the file at `path`, which contains no links; `None` if it is gone.
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 fn is_reading(event: &notify::Result<Event>) -> bool {
     event.as_ref().is_ok_and(|event| match event.kind {
         EventKind::Access(access) => access != AccessKind::Close(AccessMode::Write),
@@ -205,5 +219,82 @@ fn describe(error: &notify::Error) -> String {
         notify::ErrorKind::Io(error) => error.to_string(),
         notify::ErrorKind::MaxFilesWatch => "the limit of inotify watches is reached".to_owned(),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The inodes that inotify watches for this process.
+    fn watched_inodes() -> BTreeSet<u64> {
+        let mut inodes = BTreeSet::new();
+        for info in fs::read_dir("/proc/self/fdinfo").unwrap().flatten() {
+            let text = fs::read_to_string(info.path()).unwrap_or_default();
+            let watches = text.lines().filter(|line| line.starts_with("inotify "));
+            let inode =
+                |watch: &str| watch.split_once("ino:")?.1.split(' ').next().map(str::to_owned);
+            let numbers = watches.filter_map(inode);
+            inodes.extend(numbers.map(|number| u64::from_str_radix(&number, 16).unwrap()));
+        }
+        inodes
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_no_longer_watched() {
+        let root = tempfile::tempdir().unwrap();
+        // In a top-level directory, the file itself is watched.
+        let top_level = Path::new("/tmp").join(format!("registry-agent-{}", std::process::id()));
+        for path in [root.path().join("file"), top_level] {
+            let make = || {
+                fs::write(&path, "content").unwrap();
+                path.metadata().unwrap().ino()
+            };
+            let away = |round| path.with_extension(format!("old-{round}"));
+            let mut current = make();
+            let (wake, wakes) = mpsc::channel();
+            let mut watch = PathWatch::new([path.clone()].into(), wake, wakes);
+            watch.update();
+            let is_itself_watched = watched_inodes().contains(&current);
+            for round in 0..5 {
+                let before = current;
+                fs::rename(&path, away(round)).unwrap();
+                current = make();
+                assert!(watch.wait(Some(Duration::from_secs(10))));
+                watch.update();
+                let watched = watched_inodes();
+                assert_eq!(watched.contains(&current), is_itself_watched, "round {round}");
+                assert!(!watched.contains(&before), "round {round}");
+            }
+            let all = (0..5).map(away).chain([path.clone()]);
+            all.for_each(|path| fs::remove_file(path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_directory_that_was_swapped_is_no_longer_watched() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("dir");
+        let make = || {
+            fs::create_dir_all(dir.join("inner")).unwrap();
+            fs::write(dir.join("inner/file"), "content").unwrap();
+            [dir.clone(), dir.join("inner")].map(|it| it.metadata().unwrap().ino())
+        };
+        let mut current = make();
+        let (wake, wakes) = mpsc::channel();
+        let mut watch = PathWatch::new([dir.join("inner/file")].into(), wake, wakes);
+        watch.update();
+        for round in 0..5 {
+            let before = current;
+            fs::rename(&dir, root.path().join(format!("old-{round}"))).unwrap();
+            current = make();
+            // The paths may be read for another reason, before the event arrives.
+            watch.update();
+            assert!(watch.wait(Some(Duration::from_secs(10))));
+            watch.update();
+            let watched = watched_inodes();
+            assert!(current.iter().all(|inode| watched.contains(inode)), "round {round}");
+            assert!(!before.iter().any(|inode| watched.contains(inode)), "round {round}");
+        }
     }
 }

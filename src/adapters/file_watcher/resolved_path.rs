@@ -65,10 +65,10 @@ impl ResolvedPath {
                     let (is_link, is_dir) = (found.is_symlink(), found.is_dir());
                     // Top-level directories are never replaced, and some are busy: every program
                     // that starts opens files in /etc. Watch the file in such a directory, and the
-                    // directory only while the file is missing.
-                    if dir.components().count() > 2 {
+                    // directory only while the file is missing or a link, which cannot be watched.
+                    if is_link || dir.components().count() > 2 {
                         self.watches.insert(dir.clone());
-                    } else if !is_dir && !is_link {
+                    } else if !is_dir {
                         self.watches.insert(entry.clone());
                     }
                     if is_link {

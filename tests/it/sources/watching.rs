@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,4 +119,34 @@ fn a_file_in_a_busy_top_level_directory_is_followed_by_itself() {
         }
     });
     fs::remove_file(&path).expect("removed");
+}
+
+#[test]
+fn a_link_in_a_top_level_directory_is_followed_when_it_is_pointed_elsewhere() {
+    let link = Path::new("/tmp").join(format!("registry-agent-link-{}", std::process::id()));
+    let root = tempfile::tempdir().expect("a directory");
+    let targets = ["one", "two"].map(|name| root.path().join(name));
+    for target in &targets {
+        fs::create_dir(target).expect("a directory");
+        fs::write(target.join("file"), "content").expect("written");
+    }
+    // A link to a file, and a link to the directory that the file is in.
+    for rest in ["", "file"] {
+        let point_to = |target: &Path| {
+            let target = if rest.is_empty() { target.join("file") } else { target.to_owned() };
+            symlink(target, link.with_extension("new")).expect("a link");
+            fs::rename(link.with_extension("new"), &link).expect("renamed");
+        };
+        point_to(&targets[0]);
+        runtime().block_on(async {
+            let path = if rest.is_empty() { link.clone() } else { link.join(rest) };
+            let mut watcher = watching(&[&path]).await;
+            for target in [&targets[1], &targets[0]] {
+                point_to(target);
+                assert!(changes(&mut watcher).await, "{path:?} is pointed to {target:?}");
+                while changes(&mut watcher).await {}
+            }
+        });
+        fs::remove_file(&link).expect("removed");
+    }
 }

@@ -50,7 +50,7 @@ pub(super) fn read_and_report(
     while report(None) {
         let start = Instant::now();
         files.watch.update();
-        files.look_again = None;
+        files.begin_round();
         let paths = files.watch.paths().clone();
         known.retain(|path, _| paths.contains(path));
         for path in paths {

@@ -21,14 +21,18 @@ const KEPT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads watched files, and remembers how long each has been unchanged.
 pub(super) struct SettledReader {
     pub(super) watch: PathWatch,
+    /// The files of this round.
     files: BTreeMap<PathBuf, Observed>,
+    /// The files of the round before that were not read in this one.
+    before: BTreeMap<PathBuf, Observed>,
     /// How soon to look again, in case no event reports that a file is complete.
     pub(super) look_again: Option<Duration>,
 }
 
 /// The last observed state of one file.
 struct Observed {
-    stamp: FileStamp,
+    /// `None` if it did not exist.
+    stamp: Option<FileStamp>,
     unchanged_since: Instant,
     open_since: Option<Instant>,
 }
@@ -49,7 +53,13 @@ pub(super) enum SettledRead {
 
 impl SettledReader {
     pub(super) fn new(watch: PathWatch) -> Self {
-        Self { watch, files: BTreeMap::new(), look_again: None }
+        Self { watch, files: BTreeMap::new(), before: BTreeMap::new(), look_again: None }
+    }
+
+    /// Begins to read the files again. Those that were not read in the last round are forgotten.
+    pub(super) fn begin_round(&mut self) {
+        self.before = std::mem::take(&mut self.files);
+        self.look_again = None;
     }
 
     /// Reads the file at `path`, of at most `limit` bytes.
@@ -59,19 +69,21 @@ impl SettledReader {
         links: Links,
         limit: u64,
     ) -> Result<SettledRead, SourceReason> {
+        let known = self.before.remove(path);
+        let is_first = known.is_none();
+        let now = Instant::now();
+        let absent = Observed { stamp: None, unchanged_since: now, open_since: None };
+        let seen = self.files.entry(path.to_owned()).or_insert(known.unwrap_or(absent));
         let Some(FileRead { bytes, stamp, has_writer }) = read(path, links, limit)? else {
+            (seen.stamp, seen.open_since) = (None, None);
             return Ok(SettledRead::Absent);
         };
         let is_polled = self.watch.is_polled();
         // On a polled file system the kernel knows only of writers on this machine.
         let has_writer = has_writer.filter(|has_writer| *has_writer || !is_polled);
         let open = has_writer.unwrap_or_else(|| self.watch.is_written(path));
-        let now = Instant::now();
-        let is_first = !self.files.contains_key(path);
-        let new = Observed { stamp, unchanged_since: now, open_since: None };
-        let seen = self.files.entry(path.to_owned()).or_insert(new);
-        if seen.stamp != stamp {
-            (seen.stamp, seen.unchanged_since) = (stamp, now);
+        if seen.stamp != Some(stamp) {
+            (seen.stamp, seen.unchanged_since) = (Some(stamp), now);
         }
         seen.open_since = open.then(|| seen.open_since.unwrap_or(now));
         let quiet_period = match has_writer {
@@ -99,5 +111,65 @@ impl SettledReader {
         let sooner = patience.filter(|_| !is_overdue).into_iter().chain([remaining]);
         self.look_again = self.look_again.into_iter().chain(sooner).min();
         if is_overdue { Err(kept_open()) } else { Ok(SettledRead::Changing) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::adapters::file_watcher::Follower;
+
+    fn reader(paths: &[&Path]) -> SettledReader {
+        let (sender, watch) = mpsc::channel();
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let _follower = Follower::spawn(paths, move |watch| sender.send(watch).unwrap());
+        SettledReader::new(watch.recv().unwrap())
+    }
+
+    fn read_all(reader: &mut SettledReader, paths: &[PathBuf]) -> Vec<&'static str> {
+        reader.begin_round();
+        let read = paths.iter().map(|path| reader.read(path, Links::Followed, 99));
+        let word = |read| match read {
+            Ok(SettledRead::Absent) => "absent",
+            Ok(SettledRead::Changing) => "changing",
+            Ok(SettledRead::Bytes { .. }) => "whole",
+            Err(_) => "kept open",
+        };
+        read.map(word).collect()
+    }
+
+    #[test]
+    fn a_new_file_is_not_kept_open_because_a_removed_one_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut reader = reader(&[&path]);
+        let paths = [path.clone()];
+        let writer = File::create(&path).unwrap();
+        assert_eq!(read_all(&mut reader, &paths), ["changing"]);
+        for file in reader.files.values_mut() {
+            file.open_since = file.open_since.and_then(|at| at.checked_sub(RESPONSE_TIMEOUT));
+        }
+        assert_eq!(read_all(&mut reader, &paths), ["kept open"]);
+        drop(writer);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_all(&mut reader, &paths), ["absent"]);
+        let _writer = File::create(&path).unwrap();
+        assert_eq!(read_all(&mut reader, &paths), ["changing"]);
+    }
+
+    #[test]
+    fn files_that_are_gone_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reader = reader(&[dir.path()]);
+        for round in 0..5 {
+            let path = dir.path().join(format!("file-{round}"));
+            fs::write(&path, "content").unwrap();
+            read_all(&mut reader, std::slice::from_ref(&path));
+            fs::remove_file(&path).unwrap();
+            assert!(reader.files.len() == 1, "round {round}: {} files", reader.files.len());
+        }
     }
 }

@@ -17,24 +17,24 @@ use crate::wire::api::EventDocument;
 
 /// On a terminal, further lines of a sentence begin below its first one, after the instant.
 const INDENT: usize = 26;
-/// How many events are remembered as printed: more than an agent keeps.
-const SEEN: usize = 1000;
+/// How many printed events are remembered: more than an agent keeps.
+const REMEMBERED: usize = 1000;
 /// The pause before connecting to a restarted agent.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// `registry-agent events`
 pub fn events(follow: bool, json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
-    let mut seen = BTreeMap::new();
+    let mut printed = PrintedEvents::default();
     if !follow {
         let client = AgentClient::connect_to_any(&paths, REQUEST_TIMEOUT)?;
-        print_new(client.send("GET", "/v1/events", b"")?, json, &mut seen)?;
+        print_new(client.send("GET", "/v1/events", b"")?, json, &mut printed)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut client = AgentClient::connect_to_any(&paths, NO_TIMEOUT)?;
     loop {
         match client.send("GET", "/v1/events?follow=true", b"") {
-            Ok(feed) => print_new(feed, json, &mut seen)?,
+            Ok(feed) => print_new(feed, json, &mut printed)?,
             // The agent died before it could respond.
             Err(ClientError::Broken(_)) => {}
             Err(error) => return Err(error.into()),
@@ -48,12 +48,11 @@ pub fn events(follow: bool, json: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints each event that is not in `seen`, where it is added, until the agent ends the response or
-/// dies.
+/// Prints each event that is not in `printed`, until the agent ends the response or dies.
 fn print_new(
     mut response: AgentResponse,
     json: bool,
-    seen: &mut BTreeMap<u64, Timestamp>,
+    printed: &mut PrintedEvents,
 ) -> anyhow::Result<()> {
     loop {
         let line = match response.line() {
@@ -62,12 +61,8 @@ fn print_new(
             Err(error) => return Err(error.into()),
         };
         let event: EventDocument = serde_json::from_str(&line)?;
-        // The next agent has the events of the one before. One without them counts from 1 again.
-        if seen.insert(event.seq, event.at) == Some(event.at) {
+        if !printed.add(event.seq, event.at) {
             continue;
-        }
-        if seen.len() > SEEN {
-            seen.pop_first();
         }
         if json {
             write!(stdout(), "{line}")?;
@@ -75,5 +70,46 @@ fn print_new(
             let line = format!("{:.3}  {}", event.at, for_people(&event.detail));
             writeln!(stdout(), "{}", wrapped(&line, INDENT, terminal::width()))?;
         }
+    }
+}
+
+/// The last printed events, by `seq`: each stream of events starts with past ones.
+#[derive(Default)]
+struct PrintedEvents(BTreeMap<u64, Timestamp>);
+
+impl PrintedEvents {
+    /// Adds an event, and returns whether it is new.
+    fn add(&mut self, seq: u64, at: Timestamp) -> bool {
+        if self.0.get(&seq) == Some(&at) {
+            return false;
+        }
+        // The next agent has the events of the one before. One without them counts from 1 again.
+        self.0.retain(|printed, _| *printed < seq);
+        self.0.insert(seq, at);
+        if self.0.len() > REMEMBERED {
+            self.0.pop_first();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_printed_once_whatever_agents_come_and_go() {
+        let mut printed = PrintedEvents::default();
+        let mut stream = |at: i64, numbers: std::ops::RangeInclusive<u64>| -> Vec<u64> {
+            let at = Timestamp::from_second(at).unwrap();
+            numbers.filter(|seq| printed.add(*seq, at)).collect()
+        };
+        assert_eq!(stream(1, 1..=2000).len(), 2000);
+        assert_eq!(stream(1, 1501..=2001), [2001], "the agent died");
+        assert_eq!(stream(2, 1..=3), [1, 2, 3], "another agent counts anew");
+        assert_eq!(stream(2, 1..=4), [4]);
+        assert_eq!(stream(3, 4..=4), [4], "the last event was lost with its agent");
+        assert_eq!(stream(2, 1..=3), [0; 0]);
+        assert_eq!(stream(3, 4..=5), [5]);
     }
 }

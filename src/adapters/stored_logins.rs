@@ -9,10 +9,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::state_file::StateFile;
 use crate::domain::credentials::secret::Secret;
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::credentials::stated_expiry;
 use crate::domain::servers::server::{self, Server};
 use crate::wire::exposed_secret::ExposedSecret;
@@ -195,7 +195,7 @@ impl StoredLoginFile {
         if undo.is_some() && logins.0.is_empty() && is_wanted() {
             self.0.remove()?;
         } else if undo.is_some() {
-            let text = Zeroizing::new(serde_json::to_vec(&logins)?);
+            let text = to_json(&logins)?;
             self.0.replace(&text, is_wanted)?;
         }
         Ok(StoredOutcome { logins, put, undo })

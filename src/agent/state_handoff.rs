@@ -17,6 +17,7 @@ use super::login_store::LoginStore;
 use super::source_set::SourceSet;
 use crate::adapters::clock::Clock;
 use crate::adapters::handoff::{self, Message};
+use crate::domain::credentials::secret_json::{JsonDigest, to_json};
 use crate::wire::handoff::{SavedChange, SavedLogin, SavedState};
 
 /// How long after a failure the state is written or sent again.
@@ -31,6 +32,8 @@ pub struct StateHandoff {
     /// The length of the state in `memfd`, and with the changes after it; `None` while `memfd` is
     /// the previous agent's.
     written: Option<(usize, usize)>,
+    /// The state in `memfd`, unless a change was added to it.
+    digest: Option<JsonDigest>,
     last_seq: u64,
     /// Whether `memfd` lacks something because it could not be written.
     is_outdated: bool,
@@ -57,6 +60,7 @@ impl StateHandoff {
             control,
             memfd,
             written: None,
+            digest: None,
             last_seq: 0,
             is_outdated: false,
             is_unsent: false,
@@ -73,18 +77,23 @@ impl StateHandoff {
         self.send();
     }
 
-    /// Hands over the whole state.
+    /// Hands over the whole state, if it changed.
     pub fn hand_over(&mut self, sources: &SourceSet, logins: &LoginStore, events: &Events) {
         let mut state = SavedState { config: self.config.clone(), ..SavedState::default() };
         sources.save_into(&mut state);
         logins.save_into(&mut state);
         state.events = events.since(0);
+        let digest = JsonDigest::of(&state).ok();
+        if digest.is_some() && digest == self.digest && !self.is_outdated {
+            return;
+        }
         let written =
             serialized(&state).and_then(|content| Ok((content.len(), handoff::create(&content)?)));
         match written {
             Ok((length, memfd)) => {
                 self.memfd = memfd;
                 self.written = Some((length, length));
+                self.digest = digest;
                 self.last_seq = state.events.last().map_or(self.last_seq, |event| event.seq);
                 (self.is_outdated, self.is_unsent) = (false, true);
                 self.send();
@@ -110,6 +119,7 @@ impl StateHandoff {
         if change.logins.is_empty() && change.events.is_empty() {
             return false;
         }
+        self.digest = None;
         let appended = serialized(&change).and_then(|content| {
             let length = end + content.len();
             let fits = length <= 2 * state + APPENDED_LIMIT;
@@ -176,5 +186,51 @@ impl StateHandoff {
 }
 
 fn serialized(state: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
-    Ok(Zeroizing::new(serde_json::to_vec(state)?))
+    Ok(to_json(state)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+    use crate::adapters::source_files::FileSources;
+
+    #[tokio::test]
+    async fn a_state_is_handed_over_once_until_it_changes() {
+        let (control, supervisor) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
+        let count = || {
+            let receive = || handoff::receive(supervisor.as_fd());
+            std::iter::from_fn(|| receive().ok().flatten()).count()
+        };
+        let clock = Clock::system();
+        let now = clock.now();
+        let mut state = SavedState::default();
+        let files = FileSources::new(Path::new("/none"), &[], BTreeMap::new());
+        let (mut sources, logins, events) = (
+            SourceSet::new(files, &mut state, true),
+            LoginStore::new(&mut state, true),
+            Events::default(),
+        );
+        let memfd = handoff::create(b"").unwrap();
+        let mut to_supervisor = StateHandoff::new(control, memfd, clock, None);
+        let mut hand_over =
+            |sources: &SourceSet| to_supervisor.hand_over(sources, &logins, &events);
+        hand_over(&sources);
+        assert_eq!(count(), 1);
+        hand_over(&sources);
+        assert_eq!(count(), 0, "nothing changed");
+        let set = [("SERVER", "a.test"), ("USER", "user"), ("PASSWORD", "password")];
+        let pushed = set.map(|(end, value)| (format!("A_CONTAINER_REGISTRY_{end}"), value.into()));
+        sources.push(pushed.into(), now);
+        hand_over(&sources);
+        assert_eq!(count(), 1);
+        events.record(now, "added", "a", "a was added".to_owned());
+        hand_over(&sources);
+        assert_eq!(count(), 1);
+    }
 }

@@ -20,6 +20,7 @@ use crate::adapters::paths::Paths;
 use crate::adapters::{config, handoff, process, socket};
 use crate::agent::running_agent::{self, Inherited};
 use crate::agent::supervisor::ServiceNotifier;
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::wire::handoff::{SavedState, reveal};
@@ -130,7 +131,7 @@ pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Resul
         environment_at: Some(Clock::system().now()),
         ..last
     };
-    handoff::create(&zeroize::Zeroizing::new(serde_json::to_vec(&state)?))
+    handoff::create(&to_json(&state)?)
 }
 
 /// Parses the state in a memfd.

@@ -4,8 +4,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
 use super::output::{self, HOW_TO_DECLARE};
@@ -14,6 +12,7 @@ use super::settling::settled_soon;
 use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::{agent_client, lock};
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::changes::Difference;
 use crate::domain::declarations::layers;
 use crate::domain::declarations::source::Variables;
@@ -33,7 +32,7 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     let counts = layers::push_counts(None, &variables);
     let nothing = Variables::new();
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
-    let body = Zeroizing::new(serde_json::to_vec(&reveal(&variables))?);
+    let body = to_json(&reveal(&variables))?;
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
     let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
     let code = ExitCode::from(u8::from(!answer.incomplete.is_empty()));

@@ -19,6 +19,7 @@ mod ecr_agent;
 mod environment;
 mod exit_status;
 mod faults;
+mod freed_memory;
 mod helper_notices;
 mod helper_protocol;
 mod log;

@@ -19,6 +19,7 @@ use crate::adapters::http::Http;
 use crate::adapters::process::THIS_PROGRAM;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
 use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
@@ -60,7 +61,7 @@ async fn run(key: &ExchangeKey, environment: &Variables) -> std::io::Result<Outp
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let request = Zeroizing::new(serde_json::to_vec(&request(key))?);
+    let request = to_json(&request(key))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(&request).await?;
     }
@@ -77,7 +78,7 @@ pub fn answer_request() -> anyhow::Result<()> {
     let http = Arc::new(Http::with_environment(&environment()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(exchange(&http, &key, &Clock::system()));
-    let reply = Zeroizing::new(serde_json::to_vec(&reply(outcome))?);
+    let reply = to_json(&reply(outcome))?;
     stdout().write_all(&reply)?;
     Ok(())
 }

@@ -9,4 +9,5 @@ pub mod precheck;
 pub mod refresh_schedule;
 pub mod replaced;
 pub mod secret;
+pub mod secret_json;
 pub mod stated_expiry;

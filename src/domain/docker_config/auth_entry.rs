@@ -9,16 +9,37 @@ use zeroize::Zeroizing;
 
 use super::json_document::Object;
 use crate::domain::credentials::credential::{Credential, IDENTITY_TOKEN_USER};
+use crate::domain::credentials::secret_json::to_json;
 
 /// The entry for a credential, as JSON on one line.
 pub(super) fn plain_entry(credential: &Credential) -> Zeroizing<String> {
     let secret = credential.secret.reveal();
+    // `concat` allocates once. A text that grows leaves copies behind.
     Zeroizing::new(if credential.is_identity_token() {
-        format!(r#"{{"identitytoken": {}}}"#, serde_json::Value::from(secret))
+        [r#"{"identitytoken": "#, &quoted(secret), "}"].concat()
     } else {
-        let pair = Zeroizing::new(format!("{}:{secret}", credential.user));
-        format!(r#"{{"auth": "{}"}}"#, STANDARD.encode(pair.as_bytes()))
+        let pair = Zeroizing::new([&credential.user, ":", secret].concat());
+        [r#"{"auth": ""#, &encoded(&pair), r#""}"#].concat()
     })
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> Zeroizing<String> {
+    // A text can always be represented.
+    to_text(to_json(&text).unwrap_or_default())
+}
+
+/// A text in base64.
+fn encoded(text: &str) -> Zeroizing<String> {
+    let length = base64::encoded_len(text.len(), true).unwrap_or_default();
+    let mut encoded = Zeroizing::new(vec![0; length]);
+    // The length is exact.
+    let _ = STANDARD.encode_slice(text, &mut encoded);
+    to_text(encoded)
+}
+
+fn to_text(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
+    Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default())
 }
 
 /// Parses an entry; `None` for docker's empty markers and anything else without a credential.
@@ -39,7 +60,7 @@ pub(super) fn parse_entry(json: &str) -> Option<Credential> {
 /// The user and secret of an entry as one text.
 pub(super) fn login_of(json: &str) -> Option<Zeroizing<String>> {
     let login = parse_entry(json)?;
-    Some(Zeroizing::new(format!("{}\0{}", login.user, login.secret.reveal())))
+    Some(Zeroizing::new([&login.user, "\0", login.secret.reveal()].concat()))
 }
 
 /// docker leaves an empty object for a server whose credential is kept by a helper.

@@ -63,9 +63,10 @@ impl LoginEntry {
             login.credential.is_some() && login.last_verdict == LastVerdict::Pending;
         let mut replaced = Vec::new();
         let restored = restored.filter(|restored| restored.fingerprint == fingerprint);
-        let is_restored = restored.is_some();
+        let mut expiry_recorded = false;
         if let Some(restored) = restored {
             replaced = restored.replaced;
+            expiry_recorded = restored.expiry_recorded;
             if login.last_verdict == LastVerdict::Pending {
                 login.last_verdict = restored.last_verdict;
                 login.reason = restored.reason;
@@ -85,8 +86,7 @@ impl LoginEntry {
             exchange: None,
             generation: 0,
             verification: VerificationState::needed(needs_verification),
-            // The previous agent recorded it.
-            expiry_recorded: is_restored,
+            expiry_recorded,
             served_generation: None,
             replaced,
         }
@@ -141,7 +141,10 @@ impl LoginEntry {
 
     /// What the next agent needs of it.
     pub(super) fn saved(&self) -> SavedLogin {
-        SavedLogin::of(&self.login, self.fingerprint, &self.replaced)
+        SavedLogin {
+            expiry_recorded: self.expiry_recorded,
+            ..SavedLogin::of(&self.login, self.fingerprint, &self.replaced)
+        }
     }
 
     /// The login as published, with the next action of its exchange.

@@ -95,6 +95,9 @@ pub struct SavedLogin {
     pub due: Option<Timestamp>,
     /// The number of failures in a row.
     pub failures: u32,
+    /// Whether the expiry of the current token was recorded as an event.
+    #[serde(default)]
+    pub expiry_recorded: bool,
     /// Replaced credentials that clients may still send back.
     #[serde(default)]
     pub replaced: Vec<ReplacedCredential>,
@@ -116,6 +119,7 @@ impl SavedLogin {
     pub fn of(login: &Login, fingerprint: u64, replaced: &[ReplacedCredential]) -> Self {
         Self {
             fingerprint,
+            expiry_recorded: false,
             replaced: replaced.to_vec(),
             last_verdict: login.last_verdict,
             reason: login.reason.clone(),

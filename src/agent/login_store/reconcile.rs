@@ -66,14 +66,16 @@ impl LoginStore {
             kept.insert(server, entry);
         }
         for server in self.entries.keys() {
-            events.record(now, "removed", server, format!("{server} is no longer declared"));
+            record_removal(server, now, events);
             self.agenda.note_change(server);
+        }
+        // A login of the previous agent that no source has declared by now is not coming back.
+        for server in std::mem::take(&mut self.restored_logins).keys() {
+            record_removal(server, now, events);
         }
         self.entries = kept;
         let Self { entries, exchanges, .. } = self;
         exchanges.retain(|key, _| entries.values().any(|r| r.exchange.as_ref() == Some(key)));
-        // A login that no source has declared by now is not coming back.
-        self.restored_logins.clear();
         self.restored_tokens.clear();
     }
 
@@ -100,5 +102,85 @@ impl LoginStore {
         entry.exchange = exchange;
         entry.generation = self.last_generation;
         entry
+    }
+}
+
+fn record_removal(server: &str, now: Timestamp, events: &Events) {
+    events.record(now, "removed", server, format!("{server} is no longer declared"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::credential::Credential;
+    use crate::domain::declarations::declaration::AwsIdentity;
+    use crate::domain::servers::server::Server;
+    use crate::wire::handoff::{SavedState, SavedToken};
+
+    const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn declaration() -> Declaration {
+        Declaration {
+            name: "WORK".to_owned(),
+            server: Server::parse(ECR).unwrap().0,
+            identity: Identity::Aws(AwsIdentity { keys: None, role_arn: None, profile: None }),
+            ca_file: None,
+            password_file: None,
+            source: "sync".to_owned(),
+            variables: Vec::new(),
+            stored: None,
+        }
+    }
+
+    /// What an agent records that starts at `now` with this state and these declarations, and the
+    /// state that it leaves.
+    fn successor(
+        mut state: SavedState,
+        declarations: Vec<Declaration>,
+        now: Timestamp,
+    ) -> (Vec<String>, SavedState) {
+        let events = Events::default();
+        let mut store = LoginStore::new(&mut state, true);
+        store.reconcile(declarations, &Variables::new(), now, &events);
+        store.publish(&mut BTreeMap::new(), now, &events);
+        let mut left = SavedState::default();
+        store.save_into(&mut left);
+        (events.since(0).into_iter().map(|event| event.event).collect(), left)
+    }
+
+    /// The state after a token was issued at second 0 that lasts until second 1000.
+    fn with_token() -> SavedState {
+        let (_, mut state) = successor(SavedState::default(), vec![declaration()], at(0));
+        let Identity::Aws(identity) = declaration().identity else { unreachable!() };
+        let key = ExchangeKey::of(declaration().server.kind(), &identity, &Variables::new());
+        let credential = Credential {
+            user: "AWS".to_owned(),
+            secret: "token".into(),
+            issued_at: Some(at(0)),
+            expires_at: Some(at(1000)),
+        };
+        let token = SavedToken::of(&credential, at(500));
+        state.tokens.insert(exchanges::fingerprint(&key.unwrap()), token);
+        state
+    }
+
+    #[test]
+    fn a_login_that_was_undeclared_while_no_agent_ran_was_removed() {
+        let (events, left) = successor(with_token(), Vec::new(), at(10));
+        assert_eq!(events, ["removed"]);
+        assert_eq!(successor(left, Vec::new(), at(20)).0, [""; 0]);
+    }
+
+    #[test]
+    fn a_token_that_expired_while_no_agent_ran_is_recorded_once() {
+        let (events, left) = successor(with_token(), vec![declaration()], at(10));
+        assert_eq!(events, [""; 0]);
+        let (events, left) = successor(left, vec![declaration()], at(2000));
+        assert_eq!(events, ["expired"]);
+        assert_eq!(successor(left, vec![declaration()], at(2010)).0, [""; 0]);
     }
 }

@@ -9,7 +9,6 @@ use super::change_feed::{Change, ChangeFeed};
 use super::output::NO_TIMEOUT;
 use super::status_report::status_text;
 use super::terminal::{self, Screen};
-use crate::adapters::agent_client::ClientError;
 use crate::adapters::clock::{self, Clock};
 use crate::adapters::paths::Paths;
 use crate::wire::api::StatusDocument;
@@ -24,18 +23,16 @@ pub fn watch(paths: &Paths) -> anyhow::Result<ExitCode> {
     let feed = ChangeFeed::default();
     // First, because threads inherit which signals are blocked.
     feed.add_signals(&signals())?;
-    feed.add_events(paths, NO_TIMEOUT)?;
-    let mut status = feed.status(paths)?;
+    let mut status = feed.follow_status(paths, NO_TIMEOUT)?;
     let mut screen = Screen::enter()?;
     loop {
         draw(&screen, &status)?;
-        match feed.next_after(status.seq, TICK) {
+        match feed.next_within(TICK) {
             None | Some(Change::Signal(Signal::SIGWINCH)) => {}
-            Some(Change::Event(_)) => status = again(&feed, paths)?.unwrap_or(status),
+            Some(Change::Status(next)) => status = *next,
             Some(Change::Ended) => {
                 clock::pause(RECONNECT_PAUSE);
-                feed.add_events(paths, NO_TIMEOUT)?;
-                status = feed.status(paths)?;
+                status = feed.follow_status(paths, NO_TIMEOUT)?;
             }
             Some(Change::Signal(Signal::SIGTSTP)) => {
                 drop(screen);
@@ -50,15 +47,6 @@ pub fn watch(paths: &Paths) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-    }
-}
-
-/// The status after a change; `None` if the agent just went away, which the feed reports as well.
-fn again(feed: &ChangeFeed, paths: &Paths) -> Result<Option<StatusDocument>, ClientError> {
-    match feed.status(paths) {
-        Ok(status) => Ok(Some(status)),
-        Err(ClientError::NoAgent | ClientError::Broken(_)) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

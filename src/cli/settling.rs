@@ -83,8 +83,8 @@ fn follow(
 ) -> Result<Option<StatusDocument>, ClientError> {
     let feed = ChangeFeed::default();
     let remaining = awaited.remaining();
-    feed.add_events(paths, if remaining.is_zero() { REQUEST_TIMEOUT } else { remaining })?;
-    let mut status = feed.status(paths)?;
+    let timeout = if remaining.is_zero() { REQUEST_TIMEOUT } else { remaining };
+    let mut status = feed.follow_status(paths, timeout)?;
     loop {
         let remaining = awaited.remaining();
         if awaited.is_settled(&status) || remaining.is_zero() {
@@ -92,9 +92,9 @@ fn follow(
             return Ok(Some(status));
         }
         progress.show(&status, awaited);
-        match feed.next_after(status.seq, progress.patience().min(remaining)) {
+        match feed.next_within(progress.patience().min(remaining)) {
             None => {}
-            Some(Change::Event(_)) => status = feed.status(paths)?,
+            Some(Change::Status(next)) => status = *next,
             // The agent restarts, or the time is up.
             Some(Change::Ended | Change::Signal(_)) if remaining.is_zero() => {}
             Some(Change::Ended | Change::Signal(_)) => return Ok(None),

@@ -43,14 +43,12 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
 fn follow(paths: &Paths, json: bool) -> anyhow::Result<ExitCode> {
     loop {
         let feed = ChangeFeed::default();
-        feed.add_events(paths, NO_TIMEOUT)?;
+        let mut status = feed.follow_status(paths, NO_TIMEOUT)?;
         loop {
-            let status = feed.status(paths)?;
             print(&status, json)?;
-            if !matches!(feed.next_after(status.seq, NO_TIMEOUT), Some(Change::Event(_))) {
-                break;
-            }
+            let Some(Change::Status(next)) = feed.next_within(NO_TIMEOUT) else { break };
             writeln!(stdout())?;
+            status = *next;
         }
         // The agent is being replaced, or another one is about to start.
         clock::pause(RECONNECT_PAUSE);

@@ -33,6 +33,13 @@ pub struct StatusDocument {
     pub problems: Vec<ProblemEntry>,
 }
 
+impl StatusDocument {
+    /// Whether both documents say the same, whenever that was.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        *self == Self { at: self.at, ..other.clone() }
+    }
+}
+
 /// A source of variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceDocument {

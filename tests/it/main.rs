@@ -40,6 +40,7 @@ mod services;
 mod set_clock;
 mod sockets;
 mod sources;
+mod status_changes;
 mod stopping;
 mod stored_logins;
 mod support;

@@ -143,12 +143,12 @@ impl StandIn {
     fn start(test_home: &TestHome) -> Self {
         let socket = test_home.path("agent.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        let asked = Arc::new(Asked::default());
+        let event_streams = Arc::<AtomicUsize>::default();
         thread::spawn(move || {
             for client in listener.incoming() {
-                let asked = Arc::clone(&asked);
+                let event_streams = Arc::clone(&event_streams);
                 // The client may have gone.
-                thread::spawn(move || drop(answer(client.unwrap(), &asked)));
+                thread::spawn(move || drop(answer(client.unwrap(), &event_streams)));
             }
         });
         Self(socket)
@@ -161,40 +161,30 @@ impl Drop for StandIn {
     }
 }
 
-/// How often something was asked for.
-#[derive(Default)]
-struct Asked {
-    status: AtomicUsize,
-    events: AtomicUsize,
-}
-
-/// The first status has a pending login, which the second event settles. If nobody asks for a status,
-/// each stream of events ends with one more than the stream before it.
-fn answer(mut client: UnixStream, asked: &Asked) -> io::Result<()> {
+/// The first status has a pending login, which the second one settles. Each stream of events ends with
+/// one more than the stream before it.
+fn answer(mut client: UnixStream, event_streams: &AtomicUsize) -> io::Result<()> {
     let (early, late) = ("2026-01-01T11:00:00Z", "2026-01-01T12:00:00Z");
     let mut request = String::new();
     BufReader::new(client.try_clone()?).read_line(&mut request)?;
     client.write_all(b"HTTP/1.0 200 OK\r\n\r\n")?;
-    if request.contains("/v1/status") {
-        let settled = asked.status.fetch_add(1, Ordering::SeqCst) > 0;
-        let status = json!({
-            "version": "0", "pid": 1, "started_at": late, "at": late, "seq": 1 + u64::from(settled),
-            "settled": settled, "sources": [], "registries": [], "problems": [],
-        });
-        return write!(client, "{status}");
+    if request.contains("/v1/status?follow=true") {
+        for (seq, at) in [(1, late), (2, early)] {
+            let status = json!({
+                "version": "0", "pid": 1, "started_at": late, "at": at, "seq": seq,
+                "settled": seq == 2, "sources": [], "registries": [], "problems": [],
+            });
+            writeln!(client, "{status}")?;
+        }
+        // The stream stays open until the client has seen enough.
+        return io::copy(&mut client, &mut io::sink()).map(drop);
     }
-    if !request.contains("/v1/events") {
-        return Ok(());
-    }
-    let streams = asked.events.fetch_add(1, Ordering::SeqCst);
-    for seq in 1..=streams + 2 {
-        let at = if seq == 1 { late } else { early };
-        let event = json!({ "seq": seq, "at": at, "event": "ready", "subject": "a", "detail": "a is ready" });
-        writeln!(client, "{event}")?;
-    }
-    pause(Duration::from_millis(500));
-    // The stream of a client that has a status stays open, so that it must see what is news.
-    while asked.status.load(Ordering::SeqCst) > 0 {
+    if request.contains("/v1/events") {
+        for seq in 1..=event_streams.fetch_add(1, Ordering::SeqCst) + 2 {
+            let at = if seq == 1 { late } else { early };
+            let event = json!({ "seq": seq, "at": at, "event": "ready", "subject": "a", "detail": "a is ready" });
+            writeln!(client, "{event}")?;
+        }
         pause(Duration::from_millis(500));
     }
     Ok(())

@@ -20,9 +20,7 @@ use super::events::Events;
 use super::view::View;
 use crate::adapters::clock::Clock;
 use crate::domain::declarations::source::Variables;
-use crate::wire::api::{
-    EnvironmentAnswer, EnvironmentDifference, RegistryDocument, StatusDocument,
-};
+use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference, RegistryDocument};
 use crate::wire::handoff::conceal;
 
 pub mod access;
@@ -36,6 +34,7 @@ pub mod peer;
 pub mod refresh;
 pub mod request;
 pub mod server;
+pub mod status;
 
 /// The description of this API in the format of openapis.org.
 const OPENAPI: &str = include_str!("../../../docs/openapi.json");
@@ -89,7 +88,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/shutdown", post(post_shutdown))
         .route_layer(middleware::from_fn_with_state(state.clone(), owner_only));
     Router::new()
-        .route("/v1/status", get(get_status))
+        .route("/v1/status", get(status::get_status))
         .route("/v1/registries/{asked}", get(get_registry))
         .route("/v1/events", get(observe::get_events))
         .route("/healthz", get(async || "ok\n"))
@@ -139,10 +138,6 @@ async fn owner_only(
 
 async fn get_openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
-}
-
-async fn get_status(State(state): State<ApiState>) -> Json<StatusDocument> {
-    Json(state.now().document(state.clock.now()))
 }
 
 async fn get_registry(

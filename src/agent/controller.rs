@@ -329,8 +329,8 @@ impl Controller {
         for key in self.logins.due_exchanges(now) {
             self.workers.exchange(key);
         }
-        for question in self.logins.due_verifications(now) {
-            self.workers.verify(question);
+        for verification in self.logins.due_verifications(now) {
+            self.workers.verify(verification);
         }
     }
 

@@ -48,12 +48,12 @@ impl Exchange {
     }
 
     /// Restores an exchange from the state of the previous agent.
-    pub fn resumed(remembered: &SavedToken) -> Self {
+    pub fn resumed(saved: &SavedToken) -> Self {
         Self {
-            token: Some((remembered.credential(), None)),
-            due: remembered.due,
+            token: Some((saved.credential(), None)),
+            due: saved.due,
             renewed: true,
-            ..Self::new(remembered.due)
+            ..Self::new(saved.due)
         }
     }
 
@@ -62,12 +62,12 @@ impl Exchange {
         let credential = token.credential;
         let issued_at = credential.issued_at.unwrap_or(now);
         let life = Lifetime { issued_at, expires_at: credential.expires_at };
-        let turn = if self.renewed {
+        let phase = if self.renewed {
             RefreshPhase::Later
         } else {
             RefreshPhase::First { point: fastrand::f64() }
         };
-        self.due = refresh_schedule::refresh_at(&life, now, fastrand::f64(), turn);
+        self.due = refresh_schedule::refresh_at(&life, now, fastrand::f64(), phase);
         self.token = Some((credential, token.remark.map(Reason::from)));
         self.failure = None;
         self.failures = 0;
@@ -77,15 +77,15 @@ impl Exchange {
     }
 
     /// Records a failed attempt.
-    pub fn failed(&mut self, refusal: ExchangeFailure, now: Timestamp) {
+    pub fn failed(&mut self, failure: ExchangeFailure, now: Timestamp) {
         // The count starts again when the class of failure changes: a rejection after an outage is
         // the first rejection.
-        let same = self.retry == refusal.retry;
+        let same = self.retry == failure.retry;
         self.failures = if same { self.failures.saturating_add(1) } else { 1 };
-        self.retry = refusal.retry;
+        self.retry = failure.retry;
         let jitter = fastrand::f64();
-        let retry_after = refusal.retry_after;
-        self.due = match refusal.retry {
+        let retry_after = failure.retry_after;
+        self.due = match failure.retry {
             Some(retry) => {
                 let due =
                     refresh_schedule::retry_at(now, self.failures, retry, retry_after, jitter);
@@ -94,7 +94,7 @@ impl Exchange {
             // Only a changed declaration would help, and that creates a new exchange.
             None => Timestamp::MAX,
         };
-        self.failure = Some((refusal.outcome, refusal.reason.into()));
+        self.failure = Some((failure.outcome, failure.reason.into()));
         self.failed_at = now;
         self.busy = false;
     }

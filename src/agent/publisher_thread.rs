@@ -52,8 +52,8 @@ pub(super) struct PublishReport {
     pub(super) working_since: Option<Instant>,
 }
 
-/// What the thread has done, for the controller to record: whoever is told of an event then finds
-/// what it changed in the view.
+/// Something that the thread did. The controller records it as an event once the view shows what it
+/// changed.
 pub(super) struct PublishEvent {
     /// When it happened.
     pub(super) at: Timestamp,

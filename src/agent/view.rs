@@ -1,7 +1,7 @@
-//! What the agent knows at one moment, for everybody who asks.
+//! A snapshot of what the agent knows, from which the API answers.
 //!
 //! The controller updates the view after each change, in place unless a reader still holds it.
-//! Readers never wait for it.
+//! Readers never wait for the controller.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -165,7 +165,7 @@ impl WorkerPool {
         let slots = self.slots.clone();
         let work = async move {
             let _slot = slots.acquire().await;
-            // In a task of its own, so that a panic is a result, after which the login is retried.
+            // A panic ends only this task. It becomes a result, so the login is retried.
             let verdict = tokio::spawn(verdict).await.unwrap_or_else(|error| {
                 let fault = ConnectionFault::Other { error: error.to_string() };
                 registry::connection_failed(server.authority().to_owned(), fault)

@@ -28,10 +28,10 @@ impl LoginStore {
 
     /// The verifications due now. They count as running from here on.
     pub fn due_verifications(&mut self, now: Timestamp) -> Vec<Verification> {
-        let Self { agenda, entries, .. } = self;
-        agenda.note_due(now);
+        let Self { due_queue, entries, .. } = self;
+        due_queue.mark_due_as_changed(now);
         let mut due = Vec::new();
-        for server in agenda.changed() {
+        for server in due_queue.changed() {
             let Some(entry) = entries.get_mut(server) else { continue };
             let Some(credential) = &entry.login.credential else { continue };
             if !entry.verification_is_due(now) {
@@ -56,7 +56,7 @@ impl LoginStore {
             if !selected || (refused && request.except_refused) {
                 continue;
             }
-            self.agenda.note_change(name);
+            self.due_queue.mark_changed(name);
             if let Some(exchange) =
                 entry.exchange.as_ref().and_then(|key| self.exchanges.get_mut(key))
             {
@@ -79,7 +79,7 @@ impl LoginStore {
             if is_unreachable && entry.login.due.is_some() {
                 entry.login.due = Some(now);
             }
-            self.agenda.note_change(server);
+            self.due_queue.mark_changed(server);
         }
     }
 
@@ -105,7 +105,7 @@ impl LoginStore {
                 entry.login.credential = Some(credential.clone());
             }
             entry.login.due = entry.login.due.and_then(|due| due.checked_sub(by).ok());
-            self.agenda.note_change(server);
+            self.due_queue.mark_changed(server);
         }
     }
 
@@ -113,6 +113,6 @@ impl LoginStore {
     /// publication.
     pub fn next_due(&self) -> Option<Timestamp> {
         let exchanges = self.exchanges.values().filter(|e| !e.busy).map(|e| e.due);
-        exchanges.chain(self.agenda.next()).min()
+        exchanges.chain(self.due_queue.next()).min()
     }
 }

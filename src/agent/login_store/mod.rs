@@ -11,13 +11,13 @@ use crate::domain::credentials::login::Login;
 use crate::domain::declarations::changes::{self, Difference};
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
 
-mod agenda;
+mod due_queue;
 mod due_work;
 mod outputs;
 mod reconcile;
 mod results;
 
-use agenda::Agenda;
+use due_queue::DueQueue;
 
 /// The logins as published, by canonical server. Unchanged ones are shared.
 pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
@@ -26,7 +26,7 @@ pub type ShownLogins = BTreeMap<Arc<str>, Arc<Entry>>;
 pub struct LoginStore {
     entries: BTreeMap<Arc<str>, LoginEntry>,
     exchanges: Exchanges,
-    agenda: Agenda,
+    due_queue: DueQueue,
     /// Whether clients that read plain `auths` are served something else since last asked.
     served_changed: bool,
     /// Increases with each credential of any login, so that every generation is unique.
@@ -37,18 +37,18 @@ pub struct LoginStore {
 }
 
 impl LoginStore {
-    /// An empty store. State in `memory` from the previous agent is restored as declarations
+    /// An empty store. The logins in the previous agent's `state` are restored as declarations
     /// appear.
-    pub fn new(memory: &mut SavedState, verify: bool) -> Self {
+    pub fn new(state: &mut SavedState, verify: bool) -> Self {
         Self {
             entries: BTreeMap::new(),
             exchanges: HashMap::new(),
-            agenda: Agenda::default(),
+            due_queue: DueQueue::default(),
             served_changed: false,
             last_generation: 0,
             verify,
-            restored_logins: std::mem::take(&mut memory.logins),
-            restored_tokens: std::mem::take(&mut memory.tokens),
+            restored_logins: std::mem::take(&mut state.logins),
+            restored_tokens: std::mem::take(&mut state.tokens),
         }
     }
 
@@ -77,7 +77,7 @@ impl LoginStore {
     fn exchange_changed(&mut self, key: &ExchangeKey) {
         for (server, entry) in &self.entries {
             if entry.exchange.as_ref() == Some(key) {
-                self.agenda.note_change(server);
+                self.due_queue.mark_changed(server);
             }
         }
     }

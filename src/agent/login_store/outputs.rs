@@ -22,10 +22,10 @@ impl LoginStore {
         events: &Events,
     ) -> BTreeMap<String, SavedLogin> {
         let mut saved = BTreeMap::new();
-        for server in self.agenda.take_changed() {
+        for server in self.due_queue.take_changed() {
             let Some(entry) = self.entries.get_mut(&server) else {
                 shown.remove(&server);
-                self.agenda.schedule(&server, None);
+                self.due_queue.schedule(&server, None);
                 continue;
             };
             if entry.has_just_expired(now) {
@@ -34,7 +34,7 @@ impl LoginStore {
             self.served_changed |= entry.serves_something_else(now);
             let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
             shown.insert(server.clone(), Arc::new(entry.shown(exchange)));
-            self.agenda.schedule(&server, entry.next_due(now));
+            self.due_queue.schedule(&server, entry.next_due(now));
             saved.insert(server.to_string(), entry.saved());
         }
         saved
@@ -65,20 +65,20 @@ impl LoginStore {
         wanted
     }
 
-    /// Saves the state that the next agent needs into `memory`.
-    pub fn save_into(&self, memory: &mut SavedState) {
-        memory.logins = self
+    /// Adds what the next agent needs of the logins to `state`.
+    pub fn save_into(&self, state: &mut SavedState) {
+        state.logins = self
             .entries
             .iter()
             .map(|(server, entry)| (server.to_string(), entry.saved()))
             .collect();
-        memory.tokens = self
+        state.tokens = self
             .exchanges
             .iter()
             .filter_map(|(key, exchange)| {
                 let (credential, _) = exchange.token.as_ref()?;
-                let remembered = SavedToken::of(credential, exchange.due);
-                Some((exchanges::fingerprint(key), remembered))
+                let saved = SavedToken::of(credential, exchange.due);
+                Some((exchanges::fingerprint(key), saved))
             })
             .collect();
     }

@@ -41,7 +41,7 @@ impl LoginStore {
                         && entry.exchange == exchange =>
                 {
                     if entry.login.declaration != declaration {
-                        self.agenda.note_change(&server);
+                        self.due_queue.mark_changed(&server);
                         entry.login.declaration = declaration;
                     }
                     entry
@@ -59,7 +59,7 @@ impl LoginStore {
                         previous.remember_credential(now);
                         entry.replaced = previous.replaced;
                     }
-                    self.agenda.note_change(&server);
+                    self.due_queue.mark_changed(&server);
                     entry
                 }
             };
@@ -67,7 +67,7 @@ impl LoginStore {
         }
         for server in self.entries.keys() {
             record_removal(server, now, events);
-            self.agenda.note_change(server);
+            self.due_queue.mark_changed(server);
         }
         // A login of the previous agent that no source has declared by now is not coming back.
         for server in std::mem::take(&mut self.restored_logins).keys() {

@@ -23,13 +23,13 @@ impl LoginStore {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         match result {
             Ok(token) => exchange.succeeded(token, now),
-            Err(refusal) => exchange.failed(refusal, now),
+            Err(failure) => exchange.failed(failure, now),
         }
         for (server, entry) in &mut self.entries {
             if entry.exchange.as_ref() != Some(key) {
                 continue;
             }
-            self.agenda.note_change(server);
+            self.due_queue.mark_changed(server);
             if let Some((outcome, reason)) = &exchange.failure {
                 let detail = format!("no token for {server}: {reason}");
                 events.record(now, "exchange-failed", server, detail);
@@ -64,7 +64,7 @@ impl LoginStore {
             return;
         }
         entry.verification = VerificationState::Idle;
-        self.agenda.note_change(server);
+        self.due_queue.mark_changed(server);
         let before = entry.login.state(now);
         let refused = verdict.outcome == Outcome::Rejected;
         entry.login.verified(verdict, now, fastrand::f64());

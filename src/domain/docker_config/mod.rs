@@ -45,7 +45,7 @@ pub struct PublishedEntries {
     /// The keys that use our helper.
     pub helpers: BTreeSet<String>,
     /// The keys of our plain logins.
-    pub auths: BTreeMap<String, Mark>,
+    pub auths: BTreeMap<String, PublishedLogin>,
     /// The original value of an empty `credHelpers`, if it existed.
     pub empty_helpers: Option<String>,
     /// The original value of an empty `auths`, if it existed.
@@ -55,7 +55,7 @@ pub struct PublishedEntries {
 /// Identifies a plain login that we wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Mark {
+pub struct PublishedLogin {
     /// Distinguish our entry from one that a user put in its place. There is one for the current
     /// entry, and one for the entry that is about to replace it.
     pub fingerprints: BTreeSet<u32>,
@@ -78,10 +78,10 @@ impl PublishedEntries {
     #[must_use]
     pub fn or(mut self, after: &Self) -> Self {
         self.helpers.extend(after.helpers.iter().cloned());
-        for (key, mark) in &after.auths {
-            let both = self.auths.entry(key.clone()).or_insert_with(|| mark.clone());
-            both.fingerprints.extend(&mark.fingerprints);
-            both.marker.clone_from(&mark.marker);
+        for (key, login) in &after.auths {
+            let both = self.auths.entry(key.clone()).or_insert_with(|| login.clone());
+            both.fingerprints.extend(&login.fingerprints);
+            both.marker.clone_from(&login.marker);
         }
         self.empty_helpers = after.empty_helpers.clone().or(self.empty_helpers);
         self.empty_auths = after.empty_auths.clone().or(self.empty_auths);
@@ -118,9 +118,9 @@ pub fn edit(
         path: path.to_owned(),
         name: name.to_owned(),
     };
-    let has_mark = text.starts_with(BYTE_ORDER_MARK);
+    let has_byte_order_mark = text.starts_with(BYTE_ORDER_MARK);
     let is_blank = text.trim_start_matches(BYTE_ORDER_MARK).trim_matches(BLANKS).is_empty();
-    let start = match (is_blank, has_mark) {
+    let start = match (is_blank, has_byte_order_mark) {
         (false, _) => text,
         (true, false) => "{\n}\n",
         (true, true) => "\u{feff}{\n}\n",
@@ -132,7 +132,7 @@ pub fn edit(
     let entry = Zeroizing::new(format!("\"{HELPER}\""));
     // An entry for our helper that gives way to a plain login is ours, remembered or not.
     let known = ours.helpers.iter().chain(wanted.auths.keys());
-    let known = known.map(|key| (key.clone(), CRED_HELPERS.mark(&entry, None))).collect();
+    let known = known.map(|key| (key.clone(), CRED_HELPERS.published(&entry, None))).collect();
     let helpers = wanted.helpers.iter().map(|key| (key.clone(), entry.clone())).collect();
     let helpers = CRED_HELPERS
         .update(path, &mut document, &helpers, &known, &mut ours.empty_helpers)
@@ -146,9 +146,10 @@ pub fn edit(
         .map_err(not_entries)?;
     ours.auths = auths.ours;
 
-    let mark = has_mark.then(|| PublishReason::ByteOrderMark { path: path.to_owned() });
+    let byte_order_mark =
+        has_byte_order_mark.then(|| PublishReason::ByteOrderMark { path: path.to_owned() });
     let taken = helpers.conflicts.into_values().chain(auths.conflicts.into_values());
-    let conflicts = mark.into_iter().chain(taken).chain(passed_over).collect();
+    let conflicts = byte_order_mark.into_iter().chain(taken).chain(passed_over).collect();
     let repaired = helpers.repaired.into_iter().chain(auths.repaired).collect();
     let mut text = document.text();
     let text = (*text != start).then(|| std::mem::take(&mut *text));

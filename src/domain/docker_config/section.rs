@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
 use super::auth_entry::{is_marker, login_of};
-use super::json_document::{Member, Object};
-use super::{Mark, PublishReason};
+use super::json_document::{Layout, Member, Object};
+use super::{PublishReason, PublishedLogin};
 
 /// A kind of section, which may occur more than once in a document or not at all.
 ///
@@ -49,7 +49,7 @@ pub(super) const AUTHS: Section = Section {
 /// What an update did to a section.
 #[derive(Default)]
 pub(super) struct Updated {
-    pub(super) ours: BTreeMap<String, Mark>,
+    pub(super) ours: BTreeMap<String, PublishedLogin>,
     pub(super) repaired: BTreeSet<String>,
     pub(super) conflicts: BTreeMap<String, PublishReason>,
 }
@@ -82,16 +82,17 @@ impl Section {
         path: &str,
         document: &mut Object<'_>,
         wanted: &BTreeMap<String, Zeroizing<String>>,
-        known: &BTreeMap<String, Mark>,
+        known: &BTreeMap<String, PublishedLogin>,
         bare: &mut Option<String>,
     ) -> Result<Updated, NotEntries> {
-        let mut updated = Updated::default();
         if wanted.is_empty() && known.is_empty() {
-            return Ok(updated);
+            return Ok(Updated::default());
         }
         let mut missing: BTreeMap<&str, _> =
             wanted.iter().map(|(key, json)| (&**key, json)).collect();
-        let mut unseen = missing.clone();
+        let unseen = missing.clone();
+        let mut update =
+            Update { section: self, path, wanted, known, unseen, updated: Updated::default() };
         for entry in self.entries(document)? {
             missing.remove::<str>(&entry.key);
         }
@@ -110,28 +111,7 @@ impl Section {
             let is_exact = is_exact(section);
             let mut object = self.object(section)?;
             let (mut inner, was_empty) = (object.layout(), object.members.is_empty());
-            for index in (0..object.members.len()).rev() {
-                let entry = &mut object.members[index];
-                let mark = known.get(&*entry.key);
-                if let Some((key, json)) = unseen.remove_entry::<str>(&entry.key) {
-                    let is_repair = mark.is_some() && (self.is_marker)(entry.value());
-                    updated.repaired.extend(is_repair.then(|| key.to_owned()));
-                    if let Some(mark) = self.renew(entry, json, mark) {
-                        updated.ours.insert(key.to_owned(), mark);
-                    } else {
-                        let conflict = (self.conflict)(path, key, entry.value());
-                        updated.conflicts.insert(key.to_owned(), conflict);
-                    }
-                } else if is_exact
-                    && !wanted.contains_key(&*entry.key)
-                    && let Some(mark) = mark.filter(|mark| self.made(mark, entry.value()))
-                {
-                    match &mark.marker {
-                        Some(marker) => entry.set(marker.clone().into()),
-                        None => object.remove(index),
-                    }
-                }
-            }
+            update.renew_or_remove(&mut object, is_exact);
             if target == Some(place) && !missing.is_empty() {
                 if object.members.is_empty() {
                     if was_empty {
@@ -139,11 +119,7 @@ impl Section {
                     }
                     (object, inner) = layout.nested();
                 }
-                for (key, json) in std::mem::take(&mut missing) {
-                    object.append(key, json.clone(), &inner);
-                    updated.repaired.extend(known.contains_key(key).then(|| key.to_owned()));
-                    updated.ours.insert(key.to_owned(), self.mark(json, None));
-                }
+                update.append(&mut object, std::mem::take(&mut missing), &inner);
             }
             let is_emptied = object.members.is_empty() && !was_empty;
             let text = object.text();
@@ -153,13 +129,16 @@ impl Section {
                 None => document.members[place].set(text),
             }
         }
-        Ok(updated)
+        Ok(update.updated)
     }
 
     /// Identifies an entry of ours by its value, which is JSON.
-    pub(super) fn mark(&self, json: &str, marker: Option<String>) -> Mark {
+    pub(super) fn published(&self, json: &str, marker: Option<String>) -> PublishedLogin {
         let content = (self.content)(json);
-        Mark { fingerprints: content.iter().map(|content| fingerprint(content)).collect(), marker }
+        PublishedLogin {
+            fingerprints: content.iter().map(|content| fingerprint(content)).collect(),
+            marker,
+        }
     }
 
     /// Gives an entry its wanted value; `None` if it belongs to the user.
@@ -167,26 +146,26 @@ impl Section {
         &self,
         entry: &mut Member<'_>,
         json: &Zeroizing<String>,
-        known: Option<&Mark>,
-    ) -> Option<Mark> {
+        known: Option<&PublishedLogin>,
+    ) -> Option<PublishedLogin> {
         let content = (self.content)(entry.value());
-        let old_marker = || known.and_then(|mark| mark.marker.clone());
+        let old_marker = || known.and_then(|login| login.marker.clone());
         if content.is_some() && content == (self.content)(json) {
-            return Some(self.mark(json, old_marker()));
+            return Some(self.published(json, old_marker()));
         }
         let marker = match entry.value() {
             value if (self.is_marker)(value) => Some(value.to_owned()),
-            value if known.is_some_and(|mark| self.made(mark, value)) => old_marker(),
+            value if known.is_some_and(|login| self.made(login, value)) => old_marker(),
             _ => return None,
         };
         entry.set(json.clone());
-        Some(self.mark(json, marker))
+        Some(self.published(json, marker))
     }
 
     /// Whether we wrote the entry.
-    fn made(&self, mark: &Mark, json: &str) -> bool {
+    fn made(&self, login: &PublishedLogin, json: &str) -> bool {
         let content = (self.content)(json);
-        content.is_some_and(|content| mark.fingerprints.contains(&fingerprint(&content)))
+        content.is_some_and(|content| login.fingerprints.contains(&fingerprint(&content)))
     }
 
     fn is_named(&self, member: &Member<'_>) -> bool {
@@ -197,6 +176,60 @@ impl Section {
         match section.value() {
             "null" => Ok(Object::empty("null")),
             value => Object::parse(value).map_err(|_| NotEntries(self.name)),
+        }
+    }
+}
+
+/// An update of a section in progress.
+struct Update<'a> {
+    section: &'a Section,
+    path: &'a str,
+    wanted: &'a BTreeMap<String, Zeroizing<String>>,
+    known: &'a BTreeMap<String, PublishedLogin>,
+    /// The wanted entries that no object seen so far contains.
+    unseen: BTreeMap<&'a str, &'a Zeroizing<String>>,
+    updated: Updated,
+}
+
+impl Update<'_> {
+    /// Gives the wanted entries in one object their values, and removes the other entries of ours.
+    fn renew_or_remove(&mut self, object: &mut Object<'_>, is_exact: bool) {
+        let section = self.section;
+        for index in (0..object.members.len()).rev() {
+            let entry = &mut object.members[index];
+            let known = self.known.get(&*entry.key);
+            if let Some((key, json)) = self.unseen.remove_entry::<str>(&entry.key) {
+                let is_repair = known.is_some() && (section.is_marker)(entry.value());
+                self.updated.repaired.extend(is_repair.then(|| key.to_owned()));
+                if let Some(login) = section.renew(entry, json, known) {
+                    self.updated.ours.insert(key.to_owned(), login);
+                } else {
+                    let conflict = (section.conflict)(self.path, key, entry.value());
+                    self.updated.conflicts.insert(key.to_owned(), conflict);
+                }
+            } else if is_exact
+                && !self.wanted.contains_key(&*entry.key)
+                && let Some(login) = known.filter(|login| section.made(login, entry.value()))
+            {
+                match &login.marker {
+                    Some(marker) => entry.set(marker.clone().into()),
+                    None => object.remove(index),
+                }
+            }
+        }
+    }
+
+    /// Adds the wanted entries that no object contains.
+    fn append(
+        &mut self,
+        object: &mut Object<'_>,
+        missing: BTreeMap<&str, &Zeroizing<String>>,
+        layout: &Layout,
+    ) {
+        for (key, json) in missing {
+            object.append(key, json.clone(), layout);
+            self.updated.repaired.extend(self.known.contains_key(key).then(|| key.to_owned()));
+            self.updated.ours.insert(key.to_owned(), self.section.published(json, None));
         }
     }
 }

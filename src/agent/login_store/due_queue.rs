@@ -1,5 +1,5 @@
-//! Which logins changed and when each is due, so that an event costs what it changes and not a look
-//! at every login.
+//! The logins that changed, and the time at which each is due. An event looks at these logins
+//! instead of all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use jiff::Timestamp;
 
 /// The logins that need attention, by canonical server.
 #[derive(Default)]
-pub(super) struct Agenda {
+pub(super) struct DueQueue {
     changed: BTreeSet<Arc<str>>,
     by_time: BTreeSet<(Timestamp, Arc<str>)>,
     times: BTreeMap<Arc<str>, Timestamp>,
 }
 
-impl Agenda {
+impl DueQueue {
     /// Records that a login changed.
-    pub(super) fn note_change(&mut self, server: &Arc<str>) {
+    pub(super) fn mark_changed(&mut self, server: &Arc<str>) {
         self.changed.insert(server.clone());
     }
 
-    /// Counts the logins that are due at `now` as changed.
-    pub(super) fn note_due(&mut self, now: Timestamp) {
+    /// Records that the logins which are due at `now` changed.
+    pub(super) fn mark_due_as_changed(&mut self, now: Timestamp) {
         while self.next().is_some_and(|at| at <= now)
             && let Some((_, server)) = self.by_time.pop_first()
         {
@@ -65,34 +65,34 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn changed(agenda: &mut Agenda) -> Vec<String> {
-        agenda.take_changed().iter().map(ToString::to_string).collect()
+    fn changed(queue: &mut DueQueue) -> Vec<String> {
+        queue.take_changed().iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_login_is_due_once_and_at_the_last_time_set_for_it() {
-        let mut agenda = Agenda::default();
+        let mut queue = DueQueue::default();
         let (one, other) = (Arc::from("one"), Arc::from("other"));
-        agenda.schedule(&one, Some(at(1)));
-        agenda.schedule(&other, Some(at(2)));
-        agenda.schedule(&one, Some(at(3)));
-        assert_eq!(agenda.next(), Some(at(2)));
-        agenda.note_due(at(2));
-        assert_eq!(changed(&mut agenda), ["other"]);
-        agenda.note_due(at(2));
-        assert!(changed(&mut agenda).is_empty());
-        agenda.note_due(at(5));
-        assert_eq!(changed(&mut agenda), ["one"]);
-        assert_eq!(agenda.next(), None);
+        queue.schedule(&one, Some(at(1)));
+        queue.schedule(&other, Some(at(2)));
+        queue.schedule(&one, Some(at(3)));
+        assert_eq!(queue.next(), Some(at(2)));
+        queue.mark_due_as_changed(at(2));
+        assert_eq!(changed(&mut queue), ["other"]);
+        queue.mark_due_as_changed(at(2));
+        assert!(changed(&mut queue).is_empty());
+        queue.mark_due_as_changed(at(5));
+        assert_eq!(changed(&mut queue), ["one"]);
+        assert_eq!(queue.next(), None);
     }
 
     #[test]
     fn a_login_without_a_time_is_never_due() {
-        let mut agenda = Agenda::default();
+        let mut queue = DueQueue::default();
         let one = Arc::from("one");
-        agenda.schedule(&one, Some(at(1)));
-        agenda.schedule(&one, None);
-        agenda.note_due(at(9));
-        assert!(changed(&mut agenda).is_empty());
+        queue.schedule(&one, Some(at(1)));
+        queue.schedule(&one, None);
+        queue.mark_due_as_changed(at(9));
+        assert!(changed(&mut queue).is_empty());
     }
 }

@@ -30,8 +30,10 @@ install_programs() {
 
     mkdir -p "$prefix/bin"
     for program in registry-agent docker-credential-registry-agent; do
-        cp "$here/bin/$arch/$program" "$prefix/bin/$program"
-        chmod 0755 "$prefix/bin/$program"
+        # A running program cannot be written to, but its name can be given to another file.
+        cp "$here/bin/$arch/$program" "$prefix/bin/.$program.new"
+        chmod 0755 "$prefix/bin/.$program.new"
+        mv -f "$prefix/bin/.$program.new" "$prefix/bin/$program"
     done
 }
 

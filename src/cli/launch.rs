@@ -28,7 +28,7 @@ use crate::wire::handoff::{SavedState, reveal};
 /// What the supervisor writes to the pipe of the `start` that waits for it.
 const READY_REPORT: &[u8; 5] = b"ready";
 /// How long `start` waits for an agent to respond.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes sure that an agent runs, and returns once it has published everything. If none runs, starts
 /// one with `environment`, but not after a `stop` if `unless_stopped` is set. Returns whether it
@@ -69,7 +69,7 @@ pub fn ensure_running(
     }
 }
 
-/// Starts a supervisor in a session of its own, and waits until its agent has published.
+/// Starts an agent of this user, which has the lock now.
 fn launch(
     paths: &Paths,
     lock: File,
@@ -87,6 +87,15 @@ fn launch(
     lock::note_socket(paths, &socket);
     let memfd = state_with(environment, SavedState::default())?;
     let inherited = Inherited { lock, listener, memfd, previous: None };
+    supervise_in_background(paths, inherited, timeout)
+}
+
+/// Starts a supervisor with what this process inherited, and waits until its agent has published.
+pub(super) fn supervise_in_background(
+    paths: &Paths,
+    inherited: Inherited,
+    timeout: Duration,
+) -> anyhow::Result<()> {
     let (mut report, theirs) = io::pipe()?;
     let (mut arguments, queue) = running_agent::arguments("supervise", &inherited)?;
     arguments.push(running_agent::argument("report", theirs.as_fd())?);

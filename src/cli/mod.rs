@@ -20,6 +20,7 @@ pub mod logging;
 pub mod login_lines;
 pub mod login_table;
 pub mod metrics;
+mod other_version;
 pub mod output;
 pub mod progress;
 pub mod reason_text;

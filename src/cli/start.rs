@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
+use super::other_version::replace_other_version;
 use super::output::{print_note, stdout};
 use super::settling::settled_soon;
 use super::terminal;
@@ -38,6 +39,9 @@ pub fn start(unless_stopped: bool, json: bool) -> anyhow::Result<ExitCode> {
     if unless_stopped {
         // The credential helper prints what its clients expect.
         return Ok(ExitCode::SUCCESS);
+    }
+    if !started && replace_other_version(&paths)? {
+        print_note("an agent of another version was running; it was replaced and lost nothing");
     }
     let names = environment.keys().filter_map(|variable| set_of(variable)).map(str::to_owned);
     let ignored = if started { BTreeSet::new() } else { names.collect() };

@@ -169,10 +169,12 @@ pub(super) fn take_place(
     Ok(None)
 }
 
-/// The state of an agent that is taken over, with the environment of this process and what it alone
-/// knows: a helper starts an agent without anything pushed.
+/// The state of an agent that is taken over, with what this process alone knows: a helper starts an
+/// agent without anything pushed. The environment of a service replaces the one before it.
 fn merged(own: SavedState, mut last: SavedState) -> io::Result<OwnedFd> {
-    let environment = conceal(own.environment);
+    let has_environment = own.environment_at.is_some();
+    let last_environment = std::mem::take(&mut last.environment);
+    let environment = conceal(if has_environment { own.environment } else { last_environment });
     if own.pushed_at > last.pushed_at {
         (last.pushed, last.pushed_at, last.kept) = (own.pushed, own.pushed_at, own.kept);
     }

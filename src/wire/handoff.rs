@@ -58,16 +58,36 @@ pub struct SavedChange {
     pub events: Vec<EventDocument>,
 }
 
+/// What no source has, in the form that every version writes.
+#[derive(Deserialize)]
+struct SavedVariables {
+    #[serde(default)]
+    environment: BTreeMap<String, ExposedSecret>,
+    environment_at: Option<Timestamp>,
+    pushed: Option<BTreeMap<String, ExposedSecret>>,
+    pushed_at: Option<Timestamp>,
+}
+
 impl SavedState {
     /// Reads a state and the changes after it. The last change may be cut off: its writer was killed.
+    /// Of a state that another version wrote in another form, only the variables are kept.
     pub fn read(content: &[u8]) -> serde_json::Result<Self> {
         let mut documents = serde_json::Deserializer::from_slice(content);
-        let mut state = Self::deserialize(&mut documents)?;
+        let Ok(mut state) = Self::deserialize(&mut documents) else {
+            return Self::variables_of(content);
+        };
         while let Ok(change) = SavedChange::deserialize(&mut documents) {
             state.logins.extend(change.logins);
             state.events.extend(change.events);
         }
         Ok(state)
+    }
+
+    fn variables_of(content: &[u8]) -> serde_json::Result<Self> {
+        let mut documents = serde_json::Deserializer::from_slice(content);
+        let SavedVariables { environment, environment_at, pushed, pushed_at } =
+            SavedVariables::deserialize(&mut documents)?;
+        Ok(Self { environment, environment_at, pushed, pushed_at, ..Self::default() })
     }
 }
 
@@ -176,6 +196,20 @@ mod tests {
             detail: "a is ready".to_owned(),
         };
         SavedChange { logins: BTreeMap::new(), events: vec![event] }
+    }
+
+    #[test]
+    fn the_variables_outlive_a_state_that_another_version_wrote_in_another_form() {
+        let state = serde_json::json!({
+            "environment": { "A": "1" }, "environment_at": "2026-01-01T00:00:00Z",
+            "pushed": { "B": "2" }, "pushed_at": "2026-01-02T00:00:00Z",
+            "logins": ["a form of the future"],
+        });
+        let state = SavedState::read(&serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!(state.environment.keys().collect::<Vec<_>>(), ["A"]);
+        assert_eq!(state.pushed.unwrap().keys().collect::<Vec<_>>(), ["B"]);
+        assert!(state.pushed_at > state.environment_at);
+        SavedState::read(b"not a state").err().unwrap();
     }
 
     #[test]

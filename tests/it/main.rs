@@ -48,4 +48,5 @@ mod survival;
 mod terminal;
 mod transcripts;
 mod troubleshooting;
+mod versions;
 mod web_login;

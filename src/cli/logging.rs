@@ -1,5 +1,5 @@
-//! Where log lines go: through a bounded buffer to a thread of its own, because a frozen disk or a
-//! pipe that nobody reads makes whoever writes to it wait.
+//! Writes log lines on a separate thread, so that a frozen disk or an unread pipe blocks nothing
+//! else. The lines reach the thread through a bounded buffer.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,20 +21,20 @@ use tracing_subscriber::prelude::*;
 use super::log_line::LineFormat;
 use crate::adapters::config::Config;
 
-/// A log that would exceed this size is truncated first.
-const LONGEST_LOG: u64 = 4 * 1024 * 1024;
-/// Lines beyond this many bytes are dropped.
+/// The maximum size of the log, in bytes. A log that would exceed it is truncated first.
+const LOG_LIMIT: u64 = 4 * 1024 * 1024;
+/// The maximum size of the buffer, in bytes. Lines that do not fit are dropped.
 const BUFFER_LIMIT: usize = 1024 * 1024;
-/// How long the end of the process waits for lines to be written.
+/// How long shutdown waits for the remaining lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Logs to standard error as configured, at another level if `REGISTRY_AGENT_LOG` says so. `own_file` tells that
-/// standard error is a file that belongs to the agent, and must not grow without end.
+/// Logs to standard error as configured. `REGISTRY_AGENT_LOG` overrides the configured level.
+/// `own_file` means that standard error is the agent's own log file, whose size is limited.
 ///
-/// Starts a thread: what must be done before any thread exists comes first.
+/// Starts a thread, so it is called after everything that needs a single-threaded process.
 pub(super) fn init(config: &Config, own_file: bool) -> io::Result<Log> {
-    let asked = std::env::var("REGISTRY_AGENT_LOG").ok();
-    let level = asked.as_deref().unwrap_or(&config.log_level).parse().unwrap_or(LevelFilter::INFO);
+    let level = std::env::var("REGISTRY_AGENT_LOG").ok();
+    let level = level.as_deref().unwrap_or(&config.log_level).parse().unwrap_or(LevelFilter::INFO);
     let format = LineFormat::new(config.log_format);
     let buffer = Arc::new(Buffer::new(format.clone()));
     spawn_writer(buffer.clone(), own_file)?;
@@ -44,7 +44,7 @@ pub(super) fn init(config: &Config, own_file: bool) -> io::Result<Log> {
         at_panic.add(line.as_bytes(), usize::MAX);
         at_panic.flush();
     }));
-    // What the libraries have to say about their connections may hold what nobody should read.
+    // Events of libraries are not logged: details of their connections may contain secrets.
     let ours = Targets::new().with_target("registry_agent", level);
     let log = Log(buffer.clone());
     let lines = Lines { format, buffer };
@@ -52,7 +52,7 @@ pub(super) fn init(config: &Config, own_file: bool) -> io::Result<Log> {
     Ok(log)
 }
 
-/// Writes the last lines when it is dropped, unless that takes too long.
+/// Waits on drop, for a limited time, until the remaining lines are written.
 pub(super) struct Log(Arc<Buffer>);
 
 impl Drop for Log {
@@ -61,7 +61,7 @@ impl Drop for Log {
     }
 }
 
-/// The lines that wait for the thread.
+/// The lines that the thread has not taken yet.
 struct Buffer {
     format: LineFormat,
     pending: Mutex<Pending>,
@@ -72,7 +72,7 @@ struct Buffer {
 struct Pending {
     lines: Vec<u8>,
     dropped: u64,
-    /// Whether the thread writes what it took.
+    /// Whether the thread is writing the lines that it took.
     is_writing: bool,
 }
 
@@ -91,7 +91,7 @@ impl Buffer {
         self.changed.notify_all();
     }
 
-    /// Waits for lines, and takes them with a note of those that were dropped.
+    /// Waits for lines and takes them, with a warning at the end if lines were dropped.
     fn take(&self) -> Vec<u8> {
         let mut pending = self.lock();
         pending.is_writing = false;
@@ -132,11 +132,11 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 fn spawn_writer(buffer: Arc<Buffer>, own_file: bool) -> io::Result<()> {
-    // The thread inherits the mask: signals are for the thread that waits for them.
+    // The new thread inherits the mask, so signals reach only the thread that waits for them.
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let spawned = thread::Builder::new().name("log".to_owned()).spawn(move || {
         loop {
-            // Nobody can be told that the log cannot be written.
+            // An error is ignored: the log is the only place to report it.
             let _ = write(&buffer.take(), own_file);
         }
     });
@@ -146,10 +146,10 @@ fn spawn_writer(buffer: Arc<Buffer>, own_file: bool) -> io::Result<()> {
 
 fn write(lines: &[u8], own_file: bool) -> io::Result<()> {
     if own_file {
-        // Opened for appending, so that what follows is written at the new end.
+        // The file is open for appending, so the next write goes to its new end.
         let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let found = file.metadata()?;
-        if found.is_file() && found.len() + lines.len() as u64 > LONGEST_LOG {
+        if found.is_file() && found.len() + lines.len() as u64 > LOG_LIMIT {
             file.set_len(0)?;
         }
     }

@@ -17,7 +17,7 @@ use super::login_store::LoginStore;
 use super::publisher::Publisher;
 use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
-use super::stored_login_writer::{Asked, StoredLoginWriter, StoredReport};
+use super::stored_login_writer::{ChangeAnswer, StoredLoginWriter, StoredReport};
 use super::view::{self, View};
 use super::workers::{AccessQuestion, WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
@@ -41,9 +41,9 @@ pub enum AgentCommand {
     /// `POST /v1/refresh`; answered once the requests are running.
     Refresh(RefreshRequest, oneshot::Sender<()>),
     /// `POST /v1/logins`; answered once the login is stored.
-    Store(String, StoredLogin, Asked),
+    Store(String, StoredLogin, ChangeAnswer),
     /// `DELETE /v1/logins`; answered with whether a login existed.
-    Erase(String, Asked),
+    Erase(String, ChangeAnswer),
     /// A client waits for the credential of this server, and the agent can act on it.
     RunOnDemand(String),
 }
@@ -106,7 +106,7 @@ pub struct UnansweredPush {
 pub struct UnansweredChange {
     put: Option<String>,
     changed: bool,
-    answer: Asked,
+    answer: ChangeAnswer,
 }
 
 impl Controller {
@@ -243,12 +243,12 @@ impl Controller {
                 self.publish_view();
                 let _ = answer.send(());
             }
-            AgentCommand::Store(server, mut login, asked) => {
+            AgentCommand::Store(server, mut login, answer) => {
                 login.codespace = self.sources.codespace_name();
-                self.stored_logins.change(StoredChange::Put(server, login), Some(asked));
+                self.stored_logins.change(StoredChange::Put(server, login), Some(answer));
             }
-            AgentCommand::Erase(server, asked) => {
-                self.stored_logins.change(StoredChange::Remove(server), Some(asked));
+            AgentCommand::Erase(server, answer) => {
+                self.stored_logins.change(StoredChange::Remove(server), Some(answer));
             }
             AgentCommand::RunOnDemand(server) => {
                 self.logins.retry_on_demand(&server, now);
@@ -259,24 +259,24 @@ impl Controller {
 
     /// Applies the current content of the stored-logins file. A change whose requester was told
     /// that it failed is reverted.
-    fn apply_stored(&mut self, StoredReport { outcome, asked }: StoredReport) {
+    fn apply_stored(&mut self, StoredReport { outcome, answer }: StoredReport) {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
-                let _ = asked.map(|asked| asked.send(Err(error)));
+                let _ = answer.map(|answer| answer.send(Err(error)));
                 return;
             }
         };
         let changed = outcome.undo.is_some();
         match outcome.undo {
-            Some(undo) if asked.as_ref().is_some_and(oneshot::Sender::is_closed) => {
+            Some(undo) if answer.as_ref().is_some_and(oneshot::Sender::is_closed) => {
                 self.stored_logins.change(undo, None);
                 return;
             }
             _ => {}
         }
         self.sources.set_stored(outcome.logins);
-        self.unanswered_changes.extend(asked.map(|answer| UnansweredChange {
+        self.unanswered_changes.extend(answer.map(|answer| UnansweredChange {
             put: outcome.put,
             changed,
             answer,

@@ -20,13 +20,13 @@ const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long shutdown waits for a change in progress.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The channel that tells the requester whether the change took effect.
-pub type Asked = oneshot::Sender<io::Result<bool>>;
+/// Tells the requester whether the change took effect.
+pub type ChangeAnswer = oneshot::Sender<io::Result<bool>>;
 
 /// Queues changes for the thread, which makes them one at a time.
 pub struct StoredLoginWriter {
     path: PathBuf,
-    changes: mpsc::Sender<(StoredChange, Option<Asked>)>,
+    changes: mpsc::Sender<(StoredChange, Option<ChangeAnswer>)>,
     reports: reports::UnboundedReceiver<StoredReport>,
     problem: Option<LoginReason>,
 }
@@ -36,8 +36,8 @@ pub struct StoredReport {
     /// The logins from now on and what reverts the change, or the error that left the logins as
     /// they were.
     pub outcome: io::Result<StoredOutcome>,
-    /// The requester of the change; `None` for a read.
-    pub asked: Option<Asked>,
+    /// Where the requester of the change waits; `None` for a read or a revert.
+    pub answer: Option<ChangeAnswer>,
 }
 
 impl StoredLoginWriter {
@@ -72,7 +72,7 @@ impl StoredLoginWriter {
         match &report.outcome {
             Ok(_) => self.problem = None,
             // The result of the first read, which arrived too late for `first`.
-            Err(error) if report.asked.is_none() && self.problem.is_some() => {
+            Err(error) if report.answer.is_none() && self.problem.is_some() => {
                 let path = self.path.display().to_string();
                 self.problem =
                     Some(LoginReason::StoredUnreadable { path, fault: error.to_string() });
@@ -83,9 +83,9 @@ impl StoredLoginWriter {
     }
 
     /// Queues a change. The thread skips it if the requester has gone away by then.
-    pub fn change(&self, change: StoredChange, asked: Option<Asked>) {
+    pub fn change(&self, change: StoredChange, answer: Option<ChangeAnswer>) {
         // The thread lives as long as `self`. If it died, the requester sees its channel closed.
-        let _ = self.changes.send((change, asked));
+        let _ = self.changes.send((change, answer));
     }
 
     /// Why stored logins cannot be used.
@@ -105,7 +105,7 @@ impl StoredLoginWriter {
 
 fn work(
     state_dir: &Path,
-    changes: &mpsc::Receiver<(StoredChange, Option<Asked>)>,
+    changes: &mpsc::Receiver<(StoredChange, Option<ChangeAnswer>)>,
     reports: &reports::UnboundedSender<StoredReport>,
 ) {
     let file = StoredLoginFile::open(state_dir);
@@ -113,9 +113,9 @@ fn work(
     let mut known = read.as_ref().map_or_else(|_| StoredLogins::default(), Clone::clone);
     let outcome = read.map(|logins| StoredOutcome { logins, put: None, undo: None });
     // The receiver is gone once the agent ends.
-    let _ = reports.send(StoredReport { outcome, asked: None });
-    for (change, asked) in changes {
-        let is_wanted = || asked.as_ref().is_none_or(|asked| !asked.is_closed());
+    let _ = reports.send(StoredReport { outcome, answer: None });
+    for (change, answer) in changes {
+        let is_wanted = || answer.as_ref().is_none_or(|answer| !answer.is_closed());
         if !is_wanted() {
             continue;
         }
@@ -124,6 +124,6 @@ fn work(
             Ok(outcome) => known = outcome.logins.clone(),
             Err(error) => tracing::warn!("{} is not changed: {error}", file.path().display()),
         }
-        let _ = reports.send(StoredReport { outcome, asked });
+        let _ = reports.send(StoredReport { outcome, answer });
     }
 }

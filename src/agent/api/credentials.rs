@@ -14,7 +14,7 @@ use super::request::{LOGIN_LIMIT, LimitedBody, Parameters};
 use crate::adapters::stored_logins::StoredLogin;
 use crate::agent::controller::{AgentCommand, RefreshRequest};
 use crate::agent::counters::CREDENTIALS_SERVED;
-use crate::agent::stored_login_writer::Asked;
+use crate::agent::stored_login_writer::ChangeAnswer;
 use crate::agent::view::{Entry, View};
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::credentials::replaced;
@@ -131,7 +131,7 @@ pub async fn post_login(
     }
     if let Some(token) = server::web_login_token(&login.server_url) {
         let stored = StoredLogin::new(login.server_url, login.username, login.secret.0);
-        let store = |asked| AgentCommand::Store(token.to_owned(), stored, asked);
+        let store = |answer| AgentCommand::Store(token.to_owned(), stored, answer);
         let changed = change_stored(&state, store).await?;
         return Ok(Json(LoginAnswer { changed }));
     }
@@ -170,7 +170,7 @@ pub async fn post_login(
         return Ok(Json(LoginAnswer { changed: false }));
     }
     let stored = StoredLogin::new(login.server_url, login.username, login.secret.0);
-    change_stored(&state, |asked| AgentCommand::Store(server.name().to_owned(), stored, asked))
+    change_stored(&state, |answer| AgentCommand::Store(server.name().to_owned(), stored, answer))
         .await?;
     Ok(Json(LoginAnswer { changed: true }))
 }
@@ -183,7 +183,7 @@ pub async fn delete_login(
     let Some(server) = stored_server(&state.now(), &query.server) else {
         return Ok(Json(LoginAnswer { changed: false }));
     };
-    let changed = change_stored(&state, |asked| AgentCommand::Erase(server, asked)).await?;
+    let changed = change_stored(&state, |answer| AgentCommand::Erase(server, answer)).await?;
     Ok(Json(LoginAnswer { changed }))
 }
 
@@ -200,7 +200,7 @@ fn stored_server(view: &View, asked: &str) -> Option<String> {
 /// limit is reported as failed and does not take effect later.
 async fn change_stored(
     state: &ApiState,
-    command: impl FnOnce(Asked) -> AgentCommand,
+    command: impl FnOnce(ChangeAnswer) -> AgentCommand,
 ) -> Result<bool, ApiError> {
     tokio::time::timeout(STORE_TIMEOUT, state.send_command(command))
         .await

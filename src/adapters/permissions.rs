@@ -36,6 +36,10 @@ pub fn to_replace(path: &Path) -> Option<Remedy> {
         };
     }
     let directory = parent.ancestors().find(|directory| directory.exists())?;
+    if directory == Path::new("/") {
+        // The root directory belongs to nobody else: the path is wrong, for example without HOME.
+        return None;
+    }
     match access(directory, AccessFlags::W_OK) {
         Err(Errno::EPERM) => return Some(as_root("chattr -i", directory)),
         Err(Errno::EACCES) if is_ours(directory) => return Some(command("chmod u+w", directory)),

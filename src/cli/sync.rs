@@ -15,8 +15,10 @@ use crate::adapters::{agent_client, lock};
 use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::changes::Difference;
 use crate::domain::declarations::layers;
+use crate::domain::declarations::push::set_of;
 use crate::domain::declarations::source::Variables;
-use crate::wire::api::EnvironmentAnswer;
+use crate::domain::reasons::{ReasonKind, Severity};
+use crate::wire::api::{EnvironmentAnswer, ProblemEntry, StatusDocument};
 use crate::wire::handoff::reveal;
 
 /// The agent responds once everything is published; it does not wait for exchanges.
@@ -44,15 +46,25 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     let EnvironmentAnswer { added, changed, removed, incomplete } = answer;
     writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
     drop(out);
-    let registries = settled_soon(&paths, wait)?.registries;
+    let StatusDocument { registries, problems, .. } = settled_soon(&paths, wait)?;
     if !counts {
         let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
         output::print_note(&format!("no variable of this shell declares a registry{how}"));
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
-    for problem in &incomplete {
+    let others = problems.iter().filter(|problem| keeps_clients_away(problem, &variables));
+    let others = others.filter(|problem| !incomplete.contains(problem));
+    for problem in incomplete.iter().chain(others) {
         let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
         anstream::stderr().write_all(text.as_bytes())?;
     }
     Ok(code)
+}
+
+/// Whether a problem is about these variables, or about the docker configuration, and keeps clients
+/// from a login: what was sent has no effect then.
+fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
+    let is_of_a_set = variables.keys().any(|name| set_of(name) == Some(&problem.name));
+    let concerns_sync = is_of_a_set || problem.kind == ReasonKind::DockerConfiguration.as_str();
+    concerns_sync && problem.severity == Severity::Error
 }

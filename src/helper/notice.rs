@@ -34,7 +34,8 @@ impl Notice {
 
     /// Why a request failed.
     pub(super) fn of_failure(none: &NoAnswer) -> Self {
-        let (error, start) = (&none.error, "run `registry-agent start`");
+        let error = &none.error;
+        let start = "run `registry-agent sync` in a shell that has the variables";
         match (&none.not_started, error) {
             (_, ClientError::Refused(problem)) => Self::of_problem(problem),
             (Some(NotStarted::Stopped), _) => Self::new("the agent is stopped", start),
@@ -52,9 +53,7 @@ impl Notice {
                 Self::new(format!("the agent cannot be started: {why}"), start)
             }
             (None, ClientError::NoAgent) => Self::new(error.to_string(), start),
-            (None, ClientError::NotOurs { .. }) => {
-                Self::new(error.to_string(), format!("{start} as the current user"))
-            }
+            (None, ClientError::NotOurs { .. }) => Self::new(error.to_string(), start),
             (None, _) => {
                 let agent = lock::agent(&Paths::of_this_process()).map(Pid::as_raw);
                 let silent = AgentReason::Silent { fault: error.to_string(), agent };

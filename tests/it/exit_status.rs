@@ -170,3 +170,24 @@ fn a_set_that_is_incomplete_from_the_beginning_fails_the_sync_and_is_named() {
     assert!(text.contains(PASSWORD), "{text}");
     assert_eq!(test_home.exit_of(&["status"]), 3);
 }
+
+#[test]
+fn sync_names_a_set_that_cannot_work_and_a_configuration_that_cannot_be_written() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", "127.0.0.1:1", ("us:er", "password"));
+    let sync = |test_home: &TestHome| {
+        let sync = test_home.with_declared(test_home.agent(&["sync"])).output().unwrap();
+        String::from_utf8(sync.stderr).unwrap()
+    };
+    let named = sync(&test_home);
+    assert!(named.contains("ACME_CONTAINER_REGISTRY_USER") && named.contains("fix: "), "{named}");
+
+    test_home.declare_anew("ACME", "127.0.0.1:1", ("user", "password"));
+    assert_eq!(sync(&test_home), "");
+    let config = test_home.path(".docker/config.json");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, "{,}").unwrap();
+    test_home.declare_anew("ACME", "127.0.0.2:1", ("user", "password"));
+    let named = sync(&test_home);
+    assert!(named.contains(config.to_str().unwrap()) && named.contains("fix: "), "{named}");
+}

@@ -136,14 +136,17 @@ fn a_stopped_agent_is_named_for_what_it_published_and_its_fix_works() {
     succeed(&mut test_home.agent(&["stop"]));
 
     let line = notice(&test_home.helper("get", SERVER));
-    assert_eq!(line, "registry-agent: the agent is stopped; run `registry-agent start`\n");
+    assert_eq!(
+        line,
+        "registry-agent: the agent is stopped; run `registry-agent sync` in a shell that has the variables\n"
+    );
     says_nothing(&test_home.helper("get", "public.test"));
     let login = json!({ "ServerURL": SERVER, "Username": "own", "Secret": "s" }).to_string();
     for (verb, input) in [("store", login.as_str()), ("erase", SERVER)] {
         let refused = test_home.helper(verb, input);
         assert_eq!(refused.status.code(), Some(1), "{}", output_text(&refused));
         assert_eq!(refused.stdout, b"the agent is stopped\n");
-        assert!(only_line(&refused).contains("; run `registry-agent start`"));
+        assert!(only_line(&refused).contains("; run `registry-agent sync` in a shell"));
     }
     let list = test_home.helper("list", "");
     assert!(list.stderr.is_empty() && list.stdout == b"{}\n", "{}", output_text(&list));

@@ -128,7 +128,7 @@ fn why_an_agent_cannot_be_started_is_one_line_on_stderr() {
         assert_eq!(refused.status.code(), Some(1), "{}", output_text(&refused));
         let message = only_line(&refused);
         assert!(message.contains(&format!("{} line 1", config.display())), "{message}");
-        assert!(message.contains("run `registry-agent start`"), "{message}");
+        assert!(message.contains("run `registry-agent sync`"), "{message}");
     }
     let plain = test_home.helper("get", "plain.test");
     assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
@@ -154,7 +154,7 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
         message.contains(&format!("the agent at {} belongs to uid 0, not", socket.display())),
         "{message}"
     );
-    assert!(message.contains("; run `registry-agent start`"), "{message}");
+    assert!(message.contains("; run `registry-agent sync`"), "{message}");
     listener.set_nonblocking(true).unwrap();
     let mut received = String::new();
     while let Ok((mut client, _)) = listener.accept() {

@@ -52,8 +52,9 @@ impl Notice {
             (Some(NotStarted::Failed(why)), _) => {
                 Self::new(format!("the agent cannot be started: {why}"), start)
             }
-            (None, ClientError::NoAgent) => Self::new(error.to_string(), start),
-            (None, ClientError::NotOurs { .. }) => Self::new(error.to_string(), start),
+            (None, ClientError::NoAgent | ClientError::NotOurs { .. }) => {
+                Self::new(error.to_string(), start)
+            }
             (None, _) => {
                 let agent = lock::agent(&Paths::of_this_process()).map(Pid::as_raw);
                 let silent = AgentReason::Silent { fault: error.to_string(), agent };

@@ -185,8 +185,8 @@ fn sync_names_a_set_that_cannot_work_and_a_configuration_that_cannot_be_written(
     test_home.declare_anew("ACME", "127.0.0.1:1", ("user", "password"));
     assert_eq!(sync(&test_home), "");
     let config = test_home.path(".docker/config.json");
-    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
-    std::fs::write(&config, "{,}").unwrap();
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, "{,}").unwrap();
     test_home.declare_anew("ACME", "127.0.0.2:1", ("user", "password"));
     let named = sync(&test_home);
     assert!(named.contains(config.to_str().unwrap()) && named.contains("fix: "), "{named}");

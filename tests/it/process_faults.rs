@@ -2,7 +2,7 @@
 //! ignored signal, no processes or memory left, a `run` that hangs.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -169,6 +169,49 @@ fn a_run_that_is_stopped_at_any_instant_of_a_takeover_keeps_nobody_waiting() {
         assert!(service.wait().unwrap().success(), "round {round}");
         fs::remove_file(lock.join("stopped")).unwrap();
     }
+}
+
+#[test]
+fn run_receives_the_state_of_an_agent_that_is_killed_before_it_is_asked() {
+    let (test_home, pair) = pushed_to_helpers_agent();
+    // The supervisor finds the request and the death at once.
+    send(pair.supervisor.pid, Signal::SIGSTOP);
+    kill_9(&pair.agent);
+    assert_run_takes_over(&test_home);
+}
+
+#[test]
+fn run_receives_the_state_before_the_next_agent_starts() {
+    let (test_home, pair) = pushed_to_helpers_agent();
+    let mut last = pair.agent;
+    // Each agent starts later than the one before.
+    for _ in 0..5 {
+        kill_9(&last);
+        wait_until("no agent follows", || only_pair(&lock(&test_home)).agent.pid != last.pid);
+        last = only_pair(&lock(&test_home)).agent;
+    }
+    kill_9(&last);
+    assert_run_takes_over(&test_home);
+}
+
+#[test]
+fn a_run_that_does_not_accept_after_a_shutdown_loses_nothing() {
+    let (test_home, pair) = pushed_to_helpers_agent();
+    let listener = UnixListener::bind(lock(&test_home).join("takeover")).unwrap();
+    let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
+    client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    drop((stream, listener));
+    assert_served(&test_home);
+    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+}
+
+fn assert_run_takes_over(test_home: &TestHome) {
+    let mut service = test_home.agent(&["run"]).spawn().unwrap();
+    wait_until("`run` does not take over", || only_pair(&lock(test_home)).supervisor.role == "run");
+    assert_served(test_home);
+    assert_eq!(test_home.exit_of(&["stop"]), 0);
+    assert!(service.wait().unwrap().success());
 }
 
 #[test]

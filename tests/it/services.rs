@@ -108,10 +108,7 @@ fn run_takes_over_an_agent_that_a_helper_started_and_what_was_pushed_to_it() {
         ("OWN_CONTAINER_REGISTRY_PASSWORD", "own"),
     ]);
     let mut service = service.spawn().unwrap();
-    let runs = || processes::holders(&lock).iter().any(|process| process.role == "run");
-    wait_until("run does not take over", runs);
-    let pair = only_pair(&lock);
-    assert_eq!(pair.supervisor.role, "run");
+    let pair = service_pair(&lock);
     for (server, secret) in [(SERVER, "pushed"), ("127.0.0.1:2", "own")] {
         let login = Some(("user".to_owned(), secret.to_owned()));
         assert_eq!(test_home.credential(server), login);

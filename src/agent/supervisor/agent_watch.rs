@@ -165,10 +165,8 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     fn handle(&mut self, request: Option<Request>) {
         match (request, self.asked.take()) {
             (Some(Request::Stop), None) => match self.endpoint.waiting_run() {
-                Some(run) if self.agent.hand_over(&run) => {
-                    self.ask(Asked::HandOver(run), takeover::TIMEOUT + STOP_GRACE);
-                }
-                _ => self.stop(),
+                Some(run) => self.hand_over(run),
+                None => self.stop(),
             },
             (Some(Request::Stop), Some(Asked::HandOver(run)))
                 if self.endpoint.is_stopped() && takeover::refuse(run.as_fd()) =>
@@ -182,6 +180,15 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
                 self.asked = asked;
             }
         }
+    }
+
+    /// Asks the agent to hand over to `run`. If it is dead or does not read the request, the next agent
+    /// is asked: to stop would lose the state.
+    fn hand_over(&mut self, run: OwnedFd) {
+        if !self.agent.hand_over(&run) {
+            self.agent.terminate();
+        }
+        self.ask(Asked::HandOver(run), takeover::TIMEOUT + STOP_GRACE);
     }
 
     fn stop(&mut self) {

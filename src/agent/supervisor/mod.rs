@@ -90,8 +90,10 @@ pub fn supervise(
                 false
             }
         };
-        if !delay.wait(was_ready, started.elapsed(), &inherited.listener, signals)? {
-            return Ok(SupervisorExit::Stopped);
+        if !delay.wait(was_ready, started.elapsed(), &inherited.listener, signals)?
+            && let Next::Exit(exit) = stop_or_hand_over(inherited, endpoint)?
+        {
+            return Ok(exit);
         }
         info!("starting the agent again");
     }
@@ -117,12 +119,7 @@ fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::
             SupervisorExit::HandedOver
         }
         // Where `/proc` hides processes, `run` asks the agent to stop.
-        AgentEnd::Unasked(AgentStatus::Stopped) => match endpoint.waiting_run() {
-            Some(run) if takeover::hand_over(run.as_fd(), inherited.descriptors()?) => {
-                SupervisorExit::HandedOver
-            }
-            _ => SupervisorExit::Stopped,
-        },
+        AgentEnd::Unasked(AgentStatus::Stopped) => return stop_or_hand_over(inherited, endpoint),
         AgentEnd::Unasked(AgentStatus::Refused) => SupervisorExit::Refused,
         AgentEnd::Unasked(AgentStatus::Died(how)) => {
             warn!("the agent died ({how})");
@@ -130,4 +127,18 @@ fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::
         }
     };
     Ok(Next::Exit(exit))
+}
+
+/// Obeys a request to stop while there is no agent. If a `run` waits, it is that which asks: what it
+/// does not accept goes to the next agent.
+fn stop_or_hand_over(inherited: &Inherited, endpoint: &Endpoint) -> io::Result<Next> {
+    let Some(run) = endpoint.waiting_run() else { return Ok(Next::Exit(SupervisorExit::Stopped)) };
+    if takeover::hand_over(run.as_fd(), inherited.descriptors()?) {
+        return Ok(Next::Exit(SupervisorExit::HandedOver));
+    }
+    if endpoint.is_stopped() {
+        return Ok(Next::Exit(SupervisorExit::Stopped));
+    }
+    warn!("`run` did not take over");
+    Ok(Next::StartNow)
 }

@@ -42,6 +42,7 @@ pub struct Takeover {
     path: PathBuf,
     uid: u32,
     stream: Option<UnixStream>,
+    is_connected: bool,
 }
 
 impl Takeover {
@@ -52,21 +53,20 @@ impl Takeover {
         lock::remove_if_there(&path)?;
         let listener = UnixListener::bind(short_path(&file))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, path, uid: paths.uid, stream: None })
+        Ok(Self { listener, path, uid: paths.uid, stream: None, is_connected: false })
     }
 
-    /// Whether a supervisor has connected.
+    /// Whether a supervisor was connected at the last [`Takeover::receive`], even if it has left since.
     pub fn is_connected(&self) -> bool {
-        self.stream.is_some()
+        self.is_connected
     }
 
     /// What an agent has handed over, and the connection on which the next one has to [`accept`] it.
     /// `None` if nothing has arrived yet.
     pub fn receive(&mut self) -> io::Result<Option<(Descriptors, OwnedFd)>> {
-        let Some(stream) = self.stream.take().map_or_else(|| self.connection(), |s| Ok(Some(s)))?
-        else {
-            return Ok(None);
-        };
+        let stream = self.stream.take().map_or_else(|| self.connection(), |s| Ok(Some(s)))?;
+        self.is_connected = stream.is_some();
+        let Some(stream) = stream else { return Ok(None) };
         match handoff::receive(stream.as_fd()) {
             Ok(Some(Message::TakeOver(descriptors))) => {
                 lock::remove_if_there(&self.path)?;

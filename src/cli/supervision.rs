@@ -121,6 +121,7 @@ pub(super) fn take_place(
     is_stopped: impl Fn() -> io::Result<bool>,
 ) -> anyhow::Result<Option<Inherited>> {
     let begin = Instant::now();
+    let mut last_seen = begin;
     let mut takeover = None;
     let mut request = StopRequest::default();
     while !is_stopped()? {
@@ -134,6 +135,9 @@ pub(super) fn take_place(
             Err(error) => return Err(error.into()),
         }
         let supervisor = lock::supervisor(paths);
+        if supervisor.is_some() {
+            last_seen = Instant::now();
+        }
         let is_service = supervisor.is_some_and(lock::is_service);
         let is_replaceable =
             may_replace == MayReplace::AllButServices || lock::is_replaceable(paths);
@@ -154,7 +158,8 @@ pub(super) fn take_place(
             if takeover.is_connected() {
                 // If the connection breaks, the next supervisor has to be asked.
                 request = StopRequest::default();
-            } else if supervisor.is_some() || begin.elapsed() > NOTE_GRACE {
+            } else if supervisor.is_some() || last_seen.elapsed() > NOTE_GRACE {
+                // An agent whose supervisor is still dying would obey and take the state with it.
                 request.repeat(paths);
             }
         }

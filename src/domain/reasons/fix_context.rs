@@ -266,8 +266,8 @@ mod tests {
              `registry-agent sync` in a shell that has them"
         );
         assert_eq!(
-            context("/work/.env", "/run/secrets", None).set(&CHANGES),
-            "change HUB_CONTAINER_REGISTRY_USER to your Docker ID in /work/.env; \
+            context("/srv/app.env", "/run/secrets", None).set(&CHANGES),
+            "change HUB_CONTAINER_REGISTRY_USER to your Docker ID in /srv/app.env; \
              change HUB_CONTAINER_REGISTRY_PASSWORD to an access token in /run/secrets"
         );
         assert_eq!(

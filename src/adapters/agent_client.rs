@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::clock;
 use super::lock;
 use super::paths::Paths;
-use super::{config, passwd};
+use super::{config, passwd, user_namespace};
 use crate::wire::api::ProblemDocument;
 
 /// The pause before another connection attempt when the queue is full.
@@ -297,7 +297,7 @@ fn is_trusted(paths: &Paths, uid: u32) -> bool {
 
 /// The user whose agent root uses.
 fn configured_user(paths: &Paths) -> Option<passwd::User> {
-    if !nix::unistd::geteuid().is_root() {
+    if !user_namespace::is_root() {
         return None;
     }
     passwd::by_name(&config::user(&paths.config_files())?).ok()?

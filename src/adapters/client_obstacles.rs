@@ -19,7 +19,7 @@ pub struct ClientEnvironment<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The user's home directory.
     pub home: &'a Path,
-    /// The user's id.
+    /// The user's ID in the container, as podman names its directory.
     pub uid: u32,
     /// The path of the docker configuration.
     pub docker_config: &'a Path,

@@ -23,3 +23,4 @@ pub mod source_files;
 mod state_file;
 pub mod stored_logins;
 pub mod takeover;
+pub mod user_namespace;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use super::passwd::User;
+use super::user_namespace;
 
 /// The directory for sockets that the dev container Feature creates for the agent's user.
 pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
@@ -14,8 +15,10 @@ pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
 /// The paths of one user.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// The user ID.
+    /// The user ID, which owns the user's files and processes as this process sees them.
     pub uid: u32,
+    /// The user ID in the container, which names directories that other processes have to find.
+    pub uid_outside: u32,
     /// The home directory.
     pub home: PathBuf,
     socket: Option<PathBuf>,
@@ -29,11 +32,13 @@ impl Paths {
     pub fn of_this_process() -> Self {
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let uid = Uid::effective().as_raw();
+        let uid_outside = user_namespace::uid_outside(uid);
         let home = absolute("HOME")
-            .or_else(|| super::passwd::by_uid(uid).ok().flatten().map(|user| user.home))
+            .or_else(|| super::passwd::by_uid(uid_outside).ok().flatten().map(|user| user.home))
             .unwrap_or_else(|| PathBuf::from("/"));
         Self {
             uid,
+            uid_outside,
             home,
             socket: own_socket(),
             xdg_runtime: absolute("XDG_RUNTIME_DIR"),
@@ -47,6 +52,7 @@ impl Paths {
     pub fn of_user(user: &User) -> Self {
         Self {
             uid: user.uid,
+            uid_outside: user.uid,
             home: user.home.clone(),
             socket: own_socket(),
             xdg_runtime: None,
@@ -82,7 +88,7 @@ impl Paths {
             name.push(".lock");
             return vec![PathBuf::from(name)];
         }
-        let name = format!("registry-agent-{}", self.uid);
+        let name = format!("registry-agent-{}", self.uid_outside);
         ["/tmp", "/dev/shm", "/var/tmp"].iter().map(|dir| Path::new(dir).join(&name)).collect()
     }
 

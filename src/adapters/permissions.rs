@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::passwd;
+use super::user_namespace::uid_outside;
 use crate::domain::reasons::{Remedy, shell_word};
 
 /// The command after which the file or directory at `path` can be read; `None` if permissions are not
@@ -83,6 +84,6 @@ fn line(verb: &str, path: &Path) -> Box<str> {
 
 /// This user, as `chown` takes it.
 fn user() -> String {
-    let uid = geteuid().as_raw();
+    let uid = uid_outside(geteuid().as_raw());
     passwd::by_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }

@@ -202,7 +202,7 @@ impl PublisherThread {
         let environment = ClientEnvironment {
             variable: &variable,
             home: &self.paths.home,
-            uid: self.paths.uid,
+            uid: self.paths.uid_outside,
             docker_config: self.file.path(),
         };
         let mut followed: BTreeSet<PathBuf> = self.file.paths_to_watch().into_iter().collect();

@@ -1,15 +1,14 @@
 //! The user that the agent runs as.
 
 use anyhow::Context;
-use nix::unistd::Uid;
 
 use crate::adapters::paths::Paths;
-use crate::adapters::{config, passwd, process, socket};
+use crate::adapters::{config, passwd, process, socket, user_namespace};
 
 /// Switches to the configured user, if root starts the agent for one.
 pub(super) fn become_configured_user() -> anyhow::Result<Paths> {
     let paths = Paths::of_this_process();
-    if !Uid::effective().is_root() {
+    if !user_namespace::is_root() {
         return Ok(paths);
     }
     let Some(name) = config::user(&paths.config_files()) else { return Ok(paths) };

@@ -100,7 +100,7 @@ impl Agent {
     /// agent of root would know nothing of what that user declared.
     fn sudo_user(&self) -> Option<String> {
         let uid: u32 = env::var("SUDO_UID").ok()?.parse().ok()?;
-        let is_sudo = self.paths.uid == 0 && uid != 0;
+        let is_sudo = self.paths.uid_outside == 0 && uid != 0;
         let configured =
             || config::user(&self.paths.config_files()).is_some_and(|name| name != "root");
         if !is_sudo || configured() {

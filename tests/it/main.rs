@@ -48,5 +48,6 @@ mod survival;
 mod terminal;
 mod transcripts;
 mod troubleshooting;
+mod user_namespaces;
 mod versions;
 mod web_login;

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Pid;
 
 use super::report::Outcome;
 use crate::adapters::agent_client::{AgentClient, ClientError};
@@ -45,7 +45,7 @@ pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason>
     let detail = format!(
         "version {}, of {}, process {}, on {socket}",
         status.version,
-        user_name(uid),
+        user_name(paths, uid),
         status.pid
     );
     let program = env!("CARGO_PKG_VERSION");
@@ -68,7 +68,7 @@ fn is_locked(paths: &Paths) -> bool {
 }
 
 fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
-    let user = user_name(paths.uid);
+    let user = user_name(paths, paths.uid);
     match error {
         ClientError::NoAgent => match calling_user(paths) {
             Some(caller) if has_agent(&caller) => under_sudo(paths, caller.name),
@@ -79,7 +79,7 @@ fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
         ClientError::NotOurs { socket, uid } => match calling_user(paths) {
             Some(caller) if caller.uid == uid => under_sudo(paths, caller.name),
             _ => {
-                let (socket, owner) = (socket.display().to_string(), user_name(uid));
+                let (socket, owner) = (socket.display().to_string(), user_name(paths, uid));
                 AgentReason::Foreign { socket, owner, user }
             }
         },
@@ -138,7 +138,7 @@ fn start_command() -> String {
 
 /// The user who called `sudo`, if this process is root's because of that.
 pub(super) fn calling_user(paths: &Paths) -> Option<passwd::User> {
-    if paths.uid != 0 || !Uid::effective().is_root() {
+    if paths.uid_outside != 0 {
         return None;
     }
     let uid: u32 = env::var("SUDO_UID").ok()?.parse().ok()?;
@@ -156,7 +156,8 @@ fn under_sudo(paths: &Paths, user: String) -> AgentReason {
 }
 
 /// The name of a user; `uid N` for one without a name.
-pub(super) fn user_name(uid: u32) -> String {
+fn user_name(paths: &Paths, uid: u32) -> String {
+    let uid = if uid == paths.uid { paths.uid_outside } else { uid };
     let known = passwd::by_uid(uid).ok().flatten();
     known.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }

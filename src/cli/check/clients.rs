@@ -185,7 +185,7 @@ impl<'a> Clients<'a> {
         &'e self,
         variable: &'e dyn Fn(&str) -> Option<String>,
     ) -> ClientEnvironment<'e> {
-        let (home, uid) = (self.paths.home.as_path(), self.paths.uid);
+        let (home, uid) = (self.paths.home.as_path(), self.paths.uid_outside);
         ClientEnvironment { variable, home, uid, docker_config: &self.file }
     }
 

@@ -1,0 +1,51 @@
+//! User IDs outside a user namespace: rootless podman and buildah run the helper as root of one.
+
+use std::fs;
+
+use nix::unistd::Uid;
+
+/// The ID that the user `uid` of this process's user namespace has in the container: the same, unless
+/// a client entered a namespace of its own.
+pub fn uid_outside(uid: u32) -> u32 {
+    let map = |process: &str| fs::read_to_string(format!("/proc/{process}/uid_map"));
+    match (map("self"), map("1")) {
+        // A container may have a user namespace too; its processes share the one of its first
+        // process.
+        (Ok(own), Ok(first)) if own != first => outside(&own, uid).unwrap_or(uid),
+        _ => uid,
+    }
+}
+
+/// Whether this process is root outside too.
+pub fn is_root() -> bool {
+    uid_outside(Uid::effective().as_raw()) == 0
+}
+
+/// Looks `uid` up in the lines of a map: first ID inside, first ID outside, length
+/// (`user_namespaces(7)`).
+fn outside(map: &str, uid: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let mut next = || numbers.next()?.ok();
+        let (inside, outside, length) = (next()?, next()?, next()?);
+        let offset = uid.checked_sub(inside).filter(|offset| *offset < length)?;
+        outside.checked_add(offset)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_mapped_by_its_line() {
+        let podman = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(outside(podman, 0), Some(1000));
+        assert_eq!(outside(podman, 1), Some(100_000));
+        assert_eq!(outside(podman, 65536), Some(165_535));
+        assert_eq!(outside(podman, 65537), None);
+        assert_eq!(outside("0 0 4294967295", 1000), Some(1000));
+        assert_eq!(outside("", 1000), None);
+        assert_eq!(outside("not a map", 0), None);
+    }
+}

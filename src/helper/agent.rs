@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
 use crate::adapters::{clock, config, lock, passwd};
@@ -39,19 +37,16 @@ pub(super) enum NotStarted {
 }
 
 impl Agent {
-    /// Asks the agent, and starts one first unless it was stopped on purpose. A response that is not
-    /// `understood` counts as none.
-    pub(super) fn ask(
+    /// Asks the agent, and starts one first unless it was stopped on purpose. A response that
+    /// `parse` does not understand counts as none.
+    pub(super) fn ask<T>(
         &self,
         method: &str,
         target: &str,
         body: &[u8],
-        understood: impl Fn(&[u8]) -> bool,
-    ) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
-        let ask = || {
-            let answer = agent_client::ask(&self.paths, method, target, body, self.remaining())?;
-            if understood(&answer) { Ok(answer) } else { Err(ClientError::unexpected_json()) }
-        };
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, NoAnswer> {
+        let ask = || self.ask_running(method, target, body, &parse);
         let mut not_started = None;
         let answer = match ask() {
             Err(error @ (ClientError::NoAgent | ClientError::NotOurs { .. })) => {
@@ -61,6 +56,18 @@ impl Agent {
             other => other,
         };
         answer.map_err(|error| NoAnswer { error, not_started })
+    }
+
+    /// Asks an agent that runs already.
+    pub(super) fn ask_running<T>(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, ClientError> {
+        let answer = agent_client::ask(&self.paths, method, target, body, self.remaining())?;
+        parse(&answer).ok_or_else(ClientError::unexpected_json)
     }
 
     /// Starts an agent with the environment of this process.

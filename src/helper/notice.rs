@@ -21,7 +21,7 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { why: why.into(), fix: fix.into() }
     }
 

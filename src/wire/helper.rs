@@ -1,5 +1,6 @@
 //! The docker credential helper protocol (`docker/docker-credential-helpers`, `credentials`).
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::exposed_secret::ExposedSecret;
@@ -12,7 +13,7 @@ pub const NO_SERVER: &str = "no credentials server URL";
 /// What clients recognize as the error for an empty user.
 pub const NO_USER: &str = "no credentials username";
 
-/// The output of `get` and the input of `store`.
+/// The output of `get` and the input of `store`; also the agent's response to `GET /v1/credential`.
 #[derive(Serialize, Deserialize)]
 pub struct HelperCredential {
     /// The server as the client wrote it.
@@ -24,6 +25,10 @@ pub struct HelperCredential {
     /// The password or token.
     #[serde(rename = "Secret", default)]
     pub secret: ExposedSecret,
+    /// Until when a client may keep it: the expiry, less the safety margin. `None` if the expiry is
+    /// unknown. Not a part of docker's protocol.
+    #[serde(rename = "UsableUntil", default, skip_serializing_if = "Option::is_none")]
+    pub usable_until: Option<Timestamp>,
 }
 
 impl HelperCredential {
@@ -33,6 +38,7 @@ impl HelperCredential {
             server_url: server_url.to_owned(),
             username: credential.user.clone(),
             secret: ExposedSecret(credential.secret.clone()),
+            usable_until: credential.serves_until(),
         }
     }
 }

@@ -5,3 +5,4 @@ pub mod exchange;
 pub mod exposed_secret;
 pub mod handoff;
 pub mod helper;
+pub mod kubelet;

@@ -22,6 +22,7 @@ mod faults;
 mod freed_memory;
 mod helper_notices;
 mod helper_protocol;
+mod kubelet;
 mod log;
 mod login_changes;
 mod logins;

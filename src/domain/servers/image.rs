@@ -19,12 +19,7 @@ impl Image {
     /// the part before the first slash is a server if it has a dot or a colon, or is `localhost`;
     /// otherwise the image is on Docker Hub. `None` if the text names no repository.
     pub fn parse(text: &str) -> Option<Result<Self, ServerFault>> {
-        let (server, rest) = match text.split_once('/') {
-            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
-                (first, rest)
-            }
-            _ => ("docker.io", text),
-        };
+        let (server, rest) = registry_and_path(text).unwrap_or(("docker.io", text));
         let (named, digest) = match rest.split_once('@') {
             Some((named, digest)) => (named, Some(digest)),
             None => (rest, None),
@@ -44,6 +39,12 @@ impl Image {
             Self { server, repository, reference: reference.to_owned() }
         }))
     }
+}
+
+/// Splits an image name behind its registry, if it states one.
+pub fn registry_and_path(image: &str) -> Option<(&str, &str)> {
+    let (first, rest) = image.split_once('/')?;
+    (first.contains(['.', ':']) || first == "localhost").then_some((first, rest))
 }
 
 /// Lower-case letters, digits and separators between them; no character that could alter a URL.

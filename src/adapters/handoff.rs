@@ -18,6 +18,12 @@ use nix::sys::socket::{
 };
 use zeroize::Zeroizing;
 
+/// How [`Message::Status`] begins.
+const STATUS: &[u8] = b"status ";
+
+/// The longest message that is received whole.
+const MESSAGE_LIMIT: usize = 256;
+
 /// A message between an agent and its supervisor, or to a `run` that takes over.
 #[derive(Debug)]
 pub enum Message {
@@ -27,6 +33,8 @@ pub enum Message {
     Accepted,
     /// Every source has been read and published.
     Ready,
+    /// How the logins are, in one line.
+    Status(String),
     /// Read the configuration and the sources again, with this lock and this listening socket.
     Reload {
         /// The lock.
@@ -104,10 +112,15 @@ pub fn take_queued(queue: &OwnedFd) -> io::Result<OwnedFd> {
 /// Sends `message` to the process at the other end of `control`, unless the queue is full: the
 /// agent must never wait for a supervisor that hangs.
 pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
+    let status;
     let (word, fds): (&[u8], Vec<RawFd>) = match message {
         Message::SaveState(memfd) => (b"save-state", vec![memfd.as_raw_fd()]),
         Message::Accepted => (b"accepted", Vec::new()),
         Message::Ready => (b"ready", Vec::new()),
+        Message::Status(text) => {
+            status = [STATUS, text.as_bytes()].concat();
+            (&status, Vec::new())
+        }
         Message::Reload { lock, listener } => {
             (b"reload", [lock, listener].map(AsRawFd::as_raw_fd).to_vec())
         }
@@ -132,7 +145,7 @@ pub fn send(control: BorrowedFd<'_>, message: &Message) -> io::Result<()> {
 /// The next message from the process at the other end of `control`; `None` if that end is closed.
 /// Fails with `WouldBlock` if there is none yet.
 pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
-    let mut word = [0; 16];
+    let mut word = [0; MESSAGE_LIMIT];
     let mut space = nix::cmsg_space!([RawFd; 3]);
     let mut buffer = [IoSliceMut::new(&mut word)];
     let received: RecvMsg<'_, '_, SockaddrStorage> = match recvmsg(
@@ -158,6 +171,10 @@ pub fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Message>> {
         (b"save-state", Some(memfd), ..) => Ok(Some(Message::SaveState(memfd))),
         (b"accepted", None, ..) => Ok(Some(Message::Accepted)),
         (b"ready", None, ..) => Ok(Some(Message::Ready)),
+        (word, None, ..) if word.starts_with(STATUS) => {
+            let text = String::from_utf8_lossy(&word[STATUS.len()..]);
+            Ok(Some(Message::Status(text.into_owned())))
+        }
         (b"reload", Some(lock), Some(listener), _) => Ok(Some(Message::Reload { lock, listener })),
         (b"hand-over", Some(stream), ..) => Ok(Some(Message::HandOver(stream))),
         (b"take-over", Some(lock), Some(listener), Some(memfd)) => {
@@ -179,6 +196,7 @@ mod tests {
         let state = vec![7; 3_000_000];
         send(ours.as_fd(), &Message::SaveState(create(&state).unwrap())).unwrap();
         send(ours.as_fd(), &Message::Ready).unwrap();
+        send(ours.as_fd(), &Message::Status("1 of 1 login ready".to_owned())).unwrap();
         drop(ours);
         let Some(Message::SaveState(memfd)) = receive(theirs.as_fd()).unwrap() else {
             panic!("no state arrived")
@@ -186,6 +204,8 @@ mod tests {
         assert!(*read(memfd.as_fd()).unwrap() == state);
         assert!(*read(memfd.as_fd()).unwrap() == state, "a second reading starts at the front");
         assert!(matches!(receive(theirs.as_fd()).unwrap(), Some(Message::Ready)));
+        let status = receive(theirs.as_fd()).unwrap();
+        assert!(matches!(status, Some(Message::Status(text)) if text == "1 of 1 login ready"));
         assert!(receive(theirs.as_fd()).unwrap().is_none());
     }
 

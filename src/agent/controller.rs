@@ -15,6 +15,7 @@ use super::counters::{Counters, EXCHANGES, VERIFICATIONS};
 use super::events::Events;
 use super::login_store::LoginStore;
 use super::publisher::Publisher;
+use super::service_status;
 use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
 use super::stored_login_writer::{ChangeAnswer, StoredLoginWriter, StoredReport};
@@ -79,6 +80,8 @@ pub struct Controller {
     pub publisher: Publisher,
     /// Sends the state that must survive to the supervisor.
     pub handoff_to_supervisor: StateHandoff,
+    /// Whether the supervisor wants to know how the logins are.
+    pub reports_status: bool,
     /// Watches the configuration files.
     pub config_watch: ConfigWatch,
     /// Cancelled when the agent has to read the configuration anew.
@@ -395,6 +398,9 @@ impl Controller {
         }
         if self.handoff_to_supervisor.add(changed, &self.events) {
             self.hand_over();
+        }
+        if self.reports_status {
+            self.handoff_to_supervisor.status(service_status::line(&self.view.borrow(), now));
         }
     }
 

@@ -25,6 +25,7 @@ pub mod login_store;
 pub mod publisher;
 mod publisher_thread;
 pub mod running_agent;
+mod service_status;
 pub mod source_set;
 pub mod state_handoff;
 pub mod stored_login_writer;
@@ -70,6 +71,8 @@ pub struct AgentSetup {
     pub config_watch: ConfigWatch,
     /// The paths of the user.
     pub paths: Paths,
+    /// Whether an init system wants to know how the logins are.
+    pub reports_status: bool,
     /// The clock.
     pub clock: Clock,
 }
@@ -165,6 +168,7 @@ impl Agent {
                 setup.clock.clone(),
                 serde_json::to_value(&setup.config).ok(),
             ),
+            reports_status: setup.reports_status,
             config_watch: setup.config_watch,
             reload: reload.clone(),
             events: events.clone(),

@@ -41,6 +41,9 @@ pub struct StateHandoff {
     is_unsent: bool,
     /// Whether the supervisor does not know yet that the agent is ready.
     is_ready_unsent: bool,
+    /// How the logins are, as reported last.
+    status: String,
+    unsent_status: Option<String>,
     /// When to try again what failed.
     due: Option<Timestamp>,
     clock: Clock,
@@ -65,6 +68,8 @@ impl StateHandoff {
             is_outdated: false,
             is_unsent: false,
             is_ready_unsent: false,
+            status: String::new(),
+            unsent_status: None,
             due: None,
             clock,
             config,
@@ -75,6 +80,15 @@ impl StateHandoff {
     pub fn ready(&mut self) {
         self.is_ready_unsent = true;
         self.send();
+    }
+
+    /// Reports how the logins are, if that changed.
+    pub fn status(&mut self, status: String) {
+        if self.status != status {
+            self.status.clone_from(&status);
+            self.unsent_status = Some(status);
+            self.send();
+        }
     }
 
     /// Hands over the whole state, if it changed.
@@ -180,6 +194,10 @@ impl StateHandoff {
         if self.is_ready_unsent {
             handoff::send(self.control.as_fd(), &Message::Ready)?;
             self.is_ready_unsent = false;
+        }
+        if let Some(status) = &self.unsent_status {
+            handoff::send(self.control.as_fd(), &Message::Status(status.clone()))?;
+            self.unsent_status = None;
         }
         Ok(())
     }

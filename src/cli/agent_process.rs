@@ -1,6 +1,7 @@
 //! The two background processes: the supervisor and its agent.
 
 use std::convert::Infallible;
+use std::env;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -116,6 +117,7 @@ fn run_agent(
         config,
         config_watch,
         paths: paths.clone(),
+        reports_status: foreground && env::var_os("NOTIFY_SOCKET").is_some(),
         clock: Clock::system(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -81,19 +81,41 @@ fn state_from_systemd() -> io::Result<Option<(u64, OwnedFd)>> {
     newest.map(|(number, fd)| Ok((number, process::take_inherited(fd)?))).transpose()
 }
 
-/// Reports readiness to systemd (`Type=notify`) and stores each state with it.
+/// Tells systemd how the service is (`Type=notify`), and stores each state with it.
 struct SystemdNotifier {
     notify: bool,
     kept: u64,
 }
 
-impl ServiceNotifier for SystemdNotifier {
-    fn ready(&mut self) {
+impl SystemdNotifier {
+    fn send(&self, messages: &[NotifyState<'_>]) {
         if self.notify
-            && let Err(error) = sd_notify::notify(&[NotifyState::Ready])
+            && let Err(error) = sd_notify::notify(messages)
         {
             tracing::warn!("systemd cannot be notified: {error}");
         }
+    }
+}
+
+impl ServiceNotifier for SystemdNotifier {
+    fn ready(&mut self) {
+        self.send(&[NotifyState::Ready]);
+    }
+
+    fn reloading(&mut self) {
+        // systemd ignores an announcement that is older than its request (`Type=notify-reload`).
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!("the reload cannot be announced: {error}"),
+        }
+    }
+
+    fn stopping(&mut self) {
+        self.send(&[NotifyState::Stopping]);
+    }
+
+    fn status(&mut self, text: &str) {
+        self.send(&[NotifyState::Status(text)]);
     }
 
     fn state_saved(&mut self, memfd: BorrowedFd<'_>) {

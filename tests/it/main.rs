@@ -46,6 +46,7 @@ mod stopping;
 mod stored_logins;
 mod support;
 mod survival;
+mod systemd;
 mod terminal;
 mod transcripts;
 mod troubleshooting;

@@ -1,18 +1,13 @@
-//! `registry-agent run` under init systems: systemd's protocol, and Debian's supervisord and s6.
+//! `registry-agent run` as a service: takeovers, Debian's supervisord and s6.
 
 use std::fs;
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use nix::unistd::Pid;
 use registry_agent::adapters::clock;
 
@@ -24,56 +19,6 @@ const SERVER: &str = "127.0.0.1:1";
 /// What is pushed to a service.
 const PUSHED: &str = "127.0.0.1:2";
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
-
-#[test]
-fn systemd_hears_when_it_is_ready_and_keeps_its_state_over_the_death_of_all_of_it() {
-    let mut test_home = TestHome::new();
-    let systemd = UnixDatagram::bind(test_home.path("notify")).unwrap();
-    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut service =
-        test_home.agent(&["run"]).env("NOTIFY_SOCKET", test_home.path("notify")).spawn().unwrap();
-    let mut store = Store::default();
-    store.listen_until(&systemd, |store| store.ready == 1);
-
-    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
-    test_home.sync();
-    // The state with the push in it is the last one that comes.
-    store.listen_until(&systemd, |store| store.holds("pushed"));
-    assert_eq!(store.kept.len(), 1, "old states are taken out: {:?}", store.kept);
-
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
-    // systemd kills what is left of the service.
-    kill_9(&pair.supervisor);
-    service.wait().unwrap();
-    wait_until("the orphan is still there", || {
-        let left = processes::holders(&test_home.path("agent.sock.lock"));
-        left.iter().for_each(kill_9);
-        left.is_empty()
-    });
-
-    // What the previous agent still sent is read before its end.
-    systemd.set_nonblocking(true).unwrap();
-    while store.listen(&systemd) {}
-    systemd.set_nonblocking(false).unwrap();
-    let (name, memory) = store.kept.pop().unwrap();
-    let mut service = test_home.command("sh");
-    service
-        .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" run", AGENT])
-        .env("LISTEN_FDNAMES", &name)
-        .env("NOTIFY_SOCKET", test_home.path("notify"))
-        .fd_mappings(vec![FdMapping { parent_fd: memory, child_fd: 3 }])
-        .unwrap();
-    let mut service = service.spawn().unwrap();
-    store.listen_until(&systemd, |store| store.ready == 2);
-    // systemd keeps both lives' states side by side, so their names must not start over.
-    let number = |name: &str| name.trim_start_matches("state").parse::<u64>().unwrap();
-    assert!(number(&store.kept[0].0) > number(&name), "{} after {name}", store.kept[0].0);
-    assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
-
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
-    kill(Pid::from_raw(pair.supervisor.pid), Signal::SIGTERM).unwrap();
-    assert!(service.wait().unwrap().success(), "a stop is no failure");
-}
 
 #[test]
 fn a_second_run_ends_and_leaves_the_first_alone() {
@@ -351,71 +296,4 @@ impl Drop for Service {
             self.end();
         }
     }
-}
-
-/// What systemd would keep for the service.
-#[derive(Default)]
-struct Store {
-    ready: usize,
-    kept: Vec<(String, OwnedFd)>,
-}
-
-impl Store {
-    fn listen_until(&mut self, socket: &UnixDatagram, done: impl Fn(&Self) -> bool) {
-        while !done(self) || self.kept.len() > 1 {
-            assert!(self.listen(socket), "the service says nothing");
-        }
-    }
-
-    /// Hears one message; whether there was one.
-    fn listen(&mut self, socket: &UnixDatagram) -> bool {
-        let mut text = [0; 4096];
-        let mut space = nix::cmsg_space!([RawFd; 4]);
-        let (length, mut fds) = {
-            let mut buffer = [IoSliceMut::new(&mut text)];
-            let received = recvmsg::<SockaddrStorage>(
-                socket.as_raw_fd(),
-                &mut buffer,
-                Some(&mut space),
-                MsgFlags::MSG_CMSG_CLOEXEC,
-            );
-            let Ok(received) = received else { return false };
-            let mut fds = Vec::new();
-            for message in received.cmsgs().unwrap() {
-                if let ControlMessageOwned::ScmRights(received) = message {
-                    fds.extend(received.into_iter().map(owned));
-                }
-            }
-            (received.bytes, fds)
-        };
-        let text = String::from_utf8(text[..length].to_vec()).unwrap();
-        let value = |name: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-                .map(str::to_owned)
-        };
-        self.ready += usize::from(value("READY").is_some());
-        if value("FDSTOREREMOVE").is_some() {
-            let name = value("FDNAME").unwrap();
-            self.kept.retain(|(kept, _)| *kept != name);
-        } else if value("FDSTORE").is_some() {
-            self.kept.push((value("FDNAME").unwrap(), fds.pop().unwrap()));
-        }
-        true
-    }
-
-    fn holds(&self, text: &str) -> bool {
-        self.kept.last().is_some_and(|(_, memory)| {
-            let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-            String::from_utf8_lossy(&fs::read(path).unwrap()).contains(text)
-        })
-    }
-}
-
-/// An owner for a descriptor that came as a bare number.
-fn owned(fd: RawFd) -> OwnedFd {
-    let link = format!("/proc/self/fd/{fd}");
-    let file = fs::OpenOptions::new().read(true).write(true).open(link).unwrap();
-    nix::unistd::close(fd).unwrap();
-    file.into()
 }

@@ -100,6 +100,7 @@ fn setup(home: &Path, clock: Clock, control: OwnedFd) -> AgentSetup {
         state,
         sources,
         config: Config { sources: Vec::new(), ..config },
+        reports_status: false,
         config_watch,
         paths,
         clock,

@@ -176,6 +176,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
             (request, asked) => {
                 if request == Some(Request::Reload) {
                     self.reload_due = Some(Instant::now());
+                    self.notifier.reloading();
                 }
                 self.asked = asked;
             }
@@ -192,6 +193,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     }
 
     fn stop(&mut self) {
+        self.notifier.stopping();
         self.agent.terminate();
         self.ask(Asked::Stop, STOP_GRACE);
     }
@@ -226,6 +228,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
                         self.inherited.memfd = memfd;
                     }
                     Message::Ready => self.note_ready(),
+                    Message::Status(text) => self.notifier.status(&text),
                     _ => {}
                 }
             }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use self::agent_watch::{AgentEnd, AgentWatch, Asked};
 use self::restart_delay::RestartDelay;
-use self::signals::Signals;
+use self::signals::{Request, Signals};
 use super::running_agent::{AgentStatus, Inherited, RunningAgent};
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::takeover;
@@ -33,8 +33,14 @@ pub const KILL_GRACE: Duration = Duration::from_millis(250);
 
 /// Receives what the process that started the supervisor has to know.
 pub trait ServiceNotifier {
-    /// The agent has read and published everything. Called once for each agent.
+    /// The agent has read and published everything, for the first time or again.
     fn ready(&mut self);
+    /// The agent is asked to read everything again.
+    fn reloading(&mut self) {}
+    /// The agent is asked to stop.
+    fn stopping(&mut self) {}
+    /// How the logins are, in one line.
+    fn status(&mut self, _text: &str) {}
     /// The agent handed over a new state.
     fn state_saved(&mut self, memfd: BorrowedFd<'_>);
 }
@@ -90,10 +96,15 @@ pub fn supervise(
                 false
             }
         };
-        if !delay.wait(was_ready, started.elapsed(), &inherited.listener, signals)?
-            && let Next::Exit(exit) = stop_or_hand_over(inherited, endpoint)?
-        {
-            return Ok(exit);
+        match delay.wait(was_ready, started.elapsed(), &inherited.listener, signals)? {
+            Some(Request::Stop) => {
+                if let Next::Exit(exit) = stop_or_hand_over(inherited, endpoint)? {
+                    return Ok(exit);
+                }
+            }
+            // The next agent reads everything anyway.
+            Some(Request::Reload) => notifier.reloading(),
+            None => {}
         }
         info!("starting the agent again");
     }

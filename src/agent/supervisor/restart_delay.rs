@@ -27,15 +27,15 @@ impl Default for RestartDelay {
 }
 
 impl RestartDelay {
-    /// Waits after an agent that `lived` so long and `was_ready`, or until a client connects. Returns
-    /// false if this process is asked to stop.
+    /// Waits after an agent that `lived` so long and `was_ready`, or until a client connects or this
+    /// process is asked to stop. Returns what it was asked.
     pub(super) fn wait(
         &mut self,
         was_ready: bool,
         lived: Duration,
         listener: &UnixListener,
         signals: &Signals,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<Request>> {
         if lived >= HEALTHY_AFTER {
             self.0 = FIRST_DELAY;
         }
@@ -50,8 +50,8 @@ impl RestartDelay {
     }
 }
 
-/// Waits for `delay`, or until a client connects, but at least for `minimum`. Returns false if this
-/// process is asked to stop.
+/// Waits for `delay`, or until a client connects, but at least for `minimum`. Returns what this process
+/// was asked meanwhile; a request to stop ends the wait.
 ///
 /// A client that connected before the last agent died is still in the queue and would cut every pause
 /// short. `minimum` prevents a restart loop of agents that never become ready.
@@ -60,8 +60,9 @@ fn pause(
     minimum: Duration,
     listener: &UnixListener,
     signals: &Signals,
-) -> io::Result<bool> {
+) -> io::Result<Option<Request>> {
     let begin = Instant::now();
+    let mut request = None;
     loop {
         let left = delay.saturating_sub(begin.elapsed());
         let may_be_cut_short = begin.elapsed() >= minimum;
@@ -72,11 +73,10 @@ fn pause(
         let watched = if may_be_cut_short { &mut ready[..] } else { &mut ready[..1] };
         wait_for(watched, Some(if may_be_cut_short { left } else { left.min(minimum) }))?;
         reap_orphans(None)?;
-        if signals.take_requests()? == Some(Request::Stop) {
-            return Ok(false);
-        }
-        if left.is_zero() || may_be_cut_short && ready[1].any().unwrap_or_default() {
-            return Ok(true);
+        request = request.max(signals.take_requests()?);
+        let is_over = left.is_zero() || may_be_cut_short && ready[1].any().unwrap_or_default();
+        if is_over || request == Some(Request::Stop) {
+            return Ok(request);
         }
     }
 }

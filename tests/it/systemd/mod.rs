@@ -1,0 +1,3 @@
+//! `registry-agent run` as a service of systemd.
+
+mod messages;

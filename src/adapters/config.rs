@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::paths::CREDENTIALS;
+
 /// How clients receive credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,7 +75,7 @@ impl Default for Config {
             github_token: true,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
-            sources: vec![PathBuf::from("/run/secrets"), PathBuf::from("/etc/environment")],
+            sources: [CREDENTIALS, "/run/secrets", "/etc/environment"].map(PathBuf::from).into(),
             publish_to_mounts: false,
             servers: BTreeMap::new(),
         }

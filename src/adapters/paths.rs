@@ -12,6 +12,10 @@ use super::user_namespace;
 /// The directory for sockets that the dev container Feature creates for the agent's user.
 pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
 
+/// How a path of the configuration begins that is below the files that systemd passes to a service
+/// (`LoadCredential=` in systemd.exec(5)).
+pub const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
+
 /// The paths of one user.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -25,6 +29,8 @@ pub struct Paths {
     xdg_runtime: Option<PathBuf>,
     xdg_state: Option<PathBuf>,
     xdg_config: Option<PathBuf>,
+    /// The directory with the files that systemd passes to a service.
+    credentials: Option<PathBuf>,
 }
 
 impl Paths {
@@ -44,6 +50,7 @@ impl Paths {
             xdg_runtime: absolute("XDG_RUNTIME_DIR"),
             xdg_state: absolute("XDG_STATE_HOME"),
             xdg_config: absolute("XDG_CONFIG_HOME"),
+            credentials: absolute("CREDENTIALS_DIRECTORY"),
         }
     }
 
@@ -58,6 +65,7 @@ impl Paths {
             xdg_runtime: None,
             xdg_state: None,
             xdg_config: None,
+            credentials: None,
         }
     }
 
@@ -114,9 +122,18 @@ impl Paths {
         }
     }
 
-    /// `path` with a leading `~/` replaced by the home directory.
-    pub fn expand(&self, path: &Path) -> PathBuf {
-        path.strip_prefix("~").map_or_else(|_| path.to_owned(), |rest| self.home.join(rest))
+    /// `path` with a leading `~` replaced by the home directory, or a leading [`CREDENTIALS`] by the
+    /// directory of this service; `None` if that has none.
+    pub fn expand(&self, path: &Path) -> Option<PathBuf> {
+        let (base, rest) = if let Ok(rest) = path.strip_prefix(CREDENTIALS) {
+            (self.credentials.as_ref()?, rest)
+        } else if let Ok(rest) = path.strip_prefix("~") {
+            (&self.home, rest)
+        } else {
+            return Some(path.to_owned());
+        };
+        // Joining an empty path would add a slash.
+        Some(base.iter().chain(rest).collect())
     }
 
     /// The variables that make another process of this program use the same paths.
@@ -129,6 +146,7 @@ impl Paths {
         add("XDG_RUNTIME_DIR", &self.xdg_runtime);
         add("XDG_STATE_HOME", &self.xdg_state);
         add("XDG_CONFIG_HOME", &self.xdg_config);
+        add("CREDENTIALS_DIRECTORY", &self.credentials);
         for name in ["PATH", "REGISTRY_AGENT_LOG", "NOTIFY_SOCKET", "JOURNAL_STREAM"] {
             variables.extend(variable(name).map(|value| (name, value)));
         }

@@ -104,7 +104,7 @@ fn run_agent(
     let mut state = saved_state(&inherited.memfd)?;
     let (config, config_watch) = ConfigWatch::load(paths, &mut state);
     let log = logging::init(&config, !foreground)?;
-    let configured: Vec<_> = config.sources.iter().map(|path| paths.expand(path)).collect();
+    let configured: Vec<_> = config.sources.iter().filter_map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut state.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
     let sources = SourceSet::new(files, &mut state, config.github_token);

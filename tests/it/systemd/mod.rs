@@ -1,3 +1,4 @@
 //! `registry-agent run` as a service of systemd.
 
+mod credentials;
 mod messages;

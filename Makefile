@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup build release feature run test test-fast bench docs lint fmt deny clean
 
-host := $(shell uname -m)-unknown-linux-gnu
+ARCHS := x86_64 aarch64
 target := $(or $(CARGO_TARGET_DIR),target)
 # These need only the package registry; `make deny CHECKS=advisories` also fetches the advisories.
 CHECKS := bans licenses sources
@@ -17,14 +17,16 @@ build: ## build debug programs for this machine
 	scripts/setup build
 	cargo build --locked --bins
 
-release: ## build static release programs, manual pages and shell completions
+release: ## build static release programs for this machine, manual pages and shell completions
 	scripts/setup build
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bins \
-		--target $(host) --target-dir $(target)/static
+	scripts/build-static
 	cargo run --locked --example manual -- $(target)/static/share
 
-feature: release ## create the Dev Container Feature in dist/registry-agent
-	scripts/feature
+feature: ## create the Dev Container Feature in dist/registry-agent, for the architectures ARCHS, and its archive
+	scripts/setup feature
+	scripts/build-static $(ARCHS)
+	cargo run --locked --example manual -- $(target)/static/share
+	scripts/feature $(ARCHS)
 
 run: ## run the agent and show a login, until Ctrl-C
 	scripts/run
@@ -46,7 +48,7 @@ docs: ## write docs/troubleshooting.md and tests/it/transcripts, and docs/client
 lint: ## check formatting, clippy, shell scripts and dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x install.sh feature/* scripts/* .ci/run
+	shellcheck -x install.sh feature/entrypoint feature/hook scripts/* .ci/run
 	$(MAKE) --no-print-directory deny
 
 fmt: ## format the code

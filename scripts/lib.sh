@@ -20,6 +20,35 @@ plain_unless_terminal() {
     if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
 }
 
+# compiler_for ARCH...: prints the first compiler that has the standard library of all these architectures.
+compiler_for() {
+    local compiler arch
+    for compiler in "${RUSTC:-rustc}" /usr/bin/rustc; do
+        for arch in "$@"; do
+            has_target "$compiler" "$arch-unknown-linux-gnu" || continue 2
+        done
+        command -v "$compiler"
+        return
+    done
+    return 1
+}
+
+has_target() {
+    local directory
+    directory=$("$1" --print target-libdir --target "$2" 2> /dev/null) && compgen -G "$directory/libstd-*.rlib" > /dev/null
+}
+
+# archive FILE DIRECTORY: a tar archive of what is in a directory, with the same bytes for the same content.
+archive() {
+    tar --create --file "$1" --directory "$2" --sort=name --format=ustar --owner=0 --group=0 --numeric-owner \
+        --mode=u+rwX,go+rX,go-w --mtime="@$(source_date)" .
+}
+
+# The time of the last commit, for files in packages: a build at another time gives the same package.
+source_date() {
+    printf '%s\n' "${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2> /dev/null || echo 0)}"
+}
+
 # as_root COMMAND...: runs a command as root, with sudo if necessary.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then

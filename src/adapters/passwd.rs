@@ -32,6 +32,11 @@ pub fn by_uid(uid: u32) -> io::Result<Option<User>> {
     find(|user| user.uid == uid)
 }
 
+/// Every user in the passwd file, without groups.
+pub fn all() -> io::Result<Vec<User>> {
+    Ok(fs::read_to_string("/etc/passwd")?.lines().filter_map(parse_user).collect())
+}
+
 fn find(matches: impl Fn(&User) -> bool) -> io::Result<Option<User>> {
     let passwd = fs::read_to_string("/etc/passwd")?;
     let Some(mut user) = passwd.lines().filter_map(parse_user).find(|user| matches(user)) else {

@@ -17,11 +17,13 @@ use super::examples;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
-    agent_process, check, completions, events, exchange, explain, export, metrics, refresh, run,
-    start, status, stop, sync, wait,
+    agent_process, check, completions, events, exchange, explain, export, metrics, refresh, reset,
+    run, start, status, stop, sync, wait,
 };
 use crate::adapters::process::THIS_PROGRAM;
 
+const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
+docker configuration, the logins that `docker login` stored, and its log. The configuration stays.";
 const SOCKET_OPTION: &str = "--socket";
 
 /// Logs in to declared container registries and gives the logins to docker and other clients
@@ -128,6 +130,16 @@ enum CliCommand {
         /// Names or servers; default: all
         names: Vec<String>,
     },
+    /// Stop the agent and remove all that it wrote, for example before it is uninstalled
+    #[command(long_about = LONG_RESET, after_help = examples::RESET)]
+    Reset {
+        /// Do it for every user of this machine; only for root
+        #[arg(long)]
+        all_users: bool,
+        /// The user that root does it for
+        #[arg(long, hide = true, conflicts_with = "all_users")]
+        user: Option<String>,
+    },
     /// Print the metrics of `GET /metrics`, for Prometheus
     #[command(after_help = examples::METRICS)]
     Metrics {
@@ -189,6 +201,7 @@ pub fn run() -> ExitCode {
         CliCommand::Wait { names, timeout, json } => wait::wait(&names, timeout, json),
         CliCommand::Refresh { names, json } => refresh::refresh(&names, json),
         CliCommand::Check { what, json } => check::check(what.as_deref(), json),
+        CliCommand::Reset { all_users, user } => reset::reset(all_users, user.as_deref()),
         CliCommand::Events { follow, json } => events::events(follow, json),
         CliCommand::Export { format, names } => export::export(format, &names),
         CliCommand::Metrics { textfile } => metrics::metrics(textfile.as_deref()),

@@ -23,6 +23,8 @@ pub const EVENTS: &str =
     "Examples:\n  registry-agent events\n  registry-agent events --json | jq -r .detail";
 /// `export`
 pub const EXPORT: &str = "Examples:\n  registry-agent export docker-config > config.json\n  registry-agent export kubernetes-secret ACME > secret.json";
+/// `reset`
+pub const RESET: &str = "Examples:\n  registry-agent reset";
 /// `completions`
 pub const COMPLETIONS: &str = "Examples:\n  registry-agent completions bash > registry-agent.bash";
 /// `explain`

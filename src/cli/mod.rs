@@ -25,6 +25,7 @@ pub mod output;
 pub mod progress;
 pub mod reason_text;
 pub mod refresh;
+pub mod reset;
 pub mod run;
 pub mod settling;
 pub mod start;

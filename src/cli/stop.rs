@@ -39,7 +39,7 @@ pub fn stop(json: bool) -> anyhow::Result<ExitCode> {
 
 /// Ends the supervisor and its agent, even if they hang, and returns once the lock is free. Returns
 /// whether there was one.
-fn end_running(paths: &Paths) -> anyhow::Result<bool> {
+pub(super) fn end_running(paths: &Paths) -> anyhow::Result<bool> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     let mut request = StopRequest::default();
     let mut was_running = false;

@@ -102,13 +102,14 @@ fn an_image_with_nothing_but_a_shell_is_enough() {
 fn feature_options_reach_the_configuration() {
     let registry = private_registry();
     let mut config = config(&registry, json!({"image": DEBIAN}));
-    config["features"]["./registry-agent"] = json!({"logLevel": "debug", "verify": false});
+    config["features"]["./registry-agent"] =
+        json!({"logLevel": "debug", "logFormat": "json", "verify": false});
     let mut test_workspace = TestWorkspace::new(config);
     test_workspace.up(&json!({PASSWORD: CANARY}));
     assert_eq!(
         test_workspace.stdout("dev", "grep -v '^#' /etc/registry-agent/config.toml"),
         "user = \"dev\"\nmode = \"helper\"\nverify = false\ngithub_token = true\n\
-         log_level = \"debug\""
+         log_level = \"debug\"\nlog_format = \"json\""
     );
     assert_eq!(inspect(&test_workspace, &registry), "linux");
 }

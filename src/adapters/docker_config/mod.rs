@@ -18,7 +18,7 @@ use self::published_entries::Published;
 use self::snapshot::{ATTEMPTS, Snapshot, pause};
 use super::permissions;
 use super::state_file::{Locked, lock_directory};
-use crate::domain::docker_config::{Edit, PublishedEntries, Wanted, edit};
+use crate::domain::docker_config::{Edit, PublishedEntries, Wanted, edit, keys_with_our_helper};
 use crate::domain::reasons::PublishReason;
 
 /// How long another process of ours may take to write the file.
@@ -53,6 +53,11 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, PublishReason> {
     found.map(|found| Ok(Zeroizing::new(found.text(&shown)?.to_owned()))).transpose()
 }
 
+/// The configuration files that contain our entries, according to the record in `state_dir`.
+pub fn recorded(state_dir: &Path) -> Vec<PathBuf> {
+    published_entries::recorded(state_dir)
+}
+
 impl DockerConfig {
     /// The configuration at `path`. Unless `to_mounts` is set, it is not written if it or its
     /// directory is a separate mount. `state_dir` holds the record of our entries.
@@ -83,6 +88,19 @@ impl DockerConfig {
     pub fn publish(&mut self, wanted: &Wanted) -> Result<PublishOutcome, PublishReason> {
         let before = self.published.ours().clone();
         self.write(wanted, &before).inspect_err(|_| self.published.set(before))
+    }
+
+    /// Removes all our entries, also those that the record has lost. Returns whether there were any.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    pub fn withdraw(&mut self) -> Result<bool, PublishReason> {
+        let text = read(&self.path)?.unwrap_or_default();
+        let helpers = keys_with_our_helper(&text);
+        let before = self.published.ours().clone();
+        let found = before.clone().or(&PublishedEntries { helpers, ..PublishedEntries::default() });
+        let written = self.write(&Wanted::default(), &found);
+        Ok(written.inspect_err(|_| self.published.set(before))?.changed)
     }
 
     fn write(

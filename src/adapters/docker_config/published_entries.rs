@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::adapters::state_file::StateFile;
 use crate::domain::docker_config::PublishedEntries;
 
+const NAME: &str = "published.json";
 const LIMIT: u64 = 16 << 20;
 
 /// Our entries in one configuration file.
@@ -26,7 +27,7 @@ impl Published {
     /// Loads the record for `config` from `state_dir`. An unreadable record counts as empty:
     /// entries that are still wanted are then recognized in the configuration itself.
     pub(super) fn open(state_dir: &Path, config: &Path) -> Self {
-        let record = StateFile::new(state_dir, "published.json", LIMIT);
+        let record = StateFile::new(state_dir, NAME, LIMIT);
         record.sweep();
         let ours = load(&record).remove(config).unwrap_or_default();
         Self { record, config: config.to_owned(), ours, is_unsaved: false }
@@ -72,6 +73,11 @@ impl Published {
         }
         self.record.replace(&serde_json::to_vec(&all)?, &|| true)
     }
+}
+
+/// The configuration files in the record.
+pub(super) fn recorded(state_dir: &Path) -> Vec<PathBuf> {
+    load(&StateFile::new(state_dir, NAME, LIMIT)).into_keys().collect()
 }
 
 fn load(record: &StateFile) -> BTreeMap<PathBuf, PublishedEntries> {

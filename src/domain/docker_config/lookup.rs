@@ -89,6 +89,15 @@ pub fn names_our_helper(text: &str, server: &Server) -> bool {
     })
 }
 
+/// The keys for which docker runs our helper. None if the text is not a configuration.
+pub fn keys_with_our_helper(text: &str) -> BTreeSet<String> {
+    let Ok(document) = Object::parse(text) else { return BTreeSet::new() };
+    let entries = CRED_HELPERS.entries(&document).unwrap_or_default().into_iter();
+    let ours =
+        entries.filter(|entry| helper_named(entry.value()).is_some_and(|helper| *helper == HELPER));
+    ours.map(|entry| entry.key.to_string()).collect()
+}
+
 /// The entries with which a file itself decides about registries: plain logins, and other helpers.
 pub struct OwnEntries(Vec<(AskedServer, OwnEntry)>);
 

@@ -23,7 +23,7 @@ use super::reasons::PublishReason;
 
 pub use self::lookup::{
     LoginPlace, OwnEntries, OwnEntry, check, credentials_store, environment_logins,
-    names_our_helper, own_entries, place_of, plain_auth,
+    keys_with_our_helper, names_our_helper, own_entries, place_of, plain_auth,
 };
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.

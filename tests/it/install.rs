@@ -1,0 +1,339 @@
+//! `install.sh`, with the tools of busybox alone, in a file system of its own.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::support::mounts::Mounted;
+use crate::support::test_home::{output_text, succeed};
+
+/// What `install.sh` says that it needs.
+const TOOLS: &[&str] =
+    &["cat", "chmod", "cp", "dirname", "id", "mkdir", "mv", "rm", "rmdir", "sh", "uname"];
+const CONFIG: &str = "/etc/registry-agent/config.toml";
+const PROGRAMS: [&str; 2] = ["registry-agent", "docker-credential-registry-agent"];
+
+/// Where an installation and its agents write.
+const PRIVATE: [&str; 8] =
+    ["/etc", "/usr/local", "/home", "/root", "/run", "/tmp", "/var/tmp", "/dev/shm"];
+
+/// A machine with nothing in these directories, and a package to install there.
+struct Machine {
+    directory: TempDir,
+    _private: [Mounted; 8],
+}
+
+impl Machine {
+    fn new() -> Self {
+        let private = PRIVATE.map(|path| Mounted::tmpfs(Path::new(path), "2g"));
+        let machine = Self { directory: tempfile::tempdir_in("/tmp").unwrap(), _private: private };
+        write(
+            Path::new("/etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nvscode:x:1000:1000::/home/vscode:/bin/sh\nother:x:1001:1001::/home/other:/bin/sh\n",
+        );
+        for tool in TOOLS {
+            let name = machine.path("tools").join(tool);
+            fs::create_dir_all(name.parent().unwrap()).unwrap();
+            symlink("/bin/busybox", name).unwrap();
+        }
+        machine.pack("package");
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A package as `make feature` lays it out, with the programs under test.
+    fn pack(&self, name: &str) {
+        let (package, source) = (self.path(name), Path::new(env!("CARGO_MANIFEST_DIR")));
+        for file in ["install.sh", "feature/entrypoint", "feature/hook"] {
+            write(&package.join(file), &fs::read_to_string(source.join(file)).unwrap());
+        }
+        write(&package.join("share/man/man1/registry-agent.1"), "the manual");
+        let built = Path::new(env!("CARGO_BIN_EXE_registry-agent")).parent().unwrap();
+        for program in PROGRAMS {
+            for arch in ["x86_64", "aarch64"] {
+                let target = package.join("bin").join(arch).join(program);
+                fs::create_dir_all(target.parent().unwrap()).unwrap();
+                if arch == std::env::consts::ARCH {
+                    symlink(built.join(program), target).unwrap();
+                } else {
+                    program_file(&target, "exit 126");
+                }
+            }
+        }
+    }
+
+    /// The script in a shell, as root, with the tools alone.
+    fn script(&self, shell: &[&str], arguments: &[&str], options: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(Path::new("/bin").join(shell[0]));
+        command
+            .args(&shell[1..])
+            .arg(self.path("package/install.sh"))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", self.path("tools"))
+            .envs(options.iter().copied());
+        command
+    }
+
+    fn install(&self, options: &[(&str, &str)]) -> Output {
+        self.script(&["dash"], &[], options).output().unwrap()
+    }
+
+    /// Replaces a tool by a script.
+    fn fake(&self, tool: &str, script: &str) {
+        fs::remove_file(self.path("tools").join(tool)).unwrap();
+        program_file(&self.path("tools").join(tool), script);
+    }
+}
+
+#[test]
+fn it_installs_in_any_shell_with_the_tools_that_it_names_and_twice_gives_the_same() {
+    let feature = &[("_REMOTE_USER", "vscode")];
+    for shell in [&["busybox", "sh"][..], &["dash"], &["bash", "--posix"]] {
+        let machine = Machine::new();
+        let first = succeed(&mut machine.script(shell, &[], feature));
+        let version =
+            output_text(&succeed(Command::new("/usr/local/bin/registry-agent").arg("--version")));
+        assert!(
+            output_text(&first)
+                .contains(&format!("{} is installed for the user vscode", version.trim()))
+        );
+        let files = files(&["/etc", "/usr/local"]);
+        assert!(files.len() > 8, "{files:?}");
+        succeed(&mut machine.script(shell, &[], feature));
+        assert_eq!(self::files(&["/etc", "/usr/local"]), files, "{shell:?}");
+    }
+}
+
+#[test]
+fn only_the_programs_of_this_machine_are_installed_and_builders_leave_no_others() {
+    let machine = Machine::new();
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    for program in PROGRAMS {
+        let installed = fs::read(format!("/usr/local/bin/{program}")).unwrap();
+        assert!(installed.starts_with(b"\x7fELF"), "{program} is that of another architecture");
+    }
+    assert!(machine.path("package/bin/x86_64").exists(), "the package is not a builder's copy");
+
+    // The classic docker builder keeps this directory in the image.
+    let feature = Path::new("/tmp/dev-container-features/registry-agent_0");
+    fs::create_dir_all(feature.parent().unwrap()).unwrap();
+    succeed(Command::new("cp").arg("-rL").arg(machine.path("package")).arg(feature));
+    let mut in_place = Command::new("/bin/dash");
+    in_place.arg("./install.sh").current_dir(feature).env_clear();
+    in_place.env("PATH", machine.path("tools")).env("_REMOTE_USER", "vscode");
+    succeed(&mut in_place);
+    assert!(!feature.join("bin").exists(), "the programs of every architecture stay in the image");
+}
+
+#[test]
+fn every_wrong_option_is_named_and_nothing_is_installed() {
+    let machine = Machine::new();
+    let before = files(&["/etc", "/usr/local"]);
+    let output = machine.install(&[
+        ("_REMOTE_USER", "vscode\"\nmode = \"auths"),
+        ("MODE", "helpers"),
+        ("VERIFY", "yes"),
+        ("GITHUBTOKEN", "1"),
+        ("LOGLEVEL", "loud"),
+        ("LOGFORMAT", "xml"),
+    ]);
+    assert!(!output.status.success());
+    let said = output_text(&output);
+    for wrong in [
+        "the option mode is \"helpers\"; set it to one of: helper auths",
+        "the option verify is \"yes\"; set it to one of: true false",
+        "the option githubToken is \"1\"; set it to one of: true false",
+        "the option logLevel is \"loud\"; set it to one of: error warn info debug trace",
+        "the option logFormat is \"xml\"; set it to one of: text json",
+        "the name of the remote user contains a quote",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    assert_eq!(files(&["/etc", "/usr/local"]), before);
+}
+
+#[test]
+fn a_later_installation_takes_its_own_options_and_user_but_keeps_what_the_user_wrote() {
+    let machine = Machine::new();
+    let configured = |key: &str| {
+        let text = fs::read_to_string(CONFIG).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));
+        line.unwrap_or_default().to_owned()
+    };
+    // The image of a team has the Feature for root, then a project names a user who is not there yet.
+    succeed(&mut machine.script(&["dash"], &[], &[("_CONTAINER_USER", "root")]));
+    assert_eq!(configured("user"), "\"root\"");
+    let options = [("_REMOTE_USER", "later"), ("MODE", "auths"), ("LOGFORMAT", "json")];
+    succeed(&mut machine.script(&["dash"], &[], &options));
+    let found = ["user", "mode", "log_format"].map(configured);
+    assert_eq!(found, ["\"later\"", "\"auths\"", "\"json\""]);
+
+    write(Path::new(CONFIG), "verify = false\n");
+    let output = machine.install(&[("_REMOTE_USER", "vscode")]);
+    assert!(output.status.success());
+    let said = output_text(&output);
+    assert!(said.contains(&format!("{CONFIG} was not changed, because")), "{said}");
+    assert_eq!(fs::read_to_string(CONFIG).unwrap(), "verify = false\n");
+}
+
+#[test]
+fn a_user_number_is_written_as_a_name_because_the_number_may_change() {
+    for (given, written) in
+        [("1000", "vscode"), ("1000:1000", "vscode"), ("1234", "1234"), ("", "root")]
+    {
+        let machine = Machine::new();
+        succeed(&mut machine.script(
+            &["dash"],
+            &[],
+            &[("_REMOTE_USER", given), ("_CONTAINER_USER", "root")],
+        ));
+        let text = fs::read_to_string(CONFIG).unwrap();
+        assert!(text.contains(&format!("user = \"{written}\"\n")), "{given}: {text}");
+    }
+}
+
+#[test]
+fn on_a_machine_without_dev_containers_other_variables_mean_nothing_to_it() {
+    let machine = Machine::new();
+    let output = machine.install(&[("MODE", "release"), ("VERIFY", "1")]);
+    assert!(output.status.success(), "{}", output_text(&output));
+    assert!(!Path::new(CONFIG).exists());
+    let said = output_text(&output);
+    assert!(said.contains("Run `registry-agent start` as the user who uses docker."), "{said}");
+}
+
+#[test]
+fn without_root_or_for_another_machine_it_says_what_to_do_and_installs_nothing() {
+    let machine = Machine::new();
+    let before = files(&["/etc", "/usr/local"]);
+    let fails_with = |expected: &str| {
+        let output = machine.install(&[]);
+        let said = output_text(&output);
+        assert!(!output.status.success() && said.contains(expected), "{said}");
+        assert_eq!(files(&["/etc", "/usr/local"]), before);
+    };
+    machine.fake("uname", "echo riscv64");
+    fails_with("there is no build for riscv64: use an x86_64 or aarch64 image or machine");
+    machine.fake("uname", "echo arm64");
+    fails_with("the programs for aarch64 cannot run on this machine");
+    fs::remove_dir_all(machine.path("package/bin/aarch64")).unwrap();
+    fails_with("this package contains no build for aarch64: install a package that does");
+    machine.fake("id", "echo 1000");
+    let script = machine.path("package/install.sh");
+    fails_with(&format!("only root can install or uninstall: run `sudo sh {}", script.display()));
+}
+
+#[test]
+fn an_upgrade_removes_the_files_that_only_the_old_version_had() {
+    let machine = Machine::new();
+    let old = machine.path("package/share/man/man1/registry-agent-old.1");
+    write(&old, "a command that is gone");
+    succeed(&mut machine.script(&["dash"], &[], &[]));
+    let installed = Path::new("/usr/local/share/man/man1/registry-agent-old.1");
+    assert!(installed.exists());
+    fs::remove_file(old).unwrap();
+    succeed(&mut machine.script(&["dash"], &[], &[]));
+    assert!(!installed.exists());
+}
+
+#[test]
+fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
+    let machine = Machine::new();
+    let before = files(&PRIVATE);
+    // Whoever installs it keeps neither the package nor the script.
+    let uninstall = || {
+        let mut command = Command::new("/bin/dash");
+        command.args(["/usr/local/share/registry-agent/install.sh", "uninstall"]).env_clear();
+        command.env("PATH", machine.path("tools"));
+        command
+    };
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let users = [("vscode", 1000), ("other", 1001)].map(|(name, uid)| {
+        let home = PathBuf::from("/home").join(name);
+        fs::create_dir(&home).unwrap();
+        chown(&home, Some(uid), Some(uid)).unwrap();
+        let agent = |arguments: &[&str]| {
+            let mut command = Command::new("/usr/local/bin/registry-agent");
+            command.args(arguments).env_clear().uid(uid).gid(uid).env("HOME", &home);
+            for (field, value) in
+                [("SERVER", "127.0.0.1:9"), ("USER", "puller"), ("PASSWORD", "secret")]
+            {
+                command.env(format!("ACME_CONTAINER_REGISTRY_{field}"), value);
+            }
+            command.output().unwrap()
+        };
+        assert!(agent(&["start"]).status.success());
+        let config = home.join(".docker/config.json");
+        assert!(fs::read_to_string(&config).unwrap().contains("127.0.0.1:9"));
+        (home, config)
+    });
+
+    // What keeps the entries of one user from being removed keeps the programs that clients need.
+    let (_, config) = &users[0];
+    let published = fs::read_to_string(config).unwrap();
+    fs::write(config, "{").unwrap();
+    let output = uninstall().output().unwrap();
+    let said = output_text(&output);
+    assert!(
+        !output.status.success() && said.contains("/home/vscode/.docker/config.json"),
+        "{said}"
+    );
+    assert!(Path::new("/usr/local/bin/docker-credential-registry-agent").exists());
+    fs::write(config, published).unwrap();
+
+    let said = output_text(&succeed(&mut uninstall()));
+    assert!(said.ends_with("registry-agent is removed\n"), "{said}");
+    for (home, config) in users {
+        assert_eq!(fs::read_to_string(config).unwrap().trim_end(), "{\n}");
+        assert!(!home.join(".local/state/registry-agent").exists());
+        fs::remove_dir_all(home).unwrap();
+    }
+    assert_eq!(files(&PRIVATE), before);
+    let pids =
+        Command::new("pgrep").args(["--full", "/usr/local/bin/registry-agent"]).output().unwrap();
+    assert_eq!(output_text(&pids), "", "an agent still runs");
+}
+
+#[test]
+fn uninstall_keeps_a_configuration_that_somebody_wrote() {
+    let machine = Machine::new();
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    write(Path::new(CONFIG), "verify = false\n");
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let said = output_text(&succeed(&mut machine.script(&["dash"], &["uninstall"], &[])));
+    assert!(said.contains("config.toml stays, because it was changed; to remove it, run `rm -r /etc/registry-agent`"), "{said}");
+    assert_eq!(files(&["/usr/local"]), Vec::<String>::new());
+    assert_eq!(fs::read_to_string(CONFIG).unwrap(), "verify = false\n");
+    let again = machine.script(&["dash"], &["uninstall"], &[]).output().unwrap();
+    assert!(output_text(&again).contains("registry-agent is not installed in /usr/local"));
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A shell script at `path`, with busybox as its shell.
+fn program_file(path: &Path, script: &str) {
+    write(path, &format!("#!/bin/busybox sh\n{script}\n"));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Every path below `directories`, with its mode and the length of a file.
+fn files(directories: &[&str]) -> Vec<String> {
+    let mut find = Command::new("find");
+    find.args(directories).args(["-mindepth", "1", "-type", "d", "-printf", "%p/ %m\n", "-o"]);
+    let output = succeed(find.args(["-printf", "%p %m %s\n"]));
+    let mut lines: Vec<_> =
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}

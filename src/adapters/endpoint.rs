@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::lock::LockError;
 use super::paths::Paths;
+use super::takeover::WaitingRun;
 use super::{lock, socket, takeover};
 
 /// Where clients find the agent.
@@ -23,19 +24,21 @@ pub struct Endpoint {
     bound: Option<(u64, u64)>,
     /// Whether `run` may take the agent over.
     replaceable: bool,
+    /// Whether this process is a `run`.
+    is_service: bool,
     /// `None` if the user has no inotify instance left: then removed files are not recreated.
     inotify: Option<Inotify>,
 }
 
 impl Endpoint {
     /// Watches `socket`, on which this process listens, and the lock that it holds. `replaceable` tells
-    /// whether `run` may take the agent over.
-    pub fn new(paths: Paths, socket: PathBuf, replaceable: bool) -> Self {
+    /// whether `run` may take the agent over, and `is_service` whether this process is a `run`.
+    pub fn new(paths: Paths, socket: PathBuf, replaceable: bool, is_service: bool) -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
         // A supervisor that was killed right after it recreated the socket leaves one on which
         // nobody listens.
         let bound = socket::has_listener(&socket).then(|| identity(&socket)).flatten();
-        let endpoint = Self { paths, socket, bound, replaceable, inotify };
+        let endpoint = Self { paths, socket, bound, replaceable, is_service, inotify };
         endpoint.watch();
         endpoint
     }
@@ -94,12 +97,17 @@ impl Endpoint {
         }
     }
 
-    /// A connection to a `run` that waits to take over, unless a user asked the agent to stop.
-    pub fn waiting_run(&self) -> Option<OwnedFd> {
+    /// A `run` that waits to take over, unless a user asked the agent to stop.
+    pub fn waiting_run(&self) -> WaitingRun {
         if self.is_stopped() {
-            return None;
+            return WaitingRun::None;
         }
-        takeover::connect(&self.paths).ok().flatten()
+        match takeover::connect(&self.paths) {
+            // No `run` asks a service, so it was not the killed one that asked.
+            Ok(WaitingRun::Killed) if self.is_service => WaitingRun::None,
+            Ok(waiting) => waiting,
+            Err(_) => WaitingRun::None,
+        }
     }
 
     /// Whether a user asked the agent to stop.

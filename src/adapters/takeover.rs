@@ -7,15 +7,20 @@
 //! agent of `run` accepts as soon as it has them. Until then the old agent keeps everything: if the
 //! connection closes without the acceptance, or if that takes too long, it serves again.
 //!
+//! A `run` that is killed after its SIGTERM leaves a socket on which nobody listens. It tells the
+//! supervisor that the signal was not a request to stop.
+//!
 //! There is one decision, whichever process dies or hangs. An acceptance stays unread in the
 //! connection, where the old supervisor finds it too. To refuse it, the old side shuts the connection
 //! down for reading: from then on the kernel rejects an acceptance, and one that came before is still
 //! there to be found.
 
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::process;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -28,6 +33,8 @@ use super::paths::Paths;
 
 /// The socket on which `run` waits.
 const SOCKET: &str = "takeover";
+/// The socket of a killed `run`, while a supervisor removes it.
+const DEAD_SOCKET: &str = "takeover.dead";
 /// How long `run` may take to accept. No client is served meanwhile.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// What the side that hands over sends if its agent died before it sent everything.
@@ -49,16 +56,26 @@ impl Takeover {
     /// Listens in the lock's directory.
     pub fn listen(paths: &Paths) -> io::Result<Self> {
         let (dir, file) = lock::open(paths).map_err(io::Error::other)?;
-        let path = dir.join(SOCKET);
-        lock::remove_if_there(&path)?;
-        let listener = UnixListener::bind(short_path(&file))?;
+        let listener = listen_in(&file)?;
         listener.set_nonblocking(true)?;
+        let path = dir.join(SOCKET);
         Ok(Self { listener, path, uid: paths.uid, stream: None, is_connected: false })
     }
 
     /// Whether a supervisor was connected at the last [`Takeover::receive`], even if it has left since.
     pub fn is_connected(&self) -> bool {
         self.is_connected
+    }
+
+    /// Whether a supervisor that is asked now finds a socket. It finds none if another `run` replaced
+    /// this one's and was killed.
+    pub fn is_in_place(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Stops waiting, because there is no agent left.
+    pub fn end(self) -> io::Result<()> {
+        lock::remove_if_there(&self.path)
     }
 
     /// What an agent has handed over, and the connection on which the next one has to [`accept`] it.
@@ -90,12 +107,48 @@ impl Takeover {
     }
 }
 
-/// Connects to a `run` that waits to take over; `None` if none does.
-pub fn connect(paths: &Paths) -> io::Result<Option<OwnedFd>> {
+/// Listens on a socket that appears whole and replaces the one before it: a supervisor that finds none
+/// would stop.
+fn listen_in(dir: &File) -> io::Result<UnixListener> {
+    let new = format!("{SOCKET}.{}", process::id());
+    lock::remove_if_there(&short_path(dir, &new))?;
+    let listener = UnixListener::bind(short_path(dir, &new))?;
+    fs::rename(short_path(dir, &new), short_path(dir, SOCKET))?;
+    Ok(listener)
+}
+
+/// Who waits to take over.
+#[derive(Debug)]
+pub enum WaitingRun {
+    /// A `run`, at the other end of this stream.
+    Connected(OwnedFd),
+    /// Nobody any more: the `run` that asked was killed.
+    Killed,
+    /// Nobody.
+    None,
+}
+
+/// Connects to a `run` that waits to take over. Removes the socket of one that was killed.
+pub fn connect(paths: &Paths) -> io::Result<WaitingRun> {
     let (_dir, file) = lock::open(paths).map_err(io::Error::other)?;
-    // A `run` that gave up leaves a socket on which nobody listens.
-    let Ok(stream) = UnixStream::connect(short_path(&file)) else { return Ok(None) };
-    Ok(is_peer(&stream, paths.uid)?.then(|| stream.into()))
+    connect_in(&file, paths.uid)
+}
+
+fn connect_in(dir: &File, uid: u32) -> io::Result<WaitingRun> {
+    let (socket, dead) = (short_path(dir, SOCKET), short_path(dir, DEAD_SOCKET));
+    let mut connected = UnixStream::connect(&socket);
+    let is_dead = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if connected.as_ref().is_err_and(is_dead) {
+        // Another `run` may have replaced it meanwhile, so look again at what is removed.
+        fs::rename(&socket, &dead)?;
+        connected = UnixStream::connect(&dead);
+        lock::remove_if_there(&dead)?;
+    }
+    match connected {
+        Ok(stream) if is_peer(&stream, uid)? => Ok(WaitingRun::Connected(stream.into())),
+        Err(error) if is_dead(&error) => Ok(WaitingRun::Killed),
+        _ => Ok(WaitingRun::None),
+    }
 }
 
 /// Sends everything to `run`. Returns whether it accepts in time.
@@ -175,11 +228,50 @@ fn peek(stream: BorrowedFd<'_>) -> nix::Result<usize> {
     recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
 }
 
-/// The socket's path by way of the open directory: the directory's own may be too long for a socket.
-fn short_path(dir: &impl AsRawFd) -> PathBuf {
-    format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()).into()
+/// A socket's path by way of the open directory: the directory's own may be too long for a socket.
+fn short_path(dir: &File, socket: &str) -> PathBuf {
+    format!("/proc/self/fd/{}/{socket}", dir.as_raw_fd()).into()
 }
 
 fn is_peer(stream: &UnixStream, uid: u32) -> io::Result<bool> {
     Ok(getsockopt(stream, sockopt::PeerCredentials)?.uid() == uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn while_one_process_after_another_begins_to_wait_one_always_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = File::open(dir.path()).unwrap();
+        let (mut last, done) = (listen_in(&dir).unwrap(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    last = listen_in(&dir).unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                UnixStream::connect(short_path(&dir, SOCKET)).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn the_socket_of_a_killed_process_is_told_apart_from_none_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(dir.path()).unwrap();
+        let uid = nix::unistd::Uid::effective().as_raw();
+        let listener = listen_in(&file).unwrap();
+        assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::Connected(_)));
+        drop(listener);
+        assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::Killed));
+        assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "left over");
+    }
 }

@@ -17,6 +17,9 @@ use crate::adapters::paths::Paths;
 
 /// Longer than a supervisor needs, including the time to kill its agent.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(4);
+/// How long a request to the agent itself may take. `run` cannot accept what it takes over meanwhile, for
+/// which it has 2 s.
+const AGENT_TIMEOUT: Duration = Duration::from_millis(500);
 /// If a supervisor is killed, its agent takes its place and must be ended as well.
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause between two checks of the lock.
@@ -53,7 +56,7 @@ pub(super) fn end_running(paths: &Paths) -> anyhow::Result<bool> {
             Err(error) => return Err(error.into()),
         }
         was_running = true;
-        request.repeat(paths);
+        request.repeat(paths, lock::supervisor(paths));
         clock::pause(PAUSE);
     }
 }
@@ -63,9 +66,8 @@ pub(super) fn end_running(paths: &Paths) -> anyhow::Result<bool> {
 pub(super) struct StopRequest(Option<(Option<Pid>, Instant)>);
 
 impl StopRequest {
-    /// Call it until the lock is free.
-    pub(super) fn repeat(&mut self, paths: &Paths) {
-        let supervisor = lock::supervisor(paths);
+    /// Asks this `supervisor`. Call it until the lock is free.
+    pub(super) fn repeat(&mut self, paths: &Paths, supervisor: Option<Pid>) {
         match self.0 {
             Some((known, since)) if known == supervisor => {
                 if since.elapsed() > SUPERVISOR_GRACE {
@@ -81,7 +83,11 @@ impl StopRequest {
                 if supervisor.is_none() {
                     // Where `/proc` hides processes, the supervisor cannot be found, so ask the
                     // agent itself.
-                    let _ = agent_client::ask(paths, "POST", "/v1/shutdown", b"", SUPERVISOR_GRACE);
+                    let asked =
+                        agent_client::ask(paths, "POST", "/v1/shutdown", b"", AGENT_TIMEOUT);
+                    if asked.is_err() {
+                        self.0 = None;
+                    }
                 }
             }
         }

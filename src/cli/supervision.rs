@@ -45,7 +45,10 @@ impl Supervision<'_> {
         loop {
             let socket = inherited.listener.local_addr()?;
             let socket = socket.as_pathname().context("the socket has no path")?.to_owned();
-            let mut endpoint = Endpoint::new(self.paths.clone(), socket, self.replaceable);
+            // What replaces a killed `run` has its standard error too, but may be taken over.
+            let is_service = self.foreground && !self.replaceable;
+            let mut endpoint =
+                Endpoint::new(self.paths.clone(), socket, self.replaceable, is_service);
             // Until the takeover is accepted, clients belong to the previous supervisor.
             if inherited.previous.is_none() {
                 endpoint.announce();
@@ -127,6 +130,7 @@ pub(super) fn take_place(
     while !is_stopped()? {
         match lock::take(paths) {
             Ok(lock) => {
+                takeover.map_or(Ok(()), Takeover::end)?;
                 let (_, listener) = socket::listen(paths)?;
                 let memfd = own.try_clone()?;
                 return Ok(Some(Inherited { lock, listener, memfd, previous: None }));
@@ -144,8 +148,11 @@ pub(super) fn take_place(
         let may_replace = is_replaceable && !is_service;
         if may_replace {
             let takeover = match &mut takeover {
-                Some(takeover) => takeover,
-                none => none.insert(Takeover::listen(paths)?),
+                Some(takeover) if takeover.is_connected() || takeover.is_in_place() => takeover,
+                absent => {
+                    request = StopRequest::default();
+                    absent.insert(Takeover::listen(paths)?)
+                }
             };
             if let Some((all, previous)) = takeover.receive()? {
                 return Ok(Some(Inherited {
@@ -160,7 +167,7 @@ pub(super) fn take_place(
                 request = StopRequest::default();
             } else if supervisor.is_some() || last_seen.elapsed() > NOTE_GRACE {
                 // An agent whose supervisor is still dying would obey and take the state with it.
-                request.repeat(paths);
+                request.repeat(paths, supervisor);
             }
         }
         // The agent of a killed `run` is about to take its place and may then be taken over.

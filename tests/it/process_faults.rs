@@ -1,11 +1,12 @@
 //! Faults around the processes that must cost neither the state nor the service: a removed socket, an
 //! ignored signal, no processes or memory left, a `run` that hangs.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -206,6 +207,73 @@ fn a_run_that_does_not_accept_after_a_shutdown_loses_nothing() {
     assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
 }
 
+#[test]
+fn an_agent_serves_on_although_the_run_that_asked_it_was_killed() {
+    let (test_home, pair) = pushed_to_helpers_agent();
+    let socket = leave_dead_socket(&test_home);
+    send(pair.supervisor.pid, Signal::SIGTERM);
+    wait_until("the supervisor does nothing", || {
+        !socket.exists() || !is_alive(pair.supervisor.pid)
+    });
+    assert_served(&test_home);
+    assert_eq!(only_pair(&lock(&test_home)).agent, pair.agent);
+    // What the killed `run` left does not keep the agent from ending.
+    send(pair.supervisor.pid, Signal::SIGTERM);
+    wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+}
+
+#[test]
+fn an_agent_that_a_killed_run_shut_down_is_started_again() {
+    let (test_home, pair) = pushed_to_helpers_agent();
+    leave_dead_socket(&test_home);
+    let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
+    client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
+    wait_until("the agent does not end", || !is_alive(pair.agent.pid));
+    assert_served(&test_home);
+    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+}
+
+#[test]
+fn a_service_ends_although_a_run_was_killed_beside_it() {
+    let test_home = TestHome::new();
+    let mut service = test_home.agent(&["run"]).spawn().unwrap();
+    let pair = only_pair(&lock(&test_home));
+    leave_dead_socket(&test_home);
+    send(pair.supervisor.pid, Signal::SIGTERM);
+    assert!(service.wait().unwrap().success());
+}
+
+/// Leaves what a killed `run` leaves.
+fn leave_dead_socket(test_home: &TestHome) -> PathBuf {
+    let socket = lock(test_home).join("takeover");
+    drop(UnixListener::bind(&socket).unwrap());
+    socket
+}
+
+#[test]
+fn run_takes_over_although_an_agent_does_not_answer_that_it_ends() {
+    let test_home = TestHome::new();
+    // An agent without a supervisor that can be seen is asked over its socket.
+    let directory = lock(&test_home);
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("replaceable"), "").unwrap();
+    let held = File::open(&directory).unwrap();
+    held.lock().unwrap();
+    let listener = UnixListener::bind(test_home.path("agent.sock")).unwrap();
+    let mut service = test_home.agent(&["run"]).spawn().unwrap();
+    let (mut request, mut begin) = (listener.accept().unwrap().0, [0; 18]);
+    request.read_exact(&mut begin).unwrap();
+    assert_eq!(begin, *b"POST /v1/shutdown ");
+    let run = UnixStream::connect(directory.join("takeover")).unwrap();
+    let memfd = handoff::create(b"{}").unwrap();
+    let all = Descriptors { lock: held.into(), listener: listener.into(), memfd };
+    assert!(takeover::hand_over(run.as_fd(), all), "it takes too long");
+    drop(request);
+    assert_eq!(only_pair(&directory).supervisor.role, "run");
+    assert_eq!(test_home.exit_of(&["stop"]), 0);
+    assert!(service.wait().unwrap().success());
+}
+
 fn assert_run_takes_over(test_home: &TestHome) {
     let mut service = test_home.agent(&["run"]).spawn().unwrap();
     wait_until("`run` does not take over", || only_pair(&lock(test_home)).supervisor.role == "run");
@@ -334,7 +402,7 @@ fn is_alive(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None).is_ok()
 }
 
-fn lock(test_home: &TestHome) -> std::path::PathBuf {
+fn lock(test_home: &TestHome) -> PathBuf {
     test_home.path("agent.sock.lock")
 }
 

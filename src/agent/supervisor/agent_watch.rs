@@ -12,7 +12,7 @@ use super::signals::{Request, Signals, wait_for};
 use super::{KILL_GRACE, STOP_GRACE, ServiceNotifier, displaced};
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::handoff::{self, Message};
-use crate::adapters::takeover;
+use crate::adapters::takeover::{self, WaitingRun};
 use crate::agent::running_agent::{AgentStatus, Inherited, RunningAgent};
 
 /// Why the supervisor asked the agent to end.
@@ -165,8 +165,9 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     fn handle(&mut self, request: Option<Request>) {
         match (request, self.asked.take()) {
             (Some(Request::Stop), None) => match self.endpoint.waiting_run() {
-                Some(run) => self.hand_over(run),
-                None => self.stop(),
+                WaitingRun::Connected(run) => self.hand_over(run),
+                WaitingRun::Killed => warn!("the `run` that asked to take over was killed"),
+                WaitingRun::None => self.stop(),
             },
             (Some(Request::Stop), Some(Asked::HandOver(run)))
                 if self.endpoint.is_stopped() && takeover::refuse(run.as_fd()) =>

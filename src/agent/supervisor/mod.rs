@@ -16,7 +16,7 @@ use self::restart_delay::RestartDelay;
 use self::signals::{Request, Signals};
 use super::running_agent::{AgentStatus, Inherited, RunningAgent};
 use crate::adapters::endpoint::Endpoint;
-use crate::adapters::takeover;
+use crate::adapters::takeover::{self, WaitingRun};
 
 mod agent_watch;
 mod displaced;
@@ -143,7 +143,14 @@ fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::
 /// Obeys a request to stop while there is no agent. If a `run` waits, it is that which asks: what it
 /// does not accept goes to the next agent.
 fn stop_or_hand_over(inherited: &Inherited, endpoint: &Endpoint) -> io::Result<Next> {
-    let Some(run) = endpoint.waiting_run() else { return Ok(Next::Exit(SupervisorExit::Stopped)) };
+    let run = match endpoint.waiting_run() {
+        WaitingRun::Connected(run) => run,
+        WaitingRun::Killed => {
+            warn!("the `run` that asked to take over was killed");
+            return Ok(Next::StartNow);
+        }
+        WaitingRun::None => return Ok(Next::Exit(SupervisorExit::Stopped)),
+    };
     if takeover::hand_over(run.as_fd(), inherited.descriptors()?) {
         return Ok(Next::Exit(SupervisorExit::HandedOver));
     }

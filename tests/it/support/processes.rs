@@ -41,7 +41,9 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
         let found = holders(lock);
         if let [one, other] = &found[..] {
             let (supervisor, agent) = if one.role == "agent" { (other, one) } else { (one, other) };
-            if agent.role == "agent" && agent.parent == supervisor.pid {
+            // An agent that replaces its supervisor has an agent before it becomes a supervisor.
+            let roles = (supervisor.role != "agent", agent.role == "agent");
+            if roles == (true, true) && agent.parent == supervisor.pid {
                 return Pair { supervisor: supervisor.clone(), agent: agent.clone() };
             }
         }

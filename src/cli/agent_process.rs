@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::task::LocalSet;
 
 use super::inherited_fds::{InheritedFds, inherit};
-use super::launch::{StartNotifier, saved_state};
+use super::launch::{StartNotifier, saved_config, saved_state, warn_unreadable};
 use super::logging;
 use super::supervision::Supervision;
 use crate::adapters::clock::Clock;
@@ -21,13 +21,11 @@ use crate::adapters::handoff::{self, Message};
 use crate::adapters::paths::Paths;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
 use crate::adapters::{clock, lock, process, takeover};
-use crate::agent::config_watch::{self, ConfigWatch};
+use crate::agent::config_watch::ConfigWatch;
 use crate::agent::running_agent::{self, Inherited, RunningAgent};
 use crate::agent::supervisor::signals;
 use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 
-/// How long a supervisor waits for the configuration, from which it needs the log level alone.
-const CONFIG_TIMEOUT: Duration = Duration::from_millis(500);
 /// The pause before another attempt to become the supervisor.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -44,13 +42,13 @@ pub fn supervise(
     process::set_name(c"registry-agent");
     process::harden()?;
     let paths = Paths::of_this_process();
-    // An error in the configuration or a file system that hangs must not stop the agent.
-    let config = config_watch::load_within(CONFIG_TIMEOUT, paths.config_files());
-    let config = config.and_then(Result::ok).unwrap_or_default();
-    // Neither must a machine on which no thread can be started.
-    let _log = logging::init(&config, !foreground).ok();
     let report = report.map(process::take_inherited).transpose()?.map(Into::into);
     let inherited = inherit(fds)?;
+    // A supervisor whose thread waits for a file that hangs would keep a killed agent from ending: the
+    // kernel lets only one thread look the file up, and the others cannot be killed meanwhile.
+    let config = saved_config(&inherited.memfd)?;
+    // A machine on which no thread can be started must not stop the agent.
+    let _log = logging::init(&config, !foreground).ok();
     let adopted = match adopted {
         Some((pid, control)) => {
             let control = process::take_inherited(control)?;
@@ -101,9 +99,13 @@ fn run_agent(
     foreground: bool,
     paths: &Paths,
 ) -> anyhow::Result<(AgentExit, logging::Log)> {
-    let mut state = saved_state(&inherited.memfd)?;
+    let mut unreadable = None;
+    let mut state = saved_state(&inherited.memfd, |error| unreadable = Some(error))?;
     let (config, config_watch) = ConfigWatch::load(paths, &mut state);
     let log = logging::init(&config, !foreground)?;
+    if let Some(error) = unreadable {
+        warn_unreadable(error);
+    }
     let configured: Vec<_> = config.sources.iter().filter_map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut state.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);

@@ -15,15 +15,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::clock::{self, Clock};
+use crate::adapters::config::{self, Config};
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
-use crate::adapters::{config, handoff, process, socket};
+use crate::adapters::{handoff, process, socket};
 use crate::agent::running_agent::{self, Inherited};
 use crate::agent::supervisor::ServiceNotifier;
 use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
-use crate::wire::handoff::{SavedState, reveal};
+use crate::wire::handoff::{SavedState, UnreadableState, reveal};
 
 /// What the supervisor writes to the pipe of the `start` that waits for it.
 const READY_REPORT: &[u8; 5] = b"ready";
@@ -77,7 +78,7 @@ fn launch(
     timeout: Duration,
 ) -> anyhow::Result<()> {
     // Report an error on the terminal: the supervisor could only write it to the log.
-    config::load(&paths.config_files()).map_err(|error| {
+    let config = config::load(&paths.config_files()).map_err(|error| {
         let path = error.path().display().to_string();
         anyhow!("{error}; correct {path}, then run the command again")
     })?;
@@ -85,7 +86,8 @@ fn launch(
     process::harden()?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket);
-    let memfd = state_with(environment, SavedState::default())?;
+    let config = serde_json::to_value(&config).ok();
+    let memfd = state_with(environment, SavedState { config, ..SavedState::default() })?;
     let inherited = Inherited { lock, listener, memfd, previous: None };
     supervise_in_background(paths, inherited, timeout)
 }
@@ -143,14 +145,31 @@ pub(super) fn state_with(environment: &Variables, last: SavedState) -> io::Resul
     handoff::create(&to_json(&state)?)
 }
 
-/// Parses the state in a memfd.
-pub(super) fn saved_state(memfd: &impl AsFd) -> io::Result<SavedState> {
+/// Parses the state in a memfd. One that cannot be read counts as empty, because the sources restore
+/// most of it: `report` is called with the error.
+pub(super) fn saved_state(
+    memfd: &impl AsFd,
+    report: impl FnOnce(UnreadableState),
+) -> io::Result<SavedState> {
     let content = handoff::read(memfd.as_fd())?;
     if content.is_empty() {
         return Ok(SavedState::default());
     }
-    // An agent of another version may have left a different format; the sources restore most of it.
-    Ok(SavedState::read(&content).unwrap_or_default())
+    Ok(SavedState::read(&content).unwrap_or_else(|error| {
+        report(error);
+        SavedState::default()
+    }))
+}
+
+/// Logs why a state is lost.
+pub(super) fn warn_unreadable(error: UnreadableState) {
+    tracing::warn!("{error}");
+}
+
+/// The configuration in the state in a memfd. To read the files instead could take forever.
+pub(super) fn saved_config(memfd: &impl AsFd) -> io::Result<Config> {
+    let config = SavedState::config_of(&handoff::read(memfd.as_fd())?);
+    Ok(config.and_then(|config| serde_json::from_value(config).ok()).unwrap_or_default())
 }
 
 /// The variables of this process's environment that concern the agent.

@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 
 use super::launch::{matching_environment, saved_state, state_with};
 use super::logging;
+use super::output::print_note;
 use super::supervision::{MayReplace, Supervision, take_place};
 use super::user::become_configured_user;
 use crate::adapters::paths::Paths;
@@ -42,12 +43,12 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
     let state = handoff::take_queued(&process::take_inherited(state)?)?;
     let config = config::load(&paths.config_files())?;
+    let _log = logging::init(&config, false)?;
     let taken = take_place(&paths, &state, MayReplace::Noted, || Ok(false))?;
     let Some(inherited) = taken else { return Ok(ExitCode::SUCCESS) };
     lock::set_stopped(&paths, false)?;
     let notify = env::var_os("NOTIFY_SOCKET").is_some();
     let mut notifier = SystemdNotifier { notify, kept: start.kept };
-    let _log = logging::init(&config, false)?;
     let supervision = Supervision { paths: &paths, foreground: true, replaceable: false };
     supervision.run(inherited, None, &mut notifier)
 }
@@ -57,7 +58,7 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
 fn leave_environment(paths: &Paths) -> anyhow::Result<Infallible> {
     // systemd still stores that state under its number, so the next state gets the following one.
     let (kept, last) = match state_from_systemd()? {
-        Some((kept, memfd)) => (kept, saved_state(&memfd)?),
+        Some((kept, memfd)) => (kept, saved_state(&memfd, |error| print_note(&error.to_string()))?),
         None => (0, SavedState::default()),
     };
     let queue = handoff::queue(state_with(&matching_environment(), last)?.as_fd())?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::launch::{saved_state, state_with};
+use super::launch::{saved_state, state_with, warn_unreadable};
 use super::stop::{PAUSE, STOP_TIMEOUT, StopRequest};
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::lock::{self, LockError};
@@ -158,7 +158,10 @@ pub(super) fn take_place(
                 return Ok(Some(Inherited {
                     lock: all.lock.into(),
                     listener: all.listener.into(),
-                    memfd: merged(saved_state(own)?, saved_state(&all.memfd)?)?,
+                    memfd: merged(
+                        saved_state(own, warn_unreadable)?,
+                        saved_state(&all.memfd, warn_unreadable)?,
+                    )?,
                     previous: Some(previous),
                 }));
             }
@@ -260,7 +263,7 @@ mod tests {
     fn a_takeover_keeps_the_events_and_files_of_both_and_all_of_the_newer_push() {
         for (own_pushed, newer) in [(2, "own"), (0, "last")] {
             let (own, last) = (state("own", own_pushed, &[1, 2]), state("last", 1, &[1, 2, 3]));
-            let merged = saved_state(&merged(own, last).unwrap()).unwrap();
+            let merged = saved_state(&merged(own, last).unwrap(), warn_unreadable).unwrap();
             assert_eq!(merged.pushed.unwrap().into_keys().collect::<Vec<_>>(), [newer]);
             assert_eq!(merged.kept, [problem(newer)]);
             assert_eq!(merged.files.into_keys().collect::<Vec<_>>(), ["last", "own"]);
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn an_event_that_both_know_is_kept_once() {
         let (own, last) = (state("same", 1, &[1, 2, 3]), state("same", 1, &[2, 3, 4]));
-        let merged = saved_state(&merged(own, last).unwrap()).unwrap();
+        let merged = saved_state(&merged(own, last).unwrap(), warn_unreadable).unwrap();
         let numbers = merged.events.iter().map(|event| event.seq);
         assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4]);
     }

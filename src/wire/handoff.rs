@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::api::EventDocument;
 use super::exposed_secret::ExposedSecret;
@@ -68,10 +69,25 @@ struct SavedVariables {
     pushed_at: Option<Timestamp>,
 }
 
+#[derive(Deserialize)]
+struct SavedConfig {
+    config: Option<serde_json::Value>,
+}
+
+/// A state in a form that this version cannot read. The parser's own message may quote secrets.
+#[derive(Debug, Clone, Copy, Error)]
+#[error(
+    "the state of the previous agent cannot be read (line {line}, column {column}): variables that were pushed to it are lost; run `registry-agent sync` to send them again"
+)]
+pub struct UnreadableState {
+    line: usize,
+    column: usize,
+}
+
 impl SavedState {
     /// Reads a state and the changes after it. The last change may be cut off: its writer was killed.
     /// Of a state that another version wrote in another form, only the variables are kept.
-    pub fn read(content: &[u8]) -> serde_json::Result<Self> {
+    pub fn read(content: &[u8]) -> Result<Self, UnreadableState> {
         let mut documents = serde_json::Deserializer::from_slice(content);
         let Ok(mut state) = Self::deserialize(&mut documents) else {
             return Self::variables_of(content);
@@ -83,10 +99,17 @@ impl SavedState {
         Ok(state)
     }
 
-    fn variables_of(content: &[u8]) -> serde_json::Result<Self> {
+    /// The configuration in a state, without the secrets beside it.
+    pub fn config_of(content: &[u8]) -> Option<serde_json::Value> {
+        let mut documents = serde_json::Deserializer::from_slice(content);
+        SavedConfig::deserialize(&mut documents).ok()?.config
+    }
+
+    fn variables_of(content: &[u8]) -> Result<Self, UnreadableState> {
         let mut documents = serde_json::Deserializer::from_slice(content);
         let SavedVariables { environment, environment_at, pushed, pushed_at } =
-            SavedVariables::deserialize(&mut documents)?;
+            SavedVariables::deserialize(&mut documents)
+                .map_err(|error| UnreadableState { line: error.line(), column: error.column() })?;
         Ok(Self { environment, environment_at, pushed, pushed_at, ..Self::default() })
     }
 }
@@ -209,7 +232,8 @@ mod tests {
         assert_eq!(state.environment.keys().collect::<Vec<_>>(), ["A"]);
         assert_eq!(state.pushed.unwrap().keys().collect::<Vec<_>>(), ["B"]);
         assert!(state.pushed_at > state.environment_at);
-        SavedState::read(b"not a state").err().unwrap();
+        let error = SavedState::read(br#"{"pushed": "planted"}"#).err().unwrap();
+        assert!(!error.to_string().contains("planted"), "{error}");
     }
 
     #[test]

@@ -71,6 +71,26 @@ fn an_agent_restarts_although_the_file_system_of_its_configuration_hangs() {
 }
 
 #[test]
+fn an_agent_is_replaced_as_often_as_it_dies_while_its_configuration_hangs() {
+    let mut test_home = TestHome::new();
+    let lock = test_home.path("agent.sock.lock");
+    let directory = test_home.path(".config/registry-agent");
+    fs::create_dir_all(&directory).unwrap();
+    test_home.declare("PUSHED", SERVER, ("user", "pushed"));
+    test_home.sync();
+    let _hangs = UnresponsiveMount::new(&directory);
+    // A supervisor that starts while the file system hangs.
+    let first = only_pair(&lock).supervisor;
+    kill_9(&first);
+    wait_until("no supervisor follows", || only_pair(&lock).supervisor != first);
+    for round in 0..10 {
+        kill_9(&only_pair(&lock).agent);
+        let pushed = Some(("user".to_owned(), "pushed".to_owned()));
+        assert_eq!(test_home.credential(SERVER), pushed, "round {round}");
+    }
+}
+
+#[test]
 fn a_relative_docker_config_is_relative_to_the_caller() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", SERVER, ("user", "password"));

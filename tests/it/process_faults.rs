@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -253,25 +253,46 @@ fn leave_dead_socket(test_home: &TestHome) -> PathBuf {
 #[test]
 fn run_takes_over_although_an_agent_does_not_answer_that_it_ends() {
     let test_home = TestHome::new();
-    // An agent without a supervisor that can be seen is asked over its socket.
-    let directory = lock(&test_home);
+    let mut service = test_home.agent(&["run"]);
+    let mut service = hand_over(&test_home, &mut service, b"{}");
+    assert_eq!(only_pair(&lock(&test_home)).supervisor.role, "run");
+    assert_eq!(test_home.exit_of(&["stop"]), 0);
+    assert!(service.wait().unwrap().success());
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_named_and_not_quoted() {
+    let test_home = TestHome::new();
+    let log = test_home.path("run.log");
+    let mut service = test_home.agent(&["run"]);
+    let service = service.stderr(File::create(&log).unwrap());
+    let mut service = hand_over(&test_home, service, br#"{"pushed": "planted"}"#);
+    only_pair(&lock(&test_home));
+    assert_eq!(test_home.exit_of(&["stop"]), 0);
+    assert!(service.wait().unwrap().success());
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("cannot be read (line 1, column 20)"), "{log}");
+    assert!(!log.contains("planted"), "{log}");
+}
+
+/// Starts a `run` and hands it this state, as an agent whose supervisor cannot be seen and which does
+/// not answer the request to end.
+fn hand_over(test_home: &TestHome, run: &mut Command, state: &[u8]) -> Child {
+    let directory = lock(test_home);
     fs::create_dir(&directory).unwrap();
     fs::write(directory.join("replaceable"), "").unwrap();
     let held = File::open(&directory).unwrap();
     held.lock().unwrap();
     let listener = UnixListener::bind(test_home.path("agent.sock")).unwrap();
-    let mut service = test_home.agent(&["run"]).spawn().unwrap();
+    let run = run.spawn().unwrap();
     let (mut request, mut begin) = (listener.accept().unwrap().0, [0; 18]);
     request.read_exact(&mut begin).unwrap();
     assert_eq!(begin, *b"POST /v1/shutdown ");
-    let run = UnixStream::connect(directory.join("takeover")).unwrap();
-    let memfd = handoff::create(b"{}").unwrap();
+    let stream = UnixStream::connect(directory.join("takeover")).unwrap();
+    let memfd = handoff::create(state).unwrap();
     let all = Descriptors { lock: held.into(), listener: listener.into(), memfd };
-    assert!(takeover::hand_over(run.as_fd(), all), "it takes too long");
-    drop(request);
-    assert_eq!(only_pair(&directory).supervisor.role, "run");
-    assert_eq!(test_home.exit_of(&["stop"]), 0);
-    assert!(service.wait().unwrap().success());
+    assert!(takeover::hand_over(stream.as_fd(), all), "it takes too long");
+    run
 }
 
 fn assert_run_takes_over(test_home: &TestHome) {

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::adapters::agent_client::{self, ClientError};
@@ -20,9 +21,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pushes what was pushed here to the service that holds the lock, unless that was pushed to later.
 pub(super) fn pass_on(paths: &Paths, memfd: BorrowedFd<'_>) -> Result<(), ClientError> {
     let content = handoff::read(memfd)?;
-    let Ok(SavedState { pushed: Some(pushed), pushed_at, .. }) = SavedState::read(&content) else {
-        return Ok(());
-    };
+    let state = SavedState::read(&content).unwrap_or_else(|error| {
+        warn!("{error}");
+        SavedState::default()
+    });
+    let SavedState { pushed: Some(pushed), pushed_at, .. } = state else { return Ok(()) };
     if last_push(paths)? >= pushed_at {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::command::AgentCommand;
 use super::config_watch::ConfigWatch;
 use super::counters::{Counters, EXCHANGES, VERIFICATIONS};
 use super::events::Events;
@@ -20,49 +21,14 @@ use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
 use super::stored_login_writer::{ChangeAnswer, StoredLoginWriter, StoredReport};
 use super::view::{self, View};
-use super::workers::{AccessQuestion, WorkResult, WorkerPool};
+use super::workers::{WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
-use crate::adapters::stored_logins::{StoredChange, StoredLogin};
+use crate::adapters::stored_logins::StoredChange;
 use crate::domain::credentials::secret::Secret;
-use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::registry_protocol::image_access::ImageAccess;
 use crate::domain::servers::server::{self, Server};
 use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference};
-
-/// A request from the API to the controller.
-pub enum AgentCommand {
-    /// `PUT /v1/environment`; answered once the result is published.
-    Push(Variables, oneshot::Sender<EnvironmentAnswer>),
-    /// `POST /v1/environment/difference`; answered at once.
-    Compare(Variables, oneshot::Sender<EnvironmentDifference>),
-    /// `GET /v1/access`; answered by the registry.
-    ImageAccess(Box<AccessQuestion>, oneshot::Sender<ImageAccess>),
-    /// `POST /v1/refresh`; answered once the requests are running.
-    Refresh(RefreshRequest, oneshot::Sender<()>),
-    /// `POST /v1/logins`; answered once the login is stored.
-    Store(String, StoredLogin, ChangeAnswer),
-    /// `DELETE /v1/logins`; answered with whether a login existed.
-    Erase(String, ChangeAnswer),
-    /// A client waits for the credential of this server, and the agent can act on it.
-    RunOnDemand(String),
-}
-
-/// The logins to renew and verify.
-pub struct RefreshRequest {
-    /// The canonical server; all if `None`.
-    pub server: Option<String>,
-    /// Whether to leave alone what was refused or told to come back later.
-    pub except_refused: bool,
-}
-
-impl RefreshRequest {
-    /// The login of one server, in any state.
-    pub fn of(server: String) -> Self {
-        Self { server: Some(server), except_refused: false }
-    }
-}
 
 /// The controller and everything it needs.
 pub struct Controller {
@@ -348,12 +314,12 @@ impl Controller {
 
     /// Answers only after publication: the requester may use the result as soon as it has the
     /// answer.
-    fn answer_once_published<T: 'static>(&self, asked: oneshot::Sender<T>, answer: T) {
+    fn answer_once_published<T: 'static>(&self, requester: oneshot::Sender<T>, answer: T) {
         let published = self.publisher.published();
         tokio::task::spawn_local(async move {
             published.await;
             // The requester may have gone away.
-            let _ = asked.send(answer);
+            let _ = requester.send(answer);
         });
     }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
+pub mod command;
 pub mod config_watch;
 pub mod controller;
 pub mod counters;

@@ -8,7 +8,7 @@ use super::ApiState;
 use super::credentials::withheld;
 use super::error::ApiError;
 use super::request::Parameters;
-use crate::agent::controller::AgentCommand;
+use crate::agent::command::AgentCommand;
 use crate::agent::workers::AccessQuestion;
 use crate::domain::reasons::Reason;
 use crate::domain::registry_protocol::image_access::{AccessRight, PullQuota};

@@ -12,7 +12,7 @@ use super::ApiState;
 use super::error::ApiError;
 use super::request::{LOGIN_LIMIT, LimitedBody, Parameters};
 use crate::adapters::stored_logins::StoredLogin;
-use crate::agent::controller::{AgentCommand, RefreshRequest};
+use crate::agent::command::{AgentCommand, RefreshRequest};
 use crate::agent::counters::CREDENTIALS_SERVED;
 use crate::agent::stored_login_writer::ChangeAnswer;
 use crate::agent::view::{Entry, View};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::error::ApiError;
 use self::peer::{AccessPolicy, Peer};
 use self::request::{Asked, ENVIRONMENT_LIMIT, LimitedBody, VALUE_LIMIT};
-use super::controller::AgentCommand;
+use super::command::AgentCommand;
 use super::counters::{Counters, REFUSED_REQUESTS};
 use super::events::Events;
 use super::view::View;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::ApiState;
 use super::error::ApiError;
 use super::request::Parameters;
-use crate::agent::controller::{AgentCommand, RefreshRequest};
+use crate::agent::command::{AgentCommand, RefreshRequest};
 use crate::wire::api::RegistryDocument;
 
 /// How long the response waits for requests to finish.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::LoginStore;
-use crate::agent::controller::RefreshRequest;
+use crate::agent::command::RefreshRequest;
 use crate::agent::login_entry::VerificationState;
 use crate::agent::workers::Verification;
 use crate::domain::credentials::exchange::ExchangeKey;

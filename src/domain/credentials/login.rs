@@ -1,6 +1,6 @@
 //! The agent's record of one registry, and how responses change it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::credential::Credential;
@@ -8,13 +8,8 @@ use super::precheck;
 use super::refresh_schedule::{self, RetryClass};
 use super::stated_expiry;
 use crate::domain::declarations::declaration::{Declaration, Identity};
-use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{self, LoginReason, Reason, RegistryReason};
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
-
-/// How long `BuildKit` keeps what the credential helper returned (`moby/buildkit`,
-/// `session/auth/authprovider`: 5 min less 10 s).
-const BUILD_KEEPS: SignedDuration = SignedDuration::from_secs(290);
 
 /// The state of a login as shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,70 +221,8 @@ impl Login {
         }
     }
 
-    /// What is known at `now` without asking anybody, apart from the reason itself.
-    pub fn remarks(&self, now: Timestamp) -> Vec<Reason> {
-        let mut found = self.value_remarks(now);
-        found.extend(self.short_life(now));
-        found
-    }
-
-    /// A credential that may expire while a build that keeps it is running.
-    fn short_life(&self, now: Timestamp) -> Option<Reason> {
-        let end = self.served(now)?.expires_at?;
-        let short = end > now && end.duration_since(now) < BUILD_KEEPS;
-        let server = self.declaration.server.shown().to_owned();
-        short.then(|| LoginReason::ShorterThanBuild { server, at: end.to_string() }.into())
-    }
-
-    /// What the values show by themselves at `now`, and the registry has neither confirmed nor
-    /// given as its reason.
-    fn value_remarks(&self, now: Timestamp) -> Vec<Reason> {
-        if self.state(now) == State::Ready {
-            return Vec::new();
-        }
-        let mut found = precheck::findings(&self.declaration);
-        if !self.accepted_past_end() && self.stated_end().is_some_and(|end| end <= now) {
-            found.insert(0, self.expiry_reason());
-        }
-        let given = self.reason_at(now).map(|reason| reason.code());
-        found.retain(|reason| Some(reason.code()) != given);
-        found
-    }
-
-    /// A declared token that cannot be renewed becomes a problem an hour before it expires.
-    pub fn problem(&self, now: Timestamp) -> Option<Problem> {
-        let expires_at = self.stated_end()?;
-        let asking = self.last_verdict == LastVerdict::Pending;
-        // Once it has expired, that is the reason of the login itself.
-        if self.warns_at()? > now || asking || expires_at <= now {
-            return None;
-        }
-        let server = self.declaration.server.name().to_owned();
-        let reason = LoginReason::TokenEnds { server, at: reasons::instant(expires_at) }.into();
-        Some(Problem {
-            name: self.declaration.name.clone(),
-            source: Some(self.declaration.source.clone()),
-            server: Some(self.declaration.server.name().to_owned()),
-            reason,
-        })
-    }
-
-    /// A remark on a credential that works.
-    fn remark(&self) -> Option<Reason> {
-        if self.exchange_remark.is_some() {
-            return self.exchange_remark.clone();
-        }
-        let credential = self.credential.as_ref()?;
-        precheck::remark_on(&self.declaration.server, credential).map(Reason::from)
-    }
-
-    fn warns_at(&self) -> Option<Timestamp> {
-        let end = self.stated_end()?;
-        Some(end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(end))
-    }
-
     /// The expiry that a declared or stored token states about itself.
-    fn stated_end(&self) -> Option<Timestamp> {
+    pub(super) fn stated_end(&self) -> Option<Timestamp> {
         match self.declaration.identity {
             Identity::Password { .. } => self.credential.as_ref()?.expires_at,
             Identity::Aws(_) => None,
@@ -307,12 +240,12 @@ impl Login {
     }
 
     /// Whether the registry accepted the token after its stated expiry.
-    fn accepted_past_end(&self) -> bool {
+    pub(super) fn accepted_past_end(&self) -> bool {
         self.last_verdict == LastVerdict::Judged(Outcome::Ready)
             && self.stated_end().is_some_and(|end| self.verified_at.is_some_and(|at| at >= end))
     }
 
-    fn expiry_reason(&self) -> Reason {
+    pub(super) fn expiry_reason(&self) -> Reason {
         let end = self.credential.as_ref().and_then(|credential| credential.expires_at);
         LoginReason::TokenEnded {
             server: self.declaration.server.name().to_owned(),
@@ -323,7 +256,7 @@ impl Login {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
@@ -331,14 +264,14 @@ mod tests {
     use crate::domain::servers::server::Server;
 
     const HOST: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
-    const END: i64 = 1_800_000_000;
+    pub(in crate::domain::credentials) const END: i64 = 1_800_000_000;
 
-    fn at(second: i64) -> Timestamp {
+    pub(in crate::domain::credentials) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     /// A login with a pasted ECR token that states its expiry.
-    fn pasted() -> Login {
+    pub(in crate::domain::credentials) fn pasted() -> Login {
         let token = STANDARD.encode(format!(r#"{{"payload":"x","expiration":{END}}}"#));
         let identity = Identity::Password { user: "AWS".to_owned(), password: token.into() };
         let declaration = Declaration {
@@ -355,16 +288,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_token_is_a_problem_from_an_hour_before_it_expires() {
-        let mut login = pasted();
-        login.verified(Verdict::ready(), at(END - 7200), 0.5);
-        let code = |now| login.problem(at(now)).map(|problem| problem.reason.code());
-        assert_eq!(code(END - 3601), None);
-        assert_eq!(code(END - 3600), Some("token-ends-soon"));
-        assert_eq!(code(END), None);
-    }
-
-    #[test]
     fn a_pasted_token_is_served_until_it_expires() {
         let mut login = pasted();
         login.verified(Verdict::ready(), at(END - 7200), 0.5);
@@ -373,19 +296,6 @@ mod tests {
         assert_eq!(login.state(at(END)), State::Expired);
         assert!(login.served(at(END)).is_none());
         assert_eq!(login.reason_at(at(END)).map(|reason| reason.code()), Some("token-ended"));
-    }
-
-    #[test]
-    fn a_token_that_expires_within_a_build_is_a_remark() {
-        let mut login = pasted();
-        login.verified(Verdict::ready(), at(END - 7200), 0.5);
-        let codes = |now| {
-            let remarks = login.remarks(at(now)).into_iter();
-            remarks.map(|reason| reason.code()).collect::<Vec<_>>()
-        };
-        assert_eq!(codes(END - 290), [""; 0]);
-        assert_eq!(codes(END - 289), ["token-shorter-than-build"]);
-        assert_eq!(codes(END), ["token-ended"; 0]);
     }
 
     #[test]

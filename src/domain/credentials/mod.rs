@@ -5,6 +5,7 @@ pub mod ecr_token;
 pub mod exchange;
 pub mod lifetime;
 pub mod login;
+mod login_remarks;
 pub mod precheck;
 pub mod refresh_schedule;
 pub mod replaced;

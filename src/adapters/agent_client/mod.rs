@@ -3,7 +3,7 @@
 //! It is blocking and small, because the credential helper is a process that sends one request. In
 //! HTTP/1.0 the end of the connection is the end of the response, even for a stream of events.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,79 +14,30 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt,
 };
-use serde::de::DeserializeOwned;
-use thiserror::Error;
 use zeroize::Zeroizing;
+
+pub use self::error::ClientError;
+pub use self::response::AgentResponse;
+use self::response::DeadlineStream;
 
 use super::clock;
 use super::lock;
 use super::paths::Paths;
 use super::{config, passwd, user_namespace};
-use crate::wire::api::ProblemDocument;
+
+mod error;
+mod response;
 
 /// The pause before another connection attempt when the queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// The status of an agent that stops before it can respond.
 const STOPPING_STATUS: u16 = 503;
-/// The maximum size of a response; the status of a thousand logins is a tenth of it.
-const RESPONSE_LIMIT: u64 = 64 * 1024 * 1024;
-
-/// Why a request to the agent failed.
-#[derive(Debug, Error)]
-pub enum ClientError {
-    /// No agent responds on any socket.
-    #[error("no agent is running")]
-    NoAgent,
-    /// The agent that responds belongs to another user.
-    #[error("the agent at {} belongs to uid {uid}, not to the current user", socket.display())]
-    NotOurs {
-        /// The path of its socket.
-        socket: PathBuf,
-        /// The user ID that it runs as.
-        uid: u32,
-    },
-    /// The agent refused the request.
-    #[error("{}", problem_text(.0))]
-    Refused(Box<ProblemDocument>),
-    /// The agent did not respond within the time limit.
-    #[error("the agent did not respond in time")]
-    TimedOut,
-    /// The response is not one of an agent of this version.
-    #[error("the agent's response is not understood ({0})")]
-    Garbled(String),
-    /// The connection failed.
-    #[error("the connection to the agent failed: {0}")]
-    Broken(#[from] io::Error),
-}
-
-impl ClientError {
-    /// The content of a response has another form than expected.
-    pub fn unexpected_json() -> Self {
-        Self::Garbled("not the expected JSON".to_owned())
-    }
-}
-
-fn problem_text(problem: &ProblemDocument) -> String {
-    let mut text = problem.detail.clone().unwrap_or_else(|| problem.title.clone());
-    if let Some(hint) = &problem.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
-    text
-}
-
 /// A connection to the agent for one request.
 #[derive(Debug)]
 pub struct AgentClient {
     socket: PathBuf,
     stream: UnixStream,
     deadline: Instant,
-}
-
-/// A response whose status line and headers have been read.
-pub struct AgentResponse {
-    head: ResponseHead,
-    body: BufReader<io::Take<DeadlineStream>>,
 }
 
 impl AgentClient {
@@ -169,7 +120,7 @@ impl AgentClient {
         target: &str,
         body: &[u8],
     ) -> Result<AgentResponse, ClientError> {
-        let mut stream = DeadlineStream { stream: self.stream, deadline: self.deadline };
+        let mut stream = DeadlineStream::new(self.stream, self.deadline);
         let mut request = Zeroizing::new(
             format!(
                 "{method} {target} HTTP/1.0\r\nContent-Type: application/json\r\n\
@@ -182,54 +133,9 @@ impl AgentClient {
         match stream.write_all(&request) {
             // The agent may have refused the request before it received all of it.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written.map_err(map_timeout)?,
+            written => written.map_err(ClientError::of_stream)?,
         }
-        let mut body = BufReader::new(stream.take(RESPONSE_LIMIT));
-        let head = read_head(&mut body)?;
-        Ok(AgentResponse { head, body })
-    }
-}
-
-impl AgentResponse {
-    /// The whole response as JSON, or the problem that the agent reports.
-    pub fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let body = self.bytes()?;
-        // The message of serde could contain a value.
-        serde_json::from_slice(&body).map_err(|_| ClientError::unexpected_json())
-    }
-
-    /// The whole response, or the problem that the agent reports.
-    pub fn bytes(mut self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let mut body = Zeroizing::new(Vec::new());
-        self.body.read_to_end(&mut body).map_err(map_timeout)?;
-        let ResponseHead { status, length } = self.head;
-        if length.is_some_and(|length| length != body.len()) {
-            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        if (200..300).contains(&status) {
-            return Ok(body);
-        }
-        match serde_json::from_slice::<ProblemDocument>(&body) {
-            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(ClientError::Garbled(format!("HTTP status {status}"))),
-        }
-    }
-
-    /// The response if the request succeeded, or the problem that the agent reports.
-    pub fn succeeded(self) -> Result<Self, ClientError> {
-        if (200..300).contains(&self.head.status) {
-            return Ok(self);
-        }
-        Err(self.bytes().err().unwrap_or(ClientError::Garbled(String::new())))
-    }
-
-    /// The next line of a stream; `None` at its end.
-    pub fn line(&mut self) -> Result<Option<String>, ClientError> {
-        let mut line = String::new();
-        match self.body.read_line(&mut line).map_err(map_timeout)? {
-            0 => Ok(None),
-            _ => Ok(Some(line)),
-        }
+        AgentResponse::read(stream)
     }
 }
 
@@ -340,82 +246,7 @@ fn open(path: &Path) -> nix::Result<UnixStream> {
     Ok(stream)
 }
 
-/// The parts of a response's head that are used.
-struct ResponseHead {
-    status: u16,
-    /// The size of the body, if it is known.
-    length: Option<usize>,
-}
-
-fn read_head(stream: &mut impl BufRead) -> Result<ResponseHead, ClientError> {
-    let mut head = Vec::new();
-    loop {
-        if stream.read_until(b'\n', &mut head).map_err(map_timeout)? == 0 {
-            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut response = httparse::Response::new(&mut headers);
-        match response.parse(&head) {
-            Ok(httparse::Status::Complete(_)) => {
-                let status = response.code.unwrap_or_default();
-                return Ok(ResponseHead { status, length: content_length(response.headers) });
-            }
-            Ok(httparse::Status::Partial) if head.len() < 16 * 1024 => {}
-            Ok(httparse::Status::Partial) => {
-                return Err(ClientError::Garbled("the response header is too large".to_owned()));
-            }
-            Err(error) => return Err(ClientError::Garbled(error.to_string())),
-        }
-    }
-}
-
-fn content_length(headers: &[httparse::Header<'_>]) -> Option<usize> {
-    let header =
-        headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"))?;
-    std::str::from_utf8(header.value).ok()?.trim().parse().ok()
-}
-
 fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_hours(365 * 24))
-}
-
-fn map_timeout(error: io::Error) -> ClientError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
-        _ => ClientError::Broken(error),
-    }
-}
-
-/// A stream with one deadline for all reads and writes, so that a slow drip ends as well.
-struct DeadlineStream {
-    stream: UnixStream,
-    deadline: Instant,
-}
-
-impl DeadlineStream {
-    fn remaining(&self) -> io::Result<Duration> {
-        match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            remaining => Ok(remaining),
-        }
-    }
-}
-
-impl Read for DeadlineStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.remaining()?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for DeadlineStream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.remaining()?))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }

@@ -13,6 +13,7 @@ pub mod handoff;
 pub mod http;
 pub mod lock;
 pub mod open_files;
+pub mod package_registry;
 pub mod passwd;
 pub mod paths;
 pub mod permissions;

@@ -1,5 +1,7 @@
 //! What the API asks of the controller.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::oneshot;
 
 use super::stored_login_writer::ChangeAnswer;
@@ -29,8 +31,8 @@ pub enum AgentCommand {
 
 /// The logins to renew and verify.
 pub struct RefreshRequest {
-    /// The canonical server; all if `None`.
-    pub server: Option<String>,
+    /// The canonical servers; all if `None`.
+    pub servers: Option<BTreeSet<String>>,
     /// Whether to leave alone what was refused or told to come back later.
     pub except_refused: bool,
 }
@@ -38,6 +40,6 @@ pub struct RefreshRequest {
 impl RefreshRequest {
     /// The login of one server, in any state.
     pub fn of(server: String) -> Self {
-        Self { server: Some(server), except_refused: false }
+        Self { servers: Some(BTreeSet::from([server])), except_refused: false }
     }
 }

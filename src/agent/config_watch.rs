@@ -117,11 +117,11 @@ fn forget_unverified(saved: &mut SavedState) {
 fn hanging(path: &Path) -> Problem {
     let name = path.display().to_string();
     let reason = SourceReason::Hanging { path: name.clone() };
-    Problem { name, source: None, server: None, reason: reason.into() }
+    Problem { family: None, name, source: None, server: None, reason: reason.into() }
 }
 
 fn problem(error: &ConfigError) -> Problem {
     let path = error.path().display().to_string();
     let reason = SourceReason::Configuration { path: path.clone(), fault: error.to_string() };
-    Problem { name: path, source: None, server: None, reason: reason.into() }
+    Problem { family: None, name: path, source: None, server: None, reason: reason.into() }
 }

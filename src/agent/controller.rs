@@ -26,7 +26,9 @@ use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
 use crate::adapters::stored_logins::StoredChange;
 use crate::domain::credentials::secret::Secret;
+use crate::domain::declarations::changes::Declared;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{self, Server};
 use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference};
 
@@ -66,7 +68,7 @@ pub struct Controller {
 
 /// A pushed environment: the declarations before it, and which of its sets are incomplete.
 pub struct UnansweredPush {
-    before: BTreeMap<String, u64>,
+    before: Declared,
     incomplete: Vec<Problem>,
     answer: oneshot::Sender<EnvironmentAnswer>,
 }
@@ -306,8 +308,8 @@ impl Controller {
     fn publish(&mut self) {
         let now = self.clock.now();
         let wanted = self.logins.wanted(self.publisher.mode(), now);
-        let servers: Vec<Server> =
-            self.logins.logins().map(|login| login.declaration.server.clone()).collect();
+        let servers = self.logins.logins().map(|login| &login.declaration.server);
+        let servers: Vec<Server> = servers.filter_map(RegistryServer::container).cloned().collect();
         let docker_config = self.sources.merged_environment().get("DOCKER_CONFIG");
         self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers);
     }

@@ -121,6 +121,7 @@ impl Publisher {
     /// Why clients may not find the agent's logins.
     pub fn problems(&self) -> Vec<Problem> {
         let problem = |file: &Path, reason: &PublishReason| Problem {
+            family: None,
             name: file.display().to_string(),
             source: None,
             server: None,

@@ -13,7 +13,7 @@ use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers::{self, Layers};
-use crate::domain::declarations::push::{self, IncompleteSets};
+use crate::domain::declarations::push::{self, IncompleteSets, SetId};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::declarations::variable;
 use crate::domain::reasons::problem::Problem;
@@ -111,12 +111,13 @@ impl SourceSet {
             let declared = selected.get(server.name());
             let ca_file = declared.and_then(|declared| declared.ca_file.clone());
             let covers = declared.map(|declared| declared.name.clone());
-            let server = declared.map_or(server, |declared| declared.server.clone());
+            let server = declared.map_or_else(|| server.into(), |it| it.server.clone());
             let name = server.name().to_owned();
             let stored = Declaration {
                 name: name.clone(),
                 server,
                 identity,
+                auth_scheme: None,
                 ca_file,
                 source: STORED.to_owned(),
                 variables: Vec::new(),
@@ -146,8 +147,9 @@ impl SourceSet {
         });
         let IncompleteSets { variables: kept, kept: problems, others } =
             push::incomplete_sets(&held, &variables, &before, &after);
-        let sets: BTreeSet<&str> = problems.iter().map(|problem| problem.name.as_str()).collect();
-        variables.retain(|variable, _| !push::set_of(variable).is_some_and(|it| sets.contains(it)));
+        let sets: BTreeSet<SetId<'_>> = problems.iter().map(push::id_of).collect();
+        variables
+            .retain(|variable, _| !push::set_of(variable).is_some_and(|it| sets.contains(&it)));
         variables.extend(kept);
         self.pushed = Some(variables);
         self.pushed_at = Some(now);

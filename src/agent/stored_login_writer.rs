@@ -92,7 +92,7 @@ impl StoredLoginWriter {
     pub fn problem(&self) -> Option<Problem> {
         let reason = self.problem.clone()?.into();
         let name = self.path.display().to_string();
-        Some(Problem { name, source: Some(STORED.to_owned()), server: None, reason })
+        Some(Problem { family: None, name, source: Some(STORED.to_owned()), server: None, reason })
     }
 
     /// Waits for a change in progress, unless it hangs.

@@ -14,8 +14,11 @@ use crate::domain::credentials::exchange;
 use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
+use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{FixContext, Reason, Severity, SourcedVariable};
+use crate::domain::servers::package_server::{PackageKind, PackageServer, PackageUrl};
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{self, AskedServer, Kind, Server};
 use crate::wire::api::{
     ProblemEntry, RegistryDocument, RemarkEntry, SourceDocument, StatusDocument, VariableEntry,
@@ -75,22 +78,47 @@ impl View {
         }
     }
 
-    /// The login for the server that a client asks for, in any spelling.
+    /// The login for the container registry that a client asks for, in any spelling.
     pub fn by_server(&self, asked: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(asked).or_else(|| {
+        let container = |entry: &&Arc<Entry>| entry.login.declaration.server.container().is_some();
+        self.entries.get(asked).filter(container).or_else(|| {
             let asked = AskedServer::parse(asked)?;
-            self.entries.values().find(|entry| entry.login.declaration.server.matches(&asked))
+            self.entries.values().find(|entry| {
+                let server = entry.login.declaration.server.container();
+                server.is_some_and(|server| server.matches(&asked))
+            })
         })
+    }
+
+    /// The login for the package registry with the longest URL that `asked` is below.
+    pub fn by_url(&self, asked: &PackageUrl) -> Option<&Arc<Entry>> {
+        let covering = self.entries.values().filter_map(|entry| {
+            let server = entry.login.declaration.server.package()?;
+            server.covers(asked).then_some((server.depth(), entry))
+        });
+        covering.max_by_key(|(depth, _)| *depth).map(|(_, entry)| entry)
     }
 
     /// The problem of the set that declares the server that a client asks for, if that set cannot
     /// be used.
     pub fn unusable_set(&self, asked: &str) -> Option<&Problem> {
-        let names = |server: &String| {
+        self.unusable(Family::Container, |server| {
             Server::parse(server).is_ok_and(|(server, _)| server.answers_to(asked))
-        };
+        })
+    }
+
+    /// The same for the URL of a package registry.
+    pub fn unusable_package_set(&self, asked: &PackageUrl) -> Option<&Problem> {
+        self.unusable(Family::Package, |server| {
+            PackageServer::parse(server).is_ok_and(|server| server.covers(asked))
+        })
+    }
+
+    fn unusable(&self, family: Family, is_asked: impl Fn(&str) -> bool) -> Option<&Problem> {
         self.source_problems.iter().find(|problem| {
-            problem.reason.severity() == Severity::Error && problem.server.iter().any(names)
+            let is_error = problem.reason.severity() == Severity::Error;
+            let server = problem.server.as_deref().filter(|_| problem.family == Some(family));
+            is_error && server.is_some_and(&is_asked)
         })
     }
 
@@ -99,12 +127,17 @@ impl View {
         self.web_login_tokens.get(server::web_login_token(asked)?)
     }
 
-    /// The login with this `<NAME>`, or for this server.
-    pub fn by_name_or_server(&self, asked: &str) -> Option<&Arc<Entry>> {
-        self.entries
-            .values()
-            .find(|entry| entry.login.declaration.called() == Some(asked))
-            .or_else(|| self.by_server(asked))
+    /// The logins with this `<NAME>`, which may have one of each family, or else the login for this
+    /// server or URL.
+    pub fn selected(&self, asked: &str) -> Vec<&Arc<Entry>> {
+        let is_called = |entry: &&Arc<Entry>| entry.login.declaration.called() == Some(asked);
+        let named: Vec<_> = self.entries.values().filter(is_called).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let by_url = || self.by_url(PackageServer::parse(asked).ok()?.url());
+        let found = self.entries.get(asked).or_else(|| self.by_server(asked)).or_else(by_url);
+        found.into_iter().collect()
     }
 
     /// Whether every source has been read and no login is `pending`.
@@ -154,11 +187,7 @@ impl Entry {
         let login = &self.login;
         let declaration = &login.declaration;
         let server = &declaration.server;
-        let (region, account) = match server.kind() {
-            Kind::Ecr(host) => (Some(host.region.clone()), Some(host.account.clone())),
-            Kind::EcrPublic => (Some("us-east-1".to_owned()), None),
-            _ => (None, None),
-        };
+        let (region, account) = region_and_account(server);
         let reason = login.reason_at(now);
         let retry_in =
             self.due.map(|due| due.duration_since(now)).filter(SignedDuration::is_positive);
@@ -169,8 +198,9 @@ impl Entry {
             covers: declaration.stored.as_ref().and_then(|stored| stored.covers.clone()),
             stored_as: declaration.stored.as_ref().map(|stored| stored.key.clone()),
             server: server.name().to_owned(),
-            scheme: server.scheme().as_str().map(str::to_owned),
-            kind: server.kind().as_str().to_owned(),
+            family: server.family(),
+            scheme: server.transport().map(str::to_owned),
+            kind: server.kind_name().to_owned(),
             region,
             account,
             user: shown_user(&declaration.identity),
@@ -192,6 +222,23 @@ impl Entry {
     }
 }
 
+/// The AWS region and account in the host name.
+fn region_and_account(server: &RegistryServer) -> (Option<String>, Option<String>) {
+    match server {
+        RegistryServer::Container(server) => match server.kind() {
+            Kind::Ecr(host) => (Some(host.region.clone()), Some(host.account.clone())),
+            Kind::EcrPublic => (Some("us-east-1".to_owned()), None),
+            _ => (None, None),
+        },
+        RegistryServer::Package(server) => match server.kind() {
+            PackageKind::CodeArtifact(host) => {
+                (Some(host.region.clone()), Some(host.owner.clone()))
+            }
+            _ => (None, None),
+        },
+    }
+}
+
 fn remarks(login: &Login, now: Timestamp) -> Vec<RemarkEntry> {
     let entry = |reason: Reason| RemarkEntry {
         code: reason.code().to_owned(),
@@ -210,9 +257,11 @@ fn variable_entry(SourcedVariable { variable, source }: &SourcedVariable) -> Var
 /// The problem in the form that `status` shows.
 pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     let registry = problem.reason.registry().or(problem.server.as_deref());
-    let context = FixContext::of_set(&problem.name, problem.source.as_deref());
+    let family = problem.family.unwrap_or_default();
+    let context = FixContext::of_set(family, &problem.name, problem.source.as_deref());
     ProblemEntry {
         name: problem.name.clone(),
+        family: problem.family,
         source: problem.source.clone(),
         code: problem.reason.code().to_owned(),
         kind: problem.reason.kind().as_str().to_owned(),
@@ -229,6 +278,7 @@ pub fn problem_entry(problem: &Problem) -> ProblemEntry {
 fn shown_user(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Password { user, .. } => Some(user.clone()),
+        Identity::Token(_) => None,
         Identity::Aws(identity) => match (&identity.keys, &identity.profile) {
             (Some(keys), _) => Some(exchange::shortened(&keys.access_key_id)),
             (None, Some(profile)) => Some(format!("profile {profile}")),

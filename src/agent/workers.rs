@@ -15,7 +15,9 @@ use crate::adapters::aws::exchange_process::{exchange_in_child, process_failed};
 use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::adapters::config::ServerConfig;
 use crate::adapters::http::Http;
+use crate::adapters::package_registry::{self, PackageVerification};
 use crate::adapters::registry::{self, VerificationRequest};
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::declarations::source::Variables;
@@ -23,6 +25,7 @@ use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::image_access::ImageAccess;
 use crate::domain::registry_protocol::verdict::Verdict;
 use crate::domain::servers::image::Image;
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
 /// The maximum number of concurrent requests.
@@ -39,9 +42,11 @@ pub enum WorkResult {
 /// A verification to run.
 pub struct Verification {
     /// The registry.
-    pub server: Server,
+    pub server: RegistryServer,
     /// The credential to verify.
     pub credential: Credential,
+    /// How package clients send it (`_SCHEME`).
+    pub auth_scheme: Option<AuthScheme>,
     /// The declared CA file (`_CA_FILE`).
     pub ca_file: Option<PathBuf>,
     /// The generation of the login that the result belongs to.
@@ -120,18 +125,28 @@ impl WorkerPool {
 
     /// Starts the verification of a credential.
     pub fn verify(&mut self, verification: Verification) {
-        let (http, realms) = (self.http.clone(), self.realms(&verification.server));
-        let (server, generation) = (verification.server.clone(), verification.generation);
-        let verdict = async move {
-            let request = VerificationRequest {
-                server: &verification.server,
-                credential: &verification.credential,
-                ca_file: verification.ca_file.as_deref(),
-                realms: &realms,
-            };
-            registry::verify(&http, &request).await
-        };
-        self.spawn_verification(server, generation, verdict);
+        let Verification { server, credential, auth_scheme, ca_file, generation } = verification;
+        let http = self.http.clone();
+        match server.clone() {
+            RegistryServer::Container(container) => {
+                let realms = self.realms(&container);
+                self.spawn_verification(server, generation, async move {
+                    let request = VerificationRequest {
+                        server: &container,
+                        credential: &credential,
+                        ca_file: ca_file.as_deref(),
+                        realms: &realms,
+                    };
+                    registry::verify(&http, &request).await
+                });
+            }
+            RegistryServer::Package(package) => {
+                let question = PackageVerification { server: package, credential, auth_scheme };
+                self.spawn_verification(server, generation, async move {
+                    package_registry::verify(&http, &question, ca_file.as_deref()).await
+                });
+            }
+        }
     }
 
     /// Asks a registry what a login may do with an image, unless the requester goes away.
@@ -158,7 +173,7 @@ impl WorkerPool {
 
     fn spawn_verification(
         &mut self,
-        server: Server,
+        server: RegistryServer,
         generation: u64,
         verdict: impl Future<Output = Verdict> + Send + 'static,
     ) {
@@ -204,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_verification_that_panics_has_a_result_after_which_it_is_retried() {
         let mut pool = WorkerPool::new(BTreeMap::new()).unwrap();
-        let server = Server::parse("registry.example").unwrap().0;
+        let server = Server::parse("registry.example").unwrap().0.into();
         pool.spawn_verification(server, 7, async { panic!("a mistake") });
         let result = LocalSet::new().run_until(pool.next()).await;
         let Some(WorkResult::Verified(server, 7, verdict)) = result else { panic!("no result") };

@@ -13,6 +13,7 @@ use super::output::{Failed, ask_status, is_called, print_note, stdout};
 use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::credential::Credential;
+use crate::domain::declarations::variable::Family;
 use crate::domain::docker_config::export;
 use crate::wire::helper::HelperCredential;
 
@@ -30,14 +31,23 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
     let paths = Paths::of_this_process();
     let status = ask_status(&paths)?;
     for name in names {
-        if !status.registries.iter().any(|registry| is_called(registry, name)) {
-            bail!("{name} is not declared; `registry-agent status` shows the declared registries");
+        let mut called = status.registries.iter().filter(|registry| is_called(registry, name));
+        match called.next() {
+            None => bail!(
+                "{name} is not declared; `registry-agent status` shows the declared registries"
+            ),
+            Some(first) if first.family == Family::Package && called.next().is_none() => {
+                bail!("{name} is a package registry, and `export` is for container registries only")
+            }
+            Some(_) => {}
         }
     }
     let mut logins = BTreeMap::new();
     let mut complete = true;
     for registry in &status.registries {
-        if !names.is_empty() && !names.iter().any(|name| is_called(registry, name)) {
+        let is_selected = names.is_empty() || names.iter().any(|name| is_called(registry, name));
+        // Both formats are for clients of container registries.
+        if !is_selected || registry.family == Family::Package {
             continue;
         }
         let server = utf8_percent_encode(&registry.server, NON_ALPHANUMERIC);

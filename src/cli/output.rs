@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
+use crate::domain::declarations::variable::Family;
+use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
 /// The exit status of a command that has already printed why it failed.
@@ -36,12 +39,24 @@ pub fn ask_status(paths: &Paths) -> Result<StatusDocument, ClientError> {
     serde_json::from_slice(&status).map_err(|error| ClientError::Garbled(error.to_string()))
 }
 
-/// Whether `asked` is the name or the server, in any form, of `registry`.
+/// Whether `asked` is the name or the server, in any form, of `registry`, or a URL below it.
 pub fn is_called(registry: &RegistryDocument, asked: &str) -> bool {
     registry.name.as_deref() == Some(asked)
         || registry.covers.as_deref() == Some(asked)
-        || crate::domain::servers::server::Server::parse(&registry.server)
-            .is_ok_and(|(server, _)| server.answers_to(asked))
+        || match registry.family {
+            Family::Container => {
+                Server::parse(&registry.server).is_ok_and(|(server, _)| server.answers_to(asked))
+            }
+            Family::Package => package_server(registry).is_some_and(|server| {
+                PackageServer::parse(asked).is_ok_and(|asked| server.covers(asked.url()))
+            }),
+        }
+}
+
+/// The package registry, if it is one.
+pub fn package_server(registry: &RegistryDocument) -> Option<PackageServer> {
+    let server = PackageServer::parse(&registry.server).ok();
+    server.filter(|_| registry.family == Family::Package)
 }
 
 /// A server as people call it.

@@ -43,7 +43,7 @@ pub fn start(unless_stopped: bool, json: bool) -> anyhow::Result<ExitCode> {
     if !started && replace_other_version(&paths)? {
         print_note("an agent of another version was running; it was replaced and lost nothing");
     }
-    let names = environment.keys().filter_map(|variable| set_of(variable)).map(str::to_owned);
+    let names = environment.keys().filter_map(|it| set_of(it)).map(|(_, name)| name.to_owned());
     let ignored = if started { BTreeSet::new() } else { names.collect() };
     if !ignored.is_empty() {
         print_note(&format!(

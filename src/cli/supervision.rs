@@ -237,7 +237,7 @@ mod tests {
 
     fn problem(name: &str) -> Problem {
         let reason = SourceReason::Hanging { path: name.to_owned() }.into();
-        Problem { name: name.to_owned(), source: None, server: None, reason }
+        Problem { family: None, name: name.to_owned(), source: None, server: None, reason }
     }
 
     /// A state that was pushed at `second`, in which everything is named `name`.

@@ -61,10 +61,14 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+fn is_in(variable: &str, set: &str) -> bool {
+    set_of(variable).is_some_and(|(_, name)| name == set)
+}
+
 /// Whether a problem is about these variables, or about the docker configuration, and keeps clients
 /// from a login: what was sent has no effect then.
 fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
-    let is_of_a_set = variables.keys().any(|name| set_of(name) == Some(&problem.name));
+    let is_of_a_set = variables.keys().any(|name| is_in(name, &problem.name));
     let concerns_sync = is_of_a_set || problem.kind == ReasonKind::DockerConfiguration.as_str();
     concerns_sync && problem.severity == Severity::Error
 }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::Severity;
 
 /// `GET /v1/status`, and `registry-agent status --json`.
@@ -64,8 +65,11 @@ pub struct RegistryDocument {
     /// The server in the spelling it was stored with; null for a declared login.
     #[serde(default)]
     pub stored_as: Option<String>,
-    /// The canonical server.
+    /// The canonical server; for a package registry, the URL that its login answers below.
     pub server: String,
+    /// Whether it is a registry of container images or of packages.
+    #[serde(default)]
+    pub family: Family,
     /// The transport as declared, `https` or `http`; null if none is stated.
     #[serde(default)]
     pub scheme: Option<String>,
@@ -149,6 +153,9 @@ pub struct VariableEntry {
 pub struct ProblemEntry {
     /// The `<NAME>` or the file.
     pub name: String,
+    /// The family of the set; null if it is not about a set.
+    #[serde(default)]
+    pub family: Option<Family>,
     /// The source that contains it.
     pub source: Option<String>,
     /// The code of the problem.

@@ -6,3 +6,4 @@ pub mod exposed_secret;
 pub mod handoff;
 pub mod helper;
 pub mod kubelet;
+pub mod package_credential;

@@ -28,6 +28,8 @@ mod log;
 mod login_changes;
 mod logins;
 mod manual;
+mod package_logins;
+mod package_servers;
 mod process_faults;
 mod registry_hostile;
 mod registry_hosts;

@@ -365,7 +365,7 @@ fn an_invalid_key_file_is_reported_and_not_sent() {
     ] {
         for host in ["eu.gcr.io", "europe-west1-docker.pkg.dev"] {
             let credential = Credential::plain(name, Secret::new(password));
-            let fault = precheck::fault_of(&server(host), &credential);
+            let fault = precheck::fault_of(&server(host).into(), &credential);
             let output_text = fault.map(|it| it.to_string()).unwrap_or_default();
             assert!(
                 output_text.ends_with(code) && output_text.is_empty() == code.is_empty(),
@@ -373,7 +373,7 @@ fn an_invalid_key_file_is_reported_and_not_sent() {
             );
         }
         let elsewhere =
-            precheck::fault_of(&server("r.test"), &Credential::plain(name, password.into()));
+            precheck::fault_of(&server("r.test").into(), &Credential::plain(name, password.into()));
         assert_eq!(elsewhere, None);
     }
 }
@@ -383,7 +383,8 @@ fn an_invalid_azure_refresh_token_is_reported_and_not_sent() {
     let zero = "00000000-0000-0000-0000-000000000000";
     let jwt = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#));
     let fault = |user: &str, password: &str| {
-        precheck::fault_of(&server("a.azurecr.io"), &Credential::plain(user, password.into()))
+        let credential = Credential::plain(user, password.into());
+        precheck::fault_of(&server("a.azurecr.io").into(), &credential)
     };
     assert_eq!(fault(zero, &jwt), None);
     assert_eq!(fault(zero, "hunter2").unwrap().code(), "not-a-refresh-token");

@@ -25,6 +25,7 @@ use self::resolver::SystemResolver;
 use self::trust::Trust;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::server::Server;
 
 /// The state that all clients share.
@@ -118,23 +119,23 @@ impl Http {
         self.builder(&[])?.build().map_err(|error| connection_fault::of(&error, None))
     }
 
-    /// A client for `server` and its token server. It also trusts the certificates in `ca_file` and
-    /// in the server's `certs.d` directories. It uses no proxy for a loopback server, because the
+    /// A client for a registry and its token server. It also trusts the certificates in `ca_file` and
+    /// in the registry's `certs.d` directories. It uses no proxy for a loopback host, because the
     /// proxy's loopback is another machine.
     pub(crate) fn client(
         &self,
-        server: &Server,
+        host: &RegistryHost,
         ca_file: Option<&Path>,
     ) -> Result<RegistryClient<'_>, ConnectionFault> {
-        let mut builder = self.builder(&trust::extra(server, ca_file)?)?;
-        if server.is_loopback() {
+        let mut builder = self.builder(&trust::extra(&host.names, ca_file)?)?;
+        if host.is_loopback {
             builder = builder.no_proxy();
         }
         Ok(RegistryClient {
             inner: builder.build().map_err(|error| connection_fault::of(&error, None))?,
             http: self,
-            directory: server.authority().to_owned(),
-            proxied: !server.is_loopback(),
+            directory: host.authority.clone(),
+            proxied: !host.is_loopback,
         })
     }
 
@@ -162,6 +163,32 @@ pub(crate) fn authority(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
+    }
+}
+
+/// The host of a registry, as far as its clients are concerned.
+pub(crate) struct RegistryHost {
+    authority: String,
+    /// The names of its `certs.d` directories.
+    names: Vec<String>,
+    is_loopback: bool,
+}
+
+impl From<&Server> for RegistryHost {
+    fn from(server: &Server) -> Self {
+        let mut names = server.keys();
+        names.push(server.authority().to_owned());
+        names.push(format!("{}:{}", server.host(), server.port()));
+        let is_loopback = server.is_loopback();
+        Self { authority: server.authority().to_owned(), names, is_loopback }
+    }
+}
+
+impl From<&PackageServer> for RegistryHost {
+    fn from(server: &PackageServer) -> Self {
+        let authority = server.authority().to_owned();
+        let names = vec![authority.clone(), format!("{}:{}", server.host(), server.port())];
+        Self { authority, names, is_loopback: server.is_loopback() }
     }
 }
 

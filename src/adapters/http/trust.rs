@@ -16,7 +16,6 @@ use super::extra_roots::ExtraRoots;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
-use crate::domain::servers::server::Server;
 
 /// A certificate in DER.
 pub(super) type Certificate = CertificateDer<'static>;
@@ -69,14 +68,14 @@ impl Trust {
     }
 }
 
-/// The certificates that are trusted only for `server`: from its `certs.d` directories and
-/// `ca_file`.
+/// The certificates that are trusted only for one registry: from the `certs.d` directories of these
+/// names and from `ca_file`.
 pub(super) fn extra(
-    server: &Server,
+    names: &[String],
     ca_file: Option<&Path>,
 ) -> Result<Vec<Certificate>, ConnectionFault> {
     let mut found = Vec::new();
-    for file in certs_d(server) {
+    for file in certs_d(names) {
         match read(&file) {
             Ok(certificates) => found.extend(certificates),
             // A bad file among several is only logged: the others may be sufficient.
@@ -94,11 +93,8 @@ pub(super) fn extra(
     Ok(found)
 }
 
-/// The `*.crt` files in every directory named after the server, in a stable order.
-fn certs_d(server: &Server) -> BTreeSet<PathBuf> {
-    let mut names = server.keys();
-    names.push(server.authority().to_owned());
-    names.push(format!("{}:{}", server.host(), server.port()));
+/// The `*.crt` files in every directory with one of these names, in a stable order.
+fn certs_d(names: &[String]) -> BTreeSet<PathBuf> {
     let directories = names
         .iter()
         .filter(|name| !name.contains('/'))

@@ -29,7 +29,8 @@ pub async fn image_access(
     question: &VerificationRequest<'_>,
     image: &Image,
 ) -> ImageAccess {
-    if let Some(reason) = precheck::fault_of(question.server, question.credential) {
+    let server = question.server.clone().into();
+    if let Some(reason) = precheck::fault_of(&server, question.credential) {
         return ImageAccess::none(&reason.into());
     }
     let asked = tokio::time::timeout(http.limits().total, ask(http, question, image)).await;

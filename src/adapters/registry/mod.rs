@@ -34,7 +34,8 @@ pub struct VerificationRequest<'a> {
 ///
 /// Ends within [`super::http::Limits::total`]. The future can be dropped at any time.
 pub async fn verify(http: &Http, question: &VerificationRequest<'_>) -> Verdict {
-    if let Some(reason) = precheck::fault_of(question.server, question.credential) {
+    let server = question.server.clone().into();
+    if let Some(reason) = precheck::fault_of(&server, question.credential) {
         return Verdict::because(Outcome::Invalid, reason);
     }
     match tokio::time::timeout(http.limits().total, ask(http, question)).await {
@@ -56,7 +57,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict,
             session.verify_with_token(&token).await
         }
     }?;
-    Ok(verdict.with_clock(question.server, session.clock_ahead()))
+    Ok(verdict.with_clock(question.server.name(), session.clock_ahead()))
 }
 
 /// The verdict on a registry that could not be asked.

@@ -60,8 +60,9 @@ impl<'a> Session<'a> {
     ) -> Result<(Self, AuthMethod), Verdict> {
         let VerificationRequest { server, credential, ca_file, realms } = *question;
         let host = || server.authority().to_owned();
-        let client =
-            http.client(server, ca_file).map_err(|fault| connection_failed(host(), fault))?;
+        let client = http
+            .client(&server.into(), ca_file)
+            .map_err(|fault| connection_failed(host(), fault))?;
         let pair = Zeroizing::new(format!("{}:{}", credential.user, credential.secret.reveal()));
         let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
         let plain = server.scheme() == Scheme::Http;

@@ -280,6 +280,7 @@ fn hanging(path: &Path) -> SourceReason {
 
 fn problem(reason: SourceReason, source: Option<&Path>) -> Problem {
     Problem {
+        family: None,
         name: reason.path().to_owned(),
         source: source.map(shown),
         server: None,

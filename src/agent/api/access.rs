@@ -36,7 +36,9 @@ pub async fn get_access(
         let entry = view.by_server(image.server.name()).ok_or_else(ApiError::unknown_registry)?;
         let declaration = &entry.login.declaration;
         // The declared transport applies.
-        image.server = declaration.server.clone();
+        if let Some(server) = declaration.server.container() {
+            image.server = server.clone();
+        }
         let served = entry.login.served(now).cloned();
         AccessQuestion {
             image,

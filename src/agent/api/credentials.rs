@@ -1,6 +1,7 @@
 //! `/v1/credential` and `/v1/logins`: the requests of the credential helper.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -8,19 +9,22 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::ApiState;
 use super::error::ApiError;
 use super::request::{LOGIN_LIMIT, LimitedBody, Parameters};
+use super::{ApiState, package_credential};
 use crate::adapters::stored_logins::StoredLogin;
 use crate::agent::command::{AgentCommand, RefreshRequest};
 use crate::agent::counters::CREDENTIALS_SERVED;
 use crate::agent::stored_login_writer::ChangeAnswer;
 use crate::agent::view::{Entry, View};
+use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::credentials::replaced;
+use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::server::{self, Server};
 use crate::wire::api::{INCOMPLETE, UNKNOWN_REGISTRY, WITHHELD};
 use crate::wire::helper::HelperCredential;
+use crate::wire::package_credential::PackageCredential;
 
 /// How long a client waits for a first login or for the renewal of an expired token.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,13 +38,39 @@ pub struct ServerQuery {
     server: String,
 }
 
-/// `GET /v1/credential?server=…`
+/// A server of container images in any form, or a URL of a package registry or of something in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialQuery {
+    server: Option<String>,
+    url: Option<String>,
+}
+
+/// The response for a server or for a URL.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum CredentialAnswer {
+    /// The login of a container registry.
+    Container(HelperCredential),
+    /// The login of a package registry.
+    Package(PackageCredential),
+}
+
+/// `GET /v1/credential?server=…` and `GET /v1/credential?url=…`
 pub async fn get_credential(
     State(state): State<ApiState>,
-    Parameters(query): Parameters<ServerQuery>,
-) -> Result<Json<HelperCredential>, ApiError> {
+    Parameters(query): Parameters<CredentialQuery>,
+) -> Result<Json<CredentialAnswer>, ApiError> {
     let counters = state.counters.clone();
-    let found = find_credential(state, query).await;
+    let found = match query {
+        CredentialQuery { server: Some(server), url: None } => {
+            find_credential(state, &server).await.map(CredentialAnswer::Container)
+        }
+        CredentialQuery { server: None, url: Some(url) } => {
+            package_credential::find(state, &url).await.map(CredentialAnswer::Package)
+        }
+        _ => return Err(ApiError::malformed("either `server` or `url` is required")),
+    };
     let result = match &found {
         Ok(_) => Some("served"),
         Err(error) if error.is(UNKNOWN_REGISTRY) || error.is(INCOMPLETE) => Some("unknown"),
@@ -50,28 +80,33 @@ pub async fn get_credential(
     if let Some(result) = result {
         counters.count(&CREDENTIALS_SERVED, result);
     }
-    found
+    found.map(Json)
 }
 
-async fn find_credential(
+async fn find_credential(state: ApiState, server: &str) -> Result<HelperCredential, ApiError> {
+    if let Some(token) = state.now().web_login_token(server) {
+        return Ok(HelperCredential::new(server, token));
+    }
+    let login = await_login(state, |view| view.by_server(server), |view| view.unusable_set(server));
+    let (_, credential) = login.await?;
+    Ok(HelperCredential::new(server, &credential))
+}
+
+/// The login that `find` finds and its credential, once it can be served. `unusable` finds the problem
+/// of a set that would declare the login.
+pub(super) async fn await_login(
     mut state: ApiState,
-    query: ServerQuery,
-) -> Result<Json<HelperCredential>, ApiError> {
+    find: impl Fn(&View) -> Option<&Arc<Entry>>,
+    unusable: impl Fn(&View) -> Option<&Problem>,
+) -> Result<(Arc<Entry>, Credential), ApiError> {
     let deadline = Instant::now() + CREDENTIAL_TIMEOUT;
     let mut woken = false;
     loop {
         // Only the login is kept: whoever holds a view makes the controller copy it.
-        let (token, entry) = {
-            let view = state.view.borrow_and_update();
-            let token = view.web_login_token(&query.server).cloned();
-            (token, view.by_server(&query.server).cloned())
-        };
-        if let Some(token) = token {
-            return Ok(Json(HelperCredential::new(&query.server, &token)));
-        }
+        let entry = find(&state.view.borrow_and_update()).cloned();
         let now = state.clock.now();
         let Some(entry) = entry else {
-            return Err(match state.now().unusable_set(&query.server) {
+            return Err(match unusable(&state.now()) {
                 Some(problem) => ApiError::unusable_set(problem),
                 None => ApiError::unknown_registry(),
             });
@@ -84,7 +119,8 @@ async fn find_credential(
             woken = state.commands.send(AgentCommand::RunOnDemand(server)).await.is_ok();
         }
         if let Some(credential) = entry.login.served(now) {
-            return Ok(Json(HelperCredential::new(&query.server, credential)));
+            let credential = credential.clone();
+            return Ok((entry, credential));
         }
         let may_arrive = match entry.login.state(now) {
             LoginState::Pending => true,

@@ -30,6 +30,7 @@ pub mod credentials;
 pub mod error;
 pub mod metrics;
 pub mod observe;
+pub mod package_credential;
 pub mod peer;
 pub mod refresh;
 pub mod request;
@@ -145,7 +146,7 @@ async fn get_registry(
     Asked(asked): Asked,
 ) -> Result<Json<RegistryDocument>, ApiError> {
     let view = state.now();
-    match view.by_name_or_server(&asked) {
+    match view.selected(&asked).first() {
         Some(entry) => Ok(Json(entry.document(state.clock.now()))),
         None => Err(ApiError::unknown_registry()),
     }

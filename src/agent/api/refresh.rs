@@ -47,20 +47,26 @@ pub async fn post_refresh(
     State(state): State<ApiState>,
     Parameters(query): Parameters<RefreshQuery>,
 ) -> Result<Response, ApiError> {
-    let server = match &query.registry {
+    let servers = match &query.registry {
         None => None,
         Some(asked) => {
             let view = state.now();
-            let entry = view.by_name_or_server(asked).ok_or_else(ApiError::unknown_registry)?;
-            Some(entry.login.declaration.server.name().to_owned())
+            let selected = view.selected(asked).into_iter();
+            let names = selected.map(|entry| entry.login.declaration.server.name().to_owned());
+            let names: BTreeSet<String> = names.collect();
+            if names.is_empty() {
+                return Err(ApiError::unknown_registry());
+            }
+            Some(names)
         }
     };
     let request = RefreshRequest {
-        server: server.clone(),
+        servers: servers.clone(),
         except_refused: query.except == Some(Exception::Refused),
     };
     state.send_command(|answer| AgentCommand::Refresh(request, answer)).await?;
-    let selected = |name: &&Arc<str>| server.as_deref().is_none_or(|server| server == &***name);
+    let selected =
+        |name: &&Arc<str>| servers.as_ref().is_none_or(|servers| servers.contains(&***name));
     let waiting = state.now().entries.keys().filter(selected).cloned().collect();
     let progress = Progress { state, waiting, deadline: Instant::now() + REFRESH_TIMEOUT };
     if query.follow {

@@ -41,6 +41,7 @@ impl LoginStore {
             due.push(Verification {
                 server: entry.login.declaration.server.clone(),
                 credential: credential.clone(),
+                auth_scheme: entry.login.declaration.auth_scheme,
                 ca_file: entry.login.declaration.ca_file.clone(),
                 generation: entry.generation,
             });
@@ -51,7 +52,7 @@ impl LoginStore {
     /// Makes the exchanges and verifications that `request` selects due at `now`.
     pub fn make_due(&mut self, request: &RefreshRequest, now: Timestamp) {
         for (name, entry) in &mut self.entries {
-            let selected = request.server.as_deref().is_none_or(|server| server == &**name);
+            let selected = request.servers.as_ref().is_none_or(|servers| servers.contains(&**name));
             let refused = matches!(entry.login.state(now), State::Rejected | State::RateLimited);
             if !selected || (refused && request.except_refused) {
                 continue;

@@ -8,7 +8,7 @@ use super::login_entry::LoginEntry;
 use super::view::Entry;
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::login::Login;
-use crate::domain::declarations::changes::{self, Difference};
+use crate::domain::declarations::changes::{self, Declared, Difference};
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
 
 mod due_queue;
@@ -57,20 +57,21 @@ impl LoginStore {
         self.entries.values().map(|entry| &entry.login)
     }
 
-    /// The names and fingerprints of all declarations.
-    pub fn declared(&self) -> BTreeMap<String, u64> {
-        self.entries
-            .values()
-            .filter(|entry| !entry.login.is_stored())
-            .map(|entry| {
-                let declaration = &entry.login.declaration;
-                (declaration.name.clone(), entry.fingerprint)
-            })
-            .collect()
+    /// The declarations by name, and a fingerprint of each family's.
+    pub fn declared(&self) -> Declared {
+        let mut declared = Declared::new();
+        for entry in self.entries.values().filter(|entry| !entry.login.is_stored()) {
+            let declaration = &entry.login.declaration;
+            let set = (declaration.name.clone(), declaration.family());
+            // The automatic login has several package registries.
+            let fingerprint = declared.entry(set).or_default();
+            *fingerprint = fingerprint.wrapping_add(entry.fingerprint);
+        }
+        declared
     }
 
     /// How the declarations differ from those in `before`.
-    pub fn difference_to(&self, before: &BTreeMap<String, u64>) -> Difference {
+    pub fn difference_to(&self, before: &Declared) -> Difference {
         changes::between(before, &self.declared())
     }
 

@@ -26,9 +26,9 @@ impl LoginStore {
         for declaration in declarations {
             let exchange = match &declaration.identity {
                 Identity::Aws(identity) => {
-                    ExchangeKey::of(declaration.server.kind(), identity, environment)
+                    ExchangeKey::of(&declaration.server, identity, environment)
                 }
-                Identity::Password { .. } => None,
+                Identity::Password { .. } | Identity::Token(_) => None,
             };
             let previous = self.entries.remove_entry(declaration.server.name());
             let (server, previous) = match previous {
@@ -126,7 +126,8 @@ mod tests {
     fn declaration() -> Declaration {
         Declaration {
             name: "WORK".to_owned(),
-            server: Server::parse(ECR).unwrap().0,
+            server: Server::parse(ECR).unwrap().0.into(),
+            auth_scheme: None,
             identity: Identity::Aws(AwsIdentity { keys: None, role_arn: None, profile: None }),
             ca_file: None,
             password_file: None,
@@ -156,7 +157,7 @@ mod tests {
     fn with_token() -> SavedState {
         let (_, mut state) = successor(SavedState::default(), vec![declaration()], at(0));
         let Identity::Aws(identity) = declaration().identity else { unreachable!() };
-        let key = ExchangeKey::of(declaration().server.kind(), &identity, &Variables::new());
+        let key = ExchangeKey::of(&declaration().server, &identity, &Variables::new());
         let credential = Credential {
             user: "AWS".to_owned(),
             secret: "token".into(),

@@ -13,6 +13,7 @@ use super::verdict::is_exchanged;
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use crate::adapters::paths::Paths;
 use crate::adapters::{agent_client, clock, docker_config};
+use crate::domain::declarations::variable::Family;
 use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_auth};
 use crate::domain::reasons::{ClientReason, PublishReason, Reason, Step};
 use crate::domain::servers::server::Server;
@@ -43,6 +44,9 @@ impl<'a> Clients<'a> {
 
     /// The steps for one login. The first one that failed is the last.
     pub(super) fn steps(&mut self, registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
+        if registry.family == Family::Package {
+            return vec![(Step::Served, self.served_to_package_clients(registry))];
+        }
         let mut done = Vec::new();
         for step in [Step::Published, Step::NotShadowed, Step::Helper, Step::Served] {
             let outcome = match step {
@@ -233,6 +237,19 @@ impl<'a> Clients<'a> {
             _ => "the token of AWS".to_owned(),
         };
         Outcome::passed(format!("clients receive {what}, as the agent verified it"))
+    }
+
+    /// The agent serves the login to the helpers of package clients.
+    fn served_to_package_clients(&self, registry: &RegistryDocument) -> Outcome {
+        let key = registry.server.clone();
+        let target = format!("/v1/credential?url={}", utf8_percent_encode(&key, NON_ALPHANUMERIC));
+        match agent_client::ask(self.paths, "GET", &target, b"", CREDENTIAL_TIMEOUT) {
+            Ok(_) => Outcome::passed(format!("package clients receive the login below {key}")),
+            Err(error) => {
+                let fault = error.to_string();
+                Outcome::failed(Reason::from(ClientReason::NotServed { key, fault }))
+            }
+        }
     }
 
     fn compare(&self, key: &str, registry: &RegistryDocument) -> Option<ClientReason> {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::report::Finding;
 use crate::cli::launch::matching_environment;
-use crate::cli::output::is_called;
+use crate::cli::output::{is_called, package_server};
 use crate::domain::declarations::declaration::Declaration;
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::source::{Source, SourceKind};
+use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::{ClientReason, Reason};
 use crate::domain::servers::check_target::CheckTarget;
+use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -33,16 +35,21 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> CheckTarget {
         let exact = names().find(|name| *name == text);
         exact.or_else(|| names().find(|name| name.eq_ignore_ascii_case(text))).cloned()
     };
-    CheckTarget::parse(text, known, |text| status.registries.iter().any(|r| is_called(r, text)))
+    let package = |text: &str| {
+        let called = status.registries.iter().filter(|registry| is_called(registry, text));
+        called.filter_map(package_server).max_by_key(PackageServer::depth)
+    };
+    let is_known = |text: &str| status.registries.iter().any(|r| is_called(r, text));
+    CheckTarget::parse(text, known, package, is_known)
 }
 
 /// Everything to walk for `target`; at least one.
 pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>) -> Vec<Walk<'a>> {
     let Some(target) = target else { return all(status) };
-    let found = status.registries.iter().find(|registry| is_about(registry, target));
-    if let Some(registry) = found {
-        return vec![login(status, registry)];
-    }
+    let about = status.registries.iter().filter(|registry| is_about(registry, target));
+    let mut walks: Vec<Walk<'_>> = about.clone().map(|registry| login(status, registry)).collect();
+    // A name may have a login of one family and an incomplete set of the other.
+    let is_new = |problem: &&ProblemEntry| !about.clone().any(|it| concerns(problem, it));
     let problems: Vec<&ProblemEntry> = status
         .problems
         .iter()
@@ -50,12 +57,19 @@ pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>
             CheckTarget::Name(name) => problem.name == *name,
             CheckTarget::Server(server) => is_for(problem, server),
             CheckTarget::Image(image) => is_for(problem, &image.server),
+            CheckTarget::Package(_) => false,
         })
+        .filter(is_new)
         .collect();
-    if let Some(first) = problems.first() {
-        return vec![Walk::Broken(first.name.clone(), problems)];
+    if let Some(first) = problems.first()
+        && (walks.is_empty() || matches!(target, CheckTarget::Name(_)))
+    {
+        walks.push(Walk::Broken(first.name.clone(), problems));
     }
-    vec![unknown(target)]
+    if walks.is_empty() {
+        walks.push(unknown(target));
+    }
+    walks
 }
 
 /// Whether `target` is this login, or on its registry.
@@ -67,10 +81,14 @@ fn is_about(registry: &RegistryDocument, target: &CheckTarget) -> bool {
         }
         CheckTarget::Server(server) => is_of(server),
         CheckTarget::Image(image) => is_of(&image.server),
+        CheckTarget::Package(server) => registry.server == server.name(),
     }
 }
 
 fn is_for(problem: &ProblemEntry, server: &Server) -> bool {
+    if problem.family == Some(Family::Package) {
+        return false;
+    }
     let named = problem.registry.as_deref().map(Server::parse);
     named.is_some_and(|named| named.is_ok_and(|(named, _)| named.name() == server.name()))
 }
@@ -105,7 +123,8 @@ fn login<'a>(status: &'a StatusDocument, registry: &'a RegistryDocument) -> Walk
 /// Whether a problem is about this login's variables, or a file that they come from.
 fn concerns(problem: &ProblemEntry, registry: &RegistryDocument) -> bool {
     let names = [&registry.name, &registry.covers];
-    let is_named = names.into_iter().any(|name| name.as_ref() == Some(&problem.name));
+    let of_family = problem.family.is_none_or(|family| family == registry.family);
+    let is_named = of_family && names.into_iter().any(|name| name.as_ref() == Some(&problem.name));
     is_named || registry.variables.iter().any(|variable| variable.source == problem.name)
 }
 
@@ -117,7 +136,7 @@ fn is_before_the_registry(step: &str) -> bool {
 fn unknown<'a>(target: &CheckTarget) -> Walk<'a> {
     let shell = shell();
     let server = match target {
-        CheckTarget::Name(_) => None,
+        CheckTarget::Name(_) | CheckTarget::Package(_) => None,
         CheckTarget::Server(server) => Some(server),
         CheckTarget::Image(image) => Some(&image.server),
     };

@@ -3,6 +3,7 @@
 use std::iter;
 
 use super::report::{Finding, Outcome};
+use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::Step;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, RemarkEntry};
@@ -95,7 +96,8 @@ fn applies(step: Step, registry: &RegistryDocument) -> bool {
 
 /// Whether AWS issues the credential.
 pub(super) fn is_exchanged(registry: &RegistryDocument) -> bool {
-    registry.kind.starts_with("ecr") && registry.user.as_deref() != Some("AWS")
+    let is_aws = registry.kind.starts_with("ecr") || registry.kind == "codeartifact";
+    is_aws && !matches!(registry.user.as_deref(), Some("AWS" | "aws"))
 }
 
 fn detail(step: Step, registry: &RegistryDocument) -> String {
@@ -122,6 +124,9 @@ fn detail(step: Step, registry: &RegistryDocument) -> String {
 
 /// The server as people write it.
 pub(super) fn shown(registry: &RegistryDocument) -> String {
+    if registry.family == Family::Package {
+        return registry.server.clone();
+    }
     let parsed = Server::parse(&registry.server);
     parsed.map_or_else(|_| registry.server.clone(), |(server, _)| server.shown().to_owned())
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::secret::Secret;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
 use crate::domain::declarations::source::Variables;
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Kind;
 
 /// The key of an exchange. Equal keys share one call and one token: an ECR token is valid for every
@@ -41,8 +42,12 @@ pub enum EcrService {
 impl ExchangeKey {
     /// The exchange that a login needs in this environment; `None` if the registry is not an AWS
     /// registry.
-    pub fn of(kind: &Kind, identity: &AwsIdentity, environment: &Variables) -> Option<Self> {
-        let service = match kind {
+    pub fn of(
+        server: &RegistryServer,
+        identity: &AwsIdentity,
+        environment: &Variables,
+    ) -> Option<Self> {
+        let service = match server.container()?.kind() {
             Kind::Ecr(host) => EcrService::Private {
                 region: host.region.clone(),
                 fips: host.fips,
@@ -104,11 +109,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::domain::servers::server::EcrHost;
+    use crate::domain::servers::server::Server;
 
-    fn host(account: &str, region: &str, fips: bool) -> Kind {
-        let (account, region) = (account.to_owned(), region.to_owned());
-        Kind::Ecr(EcrHost { account, region, fips, dual_stack: false })
+    fn container(host: &str) -> RegistryServer {
+        Server::parse(host).unwrap().0.into()
+    }
+
+    fn host(account: &str, region: &str, fips: bool) -> RegistryServer {
+        let ecr = if fips { "ecr-fips" } else { "ecr" };
+        container(&format!("{account}.dkr.{ecr}.{region}.amazonaws.com"))
     }
 
     fn identity(secret: &str) -> AwsIdentity {
@@ -142,23 +151,25 @@ mod tests {
             (host("111122223333", "eu-west-2", false), "a"),
             (host("111122223333", "eu-west-1", true), "a"),
             (host("111122223333", "eu-west-1", false), "b"),
-            (Kind::EcrPublic, "a"),
+            (container("public.ecr.aws"), "a"),
         ]
         .iter()
-        .filter_map(|(kind, secret)| ExchangeKey::of(kind, &identity(secret), &Variables::new()))
+        .filter_map(|(server, secret)| {
+            ExchangeKey::of(server, &identity(secret), &Variables::new())
+        })
         .collect();
         assert_eq!(keys.len(), 5);
     }
 
     #[test]
     fn aws_variables_determine_the_identity_only_if_no_keys_are_declared() {
-        let kind = host("111122223333", "eu-west-1", false);
+        let server = host("111122223333", "eu-west-1", false);
         let found = AwsIdentity { keys: None, role_arn: None, profile: None };
         let exchanges = |identity: &AwsIdentity| {
             let set = |name: &str| Variables::from([(name.to_owned(), "x".into())]);
             ["AWS_PROFILE", "AWS_ROLE_ARN", "HTTPS_PROXY", "SSL_CERT_FILE"]
                 .iter()
-                .filter_map(|name| ExchangeKey::of(&kind, identity, &set(name)))
+                .filter_map(|name| ExchangeKey::of(&server, identity, &set(name)))
                 .collect::<HashSet<_>>()
                 .len()
         };
@@ -167,7 +178,10 @@ mod tests {
 
     #[test]
     fn other_registries_need_no_exchange() {
-        assert_eq!(ExchangeKey::of(&Kind::Generic, &identity("a"), &Variables::new()), None);
+        assert_eq!(
+            ExchangeKey::of(&container("acme.test"), &identity("a"), &Variables::new()),
+            None
+        );
     }
 
     #[test]

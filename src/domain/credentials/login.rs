@@ -105,8 +105,8 @@ impl Login {
             due: None,
             failures: 0,
         };
-        if let Identity::Password { user, password } = &login.declaration.identity {
-            let mut credential = Credential::plain(user.clone(), password.clone());
+        if let Some((user, secret)) = login.declaration.identity.as_declared() {
+            let mut credential = Credential::plain(user, secret.clone());
             credential.expires_at = stated_expiry::end_of(&credential.secret);
             if let Some(fault) = precheck::fault_of(&login.declaration.server, &credential) {
                 login.reason = Some(fault.into());
@@ -224,7 +224,7 @@ impl Login {
     /// The expiry that a declared or stored token states about itself.
     pub(super) fn stated_end(&self) -> Option<Timestamp> {
         match self.declaration.identity {
-            Identity::Password { .. } => self.credential.as_ref()?.expires_at,
+            Identity::Password { .. } | Identity::Token(_) => self.credential.as_ref()?.expires_at,
             Identity::Aws(_) => None,
         }
     }
@@ -234,7 +234,9 @@ impl Login {
         let said =
             matches!(self.reason, Some(Reason::Registry(RegistryReason::TokenExpired { .. })));
         match self.declaration.identity {
-            Identity::Password { .. } => said || self.stated_end().is_some_and(|end| end <= now),
+            Identity::Password { .. } | Identity::Token(_) => {
+                said || self.stated_end().is_some_and(|end| end <= now)
+            }
             Identity::Aws(_) => false,
         }
     }
@@ -276,8 +278,9 @@ pub(super) mod tests {
         let identity = Identity::Password { user: "AWS".to_owned(), password: token.into() };
         let declaration = Declaration {
             name: "WORK".to_owned(),
-            server: Server::parse(HOST).unwrap().0,
+            server: Server::parse(HOST).unwrap().0.into(),
             identity,
+            auth_scheme: None,
             ca_file: None,
             source: "sync".to_owned(),
             variables: Vec::new(),

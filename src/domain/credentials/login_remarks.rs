@@ -21,6 +21,7 @@ impl Login {
 
     /// A credential that may expire while a build that keeps it is running.
     fn short_life(&self, now: Timestamp) -> Option<Reason> {
+        self.declaration.server.container()?;
         let end = self.served(now)?.expires_at?;
         let short = end > now && end.duration_since(now) < BUILD_KEEPS;
         let server = self.declaration.server.shown().to_owned();
@@ -62,6 +63,7 @@ impl Login {
         let server = self.declaration.server.name().to_owned();
         let reason = LoginReason::TokenEnds { server, at: reasons::instant(expires_at) }.into();
         Some(Problem {
+            family: Some(self.declaration.family()),
             name: self.declaration.name.clone(),
             source: Some(self.declaration.source.clone()),
             server: Some(self.declaration.server.name().to_owned()),

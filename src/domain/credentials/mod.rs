@@ -1,5 +1,6 @@
 //! Credentials and logins: how long they live and when they are refreshed.
 
+pub mod authorization;
 pub mod credential;
 pub mod ecr_token;
 pub mod exchange;

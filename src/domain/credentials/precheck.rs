@@ -15,22 +15,23 @@ use crate::domain::reasons::google_key::KeyFault;
 use crate::domain::reasons::rejection::ACR_TOKEN_USER;
 use crate::domain::reasons::{AwsReason, Reason, RegistryReason, ValueReason};
 use crate::domain::servers::kind::Kind;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::package_server::PackageKind;
+use crate::domain::servers::registry_server::RegistryServer;
 
 /// Why `credential` cannot work at `server`, which makes it `invalid`: it is never sent.
-pub fn fault_of(server: &Server, credential: &Credential) -> Option<RegistryReason> {
+pub fn fault_of(server: &RegistryServer, credential: &Credential) -> Option<RegistryReason> {
     let name = || server.name().to_owned();
     let user = credential.user.as_str();
     let secret = credential.secret.reveal();
-    match server.kind() {
-        Kind::Gcr | Kind::ArtifactRegistry => {
-            let fault = match user {
-                "_json_key" => key_fault(secret),
-                "_json_key_base64" => encoded_key_fault(secret),
-                _ => None,
-            }?;
-            Some(RegistryReason::NotAKey { server: name(), user: user.to_owned(), fault })
-        }
+    if is_google(server) {
+        let fault = match user {
+            "_json_key" => key_fault(secret),
+            "_json_key_base64" => encoded_key_fault(secret),
+            _ => None,
+        }?;
+        return Some(RegistryReason::NotAKey { server: name(), user: user.to_owned(), fault });
+    }
+    match server.container()?.kind() {
         Kind::Acr if user == ACR_TOKEN_USER && claims_of(&credential.secret).is_none() => {
             Some(RegistryReason::NotARefreshToken { server: name() })
         }
@@ -43,6 +44,7 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
     let mut found = Vec::new();
     let (user, password) = match &declaration.identity {
         Identity::Password { user, password } => (Some(user.as_str()), password.reveal()),
+        Identity::Token(token) => (None, token.reveal()),
         Identity::Aws(AwsIdentity { keys: Some(keys), .. }) => {
             if keys.access_key_id.starts_with("ASIA") && keys.session_token.is_none() {
                 let key = shortened(&keys.access_key_id);
@@ -52,7 +54,8 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
         }
         Identity::Aws(_) => return found,
     };
-    match declaration.server.kind() {
+    let Some(server) = declaration.server.container() else { return found };
+    match server.kind() {
         Kind::Ghcr if password.starts_with("github_pat_") => {
             let value = declaration.password_variable();
             found.push(ValueReason::FineGrainedToken { value }.into());
@@ -66,10 +69,18 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
 }
 
 /// A remark on a `credential` that works, but not for long.
-pub fn remark_on(server: &Server, credential: &Credential) -> Option<RegistryReason> {
-    let google = matches!(server.kind(), Kind::Gcr | Kind::ArtifactRegistry);
-    (google && credential.user == "oauth2accesstoken")
+pub fn remark_on(server: &RegistryServer, credential: &Credential) -> Option<RegistryReason> {
+    (is_google(server) && credential.user == "oauth2accesstoken")
         .then(|| RegistryReason::OneHourToken { server: server.name().to_owned() })
+}
+
+fn is_google(server: &RegistryServer) -> bool {
+    match server {
+        RegistryServer::Container(server) => {
+            matches!(server.kind(), Kind::Gcr | Kind::ArtifactRegistry)
+        }
+        RegistryServer::Package(server) => server.kind() == &PackageKind::GooglePackages,
+    }
 }
 
 /// The required fields of a key file (`google-auth-library-python`,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::variable::Family;
+
 /// Names whose declarations differ; each list is sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -27,17 +29,24 @@ impl Difference {
     }
 }
 
-/// The difference from `before` to `after`; both map names to fingerprints.
-pub fn between(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Difference {
+/// The sets of declarations, with a fingerprint of each.
+pub type Declared = BTreeMap<(String, Family), u64>;
+
+/// The difference from `before` to `after`. A name is in a list once, whichever of its sets differ.
+pub fn between(before: &Declared, after: &Declared) -> Difference {
     let mut difference = Difference::default();
-    for (name, fingerprint) in after {
-        match before.get(name) {
+    for (set @ (name, _), fingerprint) in after {
+        match before.get(set) {
             None => difference.added.push(name.clone()),
             Some(old) if old != fingerprint => difference.changed.push(name.clone()),
             Some(_) => {}
         }
     }
-    difference.removed = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
+    let removed = before.keys().filter(|set| !after.contains_key(*set));
+    difference.removed = removed.map(|(name, _)| name.clone()).collect();
+    for names in [&mut difference.added, &mut difference.changed, &mut difference.removed] {
+        names.dedup();
+    }
     difference
 }
 
@@ -47,11 +56,14 @@ mod tests {
 
     #[test]
     fn every_name_is_in_the_list_it_belongs_to() {
-        let set = |pairs: &[(&str, u64)]| {
-            pairs.iter().map(|&(name, print)| (name.to_owned(), print)).collect()
+        use Family::{Container, Package};
+        let set = |sets: &[(&str, Family, u64)]| -> Declared {
+            sets.iter().map(|&(name, family, print)| ((name.to_owned(), family), print)).collect()
         };
-        let difference =
-            between(&set(&[("A", 1), ("B", 2), ("C", 3)]), &set(&[("B", 2), ("C", 4), ("D", 5)]));
+        let difference = between(
+            &set(&[("A", Container, 1), ("A", Package, 1), ("B", Container, 2), ("C", Package, 3)]),
+            &set(&[("B", Container, 2), ("C", Package, 4), ("D", Container, 5)]),
+        );
         assert_eq!(difference.added, ["D"]);
         assert_eq!(difference.changed, ["C"]);
         assert_eq!(difference.removed, ["A"]);

@@ -1,12 +1,14 @@
-//! A complete `<NAME>_CONTAINER_REGISTRY_*` set.
+//! A complete `<NAME>_CONTAINER_REGISTRY_*` or `<NAME>_PACKAGE_REGISTRY_*` set.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use super::discovery::AMBIENT_NAME;
+use super::variable::Family;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::SourcedVariable;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::registry_server::RegistryServer;
 
 /// A complete set, which is enough for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +16,11 @@ pub struct Declaration {
     /// The `<NAME>`; `GITHUB_TOKEN` for the ambient login.
     pub name: String,
     /// The registry.
-    pub server: Server,
+    pub server: RegistryServer,
     /// The identity that logs in.
     pub identity: Identity,
+    /// How package clients send the credential (`_SCHEME`); by kind and client if `None`.
+    pub auth_scheme: Option<AuthScheme>,
     /// A file with CA certificates for this registry (`_CA_FILE`).
     pub ca_file: Option<PathBuf>,
     /// The label of the source that its password comes from.
@@ -61,6 +65,11 @@ impl Declaration {
         has_set.then_some(&self.name)
     }
 
+    /// The family of its set.
+    pub fn family(&self) -> Family {
+        self.server.family()
+    }
+
     /// The user, as messages name it.
     pub fn user_variable(&self) -> SourcedVariable {
         self.variable("the user", &["_USER"])
@@ -82,6 +91,7 @@ impl Declaration {
     pub fn is_same_login(&self, other: &Self) -> bool {
         self.server == other.server
             && self.identity == other.identity
+            && self.auth_scheme == other.auth_scheme
             && self.ca_file == other.ca_file
             && self.is_stored() == other.is_stored()
     }
@@ -89,7 +99,8 @@ impl Declaration {
     /// A hash that changes with the login and does not reveal its secrets.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.server, &self.identity, &self.ca_file, self.is_stored()).hash(&mut hasher);
+        let Self { server, identity, auth_scheme, ca_file, .. } = self;
+        (server, identity, auth_scheme, ca_file, self.is_stored()).hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -104,8 +115,21 @@ pub enum Identity {
         /// The password or token.
         password: Secret,
     },
-    /// An AWS identity, which is exchanged for an ECR token.
+    /// A token without a user, sent to a package registry unchanged.
+    Token(Secret),
+    /// An AWS identity, which is exchanged for a token of ECR or `CodeArtifact`.
     Aws(AwsIdentity),
+}
+
+impl Identity {
+    /// The user and the secret, if they are sent unchanged; the user of a token is empty.
+    pub fn as_declared(&self) -> Option<(&str, &Secret)> {
+        match self {
+            Self::Password { user, password } => Some((user, password)),
+            Self::Token(token) => Some(("", token)),
+            Self::Aws(_) => None,
+        }
+    }
 }
 
 /// An AWS identity: the declared keys, or else the profile, or else the default chain.

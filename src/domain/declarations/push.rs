@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::discovery::{self, Discovery};
 use super::source::{Source, Variables};
-use super::variable;
+use super::variable::{self, Family};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, Reason};
 
@@ -30,28 +30,34 @@ pub fn incomplete_sets(
     let (before, after) =
         (discovery::discover(before, &nothing), discovery::discover(after, &nothing));
     let incomplete_before = incomplete(&before);
-    let in_push: BTreeSet<&str> = pushed
+    let in_push: BTreeSet<SetId<'_>> = pushed
         .iter()
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(variable, _)| set_of(variable))
         .collect();
-    let is_kept = |name: &str| before.names.contains(name) && !incomplete_before.contains(name);
+    let complete_before: BTreeSet<SetId<'_>> = before
+        .sets
+        .iter()
+        .map(|(family, name)| (*family, name.as_str()))
+        .filter(|set| !incomplete_before.contains(set))
+        .collect();
     let of_kept_set = |variable: &str| {
-        set_of(variable).is_some_and(|name| is_kept(name) && incomplete(&after).contains(name))
+        set_of(variable)
+            .is_some_and(|set| complete_before.contains(&set) && incomplete(&after).contains(&set))
     };
     let variables = held
         .iter()
         .filter(|(variable, _)| of_kept_set(variable))
         .map(|(variable, value)| (variable.clone(), value.clone()))
         .collect();
-    let in_push = |problem: &&Problem| in_push.contains(problem.name.as_str());
+    let in_push = |problem: &&Problem| in_push.contains(&id_of(problem));
     let (kept, others): (Vec<Problem>, Vec<Problem>) = after
         .problems
         .iter()
         .filter(|problem| is_missing(problem))
         .filter(in_push)
         .cloned()
-        .partition(|problem| is_kept(&problem.name));
+        .partition(|problem| complete_before.contains(&id_of(problem)));
     IncompleteSets { variables, kept: kept.into_iter().map(previous_values_stay).collect(), others }
 }
 
@@ -69,14 +75,22 @@ fn previous_values_stay(problem: Problem) -> Problem {
     Problem { reason, ..problem }
 }
 
-/// The `<NAME>` of the set that the variable belongs to.
-pub fn set_of(variable: &str) -> Option<&str> {
-    variable::parse(variable).filter(|parsed| parsed.exact).map(|parsed| parsed.name)
+/// The family and the `<NAME>` of a set.
+pub type SetId<'a> = (Family, &'a str);
+
+/// The set that the variable belongs to.
+pub fn set_of(variable: &str) -> Option<SetId<'_>> {
+    let parsed = variable::parse(variable).filter(|parsed| parsed.exact)?;
+    Some((parsed.family, parsed.name))
 }
 
-fn incomplete(found: &Discovery) -> BTreeSet<&str> {
-    let problems = found.problems.iter().filter(|problem| is_missing(problem));
-    problems.map(|problem| problem.name.as_str()).collect()
+/// The set that the problem is about.
+pub fn id_of(problem: &Problem) -> SetId<'_> {
+    (problem.family.unwrap_or_default(), &problem.name)
+}
+
+fn incomplete(found: &Discovery) -> BTreeSet<SetId<'_>> {
+    found.problems.iter().filter(|problem| is_missing(problem)).map(id_of).collect()
 }
 
 fn is_missing(problem: &Problem) -> bool {

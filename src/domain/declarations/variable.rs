@@ -1,7 +1,21 @@
-//! Names of variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` set, which are misspelt, and
-//! which `sync` sends.
+//! Names of variables: which belong to a `<NAME>_CONTAINER_REGISTRY_*` or `<NAME>_PACKAGE_REGISTRY_*`
+//! set, which are misspelt, and which `sync` sends.
 
+use serde::{Deserialize, Serialize};
 use strsim::osa_distance;
+
+/// What a set declares. One `<NAME>` may have a set of each family.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// `<NAME>_CONTAINER_REGISTRY_*`: a registry of container images.
+    #[default]
+    Container,
+    /// `<NAME>_PACKAGE_REGISTRY_*`: a registry of packages.
+    Package,
+}
 
 /// One variable of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,11 +36,15 @@ pub enum Field {
     Profile,
     /// A file with CA certificates for the registry.
     CaFile,
+    /// How package clients send the credential.
+    Scheme,
 }
 
 /// The parts of a variable's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetVariable<'a> {
+    /// The family of the set.
+    pub family: Family,
     /// The text before `_CONTAINER_REGISTRY_`, as written. It may be invalid: see [`is_name`].
     pub name: &'a str,
     /// The variable of the set that it is, or was meant to be.
@@ -35,13 +53,11 @@ pub struct SetVariable<'a> {
     pub exact: bool,
 }
 
-const INFIX: &str = "_CONTAINER_REGISTRY_";
-
 /// How many letters may be wrong, missing, swapped or too many in a word that is still recognized.
 const TYPOS: usize = 2;
 
 /// The exact spellings.
-const SUFFIXES: [(&str, Field); 8] = [
+const SUFFIXES: [(&str, Field); 9] = [
     ("SERVER", Field::Server),
     ("USER", Field::User),
     ("PASSWORD", Field::Password),
@@ -50,6 +66,7 @@ const SUFFIXES: [(&str, Field); 8] = [
     ("ROLE_ARN", Field::RoleArn),
     ("PROFILE", Field::Profile),
     ("CA_FILE", Field::CaFile),
+    ("SCHEME", Field::Scheme),
 ];
 
 /// Common misspellings.
@@ -86,11 +103,37 @@ const MISSPELLINGS: [(&str, Field); 30] = [
     ("TOKEN", Field::Password),
 ];
 
+impl Family {
+    /// Both families.
+    pub const ALL: [Self; 2] = [Self::Container, Self::Package];
+
+    /// Its name in `status --json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Package => "package",
+        }
+    }
+
+    /// What stands between the `<NAME>` and the rest of a variable's name.
+    fn infix(self) -> &'static str {
+        match self {
+            Self::Container => "_CONTAINER_REGISTRY_",
+            Self::Package => "_PACKAGE_REGISTRY_",
+        }
+    }
+
+    /// Whether sets of this family have the variable.
+    fn has(self, field: Field) -> bool {
+        self == Self::Package || field != Field::Scheme
+    }
+}
+
 impl Field {
     /// The full name of this variable in the set `name`.
-    pub fn variable(self, name: &str) -> String {
+    pub fn variable(self, family: Family, name: &str) -> String {
         let suffix = SUFFIXES.iter().find(|(_, field)| *field == self).map_or("", |(text, _)| text);
-        format!("{name}{INFIX}{suffix}")
+        format!("{name}{}{suffix}", family.infix())
     }
 }
 
@@ -99,45 +142,52 @@ impl Field {
 /// anything.
 pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
     let upper = variable.to_ascii_uppercase();
-    let infix = upper.rfind(INFIX).map(|at| (at, at + INFIX.len()));
-    let (at, end) = infix.or_else(|| misspelt_infix(&upper))?;
+    let exact = Family::ALL.into_iter().filter_map(|family| {
+        let at = upper.rfind(family.infix())?;
+        Some((at, at + family.infix().len(), family))
+    });
+    let (at, end, family) = exact.max().or_else(|| misspelt_infix(&upper))?;
     let suffix = &upper[end..];
     let name = &variable[..at];
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
     let known = |table: &[(&str, Field)]| {
-        table.iter().find(|(text, _)| *text == suffix).map(|(_, field)| *field)
+        let mut fields = table.iter().filter(|(_, field)| family.has(*field));
+        fields.find(|(text, _)| *text == suffix).map(|(_, field)| *field)
     };
     if let Some(field) = known(&SUFFIXES) {
-        return Some(SetVariable {
-            name,
-            field,
-            exact: variable[at..] == [INFIX, suffix].concat(),
-        });
+        let exact = variable[at..] == [family.infix(), suffix].concat();
+        return Some(SetVariable { family, name, field, exact });
     }
-    let field = known(&MISSPELLINGS).or_else(|| misspelt_suffix(suffix))?;
-    Some(SetVariable { name, field, exact: false })
+    let field = known(&MISSPELLINGS).or_else(|| misspelt_suffix(suffix, family))?;
+    Some(SetVariable { family, name, field, exact: false })
 }
 
-/// Where a mistyped `_CONTAINER_REGISTRY_` starts and ends.
-fn misspelt_infix(variable: &str) -> Option<(usize, usize)> {
-    let wanted = INFIX.trim_matches('_');
+/// Where a mistyped `_CONTAINER_REGISTRY_` or `_PACKAGE_REGISTRY_` starts and ends.
+fn misspelt_infix(variable: &str) -> Option<(usize, usize, Family)> {
     let marks: Vec<usize> = variable.match_indices('_').map(|(at, _)| at).collect();
     // With the underscore in the middle, and without.
     let spans = [2, 1].into_iter().flat_map(|words| {
         marks.iter().zip(marks.iter().skip(words)).map(|(start, end)| (*start, *end))
     });
-    let mut alike =
-        spans.filter(|(start, end)| is_typo_of(wanted, &variable[start + 1..*end], TYPOS));
-    alike.next().map(|(start, end)| (start, end + 1))
+    let mut alike = spans.filter_map(|(start, end)| {
+        let is_meant = |family: &Family| {
+            let wanted = family.infix().trim_matches('_');
+            is_typo_of(wanted, &variable[start + 1..end], TYPOS)
+        };
+        Some((start, end + 1, Family::ALL.into_iter().find(is_meant)?))
+    });
+    alike.next()
 }
 
 /// The variable that a mistyped suffix was meant to be.
-fn misspelt_suffix(suffix: &str) -> Option<Field> {
+fn misspelt_suffix(suffix: &str, family: Family) -> Option<Field> {
     // In a short word, two wrong letters make another word.
     let typos = |text: &str| if text.len() < 6 { 1 } else { TYPOS };
-    let mut alike = SUFFIXES.iter().filter(|(text, _)| is_typo_of(text, suffix, typos(text)));
+    let mut alike = SUFFIXES
+        .iter()
+        .filter(|(text, field)| family.has(*field) && is_typo_of(text, suffix, typos(text)));
     alike.next().map(|(_, field)| *field)
 }
 
@@ -153,7 +203,7 @@ pub fn is_name(name: &str) -> bool {
 /// Whether `sync` sends the variable of this name to the agent.
 pub fn is_pushed(variable: &str) -> bool {
     matches!(variable, "GITHUB_TOKEN" | "GITHUB_USER" | "CODESPACE_NAME")
-        || variable.contains(INFIX)
+        || Family::ALL.iter().any(|family| variable.contains(family.infix()))
         // The agent names a misspelt variable.
         || parse(variable).is_some()
         || is_tool_variable(variable)
@@ -194,8 +244,29 @@ mod tests {
             ("ACR_CONTAINERREGISTRY_SERVER", Field::Server),
         ] {
             let parsed = parse(text).unwrap();
-            assert_eq!(parsed, SetVariable { name: parsed.name, field, exact: false }, "{text}");
+            let expected =
+                SetVariable { family: Family::Container, name: parsed.name, field, exact: false };
+            assert_eq!(parsed, expected, "{text}");
             assert!(parsed.name.eq_ignore_ascii_case("ACR") && is_pushed(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn misspelt_variables_of_package_sets_are_found_and_not_used() {
+        for (text, field) in [
+            ("npm_package_registry_server", Field::Server),
+            ("NPM_PACKAGE_REGISTRY_URL", Field::Server),
+            ("NPM_PACKAGE_REGISTRY_TOKEN", Field::Password),
+            ("NPM_PACKAGE_REGISTRY_SHEME", Field::Scheme),
+            ("NPM_PACKAGES_REGISTRY_PASSWORD", Field::Password),
+            ("NPM_PACKAGE_REGISTY_USER", Field::User),
+            ("NPM_PACKAGEREGISTRY_SERVER", Field::Server),
+        ] {
+            let parsed = parse(text).unwrap();
+            let expected =
+                SetVariable { family: Family::Package, name: parsed.name, field, exact: false };
+            assert_eq!(parsed, expected, "{text}");
+            assert!(parsed.name.eq_ignore_ascii_case("NPM") && is_pushed(text), "{text}");
         }
     }
 
@@ -209,6 +280,9 @@ mod tests {
             "A_CONTAINER_REGISTRY_COLOUR",
             "A_CONTAINER_REGISTRY_SERVICE",
             "A_CONTAINER_REGISTRY_PORT",
+            "A_CONTAINER_REGISTRY_SCHEME",
+            "PACKAGE_REGISTRY_SERVER",
+            "A_PACKAGE_REGISTRY_VERSION",
             "A_CONTAINERS_REGIONS_SERVER",
             "NPM_CONFIG_REGISTRY_SERVER",
             "CONTAINER_REGISTY_SERVER",
@@ -220,7 +294,13 @@ mod tests {
 
     #[test]
     fn sync_sends_what_the_contract_names_and_nothing_else() {
-        for text in ["X_CONTAINER_REGISTRY_SERVER", "AWS_REGION", "https_proxy", "NO_PROXY"] {
+        for text in [
+            "X_CONTAINER_REGISTRY_SERVER",
+            "X_PACKAGE_REGISTRY_SCHEME",
+            "AWS_REGION",
+            "https_proxy",
+            "NO_PROXY",
+        ] {
             assert!(is_pushed(text), "{text}");
         }
         for text in ["PATH", "HOME", "AWSOME", "AWS_", "Https_Proxy", "GITHUB_TOKEN_2"] {
@@ -231,9 +311,14 @@ mod tests {
     #[test]
     fn every_field_spells_its_own_variable() {
         for (suffix, field) in SUFFIXES {
-            let variable = field.variable("N");
-            assert_eq!(variable, format!("N_CONTAINER_REGISTRY_{suffix}"));
-            assert_eq!(parse(&variable), Some(SetVariable { name: "N", field, exact: true }));
+            for (family, infix) in
+                Family::ALL.into_iter().zip(["_CONTAINER_REGISTRY_", "_PACKAGE_REGISTRY_"])
+            {
+                let variable = field.variable(family, "N");
+                assert_eq!(variable, format!("N{infix}{suffix}"));
+                let parsed = SetVariable { family, name: "N", field, exact: true };
+                assert_eq!(parse(&variable), family.has(field).then_some(parsed));
+            }
         }
     }
 }

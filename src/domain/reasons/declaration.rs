@@ -1,4 +1,4 @@
-//! Why a `<NAME>_CONTAINER_REGISTRY_*` set does not work as declared.
+//! Why a set of variables does not work as declared.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -7,6 +7,7 @@ use super::source::CODESPACES;
 use super::sourced_variable::{SourcedVariable, unset};
 use super::step::Step;
 use super::{Severity, SourceReason};
+use crate::domain::declarations::variable::{self, Family, Field};
 
 /// A declaration that cannot work as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -82,6 +83,12 @@ pub enum DeclarationReason {
         /// `_PASSWORD_FILE`.
         file: SourcedVariable,
     },
+    /// `_SCHEME` is not a known scheme.
+    #[error("{variable} is not a scheme: `bearer`, `basic` and `raw` are")]
+    BadScheme {
+        /// The variable.
+        variable: SourcedVariable,
+    },
     /// The part before `_CONTAINER_REGISTRY_` is not a valid `<NAME>`.
     #[error("{variable} is ignored: <NAME> may contain only letters, digits and underscores")]
     BadName {
@@ -125,15 +132,15 @@ pub enum DeclarationReason {
         path: String,
     },
     /// A variable for the AWS exchange is set although the password is already a token.
-    #[error("{variable} is ignored: the user is AWS, so the password is already a token")]
+    #[error("{variable} is ignored: the user is {user}, so the password is already a token")]
     TokenAlready {
         /// The variable.
         variable: SourcedVariable,
+        /// The user of tokens: `AWS` for ECR, `aws` for `CodeArtifact`.
+        user: String,
     },
-    /// A variable that applies only to AWS ECR is set for another registry.
-    #[error(
-        "{variable} is ignored: it applies only to AWS ECR, and {server} is not an ECR registry"
-    )]
+    /// A variable that applies only to registries of AWS is set for another one.
+    #[error("{variable} is ignored: it applies only to AWS {}", aws_service(.variable, .server))]
     OnlyForEcr {
         /// The variable.
         variable: SourcedVariable,
@@ -155,6 +162,7 @@ impl DeclarationReason {
             Self::Quoted { .. } => "value-quoted",
             Self::WhiteSpace { .. } => "value-white-space",
             Self::TwoPasswords { .. } => "two-passwords",
+            Self::BadScheme { .. } => "scheme-not-known",
             Self::BadName { .. } => "name-refused",
             Self::RelativePath { .. } => "path-relative",
             Self::PasswordFile { .. } => "password-file",
@@ -172,6 +180,7 @@ impl DeclarationReason {
             | Self::EmptyServer { .. }
             | Self::BadServer { .. }
             | Self::BadValue { .. }
+            | Self::BadScheme { .. }
             | Self::BadName { .. }
             | Self::RelativePath { .. }
             | Self::PasswordFile { .. } => Severity::Error,
@@ -191,7 +200,10 @@ impl DeclarationReason {
     pub fn step(&self) -> Step {
         match self {
             Self::BadServer { .. } | Self::PathDropped { .. } => Step::Server,
-            Self::BadValue { .. } | Self::Quoted { .. } | Self::WhiteSpace { .. } => Step::Values,
+            Self::BadScheme { .. }
+            | Self::BadValue { .. }
+            | Self::Quoted { .. }
+            | Self::WhiteSpace { .. } => Step::Values,
             _ => Step::Declared,
         }
     }
@@ -213,11 +225,19 @@ impl DeclarationReason {
             Self::SpellingIgnored { ignored, used } => {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }
+            Self::EmptyServer { variable } | Self::BadServer { variable, .. }
+                if is_package(variable) =>
+            {
+                variable.set_to("the registry's URL, such as https://npm.pkg.github.com/")
+            }
             Self::EmptyServer { variable } => {
                 variable.set_to("the registry's host, such as ghcr.io or docker.io")
             }
             Self::BadServer { variable, .. } => {
                 variable.set_to("HOST or HOST:PORT, such as mycompany.azurecr.io")
+            }
+            Self::BadScheme { variable } => {
+                variable.set_to("bearer, basic or raw, or unset it to use the registry's own")
             }
             Self::BadValue { variable, .. } => variable.set_to("the value itself and nothing else"),
             Self::Quoted { variable } => format!(
@@ -239,20 +259,39 @@ impl DeclarationReason {
             }
             Self::PathDropped { variable, .. } => variable.set_to("its value without the path"),
             Self::BadName { variable } => {
+                let family = family_of(variable);
                 format!(
-                    "rename {} and the rest of its set, for example to ACME_CONTAINER_REGISTRY_SERVER, \
+                    "rename {} and the rest of its set, for example to {}, \
                      then run `registry-agent sync` in a shell that has the whole set",
-                    variable.variable
+                    variable.variable,
+                    Field::Server.variable(family, "ACME")
                 )
             }
             Self::RelativePath { variable } => variable.set_to("an absolute path"),
             Self::PasswordFile { reason, .. } => reason.fix(),
-            Self::TokenAlready { variable } => format!(
+            Self::TokenAlready { variable, .. } => format!(
                 "{}, or declare an access key ID and its secret key instead of the token",
                 variable.unset()
             ),
             Self::OnlyForEcr { variable, .. } => variable.unset(),
         }
+    }
+}
+
+fn family_of(variable: &SourcedVariable) -> Family {
+    variable::parse(&variable.variable).map(|parsed| parsed.family).unwrap_or_default()
+}
+
+fn is_package(variable: &SourcedVariable) -> bool {
+    family_of(variable) == Family::Package
+}
+
+/// What the variables of an AWS identity apply to, and that `server` is something else.
+fn aws_service(variable: &SourcedVariable, server: &str) -> String {
+    if is_package(variable) {
+        format!("CodeArtifact, and {server} is not a CodeArtifact registry")
+    } else {
+        format!("ECR, and {server} is not an ECR registry")
     }
 }
 

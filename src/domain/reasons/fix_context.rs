@@ -7,11 +7,13 @@ use jiff::SignedDuration;
 use super::SourcedVariable;
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::discovery::AMBIENT_NAME;
-use crate::domain::declarations::variable::Field;
+use crate::domain::declarations::variable::{Family, Field};
 
 /// The login that a fix is for. The default is any declared login, as documentation names it.
 #[derive(Debug, Clone, Default)]
 pub struct FixContext {
+    /// The family of its set of variables.
+    family: Family,
     /// The `<NAME>` of its set of variables.
     set: Option<String>,
     /// The variables of that set, if they are known.
@@ -59,6 +61,7 @@ impl FixContext {
             (declaration.name == AMBIENT_NAME).then_some(OtherLogin::Ambient)
         };
         Self {
+            family: declaration.family(),
             set: declaration.set_name().map(str::to_owned),
             variables: other.is_none().then(|| declaration.variables.clone()),
             password_file: declaration.password_file.as_ref().map(|it| it.display().to_string()),
@@ -69,12 +72,12 @@ impl FixContext {
         }
     }
 
-    /// The context of a problem with the set `name`, whose password is from `source`.
-    pub fn of_set(name: &str, source: Option<&str>) -> Self {
-        let password = Field::Password.variable(name);
+    /// The context of a problem with a set, whose password is from `source`.
+    pub fn of_set(family: Family, name: &str, source: Option<&str>) -> Self {
+        let password = Field::Password.variable(family, name);
         let variables = source.map(|source| SourcedVariable::new(password, source));
         let variables = Some(variables.into_iter().collect());
-        Self { set: Some(name.to_owned()), variables, ..Self::default() }
+        Self { family, set: Some(name.to_owned()), variables, ..Self::default() }
     }
 
     /// Whether AWS issues the login's credential.
@@ -95,8 +98,8 @@ impl FixContext {
     /// The full name of a variable of the login's set.
     pub(super) fn variable(&self, field: Field) -> String {
         match &self.set {
-            Some(set) => field.variable(set),
-            None => format!("`{}`", field.variable("<NAME>")),
+            Some(set) => field.variable(self.family, set),
+            None => format!("`{}`", field.variable(self.family, "<NAME>")),
         }
     }
 
@@ -180,7 +183,7 @@ impl FixContext {
 
     /// The label of the source of a variable.
     fn source(&self, field: Field) -> Option<&str> {
-        let name = field.variable(self.set.as_deref()?);
+        let name = field.variable(self.family, self.set.as_deref()?);
         let found = self.variables.iter().flatten().find(|it| *it.variable == *name);
         found.map(|it| &*it.source)
     }
@@ -243,11 +246,14 @@ mod tests {
         [(Field::User, "your Docker ID"), (Field::Password, "an access token")];
 
     fn context(user: &str, password: &str, file: Option<&str>) -> FixContext {
-        let variable = |field: Field, source| SourcedVariable::new(field.variable("HUB"), source);
+        let variable = |field: Field, source| {
+            SourcedVariable::new(field.variable(Family::Container, "HUB"), source)
+        };
         let declaration = Declaration {
             name: "HUB".to_owned(),
-            server: Server::parse("docker.io").unwrap().0,
+            server: Server::parse("docker.io").unwrap().0.into(),
             identity: Identity::Password { user: "u".to_owned(), password: Secret::new("p") },
+            auth_scheme: None,
             ca_file: None,
             source: password.to_owned(),
             variables: vec![variable(Field::User, user), variable(Field::Password, password)],

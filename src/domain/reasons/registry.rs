@@ -20,11 +20,11 @@ use crate::domain::registry_protocol::realm::RealmFault;
 #[serde(rename_all = "kebab-case")]
 pub enum RegistryReason {
     /// The registry rejected the user name and password.
-    #[error("{} rejected the login of {user}{} ({seen})", shown(.server), because(*.refusal, *.stray))]
+    #[error("{} rejected {}{} ({seen})", shown(.server), login_of(.user), because(*.refusal, *.stray))]
     Refused {
         /// The canonical server.
         server: String,
-        /// The user name that was sent.
+        /// The user name that was sent; empty for a token alone.
         user: String,
         /// What is known about the rejection.
         refusal: RejectionHint,
@@ -58,6 +58,16 @@ pub enum RegistryReason {
     NotAsked {
         /// The canonical server.
         server: String,
+    },
+    /// A package registry asked for the credential, but its response tells nothing about it.
+    #[error(
+        "{server} did not tell whether it accepts the login ({seen}), so this one is not verified"
+    )]
+    Undecided {
+        /// The canonical server.
+        server: String,
+        /// The last request, its status and the registry's own message, sanitized.
+        seen: String,
     },
     /// The realm is on another host that the user has not allowed.
     #[error("{} uses the token server {realm}, which is not allowed to receive its password", shown(.server))]
@@ -170,6 +180,7 @@ impl RegistryReason {
             Self::TokenExpired { .. } => "token-expired",
             Self::RateLimited { .. } => "rate-limited",
             Self::NotAsked { .. } => "not-asked",
+            Self::Undecided { .. } => "not-decided",
             Self::RealmNotAllowed { .. } => "realm-not-allowed",
             Self::RealmForbidden { .. } => "realm-forbidden",
             Self::NotARegistry { .. } => "not-a-registry",
@@ -190,6 +201,7 @@ impl RegistryReason {
     pub fn severity(&self) -> Severity {
         match self {
             Self::NotAsked { .. }
+            | Self::Undecided { .. }
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
             | Self::OneHourToken { .. } => Severity::Remark,
@@ -215,6 +227,7 @@ impl RegistryReason {
             Self::Refused { .. }
             | Self::TokenExpired { .. }
             | Self::NotAsked { .. }
+            | Self::Undecided { .. }
             | Self::RealmNotAllowed { .. }
             | Self::RealmForbidden { .. }
             | Self::IdentityTokenUseless { .. } => Step::Credential,
@@ -239,7 +252,7 @@ impl RegistryReason {
             Self::Refused { server, user, refusal, .. } => refusal.fix(server, user, login),
             Self::TokenExpired { server, .. } => new_token(server, login),
             Self::RateLimited { .. } => login.retried(),
-            Self::NotAsked { .. } => {
+            Self::NotAsked { .. } | Self::Undecided { .. } => {
                 "no action needed; the login is served if a client asks for it".to_owned()
             }
             Self::RealmNotAllowed { server, realm } => allow_realm(server, realm),
@@ -274,6 +287,10 @@ impl RegistryReason {
 /// the login of USER".
 fn because(refusal: RejectionHint, stray: Option<StrayCharacters>) -> String {
     stray.map_or_else(|| refusal.to_string(), |stray| format!(": {stray}"))
+}
+
+fn login_of(user: &str) -> String {
+    if user.is_empty() { "the token".to_owned() } else { format!("the login of {user}") }
 }
 
 fn wait_of(wait: Option<u64>) -> String {

@@ -9,6 +9,7 @@ use super::google_key::SERVICE_ACCOUNT;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::declarations::variable::Field;
 use crate::domain::servers::kind::Kind;
+use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
 
 /// What is known about a rejected login. It determines the fix.
@@ -45,6 +46,16 @@ pub enum RejectionHint {
     QuayUser,
     /// Harbor, with a user name that looks like a robot account.
     HarborRobot,
+    /// GitHub Packages.
+    GithubPackages,
+    /// AWS `CodeArtifact`.
+    CodeArtifact,
+    /// The language repositories of Google Artifact Registry.
+    GooglePackages,
+    /// Azure Artifacts.
+    AzureArtifacts,
+    /// The package registry of a GitLab server.
+    GitlabPackages,
 }
 
 /// The user name at Azure that marks the password as a refresh token.
@@ -80,6 +91,22 @@ impl RejectionHint {
         }
     }
 
+    /// Examines `credential`, which the package registry `server` rejected.
+    pub fn of_package(server: &PackageServer, credential: &Credential) -> Self {
+        let begins = |start| credential.secret.reveal().starts_with(start);
+        match server.kind() {
+            PackageKind::GithubPackages if begins("github_pat_") => Self::GhcrFineGrained,
+            PackageKind::GithubPackages if begins("ghs_") || begins("ghu_") => Self::GhcrAmbient,
+            PackageKind::GithubPackages => Self::GithubPackages,
+            PackageKind::CodeArtifact(_) => Self::CodeArtifact,
+            PackageKind::GooglePackages => Self::GooglePackages,
+            PackageKind::AzureArtifacts => Self::AzureArtifacts,
+            PackageKind::GitlabPackages => Self::GitlabPackages,
+            PackageKind::Packages if begins("glpat-") || begins("gldt-") => Self::GitlabPackages,
+            PackageKind::Jfrog | PackageKind::Packages => Self::Plain,
+        }
+    }
+
     /// A stable identifier for programs; all begin with `refused`.
     pub fn code(self) -> &'static str {
         match self {
@@ -92,12 +119,18 @@ impl RejectionHint {
             Self::GitLab => "refused-gitlab",
             Self::QuayUser => "refused-quay",
             Self::HarborRobot => "refused-harbor",
+            Self::GithubPackages => "refused-github-packages",
+            Self::CodeArtifact => "refused-codeartifact",
+            Self::GooglePackages => "refused-google-packages",
+            Self::AzureArtifacts => "refused-azure-artifacts",
+            Self::GitlabPackages => "refused-gitlab-packages",
         }
     }
 
     /// What to do about the login of `user` that `server` rejected.
     pub fn fix(self, server: &str, user: &str, login: &FixContext) -> String {
         match self {
+            Self::Plain if user.is_empty() => login.set(&[(Field::Password, "a current token")]),
             Self::Plain => {
                 login.set(&[(Field::Password, &format!("the current password or token of {user}"))])
             }
@@ -129,12 +162,32 @@ impl RejectionHint {
                 (Field::User, "the application ID of a service principal with the role AcrPull (Container Registry Repository Reader in ABAC mode)"),
                 (Field::Password, "a client secret of it that has not expired"),
             ]),
+            Self::GithubPackages => login.set(&[
+                (Field::User, "your GitHub user name"),
+                (Field::Password, CLASSIC_TOKEN),
+            ]),
+            Self::GooglePackages => login.set(&[
+                (Field::User, "_json_key_base64"),
+                (Field::Password, "the output of `base64 -w0 KEY.json`, for the key of a service account with roles/artifactregistry.reader"),
+            ]),
+            Self::AzureArtifacts => login.set(&[(
+                Field::Password,
+                "a personal access token with the scope Packaging (Read), from https://dev.azure.com/ORGANIZATION/_usersSettings/tokens",
+            )]),
+            Self::GitlabPackages => login.set(&[
+                (Field::User, "the name of a deploy token"),
+                (Field::Password, "that token, which needs the scope read_package_registry"),
+            ]),
+            Self::CodeArtifact if login.is_exchanged() => format!(
+                "allow codeartifact:ReadFromRepository for this identity in an IAM policy or in the policy of the repository, {}",
+                login.then_check()
+            ),
             Self::Ecr if login.is_exchanged() => format!(
                 "{} with a new token. If it persists, {}",
                 login.retried(),
                 login.set(&[(Field::Server, "the registry's own host")])
             ),
-            Self::Ecr => login.set(&[
+            Self::Ecr | Self::CodeArtifact => login.set(&[
                 (Field::User, "an AWS access key ID"),
                 (Field::Password, "its secret access key, from which the agent gets tokens by itself"),
             ]),

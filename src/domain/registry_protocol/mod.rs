@@ -2,6 +2,7 @@
 
 pub mod challenge;
 pub mod image_access;
+pub mod package_verdict;
 pub mod realm;
 pub mod response;
 pub mod verdict;

@@ -37,6 +37,10 @@ pub enum RequestStep {
     Authenticated,
     /// A request about one repository.
     Image,
+    /// A request to a package registry without a credential.
+    Anonymous,
+    /// The same request with the credential.
+    WithLogin,
 }
 
 /// The parts of an HTTP response that are read.
@@ -116,6 +120,8 @@ impl fmt::Display for RequestStep {
             Self::Token => "asking for a token",
             Self::Authenticated => "GET /v2/ with the login",
             Self::Image => "asking about the image",
+            Self::Anonymous => "GET with no login",
+            Self::WithLogin => "GET with the login",
         })
     }
 }

@@ -71,9 +71,9 @@ impl Verdict {
     /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of
     /// the registry's, or behind it.
     #[must_use]
-    pub fn with_clock(mut self, server: &Server, ahead: SignedDuration) -> Self {
+    pub fn with_clock(mut self, server: &str, ahead: SignedDuration) -> Self {
         if self.outcome == Outcome::Ready && ahead.abs() > SKEW_TO_REMARK {
-            let (server, seconds) = (server.name().to_owned(), ahead.as_secs());
+            let (server, seconds) = (server.to_owned(), ahead.as_secs());
             self.reason = Some(RegistryReason::ClockOff { server, seconds }.into());
         }
         self
@@ -115,7 +115,7 @@ pub fn after_ping(
             Err(fault) => Err(bad_challenge(server, fault.to_string())),
         };
     }
-    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+    if let Some(verdict) = rate_limited_or_failing(server.name(), answer) {
         return Err(verdict);
     }
     let name = server.name().to_owned();
@@ -133,7 +133,7 @@ pub fn after_ping(
 
 /// Evaluates a response of the realm that contains no token.
 pub fn after_token(server: &Server, credential: &Credential, answer: &RegistryResponse) -> Verdict {
-    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+    if let Some(verdict) = rate_limited_or_failing(server.name(), answer) {
         return verdict;
     }
     // RFC 6749, section 5.2: a rejected refresh token is a 400.
@@ -153,7 +153,7 @@ pub fn after_authenticated_request(
     credential: &Credential,
     answer: &RegistryResponse,
 ) -> Verdict {
-    if let Some(verdict) = rate_limited_or_failing(server, answer) {
+    if let Some(verdict) = rate_limited_or_failing(server.name(), answer) {
         return verdict;
     }
     match answer.status {
@@ -224,8 +224,8 @@ fn bad_challenge(server: &Server, fault: String) -> Verdict {
 
 /// Responses that say nothing about the credential in any step: too many requests, and failures of
 /// the registry itself.
-fn rate_limited_or_failing(server: &Server, answer: &RegistryResponse) -> Option<Verdict> {
-    let (name, seen) = (server.name().to_owned(), answer.to_string());
+pub(super) fn rate_limited_or_failing(server: &str, answer: &RegistryResponse) -> Option<Verdict> {
+    let (name, seen) = (server.to_owned(), answer.to_string());
     let limited = answer.status == 429 || answer.code.as_deref() == Some("TOOMANYREQUESTS");
     let mut verdict = if limited && answer.status >= 400 {
         let wait = answer.retry_after.map(|wait| wait.as_secs());

@@ -1,6 +1,7 @@
 //! What a user asks `check` about: a name, a server or an image.
 
 use super::image::Image;
+use super::package_server::PackageServer;
 use super::server::Server;
 
 /// The argument of `check`.
@@ -12,18 +13,24 @@ pub enum CheckTarget {
     Server(Server),
     /// An image on a registry.
     Image(Image),
+    /// A package registry that is declared.
+    Package(PackageServer),
 }
 
 impl CheckTarget {
-    /// Parses `text`. A known name or server comes first; what remains is a server if it is written
+    /// Parses `text`. A known name, package registry or server comes first; what remains is a server if it is written
     /// like one, and an image by docker's rules otherwise.
     pub fn parse(
         text: &str,
         known_name: impl Fn(&str) -> Option<String>,
+        known_package: impl Fn(&str) -> Option<PackageServer>,
         is_known_server: impl Fn(&str) -> bool,
     ) -> Self {
         if let Some(name) = known_name(text) {
             return Self::Name(name);
+        }
+        if let Some(server) = known_package(text) {
+            return Self::Package(server);
         }
         let server = || Server::parse(text).ok().map(|(server, _)| Self::Server(server));
         let image = || Image::parse(text)?.ok().map(Self::Image);
@@ -57,10 +64,17 @@ fn is_written_as_host(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::servers::package_server::PackageUrl;
 
     fn parse(text: &str) -> String {
         let name = |text: &str| text.eq_ignore_ascii_case("ACME").then(|| "ACME".to_owned());
-        match CheckTarget::parse(text, name, |text| text == "registry:5000") {
+        let package = |text: &str| {
+            let asked = PackageUrl::parse(text).ok()?;
+            let server = PackageServer::parse("https://npm.pkg.github.com/org/").ok()?;
+            server.covers(&asked).then_some(server)
+        };
+        match CheckTarget::parse(text, name, package, |text| text == "registry:5000") {
+            CheckTarget::Package(server) => format!("package {server}"),
             CheckTarget::Name(name) => format!("name {name}"),
             CheckTarget::Server(server) => format!("server {server}"),
             CheckTarget::Image(image) => {
@@ -75,6 +89,8 @@ mod tests {
             ("ACME", "name ACME"),
             ("acme", "name ACME"),
             ("OTHER", "name OTHER"),
+            ("https://npm.pkg.github.com/org/x", "package https://npm.pkg.github.com/org/"),
+            ("https://npm.pkg.github.com/other", "server npm.pkg.github.com"),
             ("ghcr.io", "server ghcr.io"),
             ("https://ghcr.io/v2/", "server ghcr.io"),
             ("ghcr.io/v2/", "server ghcr.io"),

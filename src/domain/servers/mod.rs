@@ -1,6 +1,10 @@
 //! Registry servers: their names, their kinds, and the images on them.
 
+mod authority;
 pub mod check_target;
 pub mod image;
 pub mod kind;
+pub mod package_kind;
+pub mod package_server;
+pub mod registry_server;
 pub mod server;

@@ -1,11 +1,9 @@
 //! Registry servers: parsed once, matched on whole labels.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use thiserror::Error;
-use url::Host;
-
+pub use super::authority::{ServerFault, is_loopback};
+use super::authority::{canonical_host, parse_port, split_port};
 pub use super::kind::{EcrHost, Kind};
 
 /// A registry server.
@@ -36,29 +34,6 @@ pub enum Scheme {
     Http,
     /// No scheme: TLS, or plain HTTP for a loopback host without TLS.
     Unstated,
-}
-
-/// Why a text is not a server. Never contains the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ServerFault {
-    /// Empty or blank.
-    #[error("it is empty")]
-    Empty,
-    /// A control character, such as a line end, tab or escape.
-    #[error("it contains a control character")]
-    ControlCharacter,
-    /// A scheme such as `ftp://`.
-    #[error("its scheme is neither https nor http")]
-    Scheme,
-    /// `user:password@host`.
-    #[error("it contains a user name or password")]
-    Userinfo,
-    /// Neither a DNS name, nor an IPv4 address, nor an IPv6 address in brackets.
-    #[error("it is not a host name, an IPv4 address, or an IPv6 address in brackets")]
-    Host,
-    /// Not a number, or not one from 1 to 65535.
-    #[error("its port is not a number from 1 to 65535")]
-    Port,
 }
 
 /// Docker Hub's canonical name, which is the key that docker itself uses.
@@ -201,15 +176,6 @@ impl Server {
     }
 }
 
-/// Whether `host`, as in a URL, is `localhost` or a loopback address.
-pub fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost",
-    }
-}
-
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -290,58 +256,4 @@ impl Typed {
         let found = tokens.find(|token| token.strip_prefix(DOCKER_HUB) == Some(name))?;
         (Kind::of_host(&self.host) == Kind::DockerHub).then_some(found)
     }
-}
-
-/// Splits at the colon before the port.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), ServerFault> {
-    if authority.starts_with('[') {
-        let end = authority.find(']').ok_or(ServerFault::Host)? + 1;
-        let (host, rest) = authority.split_at(end);
-        return match rest.strip_prefix(':') {
-            Some(port) => Ok((host, Some(port))),
-            None if rest.is_empty() => Ok((host, None)),
-            None => Err(ServerFault::Host),
-        };
-    }
-    match authority.split_once(':') {
-        Some((_, port)) if port.contains(':') => Err(ServerFault::Host),
-        Some((host, port)) => Ok((host, Some(port))),
-        None => Ok((authority, None)),
-    }
-}
-
-fn parse_port(text: &str) -> Result<u16, ServerFault> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ServerFault::Port);
-    }
-    text.parse().ok().filter(|port| *port != 0).ok_or(ServerFault::Port)
-}
-
-/// Converts a host to its canonical form: lower-case, punycode, canonical addresses.
-///
-/// Uses the parser of the URL standard, because that also parses the URLs of requests. A host that
-/// it would silently change (`%2e`, `127.1`, a soft hyphen) is rejected.
-fn canonical_host(host: &str) -> Result<String, ServerFault> {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if host.contains('%') {
-        return Err(ServerFault::Host);
-    }
-    match Host::parse(host).map_err(|_| ServerFault::Host)? {
-        Host::Ipv4(address) if address.to_string() == host => Ok(address.to_string()),
-        address @ Host::Ipv6(_) => Ok(address.to_string()),
-        Host::Domain(name) if is_dns_name(&name) => Ok(name),
-        Host::Ipv4(_) | Host::Domain(_) => Err(ServerFault::Host),
-    }
-}
-
-/// Letters, digits, hyphens and underscores (used in Compose service names), with labels and
-/// lengths that DNS allows (RFC 1035, section 2.3.4).
-fn is_dns_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
 }

@@ -135,7 +135,7 @@ async fn inner_exchange() {
         role_arn: probe.role,
         profile: probe.profile,
     };
-    let key = ExchangeKey::of(server.kind(), &identity, &Variables::new()).unwrap();
+    let key = ExchangeKey::of(&server.into(), &identity, &Variables::new()).unwrap();
     let now = Clock::system().now() + SignedDuration::from_secs(probe.clock_ahead);
     let (clock, _hands) = Clock::manual(now);
     let environment = probe.variables.into_iter().map(|(name, value)| (name, value.into()));

@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod isolated;
 pub(crate) mod mounts;
 pub(crate) mod network;
+pub(crate) mod package_registry;
 pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted_registry;

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -40,6 +41,33 @@ impl TestHome {
         for (suffix, value) in [("SERVER", server), ("USER", user), ("PASSWORD", password)] {
             self.declared.push((format!("{name}_CONTAINER_REGISTRY_{suffix}"), value.to_owned()));
         }
+    }
+
+    /// Declares a package registry to the agent only: the ends of variables and their values.
+    pub(crate) fn declare_packages(&mut self, name: &str, variables: &[(&str, &str)]) {
+        for (suffix, value) in variables {
+            self.set(&format!("{name}_PACKAGE_REGISTRY_{suffix}"), value);
+        }
+    }
+
+    /// The status and the body of the agent's response to a request for the credential of `url`.
+    pub(crate) fn package_credential(&self, url: &str) -> (u16, Value) {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("url", url);
+        let mut stream = UnixStream::connect(self.path("agent.sock")).unwrap();
+        let request = format!("GET /v1/credential?{} HTTP/1.0\r\n\r\n", query.finish());
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
+    }
+
+    /// The value of the `Authorization` header that package clients send in a request to `url`.
+    pub(crate) fn authorization(&self, url: &str) -> Option<String> {
+        let (status, body) = self.package_credential(url);
+        (status == 200).then(|| body["authorization"].as_str().unwrap().to_owned())
     }
 
     /// Replaces what was declared under this name.

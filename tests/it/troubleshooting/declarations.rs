@@ -13,6 +13,11 @@ fn acme(suffix: &str) -> SourcedVariable {
     SourcedVariable::new(format!("ACME_CONTAINER_REGISTRY_{suffix}"), "sync")
 }
 
+/// A variable of the package set `NPM` that `sync` sent.
+fn npm(suffix: &str) -> SourcedVariable {
+    SourcedVariable::new(format!("NPM_PACKAGE_REGISTRY_{suffix}"), "sync")
+}
+
 pub(super) fn variables() -> Vec<Sample> {
     let mut variables = required();
     variables.extend(values());
@@ -105,6 +110,11 @@ fn values() -> Vec<Sample> {
             "Only one of the two variables can provide the password.",
         ),
         sample(
+            R::BadScheme { variable: npm("SCHEME") },
+            "_SCHEME says how package clients send the password: as a Bearer token, with the user (Basic), or \
+             as the whole Authorization header (raw). Without it, the kind of the registry decides.",
+        ),
+        sample(
             R::BadName {
                 variable: SourcedVariable::new("my-acme_CONTAINER_REGISTRY_SERVER", "sync"),
             },
@@ -136,6 +146,7 @@ fn values() -> Vec<Sample> {
         sample(
             R::TokenAlready {
                 variable: SourcedVariable::new("WORK_CONTAINER_REGISTRY_ROLE_ARN", "sync"),
+                user: "AWS".into(),
             },
             "With the user AWS, the password is an ECR token that was created elsewhere. The agent does not \
              create one, so this variable has nothing to apply to.",
@@ -143,6 +154,13 @@ fn values() -> Vec<Sample> {
         sample(
             R::OnlyForEcr { variable: acme("ROLE_ARN"), server: "ghcr.io".into() },
             "_SESSION_TOKEN, _ROLE_ARN and _PROFILE describe an AWS identity.",
+        ),
+        sample(
+            R::OnlyForEcr {
+                variable: npm("ROLE_ARN"),
+                server: "https://nexus.example.com/repository/npm/".into(),
+            },
+            "",
         ),
     ]
 }

@@ -97,6 +97,38 @@ pub(super) fn rejections() -> Vec<Sample> {
             "With the user AWS, the password is an ECR token, which expires after twelve hours.",
         ),
         refused(
+            "https://npm.pkg.github.com/",
+            "octocat",
+            H::GithubPackages,
+            "GitHub Packages accepts classic personal access tokens and, for packages that the repository may \
+             read, GITHUB_TOKEN.",
+        ),
+        refused(
+            "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/",
+            "aws",
+            H::CodeArtifact,
+            "With the user aws, the password is a CodeArtifact token, which expires after at most twelve hours. \
+             If the agent got the token from AWS itself, the identity may not read this repository.",
+        ),
+        refused(
+            "https://europe-west1-python.pkg.dev/acme/python/",
+            "_json_key_base64",
+            H::GooglePackages,
+            "The key was deleted, or the service account is disabled or has no role.",
+        ),
+        refused(
+            "https://pkgs.dev.azure.com/acme/_packaging/feed/",
+            "dev",
+            H::AzureArtifacts,
+            "The token is wrong or expired, lacks the scope Packaging, or belongs to another organization.",
+        ),
+        refused(
+            "https://gitlab.com/api/v4/projects/1/packages/npm/",
+            "gitlab+deploy-token-1",
+            H::GitlabPackages,
+            "The token is wrong, was revoked or lacks read_package_registry.",
+        ),
+        refused(
             "europe-docker.pkg.dev",
             "_json_key",
             H::GoogleKey,
@@ -198,6 +230,15 @@ pub(super) fn answers() -> Vec<Sample> {
         sample(
             R::NotAsked { server: server() },
             "The registry allows anonymous access, or asks for a login only for some images.",
+        ),
+        sample(
+            R::Undecided {
+                server: "https://nexus.example.com/repository/npm/".into(),
+                seen: "GET with the login: 404".into(),
+            },
+            "The package registry asks for a login, but has none of the resources that tell whether it is \
+             accepted: npm's user, an index of Python packages or of cargo, or git references. Clients get the \
+             login.",
         ),
         sample(
             R::RealmNotAllowed { server: server(), realm: "auth.example.com".into() },

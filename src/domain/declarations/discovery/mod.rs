@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::declaration::{Declaration, Identity};
 use super::layers::{Layers, Value};
 use super::source::Source;
-use super::variable;
+use super::variable::{self, Family};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
@@ -34,8 +34,8 @@ pub struct Discovery {
     pub declarations: Vec<Declaration>,
     /// Problems for the user to fix, sorted by name.
     pub problems: Vec<Problem>,
-    /// Every declared name, including those of incomplete and refused sets.
-    pub names: BTreeSet<String>,
+    /// Every declared set by family and name, including incomplete and refused ones.
+    pub sets: BTreeSet<(Family, String)>,
     /// The password files that the caller must read and watch.
     pub password_files: BTreeSet<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
     let mut serving = BTreeMap::new();
     for set in sets(&layers, &mut found) {
         let validated = set.validate(password_files);
-        found.names.insert(set.name.to_owned());
+        found.sets.insert((set.family, set.name.to_owned()));
         let server = validated.server.as_ref().map(|server| server.name().to_owned());
         found.problems.extend(
             validated.problems.into_iter().map(|it| Problem { server: server.clone(), ..it }),
@@ -63,7 +63,7 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
     if let Some(ambient) = ambient(&layers)
         && !declared_servers.contains(ambient.server.name())
     {
-        found.names.insert(ambient.name.clone());
+        found.sets.insert((ambient.family(), ambient.name.clone()));
         found.declarations.push(ambient);
     }
     found.problems.sort_by(|one, other| one.name.cmp(&other.name));
@@ -72,12 +72,13 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
 
 /// The intended sets, each with its variables and misspelt variables. An invalid name is a problem.
 fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
-    let mut sets: BTreeMap<&str, Set<'a>> = BTreeMap::new();
+    let mut sets: BTreeMap<(Family, &str), Set<'a>> = BTreeMap::new();
     for (variable, value) in layers.iter() {
         let Some(parsed) = variable::parse(variable) else { continue };
         if !variable::is_name(parsed.name) {
             if parsed.exact {
                 found.problems.push(Problem {
+                    family: Some(parsed.family),
                     name: parsed.name.to_owned(),
                     source: Some(value.source.to_owned()),
                     server: None,
@@ -89,12 +90,9 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
             }
             continue;
         }
-        sets.entry(parsed.name).or_insert_with(|| Set::new(parsed.name)).add(
-            parsed.field,
-            parsed.exact,
-            variable,
-            value,
-        );
+        sets.entry((parsed.family, parsed.name))
+            .or_insert_with(|| Set::new(parsed.family, parsed.name))
+            .add(parsed.field, parsed.exact, variable, value);
     }
     spelling::merge_misspelt(sets)
 }
@@ -111,6 +109,7 @@ fn add_declaration(
         let server = server.to_owned();
         let (shown, used) = (declaration.server.shown().to_owned(), used.clone());
         found.problems.push(Problem {
+            family: Some(declaration.server.family()),
             name: declaration.name,
             source: Some(declaration.source),
             server: Some(server.clone()),
@@ -140,8 +139,9 @@ fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
     let identity = Identity::Password { user: user.to_owned(), password: Secret::new(token.text) };
     Some(Declaration {
         name: AMBIENT_NAME.to_owned(),
-        server,
+        server: server.into(),
         identity,
+        auth_scheme: None,
         ca_file: None,
         source: token.source.to_owned(),
         variables,

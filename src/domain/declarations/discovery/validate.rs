@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::PasswordFiles;
 use super::variable_set::Set;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration, Identity};
 use crate::domain::declarations::layers::{Value, trim_line_end};
-use crate::domain::declarations::variable::Field;
+use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
+use crate::domain::servers::package_server::{PackageKind, PackageServer};
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{Kind, Server, ServerFault};
-
-/// The user whose password is an ECR token already.
-const TOKEN_USER: &str = "AWS";
 
 /// The result for a set.
 pub(super) struct Validated {
     /// The registry, if `_SERVER` is valid.
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<RegistryServer>,
     /// The `_SERVER` variable.
     pub(super) server_variable: SourcedVariable,
     /// The declaration, if the set is complete and valid.
@@ -36,8 +36,12 @@ impl Set<'_> {
         let mut validator = Validator { set: self, refused: BTreeSet::new(), problems: Vec::new() };
         validator.refuse_characters();
         let server = validator.server();
+        let auth_scheme = validator.auth_scheme();
         let password_file = validator.password_file();
-        let credentials = validator.credentials(server.as_ref(), password_file.as_deref(), files);
+        let needs_user = needs_user(server.as_ref(), self.family, auth_scheme);
+        let file = password_file.as_deref();
+        let credentials = validator.credentials(server.as_ref(), needs_user, file, files);
+        validator.refuse_in_header(server.as_ref(), auth_scheme, credentials.as_ref());
         let ca_file = validator.path(Field::CaFile);
         let declaration = match (&server, credentials) {
             (Some(server), Some((identity, source))) if validator.refused.is_empty() => {
@@ -48,6 +52,7 @@ impl Set<'_> {
                     name,
                     server,
                     identity,
+                    auth_scheme,
                     ca_file,
                     source,
                     variables,
@@ -75,7 +80,7 @@ impl Set<'_> {
         let for_aws = [Field::SessionToken, Field::RoleArn, Field::Profile];
         let used = |field: &Field| Some(*field) != hidden && (aws || !for_aws.contains(field));
         let variable = |(field, value): (&Field, &Value<'_>)| {
-            SourcedVariable::new(field.variable(self.name), value.source)
+            SourcedVariable::new(self.variable(*field), value.source)
         };
         self.values.iter().filter(|(field, _)| used(field)).map(variable).collect()
     }
@@ -110,7 +115,7 @@ impl Validator<'_> {
         }
     }
 
-    fn server(&mut self) -> Option<Server> {
+    fn server(&mut self) -> Option<RegistryServer> {
         let variable = self.sourced(Field::Server);
         let Some(text) = self.text(Field::Server) else {
             if self.set.empty_server.is_some() {
@@ -120,7 +125,11 @@ impl Validator<'_> {
             }
             return None;
         };
-        match Server::parse(text) {
+        let parsed = match self.set.family {
+            Family::Container => Server::parse(text).map(|(server, path)| (server.into(), path)),
+            Family::Package => PackageServer::parse(text).map(|server| (server.into(), None)),
+        };
+        match parsed {
             Ok((server, dropped)) => {
                 if let Some(path) = dropped {
                     self.remark(Field::Server, DeclarationReason::PathDropped { variable, path });
@@ -137,6 +146,15 @@ impl Validator<'_> {
                 None
             }
         }
+    }
+
+    fn auth_scheme(&mut self) -> Option<AuthScheme> {
+        let named = AuthScheme::named(self.text(Field::Scheme)?);
+        if named.is_none() {
+            let variable = self.sourced(Field::Scheme);
+            self.refuse(Field::Scheme, DeclarationReason::BadScheme { variable });
+        }
+        named
     }
 
     /// The password file, unless the password itself is set.
@@ -162,27 +180,31 @@ impl Validator<'_> {
 
     fn credentials(
         &mut self,
-        server: Option<&Server>,
+        server: Option<&RegistryServer>,
+        needs_user: bool,
         password_file: Option<&Path>,
         files: &PasswordFiles,
     ) -> Credentials {
         let has_user = self.is_set(Field::User);
         let has_password = self.is_set(Field::Password) || self.is_set(Field::PasswordFile);
-        let may_be_ecr = server.is_none_or(is_ecr);
-        if !has_user && !has_password && may_be_ecr && !self.means_keys() {
+        let may_be_aws = server.is_none_or(is_aws);
+        if !has_user && !has_password && may_be_aws && !self.means_keys() {
             let source = self.set.values.get(&Field::Server)?.source.to_owned();
             return Some((Identity::Aws(self.aws(None)), source));
         }
-        if !has_user {
+        if !has_user && needs_user {
             self.miss(Field::User);
         }
         if !has_password {
             self.miss(Field::Password);
         }
         let (password, source) = self.password(password_file, files)?;
-        let user = self.text(Field::User)?.to_owned();
+        let Some(user) = self.text(Field::User).map(str::to_owned) else {
+            return (!has_user && !needs_user).then_some((Identity::Token(password), source));
+        };
         self.remark_on_stray_characters(Field::User, &user, self.sourced(Field::User));
-        let identity = if user != TOKEN_USER && server.is_some_and(is_ecr) {
+        let is_token = server.and_then(token_user) == Some(user.as_str());
+        let identity = if !is_token && server.is_some_and(is_aws) {
             let session_token = self.text(Field::SessionToken).map(Secret::new);
             let keys = AwsKeys { access_key_id: user, secret_access_key: password, session_token };
             Identity::Aws(self.aws(Some(keys)))
@@ -190,6 +212,31 @@ impl Validator<'_> {
             Identity::Password { user, password }
         };
         Some((identity, source))
+    }
+
+    /// Refuses a token that cannot be sent in a header as it is.
+    fn refuse_in_header(
+        &mut self,
+        server: Option<&RegistryServer>,
+        auth_scheme: Option<AuthScheme>,
+        credentials: Option<&(Identity, String)>,
+    ) {
+        let Some(package) = server.and_then(RegistryServer::package) else { return };
+        let (secret, has_user) = match credentials {
+            Some((Identity::Token(secret), _)) => (secret, false),
+            Some((Identity::Password { password, .. }, _)) => (password, true),
+            _ => return,
+        };
+        let scheme = auth_scheme.unwrap_or(package.default_scheme(package.url(), has_user));
+        let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        if scheme == AuthScheme::Basic || secret.reveal().bytes().all(is_visible) {
+            return;
+        }
+        let in_file = !self.is_set(Field::Password);
+        let field = if in_file { Field::PasswordFile } else { Field::Password };
+        let what = if in_file { "the path of a file with " } else { "" };
+        let what = format!("{what}a character that no HTTP header may contain");
+        self.refuse(field, DeclarationReason::BadValue { variable: self.sourced(field), what });
     }
 
     /// Whether AWS keys were intended although none are set: there is a session token or a misspelt
@@ -257,7 +304,7 @@ impl Validator<'_> {
     fn remark_on_other_spellings(&mut self) {
         for (field, ignored) in &self.set.look_alikes {
             if self.is_set(*field) {
-                let used = field.variable(self.set.name);
+                let used = self.set.variable(*field);
                 let reason = DeclarationReason::SpellingIgnored { ignored: ignored.clone(), used };
                 self.remark(*field, reason);
             }
@@ -265,7 +312,7 @@ impl Validator<'_> {
     }
 
     /// Adds remarks about variables that do not apply to this registry.
-    fn remark_on_idle_variables(&mut self, server: &Server, identity: &Identity) {
+    fn remark_on_idle_variables(&mut self, server: &RegistryServer, identity: &Identity) {
         if matches!(identity, Identity::Aws(_)) {
             return;
         }
@@ -274,10 +321,11 @@ impl Validator<'_> {
                 continue;
             }
             let variable = self.sourced(field);
-            let reason = if is_ecr(server) {
-                DeclarationReason::TokenAlready { variable }
-            } else {
-                DeclarationReason::OnlyForEcr { variable, server: server.shown().to_owned() }
+            let reason = match token_user(server) {
+                Some(user) => DeclarationReason::TokenAlready { variable, user: user.to_owned() },
+                None => {
+                    DeclarationReason::OnlyForEcr { variable, server: server.shown().to_owned() }
+                }
             };
             self.remark(field, reason);
         }
@@ -294,7 +342,7 @@ impl Validator<'_> {
         let value = self.set.values.get(&field).map(|value| value.source);
         let empty = self.set.empty_server.filter(|_| field == Field::Server);
         let source = value.or(empty).map(str::to_owned).or_else(|| self.set.source());
-        SourcedVariable::new(field.variable(self.set.name), source.unwrap_or_default())
+        SourcedVariable::new(self.set.variable(field), source.unwrap_or_default())
     }
 
     fn is_set(&self, field: Field) -> bool {
@@ -306,7 +354,7 @@ impl Validator<'_> {
         let required = [Field::Server, Field::User, Field::Password, Field::PasswordFile];
         let others = required.into_iter().filter(|&field| self.is_set(field));
         let reason = DeclarationReason::Missing {
-            missing: field.variable(self.set.name),
+            missing: self.set.variable(field),
             misspelt: alike.map(|(_, variable)| variable.clone()),
             others: others.map(|field| self.sourced(field)).collect(),
         };
@@ -321,6 +369,7 @@ impl Validator<'_> {
     fn remark(&mut self, field: Field, reason: DeclarationReason) {
         let value = self.set.values.get(&field).map(|value| value.source.to_owned());
         self.problems.push(Problem {
+            family: Some(self.set.family),
             name: self.set.name.to_owned(),
             source: value.or_else(|| self.set.source()),
             server: None,
@@ -329,6 +378,36 @@ impl Validator<'_> {
     }
 }
 
-fn is_ecr(server: &Server) -> bool {
-    matches!(server.kind(), Kind::Ecr(_) | Kind::EcrPublic)
+/// Whether a set must have a user. Package registries that take the password as a token need none,
+/// and a server that is missing or invalid does not tell.
+fn needs_user(
+    server: Option<&RegistryServer>,
+    family: Family,
+    auth_scheme: Option<AuthScheme>,
+) -> bool {
+    match server {
+        Some(RegistryServer::Container(_)) => true,
+        Some(RegistryServer::Package(server)) => {
+            let scheme = auth_scheme.unwrap_or(server.default_scheme(server.url(), false));
+            scheme == AuthScheme::Basic || matches!(server.kind(), PackageKind::CodeArtifact(_))
+        }
+        None => family == Family::Container,
+    }
+}
+
+/// Whether AWS issues the registry's tokens.
+fn is_aws(server: &RegistryServer) -> bool {
+    token_user(server).is_some()
+}
+
+/// The user whose password is a token of AWS already.
+fn token_user(server: &RegistryServer) -> Option<&'static str> {
+    match server {
+        RegistryServer::Container(server) => {
+            matches!(server.kind(), Kind::Ecr(_) | Kind::EcrPublic).then_some("AWS")
+        }
+        RegistryServer::Package(server) => {
+            matches!(server.kind(), PackageKind::CodeArtifact(_)).then_some("aws")
+        }
+    }
 }

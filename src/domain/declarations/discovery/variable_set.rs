@@ -1,13 +1,15 @@
-//! One `<NAME>_CONTAINER_REGISTRY_*` set, complete or not.
+//! One set of variables, complete or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::declarations::layers::Value;
-use crate::domain::declarations::variable::Field;
+use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::SourcedVariable;
 
-/// The variables of one name.
+/// The variables of one family and name.
 pub(super) struct Set<'a> {
+    /// Whether it is a set of a container registry or of a package registry.
+    pub(super) family: Family,
     /// The `<NAME>`.
     pub(super) name: &'a str,
     /// Variables with the exact spelling and a value.
@@ -20,8 +22,14 @@ pub(super) struct Set<'a> {
 
 impl<'a> Set<'a> {
     /// An empty set.
-    pub(super) fn new(name: &'a str) -> Self {
-        Self { name, values: BTreeMap::new(), look_alikes: Vec::new(), empty_server: None }
+    pub(super) fn new(family: Family, name: &'a str) -> Self {
+        let values = BTreeMap::new();
+        Self { family, name, values, look_alikes: Vec::new(), empty_server: None }
+    }
+
+    /// The full name of a variable of this set.
+    pub(super) fn variable(&self, field: Field) -> String {
+        field.variable(self.family, self.name)
     }
 
     /// Adds a variable.

@@ -1,0 +1,172 @@
+//! Asks a package registry whether it accepts a credential.
+//!
+//! The rules are in [`crate::domain::registry_protocol::package_verdict`]; this module sends the requests.
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use reqwest::Url;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+
+use super::clock::Clock;
+use super::http::{Http, HttpReply, RegistryClient};
+use super::registry::connection_failed;
+use crate::domain::credentials::authorization::AuthScheme;
+use crate::domain::credentials::credential::Credential;
+use crate::domain::credentials::lifetime::RoundTrip;
+use crate::domain::credentials::precheck;
+use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::registry_protocol::challenge::Challenge;
+use crate::domain::registry_protocol::package_verdict::{
+    RESOURCES, after_login, asks_for_login, undecided,
+};
+use crate::domain::registry_protocol::response::{
+    RawResponse, RegistryResponse, RequestStep, http_date,
+};
+use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
+use crate::domain::servers::package_server::{PackageServer, PackageUrl};
+
+/// The parameters of a verification.
+pub struct PackageVerification {
+    /// The registry.
+    pub server: PackageServer,
+    /// The credential to verify.
+    pub credential: Credential,
+    /// The declared scheme (`_SCHEME`).
+    pub auth_scheme: Option<AuthScheme>,
+}
+
+/// Asks the registry whether it accepts the credential, which is sent only to URLs that ask for it.
+///
+/// Ends within [`super::http::Limits::total`]. The future can be dropped at any time.
+pub async fn verify(
+    http: &Http,
+    question: &PackageVerification,
+    ca_file: Option<&Path>,
+) -> Verdict {
+    if let Some(reason) = precheck::fault_of(&question.server.clone().into(), &question.credential)
+    {
+        return Verdict::because(Outcome::Invalid, reason);
+    }
+    let authority = || question.server.authority().to_owned();
+    let asked = async {
+        let client = http
+            .client(&(&question.server).into(), ca_file)
+            .map_err(|fault| connection_failed(authority(), fault))?;
+        Session { client, question, clock_ahead: SignedDuration::ZERO }.ask().await
+    };
+    match tokio::time::timeout(http.limits().total, asked).await {
+        Ok(Ok(verdict) | Err(verdict)) => verdict,
+        Err(_) => connection_failed(authority(), ConnectionFault::TimedOut),
+    }
+}
+
+struct Session<'a> {
+    client: RegistryClient<'a>,
+    question: &'a PackageVerification,
+    /// How far the local clock is ahead of the registry's.
+    clock_ahead: SignedDuration,
+}
+
+impl Session<'_> {
+    /// Asks for one resource after the other, until one tells. An error is a verdict that ends it early.
+    async fn ask(mut self) -> Result<Verdict, Verdict> {
+        let server = &self.question.server;
+        let mut last = None;
+        for resource in RESOURCES {
+            let Ok(url) = Url::parse(&format!("{}{resource}", server.name())) else { continue };
+            let Some(authorization) = self.authorization(&url) else { continue };
+            match self.asks(&url).await {
+                Ok(true) => {}
+                // Only the registry's own URL has to exist.
+                Err(verdict) if resource.is_empty() => return Err(verdict),
+                Ok(false) | Err(_) => continue,
+            }
+            let reply = self.get(url, Some(authorization)).await?;
+            let answer = self.read(RequestStep::WithLogin, &reply);
+            if let Some(verdict) = after_login(server, &self.question.credential, &answer) {
+                return Ok(verdict.with_clock(server.name(), self.clock_ahead));
+            }
+            last = Some(answer);
+        }
+        Ok(undecided(server, last.as_ref()))
+    }
+
+    /// Whether `url` asks for a login. Nothing secret is sent.
+    async fn asks(&mut self, url: &Url) -> Result<bool, Verdict> {
+        let clock = Clock::system();
+        let sent_at = clock.now();
+        let reply = self.get(url.clone(), None).await?;
+        let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+        self.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
+        self.refuse_tls(url, &reply)?;
+        let answer = self.read(RequestStep::Anonymous, &reply);
+        let lines = reply.headers.get_all(WWW_AUTHENTICATE).iter();
+        let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref)).ok();
+        asks_for_login(&self.question.server, &answer, challenges.as_deref())
+    }
+
+    /// A registry that is declared with `http://` and redirects to TLS must not get the credential in
+    /// plain text.
+    fn refuse_tls(&self, url: &Url, reply: &HttpReply) -> Result<(), Verdict> {
+        let target = reply.headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
+        let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+        let to_tls = target.is_some_and(|target| {
+            target.scheme() == "https" && target.host_str() == url.host_str()
+        });
+        if url.scheme() == "http" && leads && to_tls {
+            let authority = self.question.server.authority().to_owned();
+            let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
+            return Err(connection_failed(authority, fault));
+        }
+        Ok(())
+    }
+
+    /// The value of the header for a request to `url`; `None` if it is not valid in a header.
+    fn authorization(&self, url: &Url) -> Option<HeaderValue> {
+        let PackageVerification { server, credential, auth_scheme } = self.question;
+        let asked = PackageUrl::parse(url.as_str()).ok()?;
+        let has_user = !credential.user.is_empty();
+        let scheme = auth_scheme.unwrap_or_else(|| server.default_scheme(&asked, has_user));
+        let mut value = HeaderValue::from_str(scheme.authorization(credential).reveal()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    async fn get(
+        &self,
+        url: Url,
+        authorization: Option<HeaderValue>,
+    ) -> Result<HttpReply, Verdict> {
+        let mut request = self.client.request().get(url);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let authority = || self.question.server.authority().to_owned();
+        self.client.send(request).await.map_err(|fault| connection_failed(authority(), fault))
+    }
+
+    /// Parses the response and removes the credential from it.
+    fn read(&self, step: RequestStep, reply: &HttpReply) -> RegistryResponse {
+        let header = |name: HeaderName| reply.headers.get(name).and_then(|it| it.to_str().ok());
+        let response = RawResponse {
+            status: reply.status,
+            api_version: false,
+            content_type: header(CONTENT_TYPE),
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+            body: &reply.body.bytes,
+        };
+        let credential = &self.question.credential;
+        let sent: Vec<Secret> = [AuthScheme::Basic, AuthScheme::Bearer]
+            .map(|scheme| scheme.authorization(credential))
+            .into();
+        let secrets: Vec<&Secret> = sent.iter().chain([&credential.secret]).collect();
+        RegistryResponse::read(step, &response, &secrets)
+    }
+}

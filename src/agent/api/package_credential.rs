@@ -1,0 +1,23 @@
+//! `/v1/credential?url=…`: the requests of package clients' helpers.
+
+use super::ApiState;
+use super::credentials::await_login;
+use super::error::ApiError;
+use crate::domain::servers::package_server::PackageUrl;
+use crate::wire::package_credential::PackageCredential;
+
+/// The login for `url`, once it can be served.
+///
+/// A URL that is not understood is one that no login answers for: clients also ask for registries that
+/// are not ours.
+pub(super) async fn find(state: ApiState, url: &str) -> Result<PackageCredential, ApiError> {
+    let asked = PackageUrl::parse(url).map_err(|_| ApiError::unknown_registry())?;
+    let login =
+        await_login(state, |view| view.by_url(&asked), |view| view.unusable_package_set(&asked));
+    let (entry, credential) = login.await?;
+    let declaration = &entry.login.declaration;
+    let server = declaration.server.package().ok_or_else(ApiError::unknown_registry)?;
+    let has_user = !credential.user.is_empty();
+    let scheme = declaration.auth_scheme.unwrap_or(server.default_scheme(&asked, has_user));
+    Ok(PackageCredential::new(server.name(), scheme, &credential))
+}

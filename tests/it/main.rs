@@ -24,6 +24,7 @@ mod helper_notices;
 mod helper_protocol;
 mod install;
 mod kubelet;
+mod kubernetes;
 mod log;
 mod login_changes;
 mod logins;

@@ -7,6 +7,7 @@ pub(crate) mod isolated;
 pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod package_registry;
+pub(crate) mod pod;
 pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod scripted_registry;

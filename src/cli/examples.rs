@@ -22,7 +22,7 @@ pub const CHECK: &str = "Examples:\n  registry-agent check\n  registry-agent che
 pub const EVENTS: &str =
     "Examples:\n  registry-agent events\n  registry-agent events --json | jq -r .detail";
 /// `export`
-pub const EXPORT: &str = "Examples:\n  registry-agent export docker-config > config.json\n  registry-agent export kubernetes-secret ACME > secret.json";
+pub const EXPORT: &str = "Examples:\n  registry-agent export docker-config > config.json\n  registry-agent export kubernetes-secret ACME > secret.yaml";
 /// `reset`
 pub const RESET: &str = "Examples:\n  registry-agent reset";
 /// `completions`

@@ -56,6 +56,16 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
             Ok(body) => {
                 let login: HelperCredential = serde_json::from_slice(&body)?;
                 let credential = Credential::plain(login.username, login.secret.0);
+                if credential.is_identity_token()
+                    && matches!(format, ExportFormat::KubernetesSecret)
+                {
+                    print_note(&format!(
+                        "{} is omitted: its login is an identity token, which the kubelet cannot use",
+                        registry.server
+                    ));
+                    complete = false;
+                    continue;
+                }
                 for key in &registry.keys {
                     logins.insert(key.clone(), credential.clone());
                 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::engine::{BUSYBOX, docker, push};
@@ -65,6 +67,30 @@ fn kubernetes_accepts_an_exported_secret() {
     let secret = documents(&String::from_utf8(secret).unwrap()).remove(0);
     assert_eq!(secret["type"], "kubernetes.io/dockerconfigjson");
     assert_eq!(secret["data"].as_object().unwrap().len(), 1);
+}
+
+/// The kubelet reads no `identitytoken`, and would pull with an empty user (`kubernetes/kubernetes`,
+/// `pkg/credentialprovider/config.go`).
+#[test]
+fn an_identity_token_is_omitted_from_an_exported_secret() {
+    let mut test_home = TestHome::new();
+    test_home.declare("TEAM", "127.0.0.1:1", (USER, PASSWORD));
+    test_home.start();
+    let login = json!({"ServerURL": "127.0.0.1:2", "Username": "<token>", "Secret": "canary"});
+    let stored = test_home.helper("store", &login.to_string());
+    assert!(stored.status.success(), "{}", output_text(&stored));
+    test_home.exit_of(&["wait"]);
+    let output = test_home.agent(&["export", "kubernetes-secret"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("127.0.0.1:2 is omitted: its login is an identity token"), "{stderr}");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let secret = documents(&String::from_utf8(output.stdout).unwrap()).remove(0);
+    let config = secret["data"][".dockerconfigjson"].as_str().unwrap();
+    let config: Value = serde_json::from_slice(&STANDARD.decode(config).unwrap()).unwrap();
+    assert_eq!(config["auths"].as_object().unwrap().keys().collect::<Vec<_>>(), ["127.0.0.1:1"]);
+    // docker understands it.
+    let output = succeed(&mut test_home.agent(&["export", "docker-config"]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("identitytoken"));
 }
 
 /// The kubelet reads this file at its start, and does not start if it is wrong (`kubernetes/kubernetes`,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +44,7 @@ use self::publisher::Publisher;
 use self::source_set::SourceSet;
 use self::state_handoff::StateHandoff;
 use self::stored_login_writer::StoredLoginWriter;
+use self::supervisor::signals::Signals;
 use self::view::View;
 use self::workers::WorkerPool;
 use crate::adapters::clock::Clock;
@@ -201,8 +201,8 @@ impl Agent {
 
     /// Serves until there is a cause to exit. Returns the controller if that has ended already.
     async fn wait(&mut self) -> io::Result<(ExitCause, Option<Controller>)> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let signals = Signals::of_agent()?;
+        let readable = process::awaitable(signals.as_fd().try_clone_to_owned()?)?;
         let mut view = self.view.clone();
         let mut ready = pin!(view.wait_for(|view| view.complete));
         loop {
@@ -222,14 +222,27 @@ impl Agent {
                     let cause = if orphaned { ExitCause::Orphaned } else { ExitCause::Stop };
                     return Ok((cause, Some(ended.map_err(io::Error::other)?)));
                 }
-                _ = terminate.recv() => return Ok((ExitCause::Stop, None)),
-                _ = interrupt.recv() => return Ok((ExitCause::Stop, None)),
+                asked = stop_request(&signals, &readable) => {
+                    asked?;
+                    return Ok((ExitCause::Stop, None));
+                }
                 () = self.reload.cancelled() => return Ok((ExitCause::Reconfigured, None)),
                 message = supervisor_message(&self.supervisor) => {
                     return Ok((message?.map_or(ExitCause::Orphaned, ExitCause::Asked), None));
                 }
             }
         }
+    }
+}
+
+/// Waits for a signal that asks to stop.
+async fn stop_request(signals: &Signals, readable: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    loop {
+        let mut guard = readable.readable().await?;
+        if signals.take_requests()?.is_some() {
+            return Ok(());
+        }
+        guard.clear_ready();
     }
 }
 

@@ -64,9 +64,7 @@ pub fn supervise(
 /// Runs the agent, under a supervisor.
 pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
-    // The supervisor blocks signals to read them from a descriptor, and its children inherit the
-    // mask.
-    process::unblock_signals()?;
+    signals::block_for_agent()?;
     process::harden()?;
     // Before a reload this process may have had children.
     running_agent::reap_orphans(None)?;

@@ -1,4 +1,5 @@
-//! The signals of the supervisor, which reads them from a descriptor.
+//! The signals of supervisor and agent, which read them from a descriptor: a signal that is not read yet
+//! stays pending when the process executes another program.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,6 +30,12 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(&block()?, flags)?))
     }
 
+    /// Collects the signals that ask an agent to stop, which [`block_for_agent`] blocked.
+    pub fn of_agent() -> io::Result<Self> {
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&stop_requests(), flags)?))
+    }
+
     /// Reads all pending signals and returns the strongest request among them.
     pub fn take_requests(&self) -> io::Result<Option<Request>> {
         let mut request = None;
@@ -52,12 +59,21 @@ impl AsFd for Signals {
 /// Keeps the supervisor's signals until it reads them. A process that is about to become one calls
 /// this first: a program starts with the mask of the one before it.
 pub fn block() -> io::Result<SigSet> {
-    let mut mask = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
-        mask.add(signal);
-    }
+    let mut mask = stop_requests();
+    mask.add(Signal::SIGHUP);
+    mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
     Ok(mask)
+}
+
+/// Keeps the signals that ask an agent to stop until it reads them, and no others: the program before it
+/// may have been a supervisor. Call it before any thread is started.
+pub fn block_for_agent() -> io::Result<()> {
+    Ok(stop_requests().thread_set_mask()?)
+}
+
+fn stop_requests() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
 }
 
 /// Waits until one of `descriptors` is readable, no longer than `timeout`.

@@ -4,6 +4,7 @@
 //! timer outlives its use. That costs microseconds: the expensive part, the trusted certificates,
 //! is shared in [`Http`].
 
+mod client_trust;
 pub(crate) mod connection_fault;
 mod extra_roots;
 pub(crate) mod proxies;
@@ -11,7 +12,8 @@ mod resolver;
 mod trust;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ use crate::domain::servers::server::Server;
 /// The state that all clients share.
 pub struct Http {
     trust: Trust,
+    /// What clients trust, whose environment may lack `SSL_CERT_FILE`.
+    trust_of_clients: Trust,
     resolver: Arc<SystemResolver>,
     proxies: Proxies,
     limits: Limits,
@@ -85,6 +89,7 @@ impl Http {
     pub fn with_limits(limits: Limits) -> Self {
         Self {
             trust: Trust::default(),
+            trust_of_clients: Trust::default(),
             resolver: Arc::new(SystemResolver::default()),
             proxies: Proxies::default(),
             limits,
@@ -116,7 +121,8 @@ impl Http {
     /// A client for AWS: uses the system's certificates and the configured proxies, and follows no
     /// redirect. Create one for each exchange, so that its connections end with it.
     pub fn aws_client(&self) -> Result<reqwest::Client, ConnectionFault> {
-        self.builder(&[])?.build().map_err(|error| connection_fault::of(&error, None))
+        let client = self.builder(self.trust.config(&[])?).build();
+        client.map_err(|error| connection_fault::of(&error, None))
     }
 
     /// A client for a registry and its token server. It also trusts the certificates in `ca_file` and
@@ -127,27 +133,42 @@ impl Http {
         host: &RegistryHost,
         ca_file: Option<&Path>,
     ) -> Result<RegistryClient<'_>, ConnectionFault> {
-        let mut builder = self.builder(&trust::extra(&host.names, ca_file)?)?;
+        let theirs = trust::in_certs_d(&host.names);
+        let mut extra = theirs.clone();
+        if let Some(file) = ca_file {
+            extra.extend(trust::in_file(file)?);
+        }
+        let rejected = Arc::new(AtomicBool::new(false));
+        let own_file = ca_file.or(self.trust.file()).map(Path::to_owned);
+        let config = if own_file.is_some() {
+            let clients = &self.trust_of_clients;
+            self.trust.config_beside(&extra, clients, &theirs, &rejected)?
+        } else {
+            self.trust.config(&extra)?
+        };
+        let mut builder = self.builder(config);
         if host.is_loopback {
             builder = builder.no_proxy();
         }
         Ok(RegistryClient {
             inner: builder.build().map_err(|error| connection_fault::of(&error, None))?,
+            own_file,
+            rejected_by_clients: rejected,
             http: self,
             directory: host.authority.clone(),
             proxied: !host.is_loopback,
         })
     }
 
-    fn builder(&self, extra: &[trust::Certificate]) -> Result<ClientBuilder, ConnectionFault> {
+    fn builder(&self, tls: rustls::ClientConfig) -> ClientBuilder {
         let builder = self.proxies.apply_to(reqwest::Client::builder());
-        Ok(builder
-            .tls_backend_preconfigured(self.trust.config(extra)?)
+        builder
+            .tls_backend_preconfigured(tls)
             .dns_resolver(Arc::clone(&self.resolver))
             .redirect(Policy::none())
             .connect_timeout(self.limits.connect)
             .pool_idle_timeout(self.limits.total)
-            .user_agent(USER_AGENT))
+            .user_agent(USER_AGENT)
     }
 }
 
@@ -195,6 +216,10 @@ impl From<&PackageServer> for RegistryHost {
 /// A client for one conversation with one registry.
 pub(crate) struct RegistryClient<'h> {
     inner: reqwest::Client,
+    /// The file of authorities that the agent reads and clients do not.
+    own_file: Option<PathBuf>,
+    /// Whether clients would reject a certificate that was accepted.
+    rejected_by_clients: Arc<AtomicBool>,
     http: &'h Http,
     directory: String,
     proxied: bool,
@@ -231,6 +256,12 @@ impl Body {
 }
 
 impl RegistryClient<'_> {
+    /// The file without which a certificate would have been rejected, and which clients do not read.
+    pub(crate) fn file_that_clients_lack(&self) -> Option<&Path> {
+        let rejected = self.rejected_by_clients.load(Ordering::Relaxed);
+        self.own_file.as_deref().filter(|_| rejected)
+    }
+
     /// The underlying client, which builds requests.
     pub(crate) fn request(&self) -> &reqwest::Client {
         &self.inner
@@ -264,6 +295,7 @@ impl RegistryClient<'_> {
                 // The authority may have been added to the system since: the next attempt reads the
                 // certificates again.
                 self.http.trust.forget();
+                self.http.trust_of_clients.forget();
                 ConnectionFault::UnknownAuthority { directory: self.directory.clone() }
             }
             fault => fault,

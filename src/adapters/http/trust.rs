@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::load_certs_from_paths;
 
+use super::client_trust::ClientTrust;
 use super::extra_roots::ExtraRoots;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
@@ -29,7 +31,14 @@ const CERTS_D: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 #[derive(Default)]
 pub(super) struct Trust {
     system: SystemRoots,
-    made: Mutex<HashMap<Vec<Certificate>, ClientConfig>>,
+    made: Mutex<HashMap<Vec<Certificate>, TlsSetup>>,
+}
+
+/// A TLS configuration and its verifier.
+#[derive(Clone)]
+struct TlsSetup {
+    config: ClientConfig,
+    verifier: Arc<ExtraRoots>,
 }
 
 /// The files and directories to read authorities from, instead of the system's default locations.
@@ -53,13 +62,41 @@ impl Trust {
 
     /// The configuration that trusts `extra` in addition to the system's authorities.
     pub(super) fn config(&self, extra: &[Certificate]) -> Result<ClientConfig, ConnectionFault> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = made.get(extra) {
-            return Ok(config.clone());
-        }
-        let config = build(&self.system, extra).map_err(|error| ConnectionFault::Tls { error })?;
-        made.insert(extra.to_vec(), config.clone());
+        Ok(self.setup(extra)?.config)
+    }
+
+    /// As [`Trust::config`]. Sets `rejected` if `clients`, which trust `theirs` in addition to the
+    /// system's authorities, would reject a certificate.
+    pub(super) fn config_beside(
+        &self,
+        extra: &[Certificate],
+        clients: &Self,
+        theirs: &[Certificate],
+        rejected: &Arc<AtomicBool>,
+    ) -> Result<ClientConfig, ConnectionFault> {
+        let TlsSetup { mut config, verifier } = self.setup(extra)?;
+        let clients = clients.setup(theirs)?.verifier;
+        let rejected = Arc::clone(rejected);
+        let verifier = ClientTrust { agent: verifier, clients, rejected };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        // A resumed session presents no certificate.
+        config.resumption = Resumption::disabled();
         Ok(config)
+    }
+
+    /// The file in `SSL_CERT_FILE`.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.system.file.as_deref()
+    }
+
+    fn setup(&self, extra: &[Certificate]) -> Result<TlsSetup, ConnectionFault> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(setup) = made.get(extra) {
+            return Ok(setup.clone());
+        }
+        let setup = build(&self.system, extra).map_err(|error| ConnectionFault::Tls { error })?;
+        made.insert(extra.to_vec(), setup.clone());
+        Ok(setup)
     }
 
     /// Makes the next call read the system's authorities again.
@@ -68,12 +105,9 @@ impl Trust {
     }
 }
 
-/// The certificates that are trusted only for one registry: from the `certs.d` directories of these
-/// names and from `ca_file`.
-pub(super) fn extra(
-    names: &[String],
-    ca_file: Option<&Path>,
-) -> Result<Vec<Certificate>, ConnectionFault> {
+/// The certificates that clients trust only for one registry: from the `certs.d` directories of these
+/// names.
+pub(super) fn in_certs_d(names: &[String]) -> Vec<Certificate> {
     let mut found = Vec::new();
     for file in certs_d(names) {
         match read(&file) {
@@ -84,13 +118,12 @@ pub(super) fn extra(
             }
         }
     }
-    if let Some(file) = ca_file {
-        found.extend(read(file).map_err(|error| ConnectionFault::CaFile {
-            path: file.display().to_string(),
-            error,
-        })?);
-    }
-    Ok(found)
+    found
+}
+
+/// The certificates in a declared CA file.
+pub(super) fn in_file(file: &Path) -> Result<Vec<Certificate>, ConnectionFault> {
+    read(file).map_err(|error| ConnectionFault::CaFile { path: file.display().to_string(), error })
 }
 
 /// The `*.crt` files in every directory with one of these names, in a stable order.
@@ -136,7 +169,7 @@ impl SystemRoots {
     }
 }
 
-fn build(system: &SystemRoots, extra: &[Certificate]) -> Result<ClientConfig, String> {
+fn build(system: &SystemRoots, extra: &[Certificate]) -> Result<TlsSetup, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system.load());
     if roots.is_empty() {
@@ -145,16 +178,16 @@ fn build(system: &SystemRoots, extra: &[Certificate]) -> Result<ClientConfig, St
     }
     roots.add_parsable_certificates(extra.iter().cloned());
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| error.to_string())?;
+    let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let verifier = Arc::new(ExtraRoots::new(usual, extra.to_vec()));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ExtraRoots::new(verifier, extra.to_vec())))
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(TlsSetup { config, verifier })
 }

@@ -57,7 +57,8 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict,
             session.verify_with_token(&token).await
         }
     }?;
-    Ok(verdict.with_clock(question.server.name(), session.clock_ahead()))
+    let verdict = verdict.with_clock(question.server.name(), session.clock_ahead());
+    Ok(verdict.with_remark(session.certificate_remark()))
 }
 
 /// The verdict on a registry that could not be asked.

@@ -142,6 +142,14 @@ impl<'a> Session<'a> {
         self.clock_ahead
     }
 
+    /// A remark if clients would reject the registry's certificate.
+    pub(super) fn certificate_remark(&self) -> Option<RegistryReason> {
+        let file = self.client.file_that_clients_lack()?.display().to_string();
+        let (server, directory) = (self.server.name(), self.server.authority());
+        let (server, directory) = (server.to_owned(), directory.to_owned());
+        Some(RegistryReason::DistrustedByClients { server, file, directory })
+    }
+
     /// Sends user name and password to the registry itself.
     pub(super) async fn verify_with_password(&self) -> Result<Verdict, Verdict> {
         let basic = self.basic()?;

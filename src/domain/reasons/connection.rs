@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
-use super::{FixContext, instant};
+use super::{FixContext, instant, shell_word};
 use crate::domain::declarations::variable::Field;
 
 /// Why a host sent no usable response.
@@ -256,7 +256,8 @@ impl ConnectionFault {
                 correct_server(&format!("{server} (without http://)"))
             }
             Self::UnknownAuthority { directory } => format!(
-                "ask the registry's operator for the certificate of its authority (a PEM file), copy it to /etc/docker/certs.d/{directory}/ca.crt, {}{}",
+                "ask the registry's operator for the certificate of its authority, save it as ca.pem, run `{}` as root, {}{}",
+                install_authority("ca.pem", directory),
                 login.then_check(),
                 ca_file(login)
             ),
@@ -298,11 +299,18 @@ const SYNC_ALL: &str = "run `registry-agent sync` in a shell that also has the r
 /// How to correct the clock. It starts with a verb.
 pub(super) const CORRECT_CLOCK: &str = "correct the clock (`sudo timedatectl set-ntp true` where systemd runs; in a container, on its host)";
 
-/// The other way to trust an authority, for users who cannot write to `/etc`.
+/// The command that makes the authorities in `file` trusted ones for the registry of `directory`.
+pub(super) fn install_authority(file: &str, directory: &str) -> String {
+    let directory = format!("/etc/docker/certs.d/{directory}");
+    let (to, from) = (format!("{directory}/ca.crt"), shell_word(file));
+    format!("mkdir -p {} && cp {from} {}", shell_word(&directory), shell_word(&to))
+}
+
+/// The other way to trust an authority, which helps the agent alone.
 fn ca_file(login: &FixContext) -> String {
     if login.has(Field::Server) {
         format!(
-            "; or set {} to the path of that file and run `registry-agent sync`",
+            "; if docker trusts the certificate already, set {} to the path of that file instead and run `registry-agent sync`",
             login.variable(Field::CaFile)
         )
     } else {

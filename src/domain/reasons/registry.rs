@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::connection::{CORRECT_CLOCK, ConnectionFault};
+use super::connection::{CORRECT_CLOCK, ConnectionFault, install_authority};
 use super::google_key::{KeyFault, SERVICE_ACCOUNT};
 use super::image_access::ImageAccessReason;
 use super::login::new_token;
@@ -162,6 +162,18 @@ pub enum RegistryReason {
         /// Local time minus the registry's time, in seconds.
         seconds: i64,
     },
+    /// A remark: only a file that clients do not read makes the certificate a trusted one.
+    #[error(
+        "docker and other clients may reject the certificate of {}: only {file} has its authority, and they do not read that file", shown(.server)
+    )]
+    DistrustedByClients {
+        /// The canonical server.
+        server: String,
+        /// The path of the file, from `_CA_FILE` or `SSL_CERT_FILE`.
+        file: String,
+        /// The name of the directory below `certs.d` where clients look for authorities.
+        directory: String,
+    },
     /// A remark: the credential expires within the hour.
     #[error(
         "the access token declared for {server} expires after one hour and cannot be renewed automatically"
@@ -193,6 +205,7 @@ impl RegistryReason {
             Self::NotARefreshToken { .. } => "not-a-refresh-token",
             Self::ImageAccess(reason) => reason.code(),
             Self::ClockOff { .. } => "clock-off",
+            Self::DistrustedByClients { .. } => "certificate-distrusted-by-clients",
             Self::OneHourToken { .. } => "one-hour-token",
         }
     }
@@ -204,6 +217,7 @@ impl RegistryReason {
             | Self::Undecided { .. }
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
+            | Self::DistrustedByClients { .. }
             | Self::OneHourToken { .. } => Severity::Remark,
             Self::ImageAccess(reason) => reason.severity(),
             Self::Refused { .. }
@@ -237,6 +251,7 @@ impl RegistryReason {
             | Self::NoToken { .. }
             | Self::Failing { .. } => Step::RegistryApi,
             Self::Unreached { fault, .. } => fault.step(),
+            Self::DistrustedByClients { .. } => Step::Tls,
             Self::NotAKey { .. }
             | Self::NotARefreshToken { .. }
             | Self::ClockOff { .. }
@@ -278,6 +293,11 @@ impl RegistryReason {
             }
             Self::ImageAccess(reason) => reason.fix(login),
             Self::ClockOff { .. } => CORRECT_CLOCK.to_owned(),
+            Self::DistrustedByClients { file, directory, .. } => format!(
+                "run `{}` as root, also on the machine of the docker daemon if that is another one, {}",
+                install_authority(file, directory),
+                login.then_check()
+            ),
             Self::OneHourToken { .. } => login.set(&SERVICE_ACCOUNT),
         }
     }

@@ -71,10 +71,19 @@ impl Verdict {
     /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of
     /// the registry's, or behind it.
     #[must_use]
-    pub fn with_clock(mut self, server: &str, ahead: SignedDuration) -> Self {
-        if self.outcome == Outcome::Ready && ahead.abs() > SKEW_TO_REMARK {
-            let (server, seconds) = (server.to_owned(), ahead.as_secs());
-            self.reason = Some(RegistryReason::ClockOff { server, seconds }.into());
+    pub fn with_clock(self, server: &str, ahead: SignedDuration) -> Self {
+        let (server, seconds) = (server.to_owned(), ahead.as_secs());
+        let is_off = ahead.abs() > SKEW_TO_REMARK;
+        self.with_remark(is_off.then_some(RegistryReason::ClockOff { server, seconds }))
+    }
+
+    /// The same verdict, with this remark if it is [`Outcome::Ready`].
+    #[must_use]
+    pub fn with_remark(mut self, remark: Option<RegistryReason>) -> Self {
+        if self.outcome == Outcome::Ready
+            && let Some(remark) = remark
+        {
+            self.reason = Some(remark.into());
         }
         self
     }

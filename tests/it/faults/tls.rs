@@ -1,14 +1,13 @@
 //! TLS: authorities, certificates, and servers that speak it or do not.
 
 use std::fs;
-use std::path::Path;
 
 use super::{Fault, PASSWORD, USER, assert_well};
 use crate::support::authority::{Authority, Identity};
 use crate::support::isolated::{self, Etc};
 use crate::support::registry::{Auth, Registry};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, output_text};
 
 const HOSTS: [(&str, &str); 2] = [("r.test", "127.0.0.1"), ("other.test", "127.0.0.1")];
 const SERVER: &str = "ACME_CONTAINER_REGISTRY_SERVER";
@@ -46,20 +45,17 @@ fn an_unknown_authority_is_trusted_after_either_way_of_the_fix() {
         let fault = Fault::error(&home, "unknown-authority");
         fault.says(&[&server, "signed by an unknown authority"]).checked(&home, &["ACME"], 1);
         let path = format!("/etc/docker/certs.d/{server}/ca.crt");
-        assert!(
-            fault.fix.contains(&format!("copy it to {path}, then run `registry-agent check ACME`"))
-        );
-        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
-        fs::write(&path, authority.pem()).unwrap();
+        assert!(fault.fix.contains("save it as ca.pem"), "{}", fault.fix);
+        fs::write(home.path("ca.pem"), authority.pem()).unwrap();
         fault.paste(&home);
+        assert!(fault.fix.contains("as root, then run `registry-agent check ACME`"));
+        assert_eq!(home.exit_of(&["check", "ACME"]), 0);
         assert_well(&home, &server, (USER, PASSWORD));
         fs::remove_file(&path).unwrap();
 
         let mut home = home_for(&server);
         let fault = Fault::error(&home, "unknown-authority");
-        assert!(
-            fault.fix.contains("or set ACME_CONTAINER_REGISTRY_CA_FILE to the path of that file")
-        );
+        assert!(fault.fix.contains("set ACME_CONTAINER_REGISTRY_CA_FILE to the path of that file"));
         let file = home.path("ca.pem");
         fs::write(&file, authority.pem()).unwrap();
         home.set("ACME_CONTAINER_REGISTRY_CA_FILE", file.to_str().unwrap());
@@ -183,4 +179,49 @@ fn a_registry_that_leads_from_http_to_https_speaks_tls() {
         assert_well(&home, "r.test", (USER, PASSWORD));
         assert!(!String::from_utf8_lossy(&plain.bytes()).contains("authorization"));
     });
+}
+
+#[test]
+fn a_certificate_that_docker_does_not_trust_is_a_remark_until_the_printed_line_is_pasted() {
+    let authority = Authority::new("A company's authority");
+    // docker asks for no certificate where a name leads to loopback.
+    let hosts = [("far.test", "169.254.169.254")];
+    for variable in ["ACME_CONTAINER_REGISTRY_CA_FILE", "SSL_CERT_FILE"] {
+        isolated::run_threaded(&Etc { hosts: &hosts, ..Etc::default() }, async || {
+            let tls = authority.sign(&["far.test"]).acceptor();
+            let registry = ScriptedRegistry::start("169.254.169.254:0", Some(tls), friendly).await;
+            let server = format!("far.test:{}", registry.address.port());
+            let mut home = TestHome::new();
+            let file = home.path("the company's.pem");
+            fs::write(&file, authority.pem()).unwrap();
+            home.declare("ACME", &server, (USER, PASSWORD));
+            home.set(variable, file.to_str().unwrap());
+            home.start();
+
+            let fault = Fault::remark(&home, "certificate-distrusted-by-clients");
+            fault.says(&[&server, file.to_str().unwrap()]).checked(&home, &["ACME"], 0);
+            let [docker, skopeo] = clients(&home, &server);
+            assert!(docker.contains("x509") && skopeo.contains("x509"), "{docker}{skopeo}");
+            fault.paste(&home);
+            assert_eq!(home.exit_of(&["check", "ACME"]), 0);
+            Fault::is_gone(&home, "certificate-distrusted-by-clients");
+            let [docker, skopeo] = clients(&home, &server);
+            assert!(docker.contains("Login Succeeded"), "{docker}");
+            assert!(skopeo.contains("Login Succeeded"), "{skopeo}");
+        });
+    }
+}
+
+/// What docker and skopeo say when they log in.
+fn clients(home: &TestHome, server: &str) -> [String; 2] {
+    let mut docker = home.command("docker");
+    // Without an engine, docker itself speaks to the registry.
+    docker.env("DOCKER_HOST", "tcp://127.0.0.1:1");
+    docker.arg("login");
+    let mut skopeo = home.command("skopeo");
+    skopeo.args(["login", "--authfile", "auth.json"]);
+    for client in [&mut docker, &mut skopeo] {
+        client.args(["--username", USER, "--password", PASSWORD, server]);
+    }
+    [docker, skopeo].map(|mut client| output_text(&client.output().unwrap()))
 }

@@ -228,6 +228,16 @@ pub(super) fn answers() -> Vec<Sample> {
              AWS may fail because of it.",
         ),
         sample(
+            R::DistrustedByClients {
+                server: server(),
+                file: "/home/dev/ca.pem".into(),
+                directory: HOST.into(),
+            },
+            "The certificate is signed by a private authority. The agent trusts it because of _CA_FILE or \
+             SSL_CERT_FILE. The docker daemon, podman and others look in /etc/docker/certs.d, podman also in \
+             /etc/containers/certs.d.",
+        ),
+        sample(
             R::NotAsked { server: server() },
             "The registry allows anonymous access, or asks for a login only for some images.",
         ),

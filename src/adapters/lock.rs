@@ -148,6 +148,13 @@ pub fn agent(paths: &Paths) -> Option<Pid> {
     })
 }
 
+/// The supervisor that was noted last, if a signal has stopped it: it lives, and starts no agent.
+pub fn stopped_supervisor(paths: &Paths) -> Option<Pid> {
+    let supervisor = supervisor(paths)?;
+    let state = status_of(supervisor, "State:")?;
+    state.starts_with(['T', 't']).then_some(supervisor)
+}
+
 /// Whether a supervisor is a `run`.
 pub fn is_service(supervisor: Pid) -> bool {
     command_of(supervisor).is_some_and(|command| command == "run")
@@ -163,15 +170,18 @@ fn command_of(pid: Pid) -> Option<String> {
 
 /// The effective user of a process. The owner of its directory in `/proc` is root once it is hardened.
 fn uid_of(pid: Pid) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    uids.split_whitespace().nth(1)?.parse().ok()
+    status_of(pid, "Uid:")?.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn parent_of(pid: Pid) -> Option<Pid> {
+    status_of(pid, "PPid:")?.parse().ok().map(Pid::from_raw)
+}
+
+/// A field of a process's status (`proc_pid_status(5)`).
+fn status_of(pid: Pid, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-    parent.trim().parse().ok().map(Pid::from_raw)
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.trim().to_owned())
 }
 
 /// Removes a file, if it exists.

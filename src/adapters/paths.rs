@@ -16,6 +16,9 @@ pub const SYSTEM_RUNTIME_DIR: &str = "/run/registry-agent";
 /// (`LoadCredential=` in systemd.exec(5)).
 pub const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
 
+/// The docker configuration of a user without a home directory.
+pub const NO_HOME_CONFIG: &str = "/.docker/config.json";
+
 /// The paths of one user.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -23,7 +26,7 @@ pub struct Paths {
     pub uid: u32,
     /// The user ID in the container, which names directories that other processes have to find.
     pub uid_outside: u32,
-    /// The home directory.
+    /// The home directory; `/` if neither `HOME` nor the passwd file has one.
     pub home: PathBuf,
     socket: Option<PathBuf>,
     xdg_runtime: Option<PathBuf>,
@@ -80,6 +83,12 @@ impl Paths {
         // passwords.
         sockets.extend(self.lock_dirs().into_iter().map(|dir| dir.join("agent.sock")));
         sockets
+    }
+
+    /// Whether the home directory is not known. Containers set `HOME` to `/` for a user that the
+    /// passwd file lacks.
+    pub fn has_no_home(&self) -> bool {
+        self.home == Path::new("/")
     }
 
     /// Whether `$REGISTRY_AGENT_SOCKET` sets the socket.

@@ -19,7 +19,7 @@ pub enum AgentCommand {
     Compare(Variables, oneshot::Sender<EnvironmentDifference>),
     /// `GET /v1/access`; answered by the registry.
     ImageAccess(Box<AccessQuestion>, oneshot::Sender<ImageAccess>),
-    /// `POST /v1/refresh`; answered once the requests are running.
+    /// `POST /v1/refresh`; answered once the requests are running and everything is published.
     Refresh(RefreshRequest, oneshot::Sender<()>),
     /// `POST /v1/logins`; answered once the login is stored.
     Store(String, StoredLogin, ChangeAnswer),

@@ -211,8 +211,10 @@ impl Controller {
             AgentCommand::Refresh(request, answer) => {
                 self.logins.make_due(&request, now);
                 self.start_due_work();
+                // Somebody may just have repaired the docker configuration.
+                self.publish();
                 self.publish_view();
-                let _ = answer.send(());
+                self.answer_once_published(answer, ());
             }
             AgentCommand::Store(server, mut login, answer) => {
                 login.codespace = self.sources.codespace_name();

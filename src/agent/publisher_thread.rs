@@ -16,7 +16,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::config::Config;
 use crate::adapters::docker_config::DockerConfig;
 use crate::adapters::file_watcher::Watcher;
-use crate::adapters::paths::Paths;
+use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::servers::server::Server;
@@ -171,6 +171,7 @@ impl PublisherThread {
                 outcome.conflicts
             }
             Err(fault) => {
+                let fault = self.with_cause(fault);
                 if !self.report.borrow().faults.contains(&fault) {
                     self.record("publish-failed", &subject, fault.to_string());
                 }
@@ -187,6 +188,18 @@ impl PublisherThread {
             obstacles,
             working_since: None,
         });
+    }
+
+    /// Names the missing home directory if that is why the file cannot be written.
+    fn with_cause(&self, fault: PublishReason) -> PublishReason {
+        match fault {
+            PublishReason::Unwritable { path, .. }
+                if self.paths.has_no_home() && path == NO_HOME_CONFIG =>
+            {
+                PublishReason::NoHome { path, uid: self.paths.uid_outside }
+            }
+            fault => fault,
+        }
     }
 
     fn record(&self, event: &'static str, subject: &str, detail: String) {

@@ -119,10 +119,13 @@ fn work(
         if !is_wanted() {
             continue;
         }
-        let outcome = file.change(&known, change, &is_wanted);
+        let outcome = file.change(&known, change, &is_wanted).map_err(|error| {
+            let fault = format!("{} cannot be written: {error}", file.path().display());
+            io::Error::new(error.kind(), fault)
+        });
         match &outcome {
             Ok(outcome) => known = outcome.logins.clone(),
-            Err(error) => tracing::warn!("{} is not changed: {error}", file.path().display()),
+            Err(error) => tracing::warn!("{error}"),
         }
         let _ = reports.send(StoredReport { outcome, answer });
     }

@@ -56,8 +56,11 @@ impl Notice {
                 Self::new(error.to_string(), start)
             }
             (None, _) => {
-                let agent = lock::agent(&Paths::of_this_process()).map(Pid::as_raw);
-                let silent = AgentReason::Silent { fault: error.to_string(), agent };
+                let paths = Paths::of_this_process();
+                let agent = lock::agent(&paths).map(Pid::as_raw);
+                let stopped_supervisor = lock::stopped_supervisor(&paths).map(Pid::as_raw);
+                let fault = error.to_string();
+                let silent = AgentReason::Silent { fault, agent, stopped_supervisor };
                 Self::new(error.to_string(), silent.fix())
             }
         }

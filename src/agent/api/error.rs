@@ -173,8 +173,8 @@ impl ApiError {
         Self::new(
             StatusCode::INSUFFICIENT_STORAGE,
             "login not stored",
-            &format!("the state directory cannot be written: {error}"),
-            "free space in it, or give the agent's user permission to write it",
+            &error.to_string(),
+            "free space on its file system, or let the agent's user write to its directory",
         )
     }
 

@@ -33,14 +33,19 @@ pub(super) struct RunningAgent {
 pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason> {
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     let (uid, socket, status) = loop {
-        match ask_once(paths) {
+        let reason = match ask_once(paths) {
             Ok(answer) => break answer,
-            // An agent that is starting holds the lock before it listens.
-            Err(ClientError::NoAgent) if is_locked(paths) && Instant::now() < deadline => {
-                clock::pause(START_PAUSE);
-            }
-            Err(error) => return Err(why_none(paths, error)),
-        }
+            Err(ClientError::NoAgent) => match why_none(paths) {
+                // An agent that is starting holds the lock before it listens.
+                AgentReason::Silent { .. } if Instant::now() < deadline => {
+                    clock::pause(START_PAUSE);
+                    continue;
+                }
+                reason => reason,
+            },
+            Err(error) => why_not(paths, error),
+        };
+        return Err(reason);
     };
     let detail = format!(
         "version {}, of {}, process {}, on {socket}",
@@ -63,19 +68,20 @@ fn ask_once(paths: &Paths) -> Result<(u32, String, StatusDocument), ClientError>
     Ok((uid, socket, client.send("GET", "/v1/status", b"")?.json()?))
 }
 
-fn is_locked(paths: &Paths) -> bool {
-    !lock::is_stopped(paths) && matches!(lock::take(paths), Err(LockError::Held(_)))
+/// Why no agent listens.
+fn why_none(paths: &Paths) -> AgentReason {
+    match calling_user(paths) {
+        Some(caller) if has_agent(&caller) => under_sudo(paths, caller.name),
+        // What is missing is the agent of the user who called `sudo`.
+        Some(caller) => not_running(&Paths::of_user(&caller), caller.name),
+        None => not_running(paths, user_name(paths, paths.uid)),
+    }
 }
 
-fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
+/// Why the agent that listens is of no use.
+fn why_not(paths: &Paths, error: ClientError) -> AgentReason {
     let user = user_name(paths, paths.uid);
     match error {
-        ClientError::NoAgent => match calling_user(paths) {
-            Some(caller) if has_agent(&caller) => under_sudo(paths, caller.name),
-            // What is missing is the agent of the user who called `sudo`.
-            Some(caller) => not_running(&Paths::of_user(&caller), caller.name),
-            None => not_running(paths, user),
-        },
         ClientError::NotOurs { socket, uid } => match calling_user(paths) {
             Some(caller) if caller.uid == uid => under_sudo(paths, caller.name),
             _ => {
@@ -88,7 +94,9 @@ fn why_none(paths: &Paths, error: ClientError) -> AgentReason {
 }
 
 fn silent(paths: &Paths, fault: String) -> AgentReason {
-    AgentReason::Silent { fault, agent: lock::agent(paths).map(Pid::as_raw) }
+    let agent = lock::agent(paths).map(Pid::as_raw);
+    let stopped_supervisor = lock::stopped_supervisor(paths).map(Pid::as_raw);
+    AgentReason::Silent { fault, agent, stopped_supervisor }
 }
 
 fn not_running(paths: &Paths, user: String) -> AgentReason {

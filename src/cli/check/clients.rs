@@ -11,13 +11,14 @@ use super::helper_program::HelperProgram;
 use super::report::{Finding, Outcome};
 use super::verdict::is_exchanged;
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
-use crate::adapters::paths::Paths;
+use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
 use crate::adapters::{agent_client, clock, docker_config};
+use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::declarations::variable::Family;
 use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_auth};
-use crate::domain::reasons::{ClientReason, PublishReason, Reason, Step};
+use crate::domain::reasons::{ClientReason, PublishReason, Reason, Severity, Step};
 use crate::domain::servers::server::Server;
-use crate::wire::api::{ProblemEntry, RegistryDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 use crate::wire::helper::HelperCredential;
 
 /// How long an entry that another program removed may take to come back.
@@ -29,6 +30,8 @@ const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(12);
 pub(super) struct Clients<'a> {
     paths: &'a Paths,
     agent: &'a RunningAgent,
+    /// What the agent knows since it published again at the request of this command.
+    status: Option<StatusDocument>,
     file: PathBuf,
     /// The program, and the remarks on it; empty before the step `helper`.
     helper: Option<(HelperProgram, Vec<Finding>)>,
@@ -39,13 +42,17 @@ impl<'a> Clients<'a> {
     pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent) -> Self {
         let file = paths.docker_config_file(variable("DOCKER_CONFIG").as_deref());
         let file = std::path::absolute(&file).unwrap_or(file);
-        Self { paths, agent, file, helper: None }
+        Self { paths, agent, status: None, file, helper: None }
     }
 
     /// The steps for one login. The first one that failed is the last.
     pub(super) fn steps(&mut self, registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
         if registry.family == Family::Package {
             return vec![(Step::Served, self.served_to_package_clients(registry))];
+        }
+        if self.status.is_none() {
+            let status = agent_client::ask(self.paths, "GET", "/v1/status", b"", REQUEST_TIMEOUT);
+            self.status = status.ok().and_then(|body| serde_json::from_slice(&body).ok());
         }
         let mut done = Vec::new();
         for step in [Step::Published, Step::NotShadowed, Step::Helper, Step::Served] {
@@ -110,6 +117,10 @@ impl<'a> Clients<'a> {
         })
     }
 
+    fn status(&self) -> &StatusDocument {
+        self.status.as_ref().unwrap_or(&self.agent.status)
+    }
+
     /// The agent's own problem with this registry's entry, such as another login in its place.
     fn problem_with(&self, registry: &RegistryDocument) -> Option<Finding> {
         let concerns = |problem: &&ProblemEntry| {
@@ -117,20 +128,23 @@ impl<'a> Clients<'a> {
                 && Path::new(&problem.name) == self.file
                 && problem.registry.as_ref().is_some_and(|key| registry.keys.contains(key))
         };
-        self.agent.status.problems.iter().find(concerns).map(Finding::from)
+        self.status().problems.iter().find(concerns).map(Finding::from)
     }
 
     /// Why the file has no entry: the agent's own problem with it, or it writes another file.
     fn not_published(&self, path: String, key: String) -> Finding {
-        let problems = &self.agent.status.problems;
+        let problems = &self.status().problems;
         let about = |problem: &&ProblemEntry| {
             problem.name == path && problem.step.as_deref() == Some(Step::Published.as_str())
         };
         if let Some(problem) = problems.iter().find(about) {
             return problem.into();
         }
-        let other = self.agent.status.docker_config.clone().filter(|written| *written != path);
+        let other = self.status().docker_config.clone().filter(|written| *written != path);
         let reason = match (other, calling_user(self.paths)) {
+            (Some(written), None) if self.paths.has_no_home() && path == NO_HOME_CONFIG => {
+                ClientReason::NoHome { path, written }
+            }
             (Some(written), Some(_)) if self.agent.uid != 0 => {
                 let directory = Path::new(&written).parent().unwrap_or(Path::new("/"));
                 let directory = directory.display().to_string();
@@ -147,8 +161,7 @@ impl<'a> Clients<'a> {
     fn known_problem(&self, reason: &Reason) -> Finding {
         let path = self.file.display().to_string();
         let same = |problem: &&ProblemEntry| problem.name == path && problem.code == reason.code();
-        self.agent
-            .status
+        self.status()
             .problems
             .iter()
             .find(same)
@@ -160,10 +173,13 @@ impl<'a> Clients<'a> {
         let mut found = self.obstacles(registry);
         found.extend(self.store_first(registry));
         found.retain(|reason| reason.step() == Step::NotShadowed);
-        let mut findings = found.into_iter().map(|reason| Finding::from(Reason::from(reason)));
-        match findings.next() {
-            None => Outcome::passed("no client has another login for it"),
-            Some(first) => Outcome::Failed(first, findings.collect()),
+        let failure = found.iter().position(|reason| reason.severity() == Severity::Error);
+        let failure = failure.map(|at| found.remove(at));
+        let finding = |reason| Finding::from(Reason::from(reason));
+        let others = found.into_iter().map(finding).collect();
+        match failure {
+            None => Outcome::Passed("no client has another login for it".to_owned(), others),
+            Some(failure) => Outcome::Failed(finding(failure), others),
         }
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::auth_entry::parse_entry;
-use super::json_document::Object;
+use super::json_document::{BYTE_ORDER_MARK, Object};
 use super::section::{AUTHS, CRED_HELPERS, NotEntries, helper_named};
 use super::{Credential, HELPER, PublishReason};
 use crate::domain::servers::server::{AskedServer, Server};
@@ -41,6 +41,9 @@ pub fn check(path: &str, text: &str) -> Result<(), PublishReason> {
     let document = Object::parse(text).map_err(malformed)?;
     AUTHS.entries(&document).map_err(not_entries)?;
     CRED_HELPERS.entries(&document).map_err(not_entries)?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        return Err(PublishReason::ByteOrderMark { path: path.to_owned() });
+    }
     Ok(())
 }
 

@@ -70,6 +70,8 @@ pub enum AgentReason {
         fault: String,
         /// The ID of its process, if it has a supervisor that starts another one.
         agent: Option<i32>,
+        /// The ID of the supervisor, if a signal has stopped that as well.
+        stopped_supervisor: Option<i32>,
     },
     /// A remark: agent and command are of different versions.
     #[error("the agent is version {agent}, but this program is version {program}")]
@@ -132,7 +134,7 @@ impl AgentReason {
                 }
             }
             Self::Sudo { .. } => {
-                "run docker and `registry-agent check` without sudo; if docker must run as root, run `sudo -E registry-agent sync` in a shell that has the variables, which gives root an agent of its own".to_owned()
+                "run docker and `registry-agent check` without sudo; if docker must run as root, run `sudo -E -H registry-agent sync` in a shell that has the variables, which gives root an agent of its own".to_owned()
             }
             Self::Foreign { user, .. } => format!(
                 "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell of {user} that has the variables, which starts an agent for {user}"
@@ -140,9 +142,13 @@ impl AgentReason {
             Self::NoDirectory { .. } => {
                 "run `mkdir -p -m 700 \"$HOME/.cache/registry-agent\" && export REGISTRY_AGENT_SOCKET=\"$HOME/.cache/registry-agent/agent.sock\" && registry-agent sync` in a shell that has the variables, and set REGISTRY_AGENT_SOCKET where docker runs too".to_owned()
             }
-            Self::Silent { agent: Some(pid), .. } => format!(
-                "run `kill -9 {pid}`; its supervisor starts another agent at once, with the same logins"
-            ),
+            Self::Silent { agent: Some(pid), stopped_supervisor, .. } => {
+                let resume =
+                    stopped_supervisor.map_or_else(String::new, |pid| format!("kill -CONT {pid}; "));
+                format!(
+                    "run `{resume}kill -9 {pid}`; its supervisor starts another agent at once, with the same logins"
+                )
+            }
             Self::Silent { agent: None, .. } => {
                 "run `registry-agent stop`, and then `registry-agent sync` in each shell that has variables for it".to_owned()
             }

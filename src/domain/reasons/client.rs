@@ -46,6 +46,16 @@ pub enum ClientReason {
         /// The path of the file that the agent writes.
         written: String,
     },
+    /// Without `HOME`, clients of this shell find no configuration.
+    #[error(
+        "HOME is not set in this shell, or is `/`, so docker reads {path}, but the agent writes {written}"
+    )]
+    NoHome {
+        /// The path of the file that docker reads.
+        path: String,
+        /// The path of the file that the agent writes.
+        written: String,
+    },
     /// Root reads another configuration than the user who called `sudo`.
     #[error("`sudo docker` reads {path}, which has no `credHelpers` entry for {key}")]
     RootConfiguration {
@@ -98,6 +108,7 @@ impl ClientReason {
             Self::NotSynced { .. } => "not-synced",
             Self::NotPublished { .. } => "not-published",
             Self::OtherConfiguration { .. } => "other-docker-config",
+            Self::NoHome { .. } => "home-not-set",
             Self::RootConfiguration { .. } => "docker-config-of-root",
             Self::HelperFails { .. } => "helper-fails",
             Self::HelperVersion { .. } => "helper-of-another-version",
@@ -115,6 +126,7 @@ impl ClientReason {
             | Self::NotSynced { .. } => Step::Declared,
             Self::NotPublished { .. }
             | Self::OtherConfiguration { .. }
+            | Self::NoHome { .. }
             | Self::RootConfiguration { .. } => Step::Published,
             Self::HelperFails { .. } | Self::HelperVersion { .. } => Step::Helper,
             Self::NotServed { .. } | Self::OtherServed { .. } => Step::Served,
@@ -145,7 +157,11 @@ impl ClientReason {
             Self::NotPublished { .. } => {
                 "run `registry-agent sync`, which writes the entry again".to_owned()
             }
-            Self::OtherConfiguration { written, .. } => {
+            Self::NoHome { written, .. } if written.ends_with("/.docker/config.json") => {
+                let home = written.trim_end_matches("/.docker/config.json");
+                format!("run `export HOME={}` where docker runs", shell_word(home))
+            }
+            Self::OtherConfiguration { written, .. } | Self::NoHome { written, .. } => {
                 let directory = written.rsplit_once('/').map_or(".", |(directory, _)| directory);
                 format!("run `export DOCKER_CONFIG={}` where docker runs", shell_word(directory))
             }

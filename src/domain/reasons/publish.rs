@@ -137,6 +137,16 @@ pub enum PublishReason {
         /// The command that makes it writable, if there is one.
         remedy: Option<Remedy>,
     },
+    /// The file would be in the root directory, which belongs to root.
+    #[error(
+        "{path} cannot be written: HOME is not set, or is `/`, so there is no home directory for it"
+    )]
+    NoHome {
+        /// The path of the file.
+        path: String,
+        /// The ID of the user.
+        uid: u32,
+    },
     /// The file system has no space for a second copy of the file.
     #[error("{path} cannot be written: {fault}")]
     NoRoom {
@@ -178,6 +188,7 @@ impl PublishReason {
             Self::TooLarge { .. } => "docker-config-too-large",
             Self::Unreadable { .. } => "docker-config-unreadable",
             Self::Unwritable { .. } => "docker-config-unwritable",
+            Self::NoHome { .. } => "docker-config-without-home",
             Self::NoRoom { .. } => "docker-config-no-room",
             Self::Hanging { .. } => "docker-config-hangs",
             Self::Busy { .. } => "docker-config-busy",
@@ -237,7 +248,9 @@ impl PublishReason {
                 format!("change `{name}` in {path} to a JSON object, such as {{}}")
             }
             Self::ByteOrderMark { path } => {
-                format!("save {path} as UTF-8 without a byte order mark")
+                let path = shell_word(path);
+                // Portable: busybox's sed knows no escapes for bytes.
+                format!("run `sed -i \"1s/^$(printf '\\357\\273\\277')//\" {path}`")
             }
             Self::OtherHelper { path, key, helper } => {
                 format!(
@@ -297,6 +310,12 @@ impl PublishReason {
                 "set DOCKER_CONFIG to a directory that you may write to, and run \
                  `registry-agent sync` and docker in a shell that has the variable"
                     .to_owned()
+            }
+            Self::NoHome { uid, .. } => {
+                let home = format!("/tmp/home-{uid}");
+                format!(
+                    "run `mkdir -m 700 {home} && export HOME={home} && registry-agent stop && registry-agent sync` in a shell that has the variables, or choose another directory of your own; set HOME to it where docker runs too"
+                )
             }
             Self::NoRoom { path, .. } => {
                 format!(

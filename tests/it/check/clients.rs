@@ -91,6 +91,15 @@ fn docker_looks_in_one_place_for_a_key() {
         (format!(r#"{{"credHelpers": {{"{server}": "pass"}}}}"#), "published", "other-helper"),
         (r#"{"credsStore": "pass"}"#.to_owned(), "published", "other-docker-config"),
         (format!(r#"{{"credsStore": "pass", {login}}}"#), "not-shadowed", ""),
+        (format!("\u{feff}{{{login}}}"), "published", "docker-config-byte-order-mark"),
+        // It concerns other registries.
+        (
+            format!(
+                r#"{{"credsStore": "absent", "credHelpers": {{"{server}": "registry-agent"}}}}"#
+            ),
+            "",
+            "",
+        ),
         (format!(r#"{{"CREDHELPERS": {{"{server}": "registry-agent"}}}}"#), "", ""),
         (format!("{{{login}}}"), "", ""),
     ] {

@@ -13,6 +13,43 @@ const OTHER: u32 = 41_043;
 /// The user of an agent that root starts.
 const CONFIGURED: u32 = 41_044;
 
+#[test]
+fn sudo_gives_root_an_agent_of_its_own_by_the_printed_line() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let (own, programs) = prepare(&home, CONFIGURED);
+    let script = format!(
+        "set -u\n\
+         cp -a /etc '{home}/etc' && cd '{home}/etc'\n\
+         echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{own}:/bin/sh' >> passwd\n\
+         echo 'someone:*:19000:0:99999:7:::' >> shadow\n\
+         printf '%s\\n' 'Defaults secure_path=\"{programs}:/usr/bin:/bin\"' \\\n\
+             'someone ALL=(ALL) NOPASSWD: ALL' > sudoers.d/someone && chmod 440 sudoers.d/someone\n\
+         mount --bind '{home}/etc' /etc && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /root\n\
+         unset REGISTRY_AGENT_SOCKET\n\
+         export PATH='{programs}:/usr/bin:/bin' HOME='{own}'\n\
+         as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \"$@\"; }}\n\
+         as_user registry-agent sync > /dev/null\n\
+         fix=$(as_user sudo registry-agent check --json | sed -n 's/.*`\\(sudo -[^`]*\\)`.*/\\1/p')\n\
+         echo \"fix: $fix\"\n\
+         as_user sh -c \"$fix\"\n\
+         as_user sudo registry-agent check ACME; echo status $?\n\
+         cat /root/.docker/config.json; ls -ln '{own}/.docker'\n\
+         as_user registry-agent stop; as_user sudo registry-agent stop\n\
+         rm -rf /tmp/registry-agent-{CONFIGURED}\n",
+        home = home.path("").display(),
+        own = own.display(),
+        programs = programs.display(),
+    );
+    let mut command = home.command("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    let text = output_text(&succeed(&mut home.with_declared(command)));
+    assert!(text.contains("fix: sudo -E -H registry-agent sync"), "{text}");
+    assert!(text.contains("status 0"), "{text}");
+    assert!(text.contains(&format!("\"{}\": \"registry-agent\"", registry.server())), "{text}");
+}
+
 /// A directory of this user in the test home, and both programs in one that every user may read.
 fn prepare(home: &TestHome, uid: u32) -> (PathBuf, PathBuf) {
     fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o755)).unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -80,6 +81,41 @@ fn an_agent_that_hangs_is_replaced_by_the_printed_line_and_loses_nothing() {
     succeed(home.command("sh").args(["-c", command_in(&fix)]));
     assert_well(&home, &registry.server(), (USER, PASSWORD));
     assert_eq!(only_pair(&home.path("agent.sock.lock")).supervisor, pair.supervisor);
+}
+
+#[test]
+fn an_agent_and_a_supervisor_that_a_signal_stopped_are_revived_by_the_printed_line() {
+    let registry = registry();
+    let home = home_for(&registry);
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    let pair = only_pair(&home.path("agent.sock.lock"));
+    for process in [&pair.supervisor, &pair.agent] {
+        kill(Pid::from_raw(process.pid), Signal::SIGSTOP).unwrap();
+    }
+    let fix = fix_of_check(&home, "does not answer");
+    let helper = home.helper("get", &registry.server());
+    let told = String::from_utf8(helper.stderr).unwrap();
+    assert_eq!(command_in(&told), command_in(&fix), "{told}");
+    // As a shell without any of the variables.
+    succeed(home.command("sh").args(["-c", command_in(&fix)]));
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    assert_eq!(only_pair(&home.path("agent.sock.lock")).supervisor, pair.supervisor);
+}
+
+#[test]
+fn an_agent_that_is_starting_is_not_called_silent() {
+    let registry = registry();
+    let home = home_for(&registry);
+    for _ in 0..10 {
+        home.exit_of(&["stop"]);
+        let mut sync = home.with_declared(home.agent(&["sync"]));
+        let mut sync = sync.stdout(Stdio::null()).spawn().unwrap();
+        while sync.try_wait().unwrap().is_none() {
+            let check = output_text(&home.agent(&["check"]).output().unwrap());
+            assert!(!check.contains("does not answer"), "{check}");
+        }
+    }
 }
 
 #[test]

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::isolated::{self, Etc};
 use crate::support::mounts::Mounted;
+use crate::support::processes::wait_until;
 use crate::support::registry::Registry;
-use crate::support::test_home::{TestHome, succeed};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 /// A user that no machine has.
 pub(super) const DEV: u32 = 41_043;
@@ -49,6 +50,119 @@ fn a_malformed_configuration_is_moved_away_by_the_printed_line() {
     home.start();
     Fault::error(&home, "docker-config-malformed").says(&["line 2"]);
     paste_the_fix(&home, &registry, "docker-config-malformed", "mv -i DIR/config.json");
+}
+
+#[test]
+fn a_repaired_configuration_is_seen_by_the_next_check() {
+    let registry = registry();
+    let home = home_for(&registry);
+    home.start_agent();
+    for (code, broken) in
+        [("docker-config-malformed", "{"), ("docker-config-not-entries", "{\"credHelpers\": []}")]
+    {
+        fs::write(config_of(&home), broken).unwrap();
+        Fault::error(&home, code).checked(&home, &["ACME"], 1);
+        fs::write(config_of(&home), "{}").unwrap();
+        let check = home.agent(&["check", "ACME"]).output().unwrap();
+        assert!(check.status.success(), "{}", output_text(&check));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_removed_as_the_fix_says() {
+    let registry = registry();
+    let home = home_for(&registry);
+    fs::write(config_of(&home), "\u{feff}{}").unwrap();
+    home.start();
+    let code = "docker-config-byte-order-mark";
+    paste_the_fix(
+        &home,
+        &registry,
+        code,
+        "sed -i \"1s/^$(printf '\\357\\273\\277')//\" DIR/config.json",
+    );
+}
+
+#[test]
+fn a_credentials_store_that_hides_plain_logins_is_removed_or_the_helper_is_used() {
+    let registry = registry();
+    let server = registry.server();
+    for way in ["remove `credsStore`", "set `mode = \"helper\"`"] {
+        let home = home_for(&registry);
+        symlink("/bin/false", home.path("bin/docker-credential-empty")).unwrap();
+        let configuration = home.path(".config/registry-agent/config.toml");
+        fs::create_dir_all(configuration.parent().unwrap()).unwrap();
+        fs::write(&configuration, "mode = \"auths\"\n").unwrap();
+        let config = config_of(&home);
+        fs::write(&config, "{\"credsStore\": \"empty\"}").unwrap();
+        home.start_agent();
+        let check = home.agent(&["check", "ACME"]).output().unwrap();
+        let text = output_text(&check);
+        assert_eq!(check.status.code(), Some(1), "{text}");
+        assert!(text.contains("credentials-store-first") && text.contains(way), "{text}");
+        if way.starts_with("remove") {
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(&config, text.replace("\"credsStore\": \"empty\",", "")).unwrap();
+        } else {
+            fs::write(&configuration, "mode = \"helper\"\n").unwrap();
+            wait_until("the helper is not published", || {
+                helper_in(&config, &server) == "registry-agent"
+            });
+        }
+        let check = home.agent(&["check", "ACME"]).output().unwrap();
+        assert!(check.status.success(), "{}", output_text(&check));
+    }
+}
+
+#[test]
+fn a_user_without_a_home_gets_one_from_the_printed_line() {
+    isolated::run(&Etc::default(), async || {
+        // Only root may write to the root directory, whatever the tests run in.
+        let tmp = Mounted::tmpfs(Path::new("/tmp"), "50m");
+        let registry = registry();
+        let home = home_for(&registry);
+        set_mode(&home.path(""), 0o755);
+        set_mode(Path::new("/tmp"), 0o1777);
+        for home_variable in ["--unset=HOME", "HOME=/"] {
+            let by_dev = |script: &str| {
+                let mut shell = home.with_declared(home.command("setpriv"));
+                shell.args([&format!("--reuid={DEV}"), &format!("--regid={DEV}")]);
+                shell.args(["--clear-groups", "env", "--unset=REGISTRY_AGENT_SOCKET"]);
+                shell.args([home_variable, "sh", "-c", script]);
+                shell
+            };
+            let sync = output_text(&by_dev("registry-agent sync").output().unwrap());
+            assert!(sync.contains("HOME is not set, or is `/`"), "{sync}");
+            let fix = sync.split('`').skip(1).step_by(2).find(|part| part.contains("mkdir"));
+            let fix = fix.unwrap_or_else(|| panic!("no fix: {sync}"));
+            let fix: Vec<_> = fix.split_whitespace().collect();
+            let script = format!(
+                "{}; registry-agent check ACME; status=$?; registry-agent stop; rm -r \"$HOME\"; exit $status",
+                fix.join(" ")
+            );
+            succeed(&mut by_dev(&script));
+        }
+        drop((home, tmp));
+    });
+}
+
+#[test]
+fn root_has_a_home_without_the_variable() {
+    isolated::run(&Etc::default(), async || {
+        let _root = Mounted::tmpfs(Path::new("/root"), "1m");
+        let registry = registry();
+        let home = home_for(&registry);
+        let run = |arguments: &[&str]| {
+            let mut command = home.with_declared(home.agent(arguments));
+            succeed(command.env_remove("HOME"))
+        };
+        run(&["sync"]);
+        run(&["check", "ACME"]);
+        let config = Path::new("/root/.docker/config.json");
+        assert_eq!(helper_in(config, &registry.server()), "registry-agent");
+        run(&["stop"]);
+        drop(home);
+    });
 }
 
 /// Runs `test` with a home of an unprivileged user, as whom root starts the agent.

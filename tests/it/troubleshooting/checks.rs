@@ -69,6 +69,7 @@ pub(super) fn steps() -> Vec<Sample> {
         ),
         sample(
             AgentReason::Silent {
+                stopped_supervisor: None,
                 fault: "the agent did not respond in time".to_owned(),
                 agent: Some(4321),
             },
@@ -108,6 +109,13 @@ pub(super) fn steps() -> Vec<Sample> {
                 written: path,
             },
             "DOCKER_CONFIG of this shell differs from what the agent was told.",
+        ),
+        sample(
+            ClientReason::NoHome {
+                path: "/.docker/config.json".to_owned(),
+                written: "/home/vscode/.docker/config.json".to_owned(),
+            },
+            "A program was started with an environment of its own, without HOME.",
         ),
         sample(
             ClientReason::RootConfiguration {

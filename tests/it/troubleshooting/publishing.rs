@@ -126,6 +126,10 @@ fn files() -> Vec<Sample> {
             "The agent replaces the file, so it needs write access to the directory too.",
         ),
         sample(
+            R::NoHome { path: "/.docker/config.json".into(), uid: 1000 },
+            "The container runs as a user that /etc/passwd lacks.",
+        ),
+        sample(
             R::NoRoom { path: path(), fault: "no space left on device (os error 28)".into() },
             "The agent writes a new file before it replaces the old one. The old one is unchanged.",
         ),

@@ -4,7 +4,7 @@
 #   sh install.sh              in an image while it is built, as a Dev Container Feature, or on a machine
 #   sh install.sh uninstall    removes everything, also what the agent wrote for each user
 #
-# Nothing is downloaded. The image needs only a POSIX shell with cat, chmod, cp, dirname, id, mkdir, mv, rm,
+# Nothing is downloaded. The image needs only a POSIX shell with cat, chmod, cp, dirname, id, ln, mkdir, mv, rm,
 # rmdir and uname. Installing twice, or over another version, is safe. No option contains a secret, because the
 # build log shows the values of options.
 set -eu
@@ -35,6 +35,8 @@ install() {
     for program in registry-agent docker-credential-registry-agent; do
         put "$programs/$program" "$prefix/bin/$program" 0755
     done
+    # The helper knows by its name who asks.
+    put_link docker-credential-registry-agent "$prefix/bin/registry-agent-credential-provider"
     for script in entrypoint hook; do
         put "$here/feature/$script" "$data/$script" 0755
     done
@@ -165,6 +167,12 @@ put() {
     make_directory "${2%/*}"
     cp "$1" "$2.new"
     chmod "$3" "$2.new"
+    mv -f "$2.new" "$2"
+    installed="$installed$2$newline"
+}
+
+put_link() {
+    ln -sf "$1" "$2.new"
     mv -f "$2.new" "$2"
     installed="$installed$2$newline"
 }

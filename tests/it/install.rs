@@ -13,7 +13,7 @@ use crate::support::test_home::{output_text, succeed};
 
 /// What `install.sh` says that it needs.
 const TOOLS: &[&str] =
-    &["cat", "chmod", "cp", "dirname", "id", "mkdir", "mv", "rm", "rmdir", "sh", "uname"];
+    &["cat", "chmod", "cp", "dirname", "id", "ln", "mkdir", "mv", "rm", "rmdir", "sh", "uname"];
 const CONFIG: &str = "/etc/registry-agent/config.toml";
 const PROGRAMS: [&str; 2] = ["registry-agent", "docker-credential-registry-agent"];
 
@@ -109,6 +109,19 @@ fn it_installs_in_any_shell_with_the_tools_that_it_names_and_twice_gives_the_sam
         assert!(files.len() > 8, "{files:?}");
         succeed(&mut machine.script(shell, &[], feature));
         assert_eq!(self::files(&["/etc", "/usr/local"]), files, "{shell:?}");
+    }
+}
+
+#[test]
+fn the_kubelet_finds_its_plug_in_beside_the_helper() {
+    let machine = Machine::new();
+    for _ in 0..2 {
+        succeed(&mut machine.script(&["dash"], &[], &[]));
+        let plug_in = "/usr/local/bin/registry-agent-credential-provider";
+        let version = output_text(&succeed(Command::new(plug_in).arg("--version")));
+        assert!(version.starts_with("registry-agent-credential-provider "), "{version}");
+        let target = fs::read_link(plug_in).unwrap();
+        assert_eq!(target, Path::new("docker-credential-registry-agent"));
     }
 }
 

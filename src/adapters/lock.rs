@@ -19,6 +19,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::paths::Paths;
+use crate::domain::reasons::shell_word;
 
 /// This file exists after `stop`, so that the helper does not start the agent.
 const STOPPED: &str = "stopped";
@@ -38,6 +39,12 @@ pub enum LockError {
     /// Another process holds it.
     #[error("another agent holds the lock {}", .0.display())]
     Held(PathBuf),
+    /// `$REGISTRY_AGENT_SOCKET` is in a directory that does not exist.
+    #[error(
+        "REGISTRY_AGENT_SOCKET is in {}, which does not exist: run `mkdir -p {}`",
+        .0.display(), shell_word(&.0.to_string_lossy())
+    )]
+    NoDirectory(PathBuf),
     /// No directory can be used.
     #[error(
         "no directory can be used for the agent's lock: {0}; set REGISTRY_AGENT_SOCKET to a path in a directory of your own"
@@ -197,6 +204,14 @@ fn dir_of_notes(paths: &Paths) -> Option<PathBuf> {
     paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))
 }
 
+/// The directory of `$REGISTRY_AGENT_SOCKET`, if it does not exist.
+pub fn missing_directory(paths: &Paths) -> Option<PathBuf> {
+    let socket = paths.sockets().into_iter().next().filter(|_| paths.has_own_socket())?;
+    let dir = socket.parent()?;
+    let is_missing = fs::metadata(dir).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    is_missing.then(|| dir.to_owned())
+}
+
 /// Opens the directory that is locked, which also holds the notes.
 pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
     let mut faults = Vec::new();
@@ -205,6 +220,9 @@ pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
             Ok(file) => return Ok((dir, file)),
             Err(error) => faults.push(format!("{}: {error}", dir.display())),
         }
+    }
+    if let Some(dir) = missing_directory(paths) {
+        return Err(LockError::NoDirectory(dir));
     }
     Err(LockError::Unusable(faults.join("; ")))
 }

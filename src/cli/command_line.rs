@@ -15,11 +15,13 @@ use jiff::SignedDuration;
 
 use super::examples;
 use super::inherited_fds::InheritedFds;
-use super::output::Failed;
+use super::output::{Failed, how_to_start};
 use super::{
     agent_process, check, completions, events, exchange, explain, export, metrics, refresh, reset,
     run, start, status, stop, sync, wait,
 };
+use crate::adapters::agent_client::ClientError;
+use crate::adapters::paths::Paths;
 use crate::adapters::process::THIS_PROGRAM;
 
 const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
@@ -158,6 +160,9 @@ enum CliCommand {
     Explain {
         /// Code of the reason; default: list all codes
         code: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     #[command(hide = true)]
     Supervise {
@@ -206,7 +211,7 @@ pub fn run() -> ExitCode {
         CliCommand::Export { format, names } => export::export(format, &names),
         CliCommand::Metrics { textfile } => metrics::metrics(textfile.as_deref()),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
-        CliCommand::Explain { code } => explain::explain(code.as_deref()),
+        CliCommand::Explain { code, json } => explain::explain(code.as_deref(), json),
         CliCommand::Supervise { fds, foreground, report, agent, control } => {
             agent_process::supervise(fds, foreground, report, agent.zip(control))
         }
@@ -247,9 +252,14 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let gone = error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     });
-    if !gone {
-        eprintln!("registry-agent: {error:#}");
+    if gone {
+        return ExitCode::FAILURE;
     }
+    let fix = match error.downcast_ref() {
+        Some(ClientError::NoAgent) => format!("; {}", how_to_start(&Paths::of_this_process())),
+        _ => String::new(),
+    };
+    eprintln!("registry-agent: {error:#}{fix}");
     ExitCode::FAILURE
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::adapters::agent_client::{self, ClientError};
+use crate::adapters::lock;
 use crate::adapters::paths::Paths;
 use crate::domain::declarations::variable::Family;
+use crate::domain::reasons::shell_word;
 use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, StatusDocument};
@@ -37,6 +39,20 @@ pub fn stdout() -> StdoutLock<'static> {
 pub fn ask_status(paths: &Paths) -> Result<StatusDocument, ClientError> {
     let status = agent_client::ask_any(paths, "/v1/status", REQUEST_TIMEOUT)?;
     serde_json::from_slice(&status).map_err(|error| ClientError::Garbled(error.to_string()))
+}
+
+/// How to start an agent where none runs.
+pub fn how_to_start(paths: &Paths) -> String {
+    match lock::missing_directory(paths) {
+        None => "start one with `registry-agent sync`".to_owned(),
+        Some(dir) => {
+            let dir = dir.to_string_lossy();
+            format!(
+                "REGISTRY_AGENT_SOCKET is in {dir}, which does not exist: run `mkdir -p {} && registry-agent sync`",
+                shell_word(&dir)
+            )
+        }
+    }
 }
 
 /// Whether `asked` is the name or the server, in any form, of `registry`, or a URL below it.

@@ -32,7 +32,7 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     };
     done.or_else(|error: anyhow::Error| match error.downcast_ref() {
         Some(ClientError::NoAgent | ClientError::Broken(_)) => {
-            output::print_note(&format!("{error}; start one with `registry-agent sync`"));
+            output::print_note(&format!("{error}; {}", output::how_to_start(&paths)));
             Ok(ExitCode::from(NO_AGENT))
         }
         _ => Err(error),

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use super::report::Outcome;
 use crate::adapters::agent_client::{AgentClient, ClientError};
@@ -106,7 +107,14 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
     }
     let had_agent = lock::noted_socket(paths).is_some();
     match lock::take(paths) {
-        Err(LockError::Unusable(fault)) => return AgentReason::NoDirectory { user, fault },
+        Err(LockError::NoDirectory(dir)) => {
+            let missing = dir.display().to_string();
+            let fault = format!("{missing}, where REGISTRY_AGENT_SOCKET is, does not exist");
+            return AgentReason::NoDirectory { user, fault, missing: Some(missing) };
+        }
+        Err(LockError::Unusable(fault)) => {
+            return AgentReason::NoDirectory { user, fault, missing: None };
+        }
         Err(LockError::Held(dir)) => {
             let fault = format!("another process holds its lock {}", dir.display());
             return silent(paths, fault);
@@ -114,20 +122,32 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
         Ok(_) => {}
     }
     let log = paths.state_dir().join("agent.log");
-    match last_line(&fs::read_to_string(&log).unwrap_or_default()) {
-        Some(line) if had_agent => {
-            let last = format!("its log {} ends with: {line}", log.display());
+    match fs::read_to_string(&log) {
+        Ok(text) if had_agent && !text.trim().is_empty() => {
+            let last = last_fault(&text).map_or_else(
+                || format!("its log {} does not say why", log.display()),
+                |line| format!("its log {} ends with: {line}", log.display()),
+            );
             AgentReason::Ended { user, last, start }
         }
         _ => AgentReason::NotStarted { user, start },
     }
 }
 
-/// The last line with a text, shortened and printable.
-fn last_line(log: &str) -> Option<String> {
-    let line = log.lines().rev().find(|line| !line.trim().is_empty())?;
+/// The last line, shortened and printable, if it tells of a fault: any other says only what the agent
+/// did before it was killed.
+fn last_fault(log: &str) -> Option<String> {
+    let line = log.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let json: Option<Value> = serde_json::from_str(line).ok();
+    let level = match &json {
+        Some(json) => json["level"].as_str()?,
+        None => line.split(' ').nth(1)?,
+    };
+    // What ends a process is printed without a level.
+    let is_fault =
+        ["WARN", "ERROR", "warn", "error"].contains(&level) || line.starts_with("registry-agent: ");
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    Some(line.trim().chars().take(LINE_SHOWN).map(printable).collect())
+    is_fault.then(|| line.chars().take(LINE_SHOWN).map(printable).collect())
 }
 
 /// The command that starts an agent: a service is started by its manager.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Severity, Step};
+use super::{Severity, Step, shell_word};
 
 /// Why the agent does not serve the user who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -30,7 +30,7 @@ pub enum AgentReason {
     Ended {
         /// The user who asks.
         user: String,
-        /// The path of its log, and the last line there.
+        /// The path of its log, and the last line there if it tells of a fault.
         last: String,
         /// The command that starts it.
         start: String,
@@ -62,6 +62,8 @@ pub enum AgentReason {
         user: String,
         /// The directories, and the errors of the operating system.
         fault: String,
+        /// The directory to create, if that is all that is missing.
+        missing: Option<String>,
     },
     /// It is there, but does not answer.
     #[error("the agent does not answer: {fault}")]
@@ -139,7 +141,11 @@ impl AgentReason {
             Self::Foreign { user, .. } => format!(
                 "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell of {user} that has the variables, which starts an agent for {user}"
             ),
-            Self::NoDirectory { .. } => {
+            Self::NoDirectory { missing: Some(dir), .. } => format!(
+                "run `mkdir -p {} && registry-agent sync` in a shell that has the variables",
+                shell_word(dir)
+            ),
+            Self::NoDirectory { missing: None, .. } => {
                 "run `mkdir -p -m 700 \"$HOME/.cache/registry-agent\" && export REGISTRY_AGENT_SOCKET=\"$HOME/.cache/registry-agent/agent.sock\" && registry-agent sync` in a shell that has the variables, and set REGISTRY_AGENT_SOCKET where docker runs too".to_owned()
             }
             Self::Silent { agent: Some(pid), stopped_supervisor, .. } => {

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::{Checked, PASSWORD, USER, registry};
 use crate::support::processes::{kill_9, only_pair, wait_until};
-use crate::support::test_home::{TestHome, succeed};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 #[test]
 fn why_no_agent_answers_is_said_with_a_fix_that_works() {
@@ -25,14 +25,7 @@ fn why_no_agent_answers_is_said_with_a_fix_that_works() {
     sync("agent-not-started");
     succeed(&mut home.agent(&["stop"]));
     sync("agent-stopped");
-    let pair = only_pair(&home.path("agent.sock.lock"));
-    // A stopped agent does not notice that its supervisor died, and starts no other.
-    kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
-    kill_9(&pair.supervisor);
-    kill_9(&pair.agent);
-    let lock = fs::File::open(home.path("agent.sock.lock")).unwrap();
-    wait_until("the lock is held", || lock.try_lock().is_ok());
-    lock.unlock().unwrap();
+    kill_both(&home);
     sync("agent-ended");
 }
 
@@ -105,5 +98,69 @@ fn a_socket_directory_that_cannot_be_used_is_named_with_a_line_that_makes_anothe
     );
     let mut shell = home.command("sh");
     shell.args(["-c", &script]).env("REGISTRY_AGENT_SOCKET", home.path("file/agent.sock"));
+    succeed(&mut home.with_declared(shell));
+}
+
+/// Kills the agent and its supervisor, so that nothing takes their place.
+fn kill_both(home: &TestHome) {
+    let pair = only_pair(&home.path("agent.sock.lock"));
+    // A stopped agent does not notice that its supervisor died, and starts no other.
+    kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
+    kill_9(&pair.supervisor);
+    kill_9(&pair.agent);
+    let lock = fs::File::open(home.path("agent.sock.lock")).unwrap();
+    wait_until("the lock is held", || lock.try_lock().is_ok());
+}
+
+#[test]
+fn a_line_of_the_log_is_shown_as_the_cause_only_if_it_is_a_warning_or_an_error() {
+    for format in ["text", "json"] {
+        let home = TestHome::new();
+        fs::create_dir_all(home.path(".config/registry-agent")).unwrap();
+        let config = format!("log_format = \"{format}\"\n");
+        fs::write(home.path(".config/registry-agent/config.toml"), config).unwrap();
+        home.start();
+        kill_both(&home);
+        let checked = Checked::of(&home, &[]);
+        assert_eq!(checked.failed(), ("agent", "agent-ended"));
+        let said = checked.step("agent")["detail"].to_string();
+        assert!(said.contains("agent.log") && !said.contains("ends with"), "{said}");
+
+        let log = home.path(".local/state/registry-agent/agent.log");
+        let before = fs::read_to_string(&log).unwrap();
+        let error = match format {
+            "text" => "2026-01-01T00:00:00.000Z ERROR the disk broke\n",
+            _ => {
+                "{\"at\":\"2026-01-01T00:00:00.000Z\",\"level\":\"error\",\"message\":\"the disk broke\"}\n"
+            }
+        };
+        for line in [error, "registry-agent: the disk broke\n"] {
+            fs::write(&log, format!("{before}{line}")).unwrap();
+            let said = Checked::of(&home, &[]).step("agent")["detail"].to_string();
+            assert!(said.contains("ends with: ") && said.contains("the disk broke"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_directory_of_the_socket_is_named_by_each_command_with_the_line_that_creates_it() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    let dir = home.path("no such/dir");
+    let mkdir = format!("mkdir -p '{}'", dir.display());
+    for command in ["status", "wait", "events", "refresh", "sync", "start", "check"] {
+        let mut command = home.agent(&[command]);
+        let output = command.env("REGISTRY_AGENT_SOCKET", dir.join("agent.sock")).output().unwrap();
+        let text = output_text(&output);
+        assert!(!output.status.success() && text.contains(&mkdir), "{text}");
+    }
+    let mut check = home.agent(&["check", "--json"]);
+    let checked = Checked::by(check.env("REGISTRY_AGENT_SOCKET", dir.join("agent.sock")));
+    assert_eq!(checked.failed(), ("agent", "agent-without-directory"));
+    let fix = checked.step("agent")["fix"].as_str().unwrap().split('`').nth(1).unwrap();
+    let script = format!("{fix} && registry-agent wait && registry-agent stop");
+    let mut shell = home.command("sh");
+    shell.args(["-c", &script]).env("REGISTRY_AGENT_SOCKET", dir.join("agent.sock"));
     succeed(&mut home.with_declared(shell));
 }

@@ -37,8 +37,7 @@ pub(super) fn steps() -> Vec<Sample> {
         sample(
             AgentReason::Ended {
                 user: user.clone(),
-                last: "its log /home/vscode/.local/state/registry-agent/agent.log ends with: the agent was \
-                       killed"
+                last: "its log /home/vscode/.local/state/registry-agent/agent.log does not say why"
                     .to_owned(),
                 start: "sudo systemctl start registry-agent".to_owned(),
             },
@@ -64,8 +63,18 @@ pub(super) fn steps() -> Vec<Sample> {
                 user: user.clone(),
                 fault: "/tmp/registry-agent-1000: it belongs to uid 0, who has to remove it"
                     .to_owned(),
+                missing: None,
             },
             "/tmp, /dev/shm and /var/tmp are not writable, or another user made the directory.",
+        ),
+        sample(
+            AgentReason::NoDirectory {
+                user: user.clone(),
+                fault: "/run/user/1000/agents, where REGISTRY_AGENT_SOCKET is, does not exist"
+                    .to_owned(),
+                missing: Some("/run/user/1000/agents".to_owned()),
+            },
+            "The agent creates its socket, but not the directory that you chose for it.",
         ),
         sample(
             AgentReason::Silent {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 
 use super::output::{REQUEST_TIMEOUT, print_note, stdout};
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
@@ -30,8 +30,12 @@ pub fn metrics(textfile: Option<&Path>) -> anyhow::Result<ExitCode> {
     match textfile {
         None => write!(stdout(), "{text}")?,
         Some(path) => {
-            replace(path, &text)
-                .with_context(|| format!("{} cannot be written", path.display()))?;
+            replace(path, &text).map_err(|error| {
+                let cause = error.root_cause().to_string();
+                // `tempfile` adds the path of its own file.
+                let cause = cause.split(" at path ").next().unwrap_or_default();
+                anyhow!("{} cannot be written: {cause}", path.display())
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
-//! Shows on standard error what a command waits for.
+//! Shows what a command waits for.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
 
 use super::human_time::duration;
@@ -13,29 +13,29 @@ use crate::wire::api::{RegistryDocument, StatusDocument};
 /// The countdown shows seconds.
 const TICK: Duration = Duration::from_secs(1);
 
-/// On a terminal, prints each state of a login once and, below, a line that changes in place.
+/// On a terminal, prints each state of a login once and, below it, a line that changes in place. The
+/// states go to standard output, the line to standard error.
 pub struct Progress {
     redraws: bool,
-    reports: bool,
+    prints_states: bool,
     has_line: bool,
-    reported: Vec<(String, String)>,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self {
-            redraws: terminal::can_redraw(&stderr()),
-            reports: stderr().is_terminal(),
-            has_line: false,
-            reported: Vec::new(),
-        }
-    }
+    printed: Vec<(String, String)>,
 }
 
 impl Progress {
+    /// Prints the states as they come if a person reads them.
+    pub fn with_states() -> Self {
+        Self { prints_states: stdout().is_terminal(), ..Self::line_only() }
+    }
+
     /// Without the states, which the command prints itself.
     pub fn line_only() -> Self {
-        Self { reports: false, ..Self::default() }
+        Self {
+            redraws: terminal::can_redraw(&stderr()),
+            prints_states: false,
+            has_line: false,
+            printed: Vec::new(),
+        }
     }
 
     /// How long to wait for a change before the line is drawn again.
@@ -47,9 +47,10 @@ impl Progress {
     pub fn show(&mut self, status: &StatusDocument, awaited: &Awaited<'_>) {
         let (pending, others): (Vec<_>, Vec<_>) =
             awaited.selected(status).partition(|registry| registry.state == "pending");
-        if self.reports {
+        if self.prints_states {
             for registry in others {
-                self.report(registry);
+                // The next output that matters fails as well.
+                let _ = self.print_state(registry);
             }
         }
         let names = pending.into_iter().map(label).chain(awaited.missing(status));
@@ -63,14 +64,14 @@ impl Progress {
     }
 
     /// Prints the state of a login, unless it was printed already.
-    pub fn report(&mut self, registry: &RegistryDocument) {
+    pub fn print_state(&mut self, registry: &RegistryDocument) -> io::Result<()> {
         let state = (label(registry).to_owned(), registry.state.clone());
-        if !self.reported.contains(&state) {
-            self.end();
-            let text = login_line(registry, terminal::width_of_stderr());
-            let _ = anstream::stderr().write_all(text.as_bytes());
-            self.reported.push(state);
+        if self.printed.contains(&state) {
+            return Ok(());
         }
+        self.end();
+        self.printed.push(state);
+        anstream::stdout().write_all(login_line(registry, terminal::width()).as_bytes())
     }
 
     /// Removes the line that changes.
@@ -87,7 +88,7 @@ impl Progress {
         let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
         let line = format!("{what} ({} left)", duration(seconds));
         // A line that wraps cannot be replaced.
-        let width = terminal::width_of_stderr().unwrap_or(80).saturating_sub(1);
+        let width = terminal::columns_of_stderr().saturating_sub(1);
         let line: String = if line.chars().count() > width {
             line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
         } else {

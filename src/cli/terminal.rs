@@ -1,30 +1,47 @@
 //! The terminal: its size, and drawing in place.
 
-use std::io::{self, IsTerminal, Write, stdout};
+use std::env;
+use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
 
 use anstream::AutoStream;
 use terminal_size::{Height, Width, terminal_size_of};
 
-/// Columns and rows of the terminal that standard output is; `None` if it is none.
-pub fn size() -> Option<(usize, usize)> {
-    let (Width(columns), Height(rows)) = terminal_size_of(stdout())?;
-    (columns > 0 && rows > 0).then_some((columns.into(), rows.into()))
-}
+/// Columns and rows of a terminal that does not know its own, such as a serial line.
+const DEFAULT_SIZE: (usize, usize) = (80, 24);
 
-/// The columns of the terminal that standard output is.
+/// How wide lines on standard output may be; `None` if it is not a terminal.
 pub fn width() -> Option<usize> {
-    size().map(|(columns, _)| columns)
+    width_of(&stdout())
 }
 
-/// The columns of the terminal that standard error is.
+/// How wide lines on standard error may be; `None` if it is not a terminal.
 pub fn width_of_stderr() -> Option<usize> {
-    let (Width(columns), _) = terminal_size_of(io::stderr())?;
-    (columns > 0).then_some(columns.into())
+    width_of(&stderr())
+}
+
+/// The widest line on standard error that the terminal does not wrap.
+pub fn columns_of_stderr() -> usize {
+    size_of(&stderr()).unwrap_or(DEFAULT_SIZE).0
+}
+
+/// The columns that the user wants (`COLUMNS`), or else those of the terminal.
+fn width_of(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    let (columns, _) = size_of(stream)?;
+    let wanted = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Some(wanted.filter(|columns| *columns > 0).unwrap_or(columns))
+}
+
+/// Columns and rows of a terminal; `None` if `stream` is none.
+fn size_of(stream: &(impl AsFd + IsTerminal)) -> Option<(usize, usize)> {
+    let reported = |(Width(columns), Height(rows))| (usize::from(columns), usize::from(rows));
+    let size = terminal_size_of(stream.as_fd()).map(reported).filter(|(c, r)| *c > 0 && *r > 0);
+    stream.is_terminal().then(|| size.unwrap_or(DEFAULT_SIZE))
 }
 
 /// Whether lines that were written to `stream` can be replaced.
 pub fn can_redraw(stream: &impl IsTerminal) -> bool {
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     stream.is_terminal() && !dumb
 }
 
@@ -40,7 +57,7 @@ impl Screen {
 
     /// Replaces what is shown. Lines that do not fit are left out, and the last one says so.
     pub fn draw(&self, text: &str) -> io::Result<()> {
-        let rows = size().map_or(usize::MAX, |(_, rows)| rows);
+        let rows = size_of(&stdout()).map_or(usize::MAX, |(_, rows)| rows);
         let lines: Vec<&str> = text.trim_end().lines().collect();
         let hidden = lines.len().saturating_sub(rows);
         let shown = if hidden == 0 { lines.len() } else { rows.saturating_sub(1) };

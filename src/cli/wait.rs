@@ -1,35 +1,42 @@
 //! `wait`: blocks until no login is pending.
 
-use std::io::{Write, stderr};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::output::{is_called, print_note, stdout};
+use super::login_lines::login_line;
+use super::output::{HOW_TO_DECLARE, is_called, print_note, stdout};
 use super::progress::Progress;
 use super::reason_text::ReasonText;
 use super::settling::{Awaited, settle};
 use super::status_report::{exit_code, is_well, keeps_clients_away, label};
 use super::terminal;
-use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
 use crate::wire::api::{ProblemEntry, StatusDocument};
 
 /// `registry-agent wait`
 pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<ExitCode> {
     let awaited = Awaited { names, deadline: Instant::now() + timeout };
-    let mut progress = Progress::default();
-    let status = match settle(&Paths::of_this_process(), &awaited, &mut progress) {
-        Err(ClientError::NoAgent) => {
-            anyhow::bail!("no agent is running; start one with `registry-agent sync`")
-        }
-        other => other?,
-    };
+    let mut progress = if json { Progress::line_only() } else { Progress::with_states() };
+    let status = settle(&Paths::of_this_process(), &awaited, &mut progress)?;
     let is_settled = awaited.is_settled(&status);
+    if names.is_empty() && status.registries.is_empty() {
+        print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
+    }
     let shown = filtered(status, names);
+    let settled = shown.registries.iter().filter(|registry| registry.state != "pending");
     if json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&shown)?)?;
+        for registry in settled.filter(|registry| !is_well(registry)) {
+            let text = login_line(registry, terminal::width_of_stderr());
+            anstream::stderr().write_all(text.as_bytes())?;
+        }
+    } else {
+        for registry in settled {
+            progress.print_state(registry)?;
+        }
     }
-    explain(&shown, &mut progress);
+    print_problems(&shown)?;
     if !is_settled {
         print_note(&timeout_message(&shown, &awaited));
     }
@@ -37,19 +44,13 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Names what is wrong, with its reason and fix; on a terminal also what is well.
-fn explain(status: &StatusDocument, progress: &mut Progress) {
-    let on_terminal = std::io::IsTerminal::is_terminal(&stderr());
-    for registry in &status.registries {
-        let settled = registry.state != "pending";
-        if settled && (on_terminal || !is_well(registry)) {
-            progress.report(registry);
-        }
-    }
+/// Prints what keeps clients from a login, with its fix.
+fn print_problems(status: &StatusDocument) -> io::Result<()> {
     for problem in status.problems.iter().filter(|problem| keeps_clients_away(problem)) {
         let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
-        let _ = anstream::stderr().write_all(text.as_bytes());
+        anstream::stderr().write_all(text.as_bytes())?;
     }
+    Ok(())
 }
 
 /// The part of the status that is about these names.

@@ -145,3 +145,37 @@ fn docker_hub_is_called_docker_io() {
     assert!(text.contains("docker.io  ") && !text.contains(HUB), "{text}");
     assert_eq!(home.login("HUB")["server"], HUB);
 }
+
+/// The longest line that a command prints on a terminal of this many columns, after `setup`.
+fn longest(home: &TestHome, columns: u16, setup: &str, command: &str) -> usize {
+    let terminal = Terminal::open(home, (columns, 90), &[]);
+    // The typed line disappears, which is as long as it is.
+    terminal.enter(&format!("clear; {setup} registry-agent {command}; echo END"));
+    let shown = |screen: &str| screen.lines().any(|line| line == "END");
+    let screen = terminal.wait_for("the end", shown);
+    let printed = screen.lines().take_while(|line| *line != "END");
+    printed.map(|line| line.chars().count()).max().unwrap_or_default()
+}
+
+#[test]
+fn columns_says_how_wide_lines_are_and_a_terminal_without_a_size_counts_as_80_by_24() {
+    let home = home();
+    for command in ["status", "explain rate-limited"] {
+        let longest = |setup: &str| longest(&home, 140, setup, command);
+        let of_the_terminal = longest("");
+        assert!((101..=140).contains(&of_the_terminal), "{command}: {of_the_terminal}");
+        assert!(longest("COLUMNS=60") <= 60, "{command}");
+        for meaningless in ["COLUMNS=0", "COLUMNS=wide", "COLUMNS="] {
+            assert_eq!(longest(meaningless), of_the_terminal, "{command}: {meaningless}");
+        }
+        let unknown = longest("stty cols 0 rows 0;");
+        assert!((61..=80).contains(&unknown), "{command}: {unknown}");
+    }
+    let terminal = Terminal::open(&home, (140, 90), &[]);
+    terminal
+        .enter("for i in 1 2 3 4 5 6; do export X${i}_CONTAINER_REGISTRY_SERVER=x$i.test; done");
+    terminal.enter("registry-agent sync; stty cols 0 rows 0; registry-agent status --watch");
+    let screen = terminal.wait_for("a screen", |screen| screen.contains("more lines"));
+    assert_eq!(screen.lines().count(), 24, "{screen}");
+    terminal.press("C-c");
+}

@@ -101,5 +101,13 @@ fn a_text_file_that_cannot_be_written_is_named() {
     test_home.start();
     let output = test_home.agent(&["metrics", "--textfile", "missing/a.prom"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(output_text(&output).contains("missing/a.prom cannot be written"), "{output:?}");
+    assert_eq!(
+        output_text(&output),
+        "registry-agent: missing/a.prom cannot be written: No such file or directory (os error 2)\n"
+    );
+    let output = test_home.agent(&["metrics", "--textfile", "bin"]).output().unwrap();
+    assert_eq!(
+        output_text(&output),
+        "registry-agent: bin cannot be written: Is a directory (os error 21)\n"
+    );
 }

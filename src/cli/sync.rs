@@ -4,6 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
 use super::output::{self, HOW_TO_DECLARE};
@@ -18,11 +20,24 @@ use crate::domain::declarations::layers;
 use crate::domain::declarations::push::set_of;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::{ReasonKind, Severity};
-use crate::wire::api::{EnvironmentAnswer, ProblemEntry, StatusDocument};
+use crate::wire::api::{EnvironmentAnswer, ProblemEntry, RegistryDocument, StatusDocument};
 use crate::wire::handoff::reveal;
 
 /// The agent responds once everything is published; it does not wait for exchanges.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The state of a login that cannot work as it is declared.
+const INVALID: &str = "invalid";
+
+/// What `sync --json` prints.
+#[derive(Serialize)]
+struct SyncDocument {
+    #[serde(flatten)]
+    change: EnvironmentAnswer,
+    /// What else keeps clients from what was sent.
+    problems: Vec<ProblemEntry>,
+    registries: Vec<RegistryDocument>,
+}
 
 /// `registry-agent sync`
 pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
@@ -36,39 +51,61 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
     let body = to_json(&reveal(&variables))?;
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
-    let answer: EnvironmentAnswer = serde_json::from_slice(&answer)?;
-    let code = ExitCode::from(u8::from(!answer.incomplete.is_empty()));
-    let mut out = output::stdout();
+    let change: EnvironmentAnswer = serde_json::from_slice(&answer)?;
+    if !json {
+        let EnvironmentAnswer { added, changed, removed, .. } = change.clone();
+        writeln!(output::stdout(), "{}", Difference { added, changed, removed }.summary())?;
+    }
+    let wait = if json { wait.or(Some(Duration::ZERO)) } else { wait };
+    let StatusDocument { registries, mut problems, .. } = settled_soon(&paths, wait)?;
+    problems.retain(|problem| {
+        keeps_clients_away(problem, &variables) && !change.incomplete.contains(problem)
+    });
+    let is_invalid = |registry: &RegistryDocument| {
+        registry.state == INVALID
+            && registry.name.as_deref().is_some_and(|name| declares(&variables, name))
+    };
+    let works =
+        change.incomplete.is_empty() && problems.is_empty() && !registries.iter().any(is_invalid);
+    let code = ExitCode::from(u8::from(!works));
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+        let document = SyncDocument { change, problems, registries };
+        writeln!(output::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(code);
     }
-    let EnvironmentAnswer { added, changed, removed, incomplete } = answer;
-    writeln!(out, "{}", Difference { added, changed, removed }.summary())?;
-    drop(out);
-    let StatusDocument { registries, problems, .. } = settled_soon(&paths, wait)?;
+    if !change.removed.is_empty() {
+        output::print_note(&replaced(&change.removed));
+    }
     if !counts {
         let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
         output::print_note(&format!("no variable of this shell declares a registry{how}"));
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
-    let others = problems.iter().filter(|problem| keeps_clients_away(problem, &variables));
-    let others = others.filter(|problem| !incomplete.contains(problem));
-    for problem in incomplete.iter().chain(others) {
+    for problem in change.incomplete.iter().chain(&problems) {
         let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
         anstream::stderr().write_all(text.as_bytes())?;
     }
     Ok(code)
 }
 
-fn is_in(variable: &str, set: &str) -> bool {
-    set_of(variable).is_some_and(|(_, name)| name == set)
+/// Says why logins are gone, and how to keep them.
+fn replaced(removed: &[String]) -> String {
+    let names = removed.join(", ");
+    let (was, is) = if removed.len() == 1 { ("was", "is") } else { ("were", "are") };
+    format!(
+        "{names} {was} declared by an earlier `sync` and {is} not set in this shell, and each `sync` replaces the one before; to keep all, run `registry-agent sync` in a shell that has all variables, or write them to an env file that `sources` in ~/.config/registry-agent/config.toml names"
+    )
+}
+
+/// Whether a variable belongs to the set `name`.
+fn declares(variables: &Variables, name: &str) -> bool {
+    variables.keys().any(|variable| set_of(variable).is_some_and(|(_, set)| set == name))
 }
 
 /// Whether a problem is about these variables, or about the docker configuration, and keeps clients
 /// from a login: what was sent has no effect then.
 fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
-    let is_of_a_set = variables.keys().any(|name| is_in(name, &problem.name));
-    let concerns_sync = is_of_a_set || problem.kind == ReasonKind::DockerConfiguration.as_str();
+    let concerns_sync = declares(variables, &problem.name)
+        || problem.kind == ReasonKind::DockerConfiguration.as_str();
     concerns_sync && problem.severity == Severity::Error
 }

@@ -172,22 +172,39 @@ fn a_set_that_is_incomplete_from_the_beginning_fails_the_sync_and_is_named() {
 }
 
 #[test]
-fn sync_names_a_set_that_cannot_work_and_a_configuration_that_cannot_be_written() {
+fn sync_fails_for_a_set_that_cannot_work_and_for_a_configuration_that_cannot_be_written() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", "127.0.0.1:1", ("us:er", "password"));
-    let sync = |test_home: &TestHome| {
-        let sync = test_home.with_declared(test_home.agent(&["sync"])).output().unwrap();
-        String::from_utf8(sync.stderr).unwrap()
+    let sync = |test_home: &TestHome, status: i32| {
+        for arguments in [&["sync", "--json"][..], &["sync"]] {
+            let sync = test_home.with_declared(test_home.agent(arguments)).output().unwrap();
+            assert_eq!(sync.status.code(), Some(status), "{arguments:?}: {}", output_text(&sync));
+            if arguments.len() == 1 {
+                return String::from_utf8(sync.stderr).unwrap();
+            }
+        }
+        unreachable!()
     };
-    let named = sync(&test_home);
+    let named = sync(&test_home, 1);
     assert!(named.contains("ACME_CONTAINER_REGISTRY_USER") && named.contains("fix: "), "{named}");
 
     test_home.declare_anew("ACME", "127.0.0.1:1", ("user", "password"));
-    assert_eq!(sync(&test_home), "");
+    assert_eq!(sync(&test_home, 0), "");
     let config = test_home.path(".docker/config.json");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
     fs::write(&config, "{,}").unwrap();
     test_home.declare_anew("ACME", "127.0.0.2:1", ("user", "password"));
-    let named = sync(&test_home);
+    let named = sync(&test_home, 1);
     assert!(named.contains(config.to_str().unwrap()) && named.contains("fix: "), "{named}");
+}
+
+#[test]
+fn sync_fails_for_a_login_that_is_invalid_as_it_is_declared() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", "europe-docker.pkg.dev", ("_json_key", "/home/dev/key.json"));
+    for arguments in [&["sync", "--wait", "30s"][..], &["sync", "--json", "--wait", "30s"]] {
+        let sync = test_home.with_declared(test_home.agent(arguments)).output().unwrap();
+        assert_eq!(sync.status.code(), Some(1), "{arguments:?}: {}", output_text(&sync));
+    }
+    assert_eq!(test_home.login("ACME")["state"], "invalid");
 }

@@ -183,6 +183,53 @@ fn wait_gives_up_on_a_name_that_nobody_declares() {
 }
 
 #[test]
+fn wait_prints_a_line_for_each_login_and_the_reason_of_one_that_failed() {
+    let registry = registry();
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    test_home.start();
+    let waited = |test_home: &TestHome, arguments: &[&str]| {
+        let output = test_home.agent(arguments).output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let ready = format!("ACME {}: ready\n", registry.server());
+    assert_eq!(waited(&test_home, &["wait"]), [ready.as_str(), ""]);
+    assert_eq!(waited(&test_home, &["wait", "ACME"]), [ready.as_str(), ""]);
+    assert_eq!(waited(&test_home, &["wait", "--json"])[1], "");
+
+    test_home.set("ACME_CONTAINER_REGISTRY_PASSWORD", "wrong");
+    test_home.sync();
+    let [out, err] = waited(&test_home, &["wait"]);
+    assert!(out.starts_with(&format!("ACME {}: rejected\n", registry.server())), "{out}");
+    assert!(out.contains("  fix: ") && err.is_empty(), "{out}{err}");
+    let [out, err] = waited(&test_home, &["wait", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["registries"][0]["state"], "rejected");
+    assert!(err.contains("  fix: "), "{err}");
+}
+
+#[test]
+fn sync_says_which_logins_of_an_earlier_sync_it_removed_and_how_to_keep_both() {
+    let mut test_home = TestHome::new();
+    test_home.declare("FIRST", "127.0.0.1:1", (USER, PASSWORD));
+    let sync = |test_home: &TestHome| {
+        let sync = succeed(&mut test_home.with_declared(test_home.agent(&["sync"])));
+        [sync.stdout, sync.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    assert_eq!(sync(&test_home)[1], "");
+    for suffix in ["SERVER", "USER", "PASSWORD"] {
+        test_home.unset(&format!("FIRST_CONTAINER_REGISTRY_{suffix}"));
+    }
+    test_home.declare("SECOND", "127.0.0.2:1", (USER, PASSWORD));
+    let [out, err] = sync(&test_home);
+    assert!(out.starts_with("added SECOND; removed FIRST\n"), "{out}");
+    for part in ["FIRST was declared by an earlier `sync`", "`sources`", "config.toml"] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    assert_eq!(sync(&test_home)[1], "", "nothing is removed");
+}
+
+#[test]
 fn each_push_replaces_the_last_and_reports_the_difference() {
     let registry = registry();
     let mut test_home = TestHome::new();

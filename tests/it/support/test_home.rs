@@ -111,6 +111,12 @@ impl TestHome {
         command
     }
 
+    /// Runs `sync` with declarations of which one cannot work.
+    pub(crate) fn sync_in_vain(&self) {
+        let sync = self.with_declared(self.agent(&["sync"])).output().unwrap();
+        assert_eq!(sync.status.code(), Some(1), "{}", output_text(&sync));
+    }
+
     /// Runs `sync` with the declarations and returns the line that says what changed.
     pub(crate) fn sync(&self) -> String {
         let sync = self.with_declared(self.agent(&["sync"])).output().unwrap();

@@ -64,6 +64,8 @@ pub struct AgentSetup {
     pub latest: OwnedFd,
     /// The same state, parsed.
     pub state: SavedState,
+    /// How it started, for the events; `None` if the process only executed itself again.
+    pub start: Option<String>,
     /// The sources.
     pub sources: SourceSet,
     /// The configuration.
@@ -77,6 +79,9 @@ pub struct AgentSetup {
     /// The clock.
     pub clock: Clock,
 }
+
+/// The subject of the events about the agent itself.
+const EVENT_SUBJECT: &str = "agent";
 
 /// Why an agent ended.
 #[derive(Debug)]
@@ -98,6 +103,10 @@ pub async fn run(setup: AgentSetup) -> io::Result<AgentExit> {
     let mut agent = Agent::start(setup)?;
     let first_view = agent.view.clone();
     let (cause, ended) = agent.wait().await?;
+    if let ExitCause::Stop = cause {
+        let (now, detail) = (agent.clock.now(), "the agent stopped".to_owned());
+        agent.events.record(now, "agent-stopped", EVENT_SUBJECT, detail);
+    }
     agent.stop.cancel();
     let controller = match ended {
         Some(controller) => Some(controller),
@@ -134,6 +143,8 @@ struct Agent {
     view: watch::Receiver<Arc<View>>,
     reload: CancellationToken,
     stop: CancellationToken,
+    events: Events,
+    clock: Clock,
     /// What the server needs. Clients that connect before the first view is complete wait in the
     /// socket's queue, so the first response comes from an agent that has read everything.
     starting: Option<(UnixListener, ApiState)>,
@@ -151,6 +162,9 @@ enum ExitCause {
 impl Agent {
     fn start(mut setup: AgentSetup) -> io::Result<Self> {
         let events = Events::restored(std::mem::take(&mut setup.state.events));
+        if let Some(detail) = setup.start.take() {
+            events.record(setup.clock.now(), "agent-started", EVENT_SUBJECT, detail);
+        }
         let (stop, reload) = (CancellationToken::new(), CancellationToken::new());
         let counters = Counters::default();
         let (view_in, view) = watch::channel(Arc::new(View::empty(setup.clock.now())));
@@ -179,10 +193,10 @@ impl Agent {
             unanswered_changes: Vec::new(),
         };
         let api_state = ApiState {
-            clock: setup.clock,
+            clock: setup.clock.clone(),
             view: view.clone(),
             commands,
-            events,
+            events: events.clone(),
             counters,
             others_turn: Arc::new(Semaphore::new(1)),
             stop: stop.clone(),
@@ -194,6 +208,8 @@ impl Agent {
             view,
             reload,
             stop,
+            events,
+            clock: setup.clock,
             starting: Some((setup.listener, api_state)),
             server: None,
         })

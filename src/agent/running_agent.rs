@@ -50,7 +50,7 @@ pub enum AgentStatus {
     Stopped,
     /// The agent that it was to take over serves again.
     Refused,
-    /// It died. Contains how.
+    /// It died. Contains how, as the end of a sentence.
     Died(String),
 }
 
@@ -64,8 +64,9 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Starts an agent with the state that the previous one left.
-    pub fn spawn(inherited: &Inherited, foreground: bool) -> io::Result<Self> {
+    /// Starts an agent with the state that the previous one left. `after` says what became of that
+    /// one, as the end of a sentence.
+    pub fn spawn(inherited: &Inherited, foreground: bool, after: Option<&str>) -> io::Result<Self> {
         let (control, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let mut command = Command::new(THIS_PROGRAM);
@@ -75,6 +76,7 @@ impl RunningAgent {
         if foreground {
             command.arg("--foreground");
         }
+        command.args(after.map(|after| format!("--after={after}")));
         // The environment of this process was cleared of secrets at startup.
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         Ok(Self { pid: Pid::from_raw(child.id().cast_signed()), control })
@@ -118,11 +120,15 @@ impl RunningAgent {
             Ok(WaitStatus::StillAlive) => return Ok(None),
             Ok(WaitStatus::Exited(_, 0)) => AgentStatus::Stopped,
             Ok(WaitStatus::Exited(_, code)) if code == refused => AgentStatus::Refused,
-            Ok(WaitStatus::Exited(_, code)) => AgentStatus::Died(format!("exit status {code}")),
-            Ok(WaitStatus::Signaled(_, signal, _)) => AgentStatus::Died(format!("signal {signal}")),
-            Ok(other) => AgentStatus::Died(format!("{other:?}")),
+            Ok(WaitStatus::Exited(_, code)) => {
+                AgentStatus::Died(format!("ended with exit status {code}"))
+            }
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                AgentStatus::Died(format!("was killed by signal {} ({signal})", signal as i32))
+            }
+            Ok(other) => AgentStatus::Died(format!("ended ({other:?})")),
             // Something else has reaped it. This process must not end: it holds the state.
-            Err(Errno::ECHILD) => AgentStatus::Died("unknown exit status".to_owned()),
+            Err(Errno::ECHILD) => AgentStatus::Died("ended for an unknown reason".to_owned()),
             Err(error) => return Err(error.into()),
         }))
     }

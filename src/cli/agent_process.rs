@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use nix::unistd::Pid;
 use tokio::task::LocalSet;
 
@@ -28,6 +29,25 @@ use crate::agent::{self, AgentExit, AgentSetup, source_set::SourceSet};
 
 /// The pause before another attempt to become the supervisor.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How an agent starts.
+#[derive(Debug, Clone, Args)]
+pub struct AgentStart {
+    /// What became of the agent before, as the end of a sentence
+    #[arg(long, hide = true)]
+    after: Option<String>,
+    /// The process is the same as before
+    #[arg(long, hide = true)]
+    reloaded: bool,
+}
+
+impl AgentStart {
+    /// The event, unless it is only that the process executed itself again.
+    fn event(self) -> Option<String> {
+        let again = self.after.map(|after| format!(" again: the one before {after}"));
+        (!self.reloaded).then(|| format!("the agent started{}", again.unwrap_or_default()))
+    }
+}
 
 /// Runs the supervisor, in a session of its own. `foreground` tells that it replaces a killed `run`,
 /// whose standard error it has.
@@ -62,7 +82,12 @@ pub fn supervise(
 }
 
 /// Runs the agent, under a supervisor.
-pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Result<ExitCode> {
+pub fn agent(
+    fds: InheritedFds,
+    control: RawFd,
+    foreground: bool,
+    mut start: AgentStart,
+) -> anyhow::Result<ExitCode> {
     process::set_name(c"registry-agent");
     signals::block_for_agent()?;
     process::harden()?;
@@ -76,9 +101,10 @@ pub fn agent(fds: InheritedFds, control: RawFd, foreground: bool) -> anyhow::Res
         }
         // Should this process die now, the next one accepts again, which changes nothing.
         let _ = handoff::send(control.as_fd(), &Message::Accepted);
+        start.after = Some("handed over to it".to_owned());
     }
     let paths = Paths::of_this_process();
-    let (exit, log) = run_agent(&inherited, &control, foreground, &paths)?;
+    let (exit, log) = run_agent(&inherited, &control, foreground, &paths, start)?;
     let process = AgentProcess { inherited, control, foreground, paths };
     match exit {
         AgentExit::Stopped => Ok(ExitCode::SUCCESS),
@@ -96,6 +122,7 @@ fn run_agent(
     control: &OwnedFd,
     foreground: bool,
     paths: &Paths,
+    start: AgentStart,
 ) -> anyhow::Result<(AgentExit, logging::Log)> {
     let mut unreadable = None;
     let mut state = saved_state(&inherited.memfd, |error| unreadable = Some(error))?;
@@ -113,6 +140,7 @@ fn run_agent(
         control: control.try_clone()?,
         latest: inherited.memfd.try_clone()?,
         state,
+        start: start.event(),
         sources,
         config,
         config_watch,
@@ -166,6 +194,7 @@ impl AgentProcess {
         self.inherited.memfd = latest;
         let (mut arguments, _queue) = running_agent::arguments("agent", &self.inherited)?;
         arguments.push(running_agent::argument("control", self.control.as_fd())?);
+        arguments.push("--reloaded".to_owned());
         arguments.extend(self.foreground.then(|| "--foreground".to_owned()));
         drop(log);
         process::reexec(&arguments, &self.paths.environment()).context("reloading failed")?;
@@ -193,7 +222,8 @@ impl AgentProcess {
         // holds the only copy of the state.
         loop {
             if next.is_none() {
-                let spawned = RunningAgent::spawn(&self.inherited, self.foreground);
+                let after = Some("took the place of its dead supervisor");
+                let spawned = RunningAgent::spawn(&self.inherited, self.foreground, after);
                 let warn = |error: &_| tracing::warn!("the agent cannot be started: {error}");
                 next = spawned.inspect_err(warn).ok();
             }

@@ -186,6 +186,8 @@ enum CliCommand {
         control: RawFd,
         #[arg(long)]
         foreground: bool,
+        #[command(flatten)]
+        start: agent_process::AgentStart,
     },
     #[command(hide = true)]
     Exchange,
@@ -215,8 +217,8 @@ pub fn run() -> ExitCode {
         CliCommand::Supervise { fds, foreground, report, agent, control } => {
             agent_process::supervise(fds, foreground, report, agent.zip(control))
         }
-        CliCommand::Agent { fds, control, foreground } => {
-            agent_process::agent(fds, control, foreground)
+        CliCommand::Agent { fds, control, foreground, start } => {
+            agent_process::agent(fds, control, foreground, start)
         }
         CliCommand::Exchange => exchange::exchange(),
     };

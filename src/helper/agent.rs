@@ -24,6 +24,8 @@ pub(super) struct NoAnswer {
     pub(super) error: ClientError,
     /// Why no agent was started, if none runs.
     pub(super) not_started: Option<NotStarted>,
+    /// Whether this process started the agent.
+    pub(super) has_started: bool,
 }
 
 /// Why the helper did not start an agent.
@@ -47,15 +49,18 @@ impl Agent {
         parse: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<T, NoAnswer> {
         let ask = || self.ask_running(method, target, body, &parse);
-        let mut not_started = None;
-        let answer = match ask() {
+        let no_answer = |error| NoAnswer { error, not_started: None, has_started: false };
+        match ask() {
             Err(error @ (ClientError::NoAgent | ClientError::NotOurs { .. })) => {
-                not_started = self.start().err();
-                if not_started.is_none() { ask() } else { Err(error) }
+                match self.start() {
+                    Ok(()) => {
+                        ask().map_err(|error| NoAnswer { has_started: true, ..no_answer(error) })
+                    }
+                    Err(why) => Err(NoAnswer { not_started: Some(why), ..no_answer(error) }),
+                }
             }
-            other => other,
-        };
-        answer.map_err(|error| NoAnswer { error, not_started })
+            other => other.map_err(no_answer),
+        }
     }
 
     /// Asks an agent that runs already.

@@ -66,7 +66,7 @@ impl DockerHelper {
             return Err(NOT_FOUND.to_owned());
         }
         let fallback = Fallback::read(&self.agent, server);
-        if let Some(notice) = Notice::of_fallback(&none, &fallback) {
+        if let Some(notice) = Notice::of_fallback(&none, &fallback, server) {
             notice.print(stderr, fallback.login.is_some().then_some(fallback.path.as_path()));
         }
         let found = fallback.login.map(|login| text_of(HelperCredential::new(server, &login)));

@@ -14,6 +14,9 @@ use crate::adapters::paths::Paths;
 use crate::domain::reasons::AgentReason;
 use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY};
 
+/// The fix where an agent lacks what a shell has.
+const SYNC: &str = "run `registry-agent sync` in a shell that has the variables";
+
 /// What happened, and what to do about it.
 pub(super) struct Notice {
     pub(super) why: String,
@@ -35,10 +38,9 @@ impl Notice {
     /// Why a request failed.
     pub(super) fn of_failure(none: &NoAnswer) -> Self {
         let error = &none.error;
-        let start = "run `registry-agent sync` in a shell that has the variables";
         match (&none.not_started, error) {
             (_, ClientError::Refused(problem)) => Self::of_problem(problem),
-            (Some(NotStarted::Stopped), _) => Self::new("the agent is stopped", start),
+            (Some(NotStarted::Stopped), _) => Self::new("the agent is stopped", SYNC),
             (Some(NotStarted::Sudo { user }), _) => Self::new(
                 "`sudo` uses root's docker configuration and root's agent, and root has no agent",
                 format!(
@@ -47,13 +49,13 @@ impl Notice {
                 ),
             ),
             (Some(NotStarted::Failed(why)), ClientError::NotOurs { .. }) => {
-                Self::new(format!("{error}, whose own agent cannot be started: {why}"), start)
+                Self::new(format!("{error}, whose own agent cannot be started: {why}"), SYNC)
             }
             (Some(NotStarted::Failed(why)), _) => {
-                Self::new(format!("the agent cannot be started: {why}"), start)
+                Self::new(format!("the agent cannot be started: {why}"), SYNC)
             }
             (None, ClientError::NoAgent | ClientError::NotOurs { .. }) => {
-                Self::new(error.to_string(), start)
+                Self::new(error.to_string(), SYNC)
             }
             (None, _) => {
                 let paths = Paths::of_this_process();
@@ -68,15 +70,20 @@ impl Notice {
 
     /// Why the docker configuration has to serve. Clients also ask for registries that nobody
     /// declared: for those, `None` unless something is broken.
-    pub(super) fn of_fallback(none: &NoAnswer, fallback: &Fallback) -> Option<Self> {
+    pub(super) fn of_fallback(none: &NoAnswer, fallback: &Fallback, server: &str) -> Option<Self> {
         let is_unknown = matches!(&none.error, ClientError::Refused(problem)
             if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
         if !is_unknown && (fallback.is_published || !none.is_expected()) {
             return Some(Self::of_failure(none));
         }
-        let fault = fallback.fault.as_ref()?;
-        let why = fault.to_string();
-        Some(Self::new(why.trim_end_matches("; left unchanged"), fault.fix()))
+        if let Some(fault) = &fallback.fault {
+            let why = fault.to_string();
+            return Some(Self::new(why.trim_end_matches("; left unchanged"), fault.fix()));
+        }
+        // The agent before it may have known the login.
+        let started =
+            format!("no agent was running; one was started, but it does not know {server}");
+        (is_unknown && none.has_started).then(|| Self::new(started, SYNC))
     }
 
     /// Prints the line; `used` is the docker configuration whose login is used instead.

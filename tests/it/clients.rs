@@ -213,6 +213,7 @@ configuration instead of the agent's. On success, and for registries that nobody
 | the login is rejected: … | run the `registry-agent check NAME` that the line ends with |
 | ACME_CONTAINER_REGISTRY_PASSWORD is not set | set the variable |
 | the agent is stopped | `registry-agent sync` in a shell that has the variables |
+| no agent was running; one was started, but it does not know … | `registry-agent sync` in a shell that has the variables |
 | the agent cannot be started: … | remove the reason, then `registry-agent sync` |
 | the agent did not respond in time; the agent's response is not understood | run the `kill -9 PID` that the line ends with: its supervisor starts another agent with the same logins |
 | the agent at … belongs to uid … | `registry-agent sync` as your own user |

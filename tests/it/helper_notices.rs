@@ -158,6 +158,37 @@ fn a_stopped_agent_is_named_for_what_it_published_and_its_fix_works() {
 }
 
 #[test]
+fn a_helper_that_had_to_start_an_agent_says_so_unless_it_gets_the_login() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", SERVER, ("user", "password"));
+    write_docker_config(&test_home, PLAIN);
+    let line = notice(&test_home.helper("get", SERVER));
+    assert!(line.contains("no agent was running; one was started, but it does not know"), "{line}");
+    assert!(line.contains(SERVER), "{line}");
+    says_nothing(&test_home.helper("get", SERVER));
+
+    succeed(&mut test_home.agent(&["stop"]));
+    fs::remove_file(test_home.path("agent.sock.lock/stopped")).unwrap();
+    let plain = test_home.helper("get", "plain.test");
+    assert_eq!(credential(&plain), Some(("plain-user".into(), "plain-pass".into())));
+    assert!(only_line(&plain).contains("no agent was running"), "{}", output_text(&plain));
+
+    succeed(&mut test_home.agent(&["stop"]));
+    fs::remove_file(test_home.path("agent.sock.lock/stopped")).unwrap();
+    let mut helper = test_home.with_declared(test_home.command(HELPER));
+    let served = run_with_input(helper.arg("get"), SERVER);
+    assert!(served.status.success() && served.stderr.is_empty(), "{}", output_text(&served));
+
+    // The fix works as pasted.
+    succeed(&mut test_home.agent(&["stop"]));
+    fs::remove_file(test_home.path("agent.sock.lock/stopped")).unwrap();
+    let line = notice(&test_home.helper("get", SERVER));
+    let pasted = line.split('`').nth(1).unwrap();
+    succeed(test_home.with_declared(test_home.command("sh")).args(["-c", pasted]));
+    assert!(test_home.credential(SERVER).is_some());
+}
+
+#[test]
 fn an_incomplete_set_is_named_by_its_missing_variable() {
     let mut test_home = TestHome::new();
     test_home.set("ACME_CONTAINER_REGISTRY_SERVER", "plain.test");

@@ -46,7 +46,7 @@ fn each_line_is_a_time_a_level_and_a_sentence_that_begins_with_its_subject() {
     }
     let is_there = |sentence: &str| log.lines().any(|line| line.contains(sentence));
     assert!(is_there(&format!(" INFO {SERVER} is unreachable (was pending)")), "{log}");
-    assert!(is_there(" WARN the agent died (signal "), "{log}");
+    assert!(is_there(" WARN the agent was killed by signal "), "{log}");
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn the_journal_gets_the_priority_of_each_line() {
     let log = log_of_run(true);
     assert!(log.lines().all(|line| line.starts_with('<')), "{log}");
     assert!(log.contains(&format!("<6>{SERVER} is unreachable (was pending)")), "{log}");
-    assert!(log.contains("<4>the agent died ("), "{log}");
+    assert!(log.contains("<4>the agent was killed by signal "), "{log}");
     let log = log_of_run(false);
-    assert!(!log.contains('<') && log.contains(" WARN the agent died ("), "{log}");
+    assert!(!log.contains('<') && log.contains(" WARN the agent was killed by signal "), "{log}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_log_stays_below_its_limit_while_the_agent_keeps_dying() {
         });
         wait_until("the log exceeds its limit", || fs::metadata(&path).unwrap().len() < LIMIT);
     }
-    assert!(log_of(&test_home).contains("the agent died"));
+    assert!(log_of(&test_home).contains("the agent was killed by signal"));
 }
 
 /// Repeatedly changes the login, which the agent logs, and asks for it each time.

@@ -98,6 +98,7 @@ fn setup(home: &Path, clock: Clock, control: OwnedFd) -> AgentSetup {
         control,
         latest,
         state,
+        start: None,
         sources,
         config: Config { sources: Vec::new(), ..config },
         reports_status: false,

@@ -41,8 +41,10 @@ pub async fn get_events(
                         return Some((Ok::<_, Infallible>(lines(&more)), (events, feed, last)));
                     }
                     tokio::select! {
-                        () = stop.cancelled() => return None,
+                        // The last event may be that the agent stops.
+                        biased;
                         changed = feed.changed() => changed.ok()?,
+                        () = stop.cancelled() => return None,
                     }
                 }
             }

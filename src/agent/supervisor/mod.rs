@@ -76,17 +76,25 @@ pub fn supervise(
     notifier: &mut impl ServiceNotifier,
 ) -> io::Result<SupervisorExit> {
     let mut delay = RestartDelay::default();
+    let mut after: Option<String> = None;
     loop {
         let started = Instant::now();
-        let spawned = adopted.take().map_or_else(|| RunningAgent::spawn(inherited, foreground), Ok);
+        let spawn = || RunningAgent::spawn(inherited, foreground, after.as_deref());
+        let spawned = adopted.take().map_or_else(spawn, Ok);
         let was_ready = match spawned {
             Ok(agent) => {
                 let watch = AgentWatch::new(&agent, inherited, endpoint, notifier);
                 let (end, was_ready) = watch.run(signals)?;
                 match exit_after(end, inherited, endpoint)? {
                     Next::Exit(exit) => return Ok(exit),
-                    Next::StartNow => continue,
-                    Next::StartAfterDelay => was_ready,
+                    Next::StartNow => {
+                        after = Some("stopped for a `run` that did not take over".to_owned());
+                        continue;
+                    }
+                    Next::StartAfterDelay(how) => {
+                        after = Some(how);
+                        was_ready
+                    }
                 }
             }
             Err(error) => {
@@ -114,7 +122,8 @@ pub fn supervise(
 enum Next {
     Exit(SupervisorExit),
     StartNow,
-    StartAfterDelay,
+    /// Contains how the agent ended.
+    StartAfterDelay(String),
 }
 
 fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::Result<Next> {
@@ -133,8 +142,8 @@ fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::
         AgentEnd::Unasked(AgentStatus::Stopped) => return stop_or_hand_over(inherited, endpoint),
         AgentEnd::Unasked(AgentStatus::Refused) => SupervisorExit::Refused,
         AgentEnd::Unasked(AgentStatus::Died(how)) => {
-            warn!("the agent died ({how})");
-            return Ok(Next::StartAfterDelay);
+            warn!("the agent {how}");
+            return Ok(Next::StartAfterDelay(how));
         }
     };
     Ok(Next::Exit(exit))

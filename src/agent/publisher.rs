@@ -36,6 +36,8 @@ pub struct Publisher {
     handed_over_at: Instant,
     /// Whether the thread has exceeded the time limit.
     hangs: bool,
+    /// The publication of the last report that [`Publisher::changed`] told of.
+    reported: u64,
 }
 
 impl Publisher {
@@ -52,6 +54,7 @@ impl Publisher {
             events,
             handed_over_at: Instant::now(),
             hangs: false,
+            reported: 0,
         })
     }
 
@@ -92,8 +95,11 @@ impl Publisher {
                     if changed.is_err() {
                         return std::future::pending().await;
                     }
-                    let working = self.report.borrow_and_update().working_since.is_some();
-                    if std::mem::take(&mut self.hangs) || !working {
+                    let report = self.report.borrow_and_update();
+                    let is_working = report.working_since.is_some();
+                    // After a failure, the thread may already be trying again.
+                    let is_new = std::mem::replace(&mut self.reported, report.number) != report.number;
+                    if std::mem::take(&mut self.hangs) || !is_working || is_new {
                         return;
                     }
                 }
@@ -170,6 +176,8 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::domain::credentials::credential::Credential;
 
@@ -177,6 +185,26 @@ mod tests {
         let credential = Credential::plain("user", secret.into());
         let auths = [("ghcr.io".to_owned(), credential)].into();
         Wanted { auths, ..Wanted::default() }
+    }
+
+    #[tokio::test]
+    async fn a_report_is_noticed_although_the_thread_is_trying_again() {
+        let (thread, report) = watch::channel(PublishReport::default());
+        let mut publisher = Publisher {
+            mode: Mode::Helper,
+            paths: Paths::of_this_process(),
+            publications: watch::channel(Publication::default()).0,
+            report,
+            events: mpsc::unbounded_channel().1,
+            handed_over_at: Instant::now(),
+            hangs: false,
+            reported: 0,
+        };
+        thread.send_modify(|report| report.number = 1);
+        thread.send_modify(|report| report.working_since = Some(Instant::now()));
+        assert_eq!(publisher.changed().now_or_never(), Some(()));
+        thread.send_modify(|report| report.working_since = Some(Instant::now()));
+        assert_eq!(publisher.changed().now_or_never(), None, "nothing new");
     }
 
     #[tokio::test]

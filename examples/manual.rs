@@ -12,6 +12,9 @@ use std::{env, fs, io};
 use clap_complete::Shell;
 use registry_agent::cli::command_line;
 
+/// The helper has no command line that a page could be made from.
+const HELPER_PAGE: &str = include_str!("docker-credential-registry-agent.1");
+
 fn main() -> io::Result<()> {
     let directory = env::args_os().nth(1).map(PathBuf::from);
     write(&directory.ok_or_else(|| io::Error::other("name the directory to write to"))?)
@@ -22,6 +25,8 @@ pub(crate) fn write(share: &Path) -> io::Result<()> {
     let pages = share.join("man/man1");
     fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command_line::command(), &pages)?;
+    let helper = HELPER_PAGE.replacen("VERSION", env!("CARGO_PKG_VERSION"), 1);
+    fs::write(pages.join("docker-credential-registry-agent.1"), helper)?;
     for (shell, directory, name) in [
         (Shell::Bash, "bash-completion/completions", "registry-agent"),
         (Shell::Zsh, "zsh/site-functions", "_registry-agent"),

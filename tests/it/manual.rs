@@ -91,8 +91,20 @@ fn the_manual_pages_render_without_warnings_and_the_completions_are_written() {
         assert!(output.status.success() && warnings.is_empty(), "{}: {warnings}", page.display());
         names.push(page.file_name().unwrap().to_str().unwrap().to_owned());
     }
-    for name in ["registry-agent.1", "registry-agent-status.1", "registry-agent-sync.1"] {
+    let helper = "docker-credential-registry-agent";
+    let helper_page = format!("{helper}.1");
+    for name in
+        ["registry-agent.1", "registry-agent-status.1", "registry-agent-sync.1", &helper_page]
+    {
         assert!(names.iter().any(|it| it == name), "{names:?}");
+    }
+    let page = fs::read_to_string(pages.join(helper_page)).unwrap();
+    assert!(page.contains(concat!("agent ", env!("CARGO_PKG_VERSION"))));
+    let usage =
+        Command::new(env!("CARGO_BIN_EXE_docker-credential-registry-agent")).output().unwrap();
+    let usage = String::from_utf8(usage.stdout).unwrap();
+    for verb in usage.trim().rsplit(' ').next().unwrap().split('|') {
+        assert!(page.contains(&format!(".TP\n\\fB{verb}\\fR\n")), "{verb} in {page}");
     }
     let hidden = ["supervise", "agent.1", "exchange"].map(|name| format!("registry-agent-{name}"));
     assert!(!names.iter().any(|name| hidden.iter().any(|it| name.starts_with(it))), "{names:?}");

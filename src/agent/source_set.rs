@@ -42,17 +42,17 @@ pub struct SourceSet {
 }
 
 impl SourceSet {
-    /// The sources in the state that the previous agent left in `memory`.
-    pub fn new(files: FileSources, memory: &mut SavedState, github_token: bool) -> Self {
-        let environment = conceal(std::mem::take(&mut memory.environment));
-        let pushed = memory.pushed.take().map(conceal);
+    /// The sources in the state that the previous agent left in `saved`.
+    pub fn new(files: FileSources, saved: &mut SavedState, github_token: bool) -> Self {
+        let environment = conceal(std::mem::take(&mut saved.environment));
+        let pushed = saved.pushed.take().map(conceal);
         let mut sources = Self {
             files,
             environment,
-            environment_at: memory.environment_at,
+            environment_at: saved.environment_at,
             pushed,
-            pushed_at: memory.pushed_at,
-            kept: std::mem::take(&mut memory.kept),
+            pushed_at: saved.pushed_at,
+            kept: std::mem::take(&mut saved.kept),
             stored: StoredLogins::default(),
             merged_environment: Variables::new(),
             github_token,
@@ -243,14 +243,14 @@ impl SourceSet {
         self.files.changed().await;
     }
 
-    /// Saves the state that the next agent needs into `memory`.
-    pub fn save_into(&self, memory: &mut SavedState) {
-        memory.environment = reveal(&self.environment);
-        memory.environment_at = self.environment_at;
-        memory.pushed = self.pushed.as_ref().map(reveal);
-        memory.pushed_at = self.pushed_at;
-        memory.kept.clone_from(&self.kept);
-        memory.files = self.files.save();
+    /// Saves the state that the next agent needs into `saved`.
+    pub fn save_into(&self, saved: &mut SavedState) {
+        saved.environment = reveal(&self.environment);
+        saved.environment_at = self.environment_at;
+        saved.pushed = self.pushed.as_ref().map(reveal);
+        saved.pushed_at = self.pushed_at;
+        saved.kept.clone_from(&self.kept);
+        saved.files = self.files.save();
     }
 
     fn discover(&mut self) -> Option<Discovery> {

@@ -59,11 +59,11 @@ pub(super) fn read_and_report(
         }
         if start.elapsed() > RESPONSE_TIMEOUT {
             // A file system that hung may have recovered or vanished, and no event reports that.
-            files.look_again = Some(QUIET_PERIOD);
+            files.reread_in = Some(QUIET_PERIOD);
         }
         let watch_fault = files.watch.fault().map(str::to_owned);
         let result = ReadResult { contents: known.clone(), watch_fault };
-        if !report(Some(result)) || !files.watch.wait(files.look_again) {
+        if !report(Some(result)) || !files.watch.wait(files.reread_in) {
             return;
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct SettledReader {
     /// The files of the round before that were not read in this one.
     before: BTreeMap<PathBuf, Observed>,
     /// How soon to look again, in case no event reports that a file is complete.
-    pub(super) look_again: Option<Duration>,
+    pub(super) reread_in: Option<Duration>,
 }
 
 /// The last observed state of one file.
@@ -53,13 +53,13 @@ pub(super) enum SettledRead {
 
 impl SettledReader {
     pub(super) fn new(watch: PathWatch) -> Self {
-        Self { watch, files: BTreeMap::new(), before: BTreeMap::new(), look_again: None }
+        Self { watch, files: BTreeMap::new(), before: BTreeMap::new(), reread_in: None }
     }
 
     /// Begins to read the files again. Those that were not read in the last round are forgotten.
     pub(super) fn begin_round(&mut self) {
         self.before = std::mem::take(&mut self.files);
-        self.look_again = None;
+        self.reread_in = None;
     }
 
     /// Reads the file at `path`, of at most `limit` bytes.
@@ -109,7 +109,7 @@ impl SettledReader {
         let patience = seen.open_since.map(|since| RESPONSE_TIMEOUT.saturating_sub(now - since));
         let is_overdue = patience.is_some_and(|patience| patience.is_zero());
         let sooner = patience.filter(|_| !is_overdue).into_iter().chain([remaining]);
-        self.look_again = self.look_again.into_iter().chain(sooner).min();
+        self.reread_in = self.reread_in.into_iter().chain(sooner).min();
         if is_overdue { Err(kept_open()) } else { Ok(SettledRead::Changing) }
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
 use self::peer::{AccessPolicy, Peer};
-use self::request::{Asked, ENVIRONMENT_LIMIT, LimitedBody, VALUE_LIMIT};
+use self::request::{ENVIRONMENT_LIMIT, LimitedBody, NameOrServer, VALUE_LIMIT};
 use super::command::AgentCommand;
 use super::counters::{Counters, REFUSED_REQUESTS};
 use super::events::Events;
@@ -143,10 +143,10 @@ async fn get_openapi() -> impl IntoResponse {
 
 async fn get_registry(
     State(state): State<ApiState>,
-    Asked(asked): Asked,
+    NameOrServer(name_or_server): NameOrServer,
 ) -> Result<Json<RegistryDocument>, ApiError> {
     let view = state.now();
-    match view.selected(&asked).first() {
+    match view.selected(&name_or_server).first() {
         Some(entry) => Ok(Json(entry.document(state.clock.now()))),
         None => Err(ApiError::unknown_registry()),
     }

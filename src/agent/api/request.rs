@@ -24,7 +24,7 @@ pub const ENVIRONMENT_LIMIT: usize = 16 << 20;
 pub struct Parameters<T>(pub T);
 
 /// The name or server at the end of a path.
-pub struct Asked(pub String);
+pub struct NameOrServer(pub String);
 
 /// A body of at most `LIMIT` bytes.
 pub struct LimitedBody<const LIMIT: usize>(pub Zeroizing<Vec<u8>>);
@@ -45,14 +45,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for NameOrServer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path(asked) = Path::from_request_parts(parts, state)
+        let Path(name_or_server) = Path::from_request_parts(parts, state)
             .await
             .map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
-        Ok(Self(asked))
+        Ok(Self(name_or_server))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::adapters::takeover::{self, WaitingRun};
 use crate::agent::running_agent::{AgentStatus, Inherited, RunningAgent};
 
 /// Why the supervisor asked the agent to end.
-pub(super) enum Asked {
+pub(super) enum EndRequest {
     Stop,
     /// A `run` takes over at the other end of this stream.
     HandOver(OwnedFd),
@@ -27,8 +27,8 @@ pub(super) enum Asked {
 }
 
 pub(super) enum AgentEnd {
-    Asked(Asked),
-    Unasked(AgentStatus),
+    Requested(EndRequest),
+    Unrequested(AgentStatus),
 }
 
 pub(super) struct AgentWatch<'a, N> {
@@ -37,7 +37,7 @@ pub(super) struct AgentWatch<'a, N> {
     endpoint: &'a mut Endpoint,
     notifier: &'a mut N,
     recheck: Recheck,
-    asked: Option<Asked>,
+    requested: Option<EndRequest>,
     /// When an agent that was asked to end is killed, and when a killed one is left behind.
     deadline: Option<Instant>,
     is_killed: bool,
@@ -66,7 +66,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
             endpoint,
             notifier,
             recheck: Recheck::new(),
-            asked: None,
+            requested: None,
             deadline: None,
             is_killed: false,
             is_control_closed: false,
@@ -78,8 +78,8 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     /// Returns once the agent is gone, with whether it was ever ready.
     pub(super) fn run(mut self, signals: &Signals) -> io::Result<(AgentEnd, bool)> {
         loop {
-            if let Some(asked) = self.enforce_deadline() {
-                return Ok((AgentEnd::Asked(asked), self.was_ready));
+            if let Some(requested) = self.enforce_deadline() {
+                return Ok((AgentEnd::Requested(requested), self.was_ready));
             }
             let readable = self.wait(signals)?;
             let request = signals.take_requests()?;
@@ -97,7 +97,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
                 }
             }
             if let Some(status) = self.agent.try_wait()? {
-                let end = self.asked.map_or(AgentEnd::Unasked(status), AgentEnd::Asked);
+                let end = self.requested.map_or(AgentEnd::Unrequested(status), AgentEnd::Requested);
                 return Ok((end, self.was_ready));
             }
         }
@@ -105,15 +105,15 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
 
     /// Kills an agent that does not end in time. Returns why it was asked to end if it cannot be
     /// killed either.
-    fn enforce_deadline(&mut self) -> Option<Asked> {
+    fn enforce_deadline(&mut self) -> Option<EndRequest> {
         if !self.deadline.is_some_and(is_past) {
             return None;
         }
         if self.is_killed
-            && let Some(asked) = self.asked.take()
+            && let Some(requested) = self.requested.take()
         {
             warn!("the agent hangs in the kernel and cannot be killed; leaving it behind");
-            return Some(asked);
+            return Some(requested);
         }
         warn!("the agent does not end by itself and is killed");
         self.agent.kill();
@@ -123,7 +123,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     }
 
     fn wait(&self, signals: &Signals) -> io::Result<Readable> {
-        let reload_due = self.reload_due.filter(|_| self.asked.is_none());
+        let reload_due = self.reload_due.filter(|_| self.requested.is_none());
         let next = [self.deadline, self.recheck.due(), reload_due].into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
@@ -143,7 +143,7 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
     fn restore(&mut self, has_changed: bool) {
         match self.recheck.restore(has_changed, self.endpoint, self.inherited) {
             RestoreOutcome::Recreated => self.reload_due = Some(Instant::now()),
-            RestoreOutcome::Displaced if self.asked.is_none() => self.make_room(),
+            RestoreOutcome::Displaced if self.requested.is_none() => self.make_room(),
             RestoreOutcome::InPlace | RestoreOutcome::Displaced => {}
         }
     }
@@ -159,27 +159,30 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
             }
         }
         self.agent.terminate();
-        self.ask(if is_service { Asked::GiveWay } else { Asked::MakeRoom }, STOP_GRACE);
+        self.request_end(
+            if is_service { EndRequest::GiveWay } else { EndRequest::MakeRoom },
+            STOP_GRACE,
+        );
     }
 
     fn handle(&mut self, request: Option<Request>) {
-        match (request, self.asked.take()) {
+        match (request, self.requested.take()) {
             (Some(Request::Stop), None) => match self.endpoint.waiting_run() {
                 WaitingRun::Connected(run) => self.hand_over(run),
                 WaitingRun::Killed => warn!("the `run` that asked to take over was killed"),
                 WaitingRun::None => self.stop(),
             },
-            (Some(Request::Stop), Some(Asked::HandOver(run)))
+            (Some(Request::Stop), Some(EndRequest::HandOver(run)))
                 if self.endpoint.is_stopped() && takeover::refuse(run.as_fd()) =>
             {
                 self.stop();
             }
-            (request, asked) => {
+            (request, requested) => {
                 if request == Some(Request::Reload) {
                     self.reload_due = Some(Instant::now());
                     self.notifier.reloading();
                 }
-                self.asked = asked;
+                self.requested = requested;
             }
         }
     }
@@ -190,23 +193,23 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
         if !self.agent.hand_over(&run) {
             self.agent.terminate();
         }
-        self.ask(Asked::HandOver(run), takeover::TIMEOUT + STOP_GRACE);
+        self.request_end(EndRequest::HandOver(run), takeover::TIMEOUT + STOP_GRACE);
     }
 
     fn stop(&mut self) {
         self.notifier.stopping();
         self.agent.terminate();
-        self.ask(Asked::Stop, STOP_GRACE);
+        self.request_end(EndRequest::Stop, STOP_GRACE);
     }
 
-    fn ask(&mut self, asked: Asked, grace: Duration) {
+    fn request_end(&mut self, requested: EndRequest, grace: Duration) {
         self.deadline = Some(Instant::now() + grace);
-        self.asked = Some(asked);
+        self.requested = Some(requested);
     }
 
     /// Asks the agent to reload, if that is due. An agent that hands over is asked if it serves again.
     fn send_reload(&mut self) {
-        if self.asked.is_some() || !self.reload_due.is_some_and(is_past) {
+        if self.requested.is_some() || !self.reload_due.is_some_and(is_past) {
             return;
         }
         self.reload_due = None;
@@ -242,10 +245,10 @@ impl<'a, N: ServiceNotifier> AgentWatch<'a, N> {
         self.was_ready = true;
         self.notifier.ready();
         // A `run` that has gone away does not take over, so the agent serves again.
-        if let Some(Asked::HandOver(run)) = &self.asked
+        if let Some(EndRequest::HandOver(run)) = &self.requested
             && takeover::is_abandoned(run.as_fd())
         {
-            (self.asked, self.deadline) = (None, None);
+            (self.requested, self.deadline) = (None, None);
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::warn;
-use zeroize::Zeroizing;
 
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::handoff;
 use crate::adapters::paths::Paths;
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::source::SourceKind;
 use crate::wire::api::StatusDocument;
 use crate::wire::handoff::SavedState;
@@ -29,7 +29,7 @@ pub(super) fn pass_on(paths: &Paths, memfd: BorrowedFd<'_>) -> Result<(), Client
     if last_push(paths)? >= pushed_at {
         return Ok(());
     }
-    let body = Zeroizing::new(serde_json::to_vec(&pushed).map_err(io::Error::from)?);
+    let body = to_json(&pushed).map_err(io::Error::from)?;
     agent_client::ask(paths, "PUT", "/v1/environment", &body, REQUEST_TIMEOUT)?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use self::agent_watch::{AgentEnd, AgentWatch, Asked};
+use self::agent_watch::{AgentEnd, AgentWatch, EndRequest};
 use self::restart_delay::RestartDelay;
 use self::signals::{Request, Signals};
 use super::running_agent::{AgentStatus, Inherited, RunningAgent};
@@ -128,10 +128,10 @@ enum Next {
 
 fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::Result<Next> {
     let exit = match end {
-        AgentEnd::Asked(Asked::Stop) => SupervisorExit::Stopped,
-        AgentEnd::Asked(Asked::MakeRoom) => SupervisorExit::Displaced,
-        AgentEnd::Asked(Asked::GiveWay) => SupervisorExit::Superseded,
-        AgentEnd::Asked(Asked::HandOver(run)) => {
+        AgentEnd::Requested(EndRequest::Stop) => SupervisorExit::Stopped,
+        AgentEnd::Requested(EndRequest::MakeRoom) => SupervisorExit::Displaced,
+        AgentEnd::Requested(EndRequest::GiveWay) => SupervisorExit::Superseded,
+        AgentEnd::Requested(EndRequest::HandOver(run)) => {
             if !takeover::decision(run.as_fd()) {
                 warn!("`run` did not take over");
                 return Ok(Next::StartNow);
@@ -139,9 +139,11 @@ fn exit_after(end: AgentEnd, inherited: &Inherited, endpoint: &Endpoint) -> io::
             SupervisorExit::HandedOver
         }
         // Where `/proc` hides processes, `run` asks the agent to stop.
-        AgentEnd::Unasked(AgentStatus::Stopped) => return stop_or_hand_over(inherited, endpoint),
-        AgentEnd::Unasked(AgentStatus::Refused) => SupervisorExit::Refused,
-        AgentEnd::Unasked(AgentStatus::Died(how)) => {
+        AgentEnd::Unrequested(AgentStatus::Stopped) => {
+            return stop_or_hand_over(inherited, endpoint);
+        }
+        AgentEnd::Unrequested(AgentStatus::Refused) => SupervisorExit::Refused,
+        AgentEnd::Unrequested(AgentStatus::Died(how)) => {
             warn!("the agent {how}");
             return Ok(Next::StartAfterDelay(how));
         }

@@ -6,6 +6,7 @@ use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
 use crate::cli::launch::matching_environment;
 use crate::cli::output::REQUEST_TIMEOUT;
+use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::variable;
 use crate::domain::reasons::{AgentReason, Reason};
 use crate::wire::api::EnvironmentDifference;
@@ -19,8 +20,7 @@ pub(super) struct ShellDifferences(BTreeMap<Option<String>, Vec<String>>);
 impl ShellDifferences {
     /// Asks the agent what `sync` would change. An agent that cannot be asked counts as equal.
     pub(super) fn ask(paths: &Paths) -> Self {
-        let body =
-            serde_json::to_vec(&reveal(&matching_environment())).map(zeroize::Zeroizing::new);
+        let body = to_json(&reveal(&matching_environment()));
         let target = "/v1/environment/difference";
         let ask =
             |body: &[u8]| agent_client::ask(paths, "POST", target, body, REQUEST_TIMEOUT).ok();

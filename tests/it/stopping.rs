@@ -10,11 +10,14 @@ use nix::unistd::Pid;
 use registry_agent::adapters::clock;
 use registry_agent::agent::supervisor::{KILL_GRACE, STOP_GRACE};
 
+use crate::support::mounts::Mounted;
 use crate::support::processes::{holders, only_pair, wait_until};
 use crate::support::test_home::{TestHome, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
+/// The same, in a file.
+const CONFIGURED: &str = "127.0.0.1:2";
 
 #[test]
 fn an_agent_ends_by_itself_on_every_signal_that_asks_it_to() {
@@ -92,27 +95,42 @@ fn a_shutdown_whose_client_has_gone_is_not_obeyed() {
 }
 
 #[test]
-fn a_hang_up_reads_the_configuration_again_and_keeps_what_was_pushed() {
+fn a_hang_up_reads_everything_again_and_keeps_what_was_pushed() {
     let mut test_home = TestHome::new();
+    let write = |name: &str, text: &str| {
+        let path = test_home.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let declaration = |password: &str| {
+        format!(
+            "FILE_CONTAINER_REGISTRY_SERVER={CONFIGURED}\nFILE_CONTAINER_REGISTRY_USER=user\n\
+             FILE_CONTAINER_REGISTRY_PASSWORD={password}\n"
+        )
+    };
+    let env_file = write("registries.env", &declaration("configured"));
+    let new_env_file = write("new.env", &declaration("changed"));
+    let config = write(".config/registry-agent/config.toml", "");
+    let new_config = write("new.toml", &format!("sources = [\"{}\"]\n", env_file.display()));
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.start();
     test_home.sync();
-    let env_file = test_home.path("registries.env");
-    fs::write(
-        &env_file,
-        "FILE_CONTAINER_REGISTRY_SERVER=127.0.0.1:2\nFILE_CONTAINER_REGISTRY_USER=user\n\
-         FILE_CONTAINER_REGISTRY_PASSWORD=configured\n",
-    )
-    .unwrap();
-    fs::create_dir_all(test_home.path(".config/registry-agent")).unwrap();
-    let config = format!("sources = [\"{}\"]\n", env_file.display());
-    fs::write(test_home.path(".config/registry-agent/config.toml"), config).unwrap();
-
+    test_home.exit_of(&["wait"]);
     let pair = only_pair(&lock(&test_home));
+
+    // Nothing tells a watcher that a file is mounted on another one.
+    let _config = Mounted::bind(&new_config, &config);
     send(pair.supervisor.pid, Signal::SIGHUP);
-    // Nothing listens on either server, so that both settle as unreachable.
-    assert_eq!(test_home.exit_of(&["wait", "FILE", "PUSHED", "--timeout", "30s"]), 1);
-    assert!(test_home.credential("127.0.0.1:2").is_some());
+    let password = |password: &str| Some(("user".to_owned(), password.to_owned()));
+    wait_until("the configuration is not read again", || {
+        test_home.credential(CONFIGURED) == password("configured")
+    });
+    let _env_file = Mounted::bind(&new_env_file, &env_file);
+    send(pair.supervisor.pid, Signal::SIGHUP);
+    wait_until("the source is not read again", || {
+        test_home.credential(CONFIGURED) == password("changed")
+    });
     assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
     let now = only_pair(&lock(&test_home));
     assert_eq!((now.supervisor, now.agent), (pair.supervisor, pair.agent));

@@ -29,6 +29,13 @@ impl Mounted {
         Self(directory.to_owned())
     }
 
+    /// The file `source` in place of the file `target`, also for processes that run already.
+    pub(crate) fn bind(source: &Path, target: &Path) -> Self {
+        let none = None::<&str>;
+        mount(Some(source), target, none, MsFlags::MS_BIND, none).unwrap();
+        Self(target.to_owned())
+    }
+
     /// Fills the file system; removing the returned file frees the space.
     pub(crate) fn fill(&self) -> PathBuf {
         let filler = self.0.join("filler");

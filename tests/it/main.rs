@@ -53,6 +53,7 @@ mod stored_logins;
 mod support;
 mod survival;
 mod systemd;
+mod takeovers;
 mod terminal;
 mod transcripts;
 mod troubleshooting;

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 # Read by the scripts that source this file.
 # shellcheck disable=SC2034
-venv=$target/venv npm=$target/npm promtool=$target/promtool/promtool
+venv=$target/venv npm=$target/npm tools=$target/tools promtool=$target/promtool/promtool
 
 # say TEXT...: prints one line of progress.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" | plain_unless_terminal >&2; }
@@ -36,6 +36,12 @@ compiler_for() {
 has_target() {
     local directory
     directory=$("$1" --print target-libdir --target "$2" 2> /dev/null) && compgen -G "$directory/libstd-*.rlib" > /dev/null
+}
+
+# quietly COMMAND...: shows the output only if the command fails.
+quietly() {
+    local log
+    log=$("$@" 2>&1) || fail "$log"
 }
 
 # archive FILE DIRECTORY: a tar archive of what is in a directory, with the same bytes for the same content.

@@ -1,97 +1,15 @@
 //! `install.sh`, with the tools of busybox alone, in a file system of its own.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::support::mounts::Mounted;
+use crate::support::machine::{Machine, PRIVATE, PROGRAMS, files, write};
 use crate::support::test_home::{output_text, succeed};
 
-/// What `install.sh` says that it needs.
-const TOOLS: &[&str] =
-    &["cat", "chmod", "cp", "dirname", "id", "ln", "mkdir", "mv", "rm", "rmdir", "sh", "uname"];
 const CONFIG: &str = "/etc/registry-agent/config.toml";
-const PROGRAMS: [&str; 2] = ["registry-agent", "docker-credential-registry-agent"];
-
-/// Where an installation and its agents write.
-const PRIVATE: [&str; 8] =
-    ["/etc", "/usr/local", "/home", "/root", "/run", "/tmp", "/var/tmp", "/dev/shm"];
-
-/// A machine with nothing in these directories, and a package to install there.
-struct Machine {
-    directory: TempDir,
-    _private: [Mounted; 8],
-}
-
-impl Machine {
-    fn new() -> Self {
-        let private = PRIVATE.map(|path| Mounted::tmpfs(Path::new(path), "2g"));
-        let machine = Self { directory: tempfile::tempdir_in("/tmp").unwrap(), _private: private };
-        write(
-            Path::new("/etc/passwd"),
-            "root:x:0:0::/root:/bin/sh\nvscode:x:1000:1000::/home/vscode:/bin/sh\nother:x:1001:1001::/home/other:/bin/sh\n",
-        );
-        for tool in TOOLS {
-            let name = machine.path("tools").join(tool);
-            fs::create_dir_all(name.parent().unwrap()).unwrap();
-            symlink("/bin/busybox", name).unwrap();
-        }
-        machine.pack("package");
-        machine
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// A package as `make feature` lays it out, with the programs under test.
-    fn pack(&self, name: &str) {
-        let (package, source) = (self.path(name), Path::new(env!("CARGO_MANIFEST_DIR")));
-        for file in ["install.sh", "feature/entrypoint", "feature/hook"] {
-            write(&package.join(file), &fs::read_to_string(source.join(file)).unwrap());
-        }
-        write(&package.join("share/man/man1/registry-agent.1"), "the manual");
-        let built = Path::new(env!("CARGO_BIN_EXE_registry-agent")).parent().unwrap();
-        for program in PROGRAMS {
-            for arch in ["x86_64", "aarch64"] {
-                let target = package.join("bin").join(arch).join(program);
-                fs::create_dir_all(target.parent().unwrap()).unwrap();
-                if arch == std::env::consts::ARCH {
-                    symlink(built.join(program), target).unwrap();
-                } else {
-                    program_file(&target, "exit 126");
-                }
-            }
-        }
-    }
-
-    /// The script in a shell, as root, with the tools alone.
-    fn script(&self, shell: &[&str], arguments: &[&str], options: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(Path::new("/bin").join(shell[0]));
-        command
-            .args(&shell[1..])
-            .arg(self.path("package/install.sh"))
-            .args(arguments)
-            .env_clear()
-            .env("PATH", self.path("tools"))
-            .envs(options.iter().copied());
-        command
-    }
-
-    fn install(&self, options: &[(&str, &str)]) -> Output {
-        self.script(&["dash"], &[], options).output().unwrap()
-    }
-
-    /// Replaces a tool by a script.
-    fn fake(&self, tool: &str, script: &str) {
-        fs::remove_file(self.path("tools").join(tool)).unwrap();
-        program_file(&self.path("tools").join(tool), script);
-    }
-}
 
 #[test]
 fn it_installs_in_any_shell_with_the_tools_that_it_names_and_twice_gives_the_same() {
@@ -327,26 +245,4 @@ fn uninstall_keeps_a_configuration_that_somebody_wrote() {
     assert_eq!(fs::read_to_string(CONFIG).unwrap(), "verify = false\n");
     let again = machine.script(&["dash"], &["uninstall"], &[]).output().unwrap();
     assert!(output_text(&again).contains("registry-agent is not installed in /usr/local"));
-}
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-/// A shell script at `path`, with busybox as its shell.
-fn program_file(path: &Path, script: &str) {
-    write(path, &format!("#!/bin/busybox sh\n{script}\n"));
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Every path below `directories`, with its mode and the length of a file.
-fn files(directories: &[&str]) -> Vec<String> {
-    let mut find = Command::new("find");
-    find.args(directories).args(["-mindepth", "1", "-type", "d", "-printf", "%p/ %m\n", "-o"]);
-    let output = succeed(find.args(["-printf", "%p %m %s\n"]));
-    let mut lines: Vec<_> =
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-    lines.sort();
-    lines
 }

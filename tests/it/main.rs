@@ -39,6 +39,7 @@ mod registry_image_access;
 mod registry_reach;
 mod registry_real;
 mod registry_rules;
+mod release;
 mod reset;
 mod secrets;
 mod sequence;

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod aws;
 pub(crate) mod engine;
 pub(crate) mod isolated;
+pub(crate) mod machine;
 pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod package_registry;

@@ -48,6 +48,13 @@ impl Notice {
                      /etc/registry-agent/config.toml"
                 ),
             ),
+            // An agent of this user's own would need another socket.
+            (Some(NotStarted::Failed(_)), ClientError::NotOurs { .. })
+                if Paths::of_this_process().has_own_socket() =>
+            {
+                let fix = "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell that has the variables";
+                Self::new(error.to_string(), fix)
+            }
             (Some(NotStarted::Failed(why)), ClientError::NotOurs { .. }) => {
                 Self::new(format!("{error}, whose own agent cannot be started: {why}"), SYNC)
             }

@@ -2,6 +2,7 @@
 //! those that the user configured for one registry.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,7 +141,10 @@ fn certs_d(names: &[String]) -> BTreeSet<PathBuf> {
 }
 
 fn read(file: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(file).map_err(|error| error.kind().to_string())?;
+    let pem = std::fs::read(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        kind => kind.to_string(),
+    })?;
     let certificates = Certificate::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| "it is not PEM".to_owned())?;
@@ -190,4 +194,19 @@ fn build(system: &SystemRoots, extra: &[Certificate]) -> Result<TlsSetup, String
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsSetup { config, verifier })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        assert_eq!(read(&file).unwrap_err(), "it does not exist");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(read(&file).unwrap_err(), "it contains no certificate");
+        assert_eq!(read(directory.path()).unwrap_err(), "is a directory");
+    }
 }

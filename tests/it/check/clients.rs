@@ -79,6 +79,19 @@ fn logins_in_plain_text_are_compared_with_what_the_agent_verified() {
 }
 
 #[test]
+fn a_shell_without_a_home_is_told_to_set_it() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let mut check = home.agent(&["check", "--json", "ACME"]);
+    let checked = Checked::by(check.env("HOME", "/"));
+    assert_eq!(checked.failed(), ("published", "home-not-set"));
+    let fix = checked.step("published")["fix"].as_str().unwrap().split('`').nth(1).unwrap();
+    let mut shell = home.command("sh");
+    shell.args(["-c", &format!("{fix}; registry-agent check ACME")]);
+    succeed(shell.env("HOME", "/"));
+}
+
+#[test]
 fn docker_looks_in_one_place_for_a_key() {
     let registry = registry();
     let home = started(&registry.server(), PASSWORD);

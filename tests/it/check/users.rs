@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Checked, PASSWORD, USER, registry};
-use crate::support::test_home::{TestHome, output_text, succeed};
+use crate::support::test_home::{TestHome, output_text, run_with_input, succeed};
 
 /// A user that no machine has.
 const OTHER: u32 = 41_043;
+/// The beginning of a script that starts agents of root, as other tests do: it has a `/tmp` of its own,
+/// and the test home is at `/mnt`.
+const OWN_TMP: &str = "set -u\n\
+     mount --bind \"$HOME_OF_TEST\" /mnt && mount -t tmpfs tmpfs /tmp && chmod 1777 /tmp\n\
+     export TMPDIR=/tmp\n";
 /// The user of an agent that root starts.
 const CONFIGURED: u32 = 41_044;
 
@@ -18,15 +23,15 @@ fn sudo_gives_root_an_agent_of_its_own_by_the_printed_line() {
     let registry = registry();
     let mut home = TestHome::new();
     home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    let (own, programs) = prepare(&home, CONFIGURED);
+    prepare(&home, CONFIGURED);
     let script = format!(
-        "set -u\n\
-         cp -a /etc '{home}/etc' && cd '{home}/etc'\n\
+        "{OWN_TMP}\
+         cp -a /etc /mnt/etc && cd /mnt/etc\n\
          echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{own}:/bin/sh' >> passwd\n\
          echo 'someone:*:19000:0:99999:7:::' >> shadow\n\
          printf '%s\\n' 'Defaults secure_path=\"{programs}:/usr/bin:/bin\"' \\\n\
              'someone ALL=(ALL) NOPASSWD: ALL' > sudoers.d/someone && chmod 440 sudoers.d/someone\n\
-         mount --bind '{home}/etc' /etc && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /root\n\
+         mount --bind /mnt/etc /etc && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /root\n\
          unset REGISTRY_AGENT_SOCKET\n\
          export PATH='{programs}:/usr/bin:/bin' HOME='{own}'\n\
          as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \"$@\"; }}\n\
@@ -36,14 +41,12 @@ fn sudo_gives_root_an_agent_of_its_own_by_the_printed_line() {
          as_user sh -c \"$fix\"\n\
          as_user sudo registry-agent check ACME; echo status $?\n\
          cat /root/.docker/config.json; ls -ln '{own}/.docker'\n\
-         as_user registry-agent stop; as_user sudo registry-agent stop\n\
-         rm -rf /tmp/registry-agent-{CONFIGURED}\n",
-        home = home.path("").display(),
-        own = own.display(),
-        programs = programs.display(),
+         as_user registry-agent stop; as_user sudo registry-agent stop\n",
+        own = "/mnt/own",
+        programs = "/mnt/programs",
     );
     let mut command = home.command("unshare");
-    command.args(["--mount", "sh", "-c", &script]);
+    command.args(["--mount", "sh", "-c", &script]).env("HOME_OF_TEST", home.path(""));
     let text = output_text(&succeed(&mut home.with_declared(command)));
     assert!(text.contains("fix: sudo -E -H registry-agent sync"), "{text}");
     assert!(text.contains("status 0"), "{text}");
@@ -89,6 +92,9 @@ fn another_user_is_told_whose_agent_it_is_and_how_to_get_one() {
     assert!(told["detail"].as_str().unwrap().contains("belongs to root"), "{told}");
 
     let fix = told["fix"].as_str().unwrap().split('`').nth(1).unwrap().to_owned();
+    let mut get = by_other(&["docker-credential-registry-agent", "get"]);
+    let told = output_text(&run_with_input(&mut get, &registry.server()));
+    assert!(told.contains("belongs to uid 0") && told.contains(&fix), "{told}");
     let script = format!(
         "{fix} && registry-agent wait && registry-agent check ACME; status=$?; \
          registry-agent stop; rm -rf /tmp/registry-agent-{OTHER}; exit $status"
@@ -101,10 +107,10 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
     let registry = registry();
     let mut home = TestHome::new();
     home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    let (own, programs) = prepare(&home, CONFIGURED);
+    prepare(&home, CONFIGURED);
     fs::create_dir(home.path("root")).unwrap();
     let script = format!(
-        "set -u\n\
+        "{OWN_TMP}\
          cp -a /etc '{home}/etc'\n\
          mkdir -p '{home}/etc/registry-agent'\n\
          echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{own}:/bin/sh' >> '{home}/etc/passwd'\n\
@@ -121,15 +127,14 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
          registry-agent sync >/dev/null; registry-agent wait\n\
          echo 2; registry-agent check ACME; echo status $?\n\
          echo 3; DOCKER_CONFIG='{own}/.docker' registry-agent check ACME; echo status $?\n\
-         registry-agent stop\n\
-         rm -rf /tmp/registry-agent-{CONFIGURED}\n",
-        home = home.path("").display(),
-        own = own.display(),
-        programs = programs.display(),
+         registry-agent stop\n",
+        home = "/mnt",
+        own = "/mnt/own",
+        programs = "/mnt/programs",
     );
     let mut command = home.command("unshare");
     let output = succeed(&mut home.with_declared({
-        command.args(["--mount", "sh", "-c", &script]);
+        command.args(["--mount", "sh", "-c", &script]).env("HOME_OF_TEST", home.path(""));
         command
     }));
     let text = output_text(&output);
@@ -141,7 +146,7 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
     assert!(own_agent.contains("agent-under-sudo") && own_agent.contains("status 1"), "{text}");
     assert!(own_agent.contains("belongs to someone"), "{text}");
     assert!(configured.contains("failed   published"), "{text}");
-    let fix = format!("sudo docker --config {}/.docker pull IMAGE", own.display());
-    assert!(configured.contains(&fix) && configured.contains("status 1"), "{text}");
+    let fix = "sudo docker --config /mnt/own/.docker pull IMAGE";
+    assert!(configured.contains(fix) && configured.contains("status 1"), "{text}");
     assert!(given.contains("passed   served") && given.contains("status 0"), "{text}");
 }

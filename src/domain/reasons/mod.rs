@@ -192,12 +192,12 @@ pub(in crate::domain) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A duration as people read it, in its largest unit.
+/// A duration as people read it, in its largest unit: a moment less than 2 h is 2 h, not 120 min.
 fn duration(length: SignedDuration) -> String {
     match length.abs().as_secs() {
         seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
-        seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
+        seconds @ 120..7170 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 7170..171_000 => format!("{} h", (seconds + 1800) / 3600),
         seconds => format!("{} d", (seconds + 43_200) / 86_400),
     }
 }

@@ -22,9 +22,14 @@ pub struct User {
     pub home: PathBuf,
 }
 
-/// Looks up a user by name; `None` if there is none.
+/// Looks up a user by name, or by user ID if nobody has that name; `None` if there is none. A Feature may
+/// know only the ID, before the user is created.
 pub fn by_name(name: &str) -> io::Result<Option<User>> {
-    find(|user| user.name == name)
+    let named = find(|user| user.name == name)?;
+    match (named, name.parse()) {
+        (None, Ok(uid)) => by_uid(uid),
+        (named, _) => Ok(named),
+    }
 }
 
 /// Looks up a user by ID; `None` if there is none.
@@ -102,6 +107,7 @@ mod tests {
     fn root_is_found_on_this_machine() {
         assert_eq!(by_name("root").unwrap().unwrap().uid, 0);
         assert_eq!(by_uid(0).unwrap().unwrap().name, "root");
+        assert_eq!(by_name("0").unwrap().unwrap().name, "root");
         assert_eq!(by_name("no such user").unwrap(), None);
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::exposed_secret::ExposedSecret;
-use crate::domain::credentials::exchange::EcrService;
+use crate::domain::credentials::exchange::TokenService;
 use crate::domain::credentials::refresh_schedule::RetryClass;
 use crate::domain::reasons::AwsReason;
 use crate::domain::registry_protocol::verdict::Outcome;
@@ -16,7 +16,7 @@ use crate::domain::registry_protocol::verdict::Outcome;
 #[derive(Serialize, Deserialize)]
 pub struct ExchangeRequest {
     /// The API to call.
-    pub service: EcrService,
+    pub service: TokenService,
     /// The declared keys.
     pub keys: Option<ExchangeKeys>,
     /// The role to assume.

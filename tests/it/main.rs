@@ -8,6 +8,7 @@ mod architecture;
 mod aws;
 mod check;
 mod clients;
+mod codeartifact;
 mod configuration;
 mod devcontainer;
 mod docker_config_documents;

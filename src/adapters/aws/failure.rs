@@ -27,6 +27,8 @@ pub(super) struct ApiCall<'a> {
     pub(super) key: String,
     /// The role to be assumed.
     pub(super) role: Option<&'a str>,
+    /// The `CodeArtifact` domain and its owner.
+    pub(super) domain: Option<(&'a str, &'a str)>,
 }
 
 /// The reason for a failed call.
@@ -68,6 +70,7 @@ pub(super) fn of_lookup(
         region: key.service.region(),
         key: "…".to_owned(),
         role: Some(key.identity.profile.as_deref().unwrap_or("the role of the default chain")),
+        domain: None,
     };
     if let Some(error) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
         return of_call(error, &asked("sts:AssumeRole"), seen);
@@ -129,6 +132,10 @@ fn of_answer(
         "RequestTimeTooSkewed" | "RequestExpired" => clock_refused(),
         "InvalidSignature" | "SignatureDoesNotMatch" => AwsReason::WrongSecret { key },
         "ExpiredToken" | "TokenRefreshRequired" => AwsReason::SessionExpired { key },
+        "ResourceNotFound" if let Some((domain, owner)) = asked.domain => {
+            let (domain, owner) = (domain.to_owned(), owner.to_owned());
+            AwsReason::DomainMissing { domain, owner, region }
+        }
         "OptInRequired" | "RegionDisabled" => AwsReason::RegionNotEnabled { region },
         "AccessDenied" | "UnauthorizedOperation" => {
             let who = after(message, "User: ").map_or(key, str::to_owned);

@@ -111,6 +111,7 @@ async fn assume(
         region: key.service.region(),
         key: shortened(source.access_key_id()),
         role: Some(role),
+        domain: None,
     };
     let source_end = source.expiry();
     let sts = aws_sdk_sts::Client::new(&sdk_config(key, http_client, Some(source)).await);

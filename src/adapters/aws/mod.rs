@@ -1,4 +1,4 @@
-//! Exchanges an AWS identity for an ECR token.
+//! Exchanges an AWS identity for a token of ECR or `CodeArtifact`.
 //!
 //! An exchange has three steps, each with a time limit and at most one call to AWS: load the
 //! identity, assume the role if one is declared, request the token. The SDK's own retries are off,
@@ -30,9 +30,10 @@ use super::clock::Clock;
 use super::http::Http;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::ecr_token;
-use crate::domain::credentials::exchange::{EcrService, ExchangeKey, shortened};
+use crate::domain::credentials::exchange::{ExchangeKey, TokenService, shortened};
 use crate::domain::credentials::lifetime::{Lifetime, ReportedLifetime, SKEW_TO_REMARK};
 use crate::domain::credentials::refresh_schedule::RetryClass;
+use crate::domain::credentials::secret::Secret;
 use crate::domain::credentials::stated_expiry;
 use crate::domain::reasons::AwsReason;
 use crate::domain::registry_protocol::verdict::Outcome;
@@ -60,6 +61,10 @@ pub struct ExchangeFailure {
     pub retry_after: Option<Duration>,
 }
 
+/// The user of a `CodeArtifact` token, for the clients that send it as a password.
+const CODE_ARTIFACT_USER: &str = "aws";
+/// The longest life of a `CodeArtifact` token.
+const CODE_ARTIFACT_SECONDS: i64 = 12 * 3600;
 /// The time limit for each step.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 /// From this clock difference on, AWS rejects signatures (its documentation says five minutes; the
@@ -87,20 +92,35 @@ pub async fn exchange(
         region: key.service.region(),
         key: shortened(credentials.access_key_id()),
         role: None,
+        domain: key.service.domain(),
     };
     let (token, expires_at) = match &key.service {
-        EcrService::Private { .. } => private_token(&config, &http_client, &asked).await?,
-        EcrService::Public => public_token(&config, &http_client, &asked).await?,
+        TokenService::Private { .. } => private_token(&config, &http_client, &asked).await?,
+        TokenService::Public => public_token(&config, &http_client, &asked).await?,
+        TokenService::CodeArtifact { domain, owner, .. } => {
+            codeartifact_token(&config, &http_client, &asked, domain, owner).await?
+        }
     };
     let seen = http_client.seen();
-    let (user, secret) =
-        token.as_deref().and_then(ecr_token::user_and_password).ok_or_else(|| {
-            ExchangeFailure::transient(AwsReason::BadAnswer { host: seen.host.clone() })
-        })?;
+    let is_ecr = key.service.domain().is_none();
+    let login = token.filter(|token| !token.is_empty()).and_then(|token| {
+        if is_ecr {
+            ecr_token::user_and_password(&token)
+        } else {
+            Some((CODE_ARTIFACT_USER.to_owned(), Secret::new(token)))
+        }
+    });
+    let (user, secret) = login.ok_or_else(|| {
+        ExchangeFailure::transient(AwsReason::BadAnswer { host: seen.host.clone() })
+    })?;
     let report = ReportedLifetime {
         expires_at: expires_at.as_ref().and_then(timestamp),
         stated_end: stated_expiry::end_of(&secret),
-        source_end: credentials.expiry().and_then(|end| Timestamp::try_from(end).ok()),
+        // A token of CodeArtifact with a duration of its own outlives the session that created it.
+        source_end: credentials
+            .expiry()
+            .filter(|_| is_ecr)
+            .and_then(|end| Timestamp::try_from(end).ok()),
     };
     let life = Lifetime::from_report(report, seen.trip);
     let credential =
@@ -141,6 +161,27 @@ async fn public_token(
         data.and_then(|data| data.authorization_token()).map(str::to_owned),
         data.and_then(|data| data.expires_at()).copied(),
     ))
+}
+
+async fn codeartifact_token(
+    config: &SdkConfig,
+    http_client: &RecordingHttpClient,
+    asked: &ApiCall<'_>,
+    domain: &str,
+    owner: &str,
+) -> Result<TokenReply, ExchangeFailure> {
+    let codeartifact = aws_sdk_codeartifact::Client::new(config);
+    let answer = ask(http_client, asked, async || {
+        codeartifact
+            .get_authorization_token()
+            .domain(domain)
+            .domain_owner(owner)
+            .duration_seconds(CODE_ARTIFACT_SECONDS)
+            .send()
+            .await
+    })
+    .await?;
+    Ok((answer.authorization_token().map(str::to_owned), answer.expiration().copied()))
 }
 
 /// Makes one call, or two if AWS rejected the time in the first signature: the SDK's client has
@@ -187,7 +228,7 @@ async fn sdk_config(
         loader = loader.profile_name(profile);
     }
     // A plain host leaves both settings to AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
-    if let EcrService::Private { fips, dual_stack, .. } = key.service {
+    if let TokenService::Private { fips, dual_stack, .. } = key.service {
         if fips {
             loader = loader.use_fips(true);
         }

@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::secret::Secret;
 use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys};
 use crate::domain::declarations::source::Variables;
+use crate::domain::servers::package_server::PackageKind;
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Kind;
 
 /// The key of an exchange. Equal keys share one call and one token: an ECR token is valid for every
-/// registry in its region that the identity may use, whatever the account in the host name.
+/// registry in its region that the identity may use, whatever the account in the host name, and a
+/// `CodeArtifact` token for every repository and format of its domain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExchangeKey {
     /// The API to call.
-    pub service: EcrService,
+    pub service: TokenService,
     /// The identity that calls it.
     pub identity: AwsIdentity,
     /// The `AWS_*` variables if no keys are declared: another `AWS_PROFILE` is another identity.
@@ -22,10 +24,10 @@ pub struct ExchangeKey {
     pub environment: Variables,
 }
 
-/// One of the two APIs that issue tokens, with its endpoint.
+/// One of the APIs that issue tokens, with its endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum EcrService {
+pub enum TokenService {
     /// `ecr`, in the region of the registry.
     Private {
         /// The region, such as `eu-west-1`.
@@ -37,6 +39,15 @@ pub enum EcrService {
     },
     /// `ecr-public`, which exists only in `us-east-1`.
     Public,
+    /// `codeartifact`, in the region of the domain.
+    CodeArtifact {
+        /// The domain.
+        domain: String,
+        /// The AWS account that owns it.
+        owner: String,
+        /// The region, such as `eu-west-1`.
+        region: String,
+    },
 }
 
 impl ExchangeKey {
@@ -47,15 +58,7 @@ impl ExchangeKey {
         identity: &AwsIdentity,
         environment: &Variables,
     ) -> Option<Self> {
-        let service = match server.container()?.kind() {
-            Kind::Ecr(host) => EcrService::Private {
-                region: host.region.clone(),
-                fips: host.fips,
-                dual_stack: host.dual_stack,
-            },
-            Kind::EcrPublic => EcrService::Public,
-            _ => return None,
-        };
+        let service = TokenService::of(server)?;
         let environment = environment
             .iter()
             .filter(|(name, _)| identity.keys.is_none() && name.starts_with("AWS_"))
@@ -86,19 +89,51 @@ impl AwsKeys {
     }
 }
 
-impl EcrService {
+impl TokenService {
+    /// The API that issues the tokens of a registry.
+    fn of(server: &RegistryServer) -> Option<Self> {
+        match server {
+            RegistryServer::Container(server) => match server.kind() {
+                Kind::Ecr(host) => Some(Self::Private {
+                    region: host.region.clone(),
+                    fips: host.fips,
+                    dual_stack: host.dual_stack,
+                }),
+                Kind::EcrPublic => Some(Self::Public),
+                _ => None,
+            },
+            RegistryServer::Package(server) => match server.kind() {
+                PackageKind::CodeArtifact(host) => Some(Self::CodeArtifact {
+                    domain: host.domain.clone(),
+                    owner: host.owner.clone(),
+                    region: host.region.clone(),
+                }),
+                _ => None,
+            },
+        }
+    }
+
     /// The IAM action that issues the tokens.
     pub fn action(&self) -> &'static str {
         match self {
             Self::Private { .. } => "ecr:GetAuthorizationToken",
             Self::Public => "ecr-public:GetAuthorizationToken",
+            Self::CodeArtifact { .. } => "codeartifact:GetAuthorizationToken",
+        }
+    }
+
+    /// The `CodeArtifact` domain and its owner; `None` for ECR.
+    pub fn domain(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::CodeArtifact { domain, owner, .. } => Some((domain, owner)),
+            Self::Private { .. } | Self::Public => None,
         }
     }
 
     /// The region of the endpoint.
     pub fn region(&self) -> &str {
         match self {
-            Self::Private { region, .. } => region,
+            Self::Private { region, .. } | Self::CodeArtifact { region, .. } => region,
             Self::Public => "us-east-1",
         }
     }
@@ -109,6 +144,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::domain::servers::package_server::PackageServer;
     use crate::domain::servers::server::Server;
 
     fn container(host: &str) -> RegistryServer {
@@ -142,6 +178,26 @@ mod tests {
             })
             .collect();
         assert_eq!(keys.len(), 1);
+    }
+
+    #[test]
+    fn all_formats_of_a_domain_share_one_exchange() {
+        let exchanges = |urls: &[&str]| {
+            let key = |url: &&str| {
+                let server = PackageServer::parse(&format!("https://{url}")).ok()?.into();
+                ExchangeKey::of(&server, &identity("a"), &Variables::new())
+            };
+            urls.iter().filter_map(key).collect::<HashSet<_>>().len()
+        };
+        let one = "acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com";
+        assert_eq!(exchanges(&[one, &format!("{one}/npm/a"), &format!("{one}:443/pypi/b/")]), 1);
+        let others = [
+            "other-111122223333.d.codeartifact.eu-west-1.amazonaws.com",
+            "acme-444455556666.d.codeartifact.eu-west-1.amazonaws.com",
+            "acme-111122223333.d.codeartifact.eu-west-2.amazonaws.com",
+            "nexus.test",
+        ];
+        assert_eq!(exchanges(&[&[one], &others[..]].concat()), 4);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why an AWS identity cannot be exchanged for an ECR token.
+//! Why an AWS identity cannot be exchanged for a token of ECR or `CodeArtifact`.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::step::Step;
 use super::{FixContext, Severity, duration, shell_word};
 use crate::domain::declarations::variable::Field;
 
-/// Why there is no ECR token, or a remark on one.
+/// Why there is no token, or a remark on one.
 ///
 /// Access keys are shortened beforehand (`exchange::shortened`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -65,6 +65,18 @@ pub enum AwsReason {
     #[error("the AWS region {region} is not enabled in this account")]
     RegionNotEnabled {
         /// The name of the region.
+        region: String,
+    },
+    /// The `CodeArtifact` domain of the server's name does not exist.
+    #[error(
+        "the AWS CodeArtifact domain {domain} of the account {owner} does not exist in {region}"
+    )]
+    DomainMissing {
+        /// The name of the domain.
+        domain: String,
+        /// The account that the server's name states.
+        owner: String,
+        /// The region that the server's name states.
         region: String,
     },
     /// AWS rejected the request with an error that has no variant of its own.
@@ -190,6 +202,7 @@ impl AwsReason {
             Self::AccessDenied { .. } => "aws-access-denied",
             Self::RoleRefused { .. } => "aws-role-refused",
             Self::RegionNotEnabled { .. } => "aws-region-not-enabled",
+            Self::DomainMissing { .. } => "aws-domain-missing",
             Self::Refused { .. } => "aws-refused",
             Self::ClockRefused { .. } => "aws-clock-refused",
             Self::Throttled { .. } => "aws-throttled",
@@ -268,6 +281,9 @@ impl AwsReason {
                 login.then_check(),
                 login.set(&[(Field::Server, "a registry in another region")])
             ),
+            Self::DomainMissing { domain, owner, region } => {
+                login.set(&[(Field::Server, &repository_url(domain, owner, region))])
+            }
             Self::Refused { action, code } => format!(
                 "look up {code} in the AWS documentation of {action} and correct the identity, {}",
                 login.then_check()
@@ -330,6 +346,15 @@ impl AwsReason {
 /// Keys of a user, which do not expire.
 pub(super) const KEYS: [(Field, &str); 2] =
     [(Field::User, "an active AWS access key ID"), (Field::Password, "its secret access key")];
+
+/// Where to get the URL of a repository of `CodeArtifact`.
+fn repository_url(domain: &str, owner: &str, region: &str) -> String {
+    format!(
+        "a URL from `aws codeartifact get-repository-endpoint --domain {domain} --domain-owner {owner} \
+         --region {region} --repository REPOSITORY --format npm` (AWS CLI), with the right domain, account \
+         and region"
+    )
+}
 
 /// How to replace the keys where they are: in the declaration, or in the AWS settings of the machine.
 fn new_keys(login: &FixContext) -> String {

@@ -1,4 +1,4 @@
-//! A fake ECR, public ECR and STS, and a registry that accepts only valid tokens.
+//! A fake ECR, public ECR, `CodeArtifact` and STS, and registries that accept only valid tokens.
 //!
 //! It checks signatures and responds like AWS, over plain HTTP on loopback. [`FakeAws::variables`]
 //! points the SDK to it. It can do what AWS cannot do on demand: issue tokens that are valid for seconds, return
@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 
+use super::codeartifact;
 use super::sigv4::Signed;
 
 /// A running fake, stopped on drop.
@@ -47,7 +48,8 @@ pub(crate) enum Answer {
 pub(crate) struct Inner {
     /// Secret key and session token by access key ID.
     pub(crate) keys: HashMap<String, (String, Option<String>)>,
-    /// Responses by access key ID, else by the service of the signature: `ecr`, `ecr-public`, `sts`.
+    /// Responses by access key ID, else by the service of the signature: `ecr`, `ecr-public`,
+    /// `codeartifact`, `sts`.
     pub(crate) answers: HashMap<String, Answer>,
     /// The lifetime of a token.
     pub(crate) token_life: SignedDuration,
@@ -57,9 +59,11 @@ pub(crate) struct Inner {
     pub(crate) clock_ahead: SignedDuration,
     /// Every call as `service region access-key-id`, including rejected ones.
     pub(crate) calls: Vec<String>,
-    /// Rejected requests to the registry that had a password.
+    /// Rejected requests to the registries that had a password.
     pub(crate) registry_refusals: usize,
-    tokens: HashMap<String, Timestamp>,
+    /// The domains of `CodeArtifact`, as `DOMAIN OWNER`.
+    pub(crate) domains: Vec<String>,
+    pub(super) tokens: HashMap<String, Timestamp>,
 }
 
 impl FakeAws {
@@ -75,6 +79,7 @@ impl FakeAws {
             clock_ahead: SignedDuration::ZERO,
             calls: Vec::new(),
             registry_refusals: 0,
+            domains: vec!["acme 111122223333".to_owned()],
             tokens: HashMap::new(),
         }));
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -98,9 +103,15 @@ impl FakeAws {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The URL of this path in the domain `acme` of `CodeArtifact`, on the port of this fake. The host
+    /// name must lead to it.
+    pub(crate) fn codeartifact(&self, path: &str) -> String {
+        format!("http://{}:{}{path}", codeartifact::HOST, self.port)
+    }
+
     /// The variables that point the SDK to this fake.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        ["ECR", "ECR_PUBLIC", "STS"]
+        ["ECR", "ECR_PUBLIC", "CODEARTIFACT", "STS"]
             .map(|service| {
                 (format!("AWS_ENDPOINT_URL_{service}"), format!("http://127.0.0.1:{}", self.port))
             })
@@ -137,16 +148,23 @@ impl Drop for FakeAws {
 
 impl Inner {
     #[expect(clippy::disallowed_methods, reason = "the stand-in has a clock of its own")]
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp::now() + self.clock_ahead
     }
 
+    /// Whether a registry of ECR accepts the header.
     fn accepts(&self, authorization: &str) -> bool {
-        authorization
-            .strip_prefix("Basic ")
-            .and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok())
-            .and_then(|pair| self.tokens.get(pair.strip_prefix("AWS:")?).copied())
-            .is_some_and(|end| self.now() < end)
+        self.is_basic(authorization, "AWS:")
+    }
+
+    pub(super) fn is_basic(&self, authorization: &str, user: &str) -> bool {
+        let pair = authorization.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
+        let pair = pair.and_then(|pair| String::from_utf8(pair).ok()).unwrap_or_default();
+        pair.strip_prefix(user).is_some_and(|token| self.is_live(token))
+    }
+
+    pub(super) fn is_live(&self, token: &str) -> bool {
+        self.tokens.get(token).is_some_and(|end| self.now() < *end)
     }
 }
 
@@ -161,6 +179,8 @@ async fn serve(
         let mut inner = state.lock().unwrap();
         if uri.path().starts_with("/v2/") {
             (registry(&mut inner, &headers), Duration::ZERO)
+        } else if codeartifact::FORMATS.iter().any(|format| uri.path().starts_with(format)) {
+            (codeartifact::repository(&mut inner, uri.path(), &headers), Duration::ZERO)
         } else {
             aws(&mut inner, &method, &uri, &headers, &body)
         }
@@ -237,6 +257,9 @@ fn aws(
                     r#"{{"authorizationData":{{"authorizationToken":"{token}","expiresAt":{end}}}}}"#
                 ),
             )
+        }
+        (_, "codeartifact", None) if uri.path() == "/v1/authorization-token" => {
+            codeartifact::token(inner, method, uri)
         }
         (_, "sts", None) if body.starts_with(b"Action=AssumeRole&") => assume_role(inner),
         _ => error(service, 400, "UnknownOperationException", "no such operation"),
@@ -317,7 +340,7 @@ fn assume_role(inner: &mut Inner) -> Response<Body> {
     Response::builder().header("content-type", "text/xml").body(xml.into()).unwrap()
 }
 
-fn error(service: &str, status: u16, code: &str, message: &str) -> Response<Body> {
+pub(super) fn error(service: &str, status: u16, code: &str, message: &str) -> Response<Body> {
     if service == "sts" {
         let xml = format!(
             "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
@@ -329,12 +352,17 @@ fn error(service: &str, status: u16, code: &str, message: &str) -> Response<Body
             .body(xml.into())
             .unwrap();
     }
+    if service == "codeartifact" {
+        let mut response = json(status, &format!(r#"{{"message":"{message}"}}"#));
+        response.headers_mut().insert("x-amzn-errortype", code.parse().unwrap());
+        return response;
+    }
     // The JSON services respond to every rejected caller with 400.
     let status = if status == 403 { 400 } else { status };
     json(status, &format!(r#"{{"__type":"{code}","message":"{message}"}}"#))
 }
 
-fn json(status: u16, text: &str) -> Response<Body> {
+pub(super) fn json(status: u16, text: &str) -> Response<Body> {
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.1")

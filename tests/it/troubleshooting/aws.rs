@@ -1,4 +1,4 @@
-//! Reasons of AWS ECR.
+//! Reasons of AWS.
 
 use registry_agent::domain::reasons::AwsReason;
 use registry_agent::domain::reasons::connection::ConnectionFault;
@@ -21,6 +21,26 @@ const POLICY: &str = r#"No IAM policy of this identity allows the action. Loggin
 
 The first statement allows the login, the second allows pulling. public.ecr.aws needs
 ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken instead."#;
+
+const CODE_ARTIFACT_POLICY: &str = r#"No IAM policy of this identity allows one of the two actions that create a CodeArtifact token. Logging in
+and reading packages need this policy:
+
+    {
+      "Version": "2012-10-17",
+      "Statement": [
+        {
+          "Effect": "Allow",
+          "Action": ["codeartifact:GetAuthorizationToken", "codeartifact:ReadFromRepository"],
+          "Resource": "*"
+        },
+        {
+          "Effect": "Allow",
+          "Action": "sts:GetServiceBearerToken",
+          "Resource": "*",
+          "Condition": {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}
+        }
+      ]
+    }"#;
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn aws() -> Vec<Sample> {
@@ -53,6 +73,23 @@ pub(super) fn aws() -> Vec<Sample> {
             "Temporary keys (ASIA…) work only together with their session token. Nothing was sent to AWS.",
         ),
         sample(R::AccessDenied { who: user(), action: action(), explicit: false }, POLICY),
+        sample(
+            R::AccessDenied {
+                who: user(),
+                action: "sts:GetServiceBearerToken".into(),
+                explicit: false,
+            },
+            CODE_ARTIFACT_POLICY,
+        ),
+        sample(
+            R::DomainMissing {
+                domain: "acme".into(),
+                owner: "111122223333".into(),
+                region: region(),
+            },
+            "The host name of the server contains the domain, the account that owns it, and the region. One of \
+             them is wrong.",
+        ),
         sample(
             R::AccessDenied { who: user(), action: action(), explicit: true },
             "A policy of the identity, of its permissions boundary or of the organization denies the action \

@@ -101,6 +101,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("aws-session-token-missing", "a temporary key lacks its session token"),
     ("aws-access-denied", "an IAM permission is missing"),
     ("aws-role-refused", "the role cannot be assumed"),
+    ("aws-domain-missing", "the CodeArtifact domain does not exist"),
     ("aws-region-not-enabled", "the AWS region is not enabled"),
     ("aws-refused", "AWS rejects the request"),
     ("aws-clock-refused", "AWS rejects this machine's clock"),

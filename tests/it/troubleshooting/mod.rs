@@ -53,7 +53,7 @@ fn areas() -> [(&'static str, Vec<Sample>); 12] {
         ("Responses of a registry", registries::answers()),
         ("Connections", registries::connections()),
         ("Image access", registries::images()),
-        ("AWS ECR", aws::aws()),
+        ("AWS", aws::aws()),
         ("Docker configuration and clients", publishing::clients()),
         ("Steps of check", checks::steps()),
     ]

@@ -52,7 +52,7 @@ pub struct Config {
     pub mode: Mode,
     /// Whether to verify credentials with their registries.
     pub verify: bool,
-    /// Whether `GITHUB_TOKEN` serves as a login for `ghcr.io`.
+    /// Whether `GITHUB_TOKEN` serves as a login for `ghcr.io` and GitHub Packages.
     pub github_token: bool,
     /// The log level: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,

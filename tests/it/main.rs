@@ -31,6 +31,7 @@ mod log;
 mod login_changes;
 mod logins;
 mod manual;
+mod package_hostile;
 mod package_logins;
 mod package_servers;
 mod process_faults;

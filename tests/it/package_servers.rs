@@ -81,7 +81,6 @@ fn a_login_answers_below_its_url_and_nowhere_else() {
         "https://h.test/a/feed/@scope%2fname",
         "https://h.test/a/feed/x//y#z",
         "https://H.TEST.:443/a/%66eed/x",
-        " https://h.test/a/feed/x ",
     ] {
         assert!(covers(declared, asked), "{asked}");
     }
@@ -119,6 +118,8 @@ fn a_login_answers_below_its_url_and_nowhere_else() {
         "file:///a/feed/",
         "https:h.test/a/feed/",
         "https:/h.test/a/feed/",
+        " https://h.test/a/feed/x",
+        "https://h.test/a/feed/x\n",
         "https://h.test/a/fe\ned/",
         "https://h.test/a/fe\ted/x",
     ] {

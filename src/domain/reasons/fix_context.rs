@@ -35,8 +35,8 @@ pub struct FixContext {
 enum OtherLogin {
     /// `docker login SERVER` stored it.
     Stored { server: String },
-    /// The platform provides `GITHUB_TOKEN`.
-    Ambient,
+    /// The platform provides `GITHUB_TOKEN`. The host of its registry, and what declares another login.
+    Ambient { host: String, server: String },
 }
 
 /// Where a user changes a value.
@@ -58,7 +58,10 @@ impl FixContext {
         let other = if declaration.is_stored() {
             Some(OtherLogin::Stored { server: server() })
         } else {
-            (declaration.name == AMBIENT_NAME).then_some(OtherLogin::Ambient)
+            (declaration.name == AMBIENT_NAME).then(|| OtherLogin::Ambient {
+                host: declaration.server.authority().to_owned(),
+                server: server(),
+            })
         };
         Self {
             family: declaration.family(),
@@ -107,12 +110,14 @@ impl FixContext {
     pub(super) fn set(&self, changes: &[(Field, &str)]) -> String {
         match &self.other {
             Some(OtherLogin::Stored { server }) => log_in_again(server, changes),
-            Some(OtherLogin::Ambient)
+            Some(OtherLogin::Ambient { host, .. })
                 if changes.iter().any(|(field, _)| *field == Field::Server) =>
             {
-                "check that ghcr.io can be reached from this network".to_owned()
+                format!("check that {host} can be reached from this network")
             }
-            Some(OtherLogin::Ambient) => declare_ghcr(changes),
+            Some(OtherLogin::Ambient { server, .. }) => {
+                declare_github(self.family, server, changes)
+            }
             None => self.set_variables(changes),
         }
     }
@@ -122,7 +127,7 @@ impl FixContext {
         let login = match (&self.set, &self.other) {
             (Some(set), _) => set.as_str(),
             (None, Some(OtherLogin::Stored { server })) => server,
-            (None, Some(OtherLogin::Ambient)) => AMBIENT_NAME,
+            (None, Some(OtherLogin::Ambient { .. })) => AMBIENT_NAME,
             (None, None) => "<NAME>",
         };
         format!("then run `registry-agent check {login}`")
@@ -215,15 +220,22 @@ fn log_in_again(server: &str, changes: &[(Field, &str)]) -> String {
     text
 }
 
-/// `GITHUB_TOKEN` belongs to the platform, so another login for ghcr.io is declared beside it.
-fn declare_ghcr(changes: &[(Field, &str)]) -> String {
+/// `GITHUB_TOKEN` belongs to the platform, so another login for its registry is declared beside it.
+fn declare_github(family: Family, server: &str, changes: &[(Field, &str)]) -> String {
     let value = |of| changes.iter().find(|(field, _)| *field == of).map(|(_, value)| *value);
     let user = value(Field::User).unwrap_or("your GitHub user name");
     let password = value(Field::Password).unwrap_or("a token");
+    let name = match family {
+        Family::Container => "GHCR",
+        Family::Package => "GITHUB",
+    };
+    let variable = |field: Field| field.variable(family, name);
     format!(
-        "set GHCR_CONTAINER_REGISTRY_SERVER to ghcr.io, GHCR_CONTAINER_REGISTRY_USER to {user} and \
-         GHCR_CONTAINER_REGISTRY_PASSWORD to {password}, then run `registry-agent sync` in a shell \
-         that has them"
+        "set {} to {server}, {} to {user} and {} to {password}, then run `registry-agent sync` in a \
+         shell that has them",
+        variable(Field::Server),
+        variable(Field::User),
+        variable(Field::Password)
     )
 }
 

@@ -127,9 +127,9 @@ impl fmt::Display for PackageServer {
 }
 
 impl PackageUrl {
-    /// Parses a URL that a client asks for. A query and a fragment are dropped.
+    /// Parses a URL that a client asks for. A query and a fragment are dropped, and nothing is corrected:
+    /// the client sends the login to what it asked for.
     pub fn parse(asked: &str) -> Result<Self, ServerFault> {
-        let asked = asked.trim();
         Self::parse_whole(asked.split(['?', '#']).next().unwrap_or_default())
     }
 

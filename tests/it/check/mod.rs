@@ -311,6 +311,8 @@ fn the_automatic_login_of_github_token_fails_no_bare_check() {
     home.start();
     home.exit_of(&["wait"]);
     let checked = Checked::of(&home, &[]);
-    assert_eq!((checked.status, checked.with("GITHUB_TOKEN", "failed")), (0, vec!["connection"]));
+    // ghcr.io, and three registries of GitHub Packages.
+    let failed = checked.with("GITHUB_TOKEN", "failed");
+    assert_eq!((checked.status, failed), (0, vec!["connection"; 4]));
     assert_eq!(Checked::of(&home, &["GITHUB_TOKEN"]).status, 1);
 }

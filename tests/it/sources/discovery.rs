@@ -516,17 +516,42 @@ fn package_sets_are_found_with_their_problems() {
     }
 }
 
+/// What `GITHUB_TOKEN` declares of packages, by this user.
+fn ambient_packages(user: &str) -> Vec<String> {
+    ["npm", "nuget", "rubygems"]
+        .map(|format| format!("GITHUB_TOKEN https://{format}.pkg.github.com/ {user}"))
+        .into()
+}
+
 #[test]
-fn github_token_serves_ghcr_only_where_nothing_else_declares_it() {
+fn github_token_serves_github_only_where_nothing_else_declares_it() {
     let ambient = ["!GITHUB_TOKEN=canary\n", "!GITHUB_USER=octocat"];
-    assert_eq!(declared(&from_lines(&ambient)), ["GITHUB_TOKEN ghcr.io octocat"]);
+    let all = [vec!["GITHUB_TOKEN ghcr.io octocat".to_owned()], ambient_packages("octocat")];
+    assert_eq!(declared(&from_lines(&ambient)), all.concat());
     let nobody = from_lines(&["!GITHUB_TOKEN=canary"]);
-    assert!(names(&nobody) == ["GITHUB_TOKEN"] && nobody.declarations.len() == 1);
+    assert_eq!(names(&nobody), ["GITHUB_TOKEN"; 2]);
+    assert_eq!(declared(&nobody)[1..], ambient_packages("x-access-token"));
 
     let set = ["Z_SERVER=ghcr.io", "Z_USER=z", "Z_PASSWORD=canary"];
-    assert_eq!(declared(&from_lines(&[&ambient[..], &set].concat())), ["Z ghcr.io z"]);
+    let found = declared(&from_lines(&[&ambient[..], &set].concat()));
+    assert_eq!((found[0].as_str(), &found[1..]), ("Z ghcr.io z", &all[1][..]));
     let incomplete = from_lines(&[&ambient[..], &set[..2]].concat());
-    assert_eq!(declared(&incomplete), [""; 0]);
+    assert_eq!(declared(&incomplete), all[1]);
+
+    let set = [
+        "!Z_PACKAGE_REGISTRY_SERVER=https://npm.pkg.github.com",
+        "!Z_PACKAGE_REGISTRY_PASSWORD=canary",
+        "!Y_PACKAGE_REGISTRY_SERVER=https://nuget.pkg.github.com/acme/",
+        "!Y_PACKAGE_REGISTRY_USER=y",
+        "!Y_PACKAGE_REGISTRY_PASSWORD=canary",
+    ];
+    let found = declared(&from_lines(&[&ambient[..], &set].concat()));
+    assert_eq!(
+        found[..2],
+        ["Y https://nuget.pkg.github.com/acme/ y", "Z https://npm.pkg.github.com/ token"]
+    );
+    // The token still serves what is not below the declared URL.
+    assert_eq!(found[3..], all[1][1..]);
 
     let odd = from_lines(&["!GITHUB_TOKEN=canary\ncanary"]);
     assert_eq!((odd.declarations.len(), odd.problems.len()), (0, 0));

@@ -10,6 +10,8 @@ use super::variable::{self, Family};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
+use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
 mod spelling;
@@ -18,10 +20,18 @@ mod variable_set;
 
 use variable_set::Set;
 
-/// The name of the automatic login of `GITHUB_TOKEN`.
+/// The name of the automatic logins of `GITHUB_TOKEN`.
 pub const AMBIENT_NAME: &str = "GITHUB_TOKEN";
 
-/// The user for `GITHUB_TOKEN` if `GITHUB_USER` is not set; ghcr.io checks only the token.
+/// The registries of GitHub Packages that a codespace may read with its token ("Allowing your codespace
+/// to access a private registry"). The others have permissions of their own.
+const AMBIENT_PACKAGES: [&str; 3] = [
+    "https://npm.pkg.github.com/",
+    "https://nuget.pkg.github.com/",
+    "https://rubygems.pkg.github.com/",
+];
+
+/// The user for `GITHUB_TOKEN` if `GITHUB_USER` is not set; the registries check only the token.
 const AMBIENT_USER: &str = "x-access-token";
 
 /// The contents of the files named by `_PASSWORD_FILE` variables.
@@ -30,7 +40,7 @@ pub type PasswordFiles = BTreeMap<PathBuf, Result<Secret, SourceReason>>;
 /// The declarations and problems of all sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
-    /// The complete sets, at most one per server, sorted by name; the ambient login comes last.
+    /// The complete sets, at most one per server, sorted by name; the ambient logins come last.
     pub declarations: Vec<Declaration>,
     /// Problems for the user to fix, sorted by name.
     pub problems: Vec<Problem>,
@@ -60,11 +70,11 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
             add_declaration(declaration, validated.server_variable, &mut serving, &mut found);
         }
     }
-    if let Some(ambient) = ambient(&layers)
-        && !declared_servers.contains(ambient.server.name())
-    {
-        found.sets.insert((ambient.family(), ambient.name.clone()));
-        found.declarations.push(ambient);
+    for ambient in ambient(&layers) {
+        if !declared_servers.contains(ambient.server.name()) {
+            found.sets.insert((ambient.family(), ambient.name.clone()));
+            found.declarations.push(ambient);
+        }
     }
     found.problems.sort_by(|one, other| one.name.cmp(&other.name));
     found
@@ -121,31 +131,33 @@ fn add_declaration(
     found.declarations.push(declaration);
 }
 
-/// The automatic login of `GITHUB_TOKEN`. One that cannot work is ignored without a problem, because
-/// the platform set it and not the user.
-fn ambient(layers: &Layers<'_>) -> Option<Declaration> {
-    let token = layers.get("GITHUB_TOKEN")?;
+/// The automatic logins of `GITHUB_TOKEN`. A token that cannot work is ignored without a problem,
+/// because the platform set it and not the user.
+fn ambient(layers: &Layers<'_>) -> Vec<Declaration> {
+    let Some(token) = layers.get(AMBIENT_NAME) else { return Vec::new() };
     let user_variable = layers.get("GITHUB_USER");
     let user = user_variable.map_or(AMBIENT_USER, |value| value.text);
     let odd = |text: &str| text.contains(|c: char| c.is_control());
     if odd(token.text) || odd(user) || user.contains(':') {
-        return None;
+        return Vec::new();
     }
-    let (server, _) = Server::parse("ghcr.io").ok()?;
+    let container = Server::parse("ghcr.io").map(|(server, _)| RegistryServer::from(server));
+    let packages = AMBIENT_PACKAGES.map(|url| PackageServer::parse(url).map(RegistryServer::from));
     let named = [(AMBIENT_NAME, Some(token)), ("GITHUB_USER", user_variable)];
     let variable =
         |(name, value): (&str, Option<Value<'_>>)| Some(SourcedVariable::new(name, value?.source));
-    let variables = named.into_iter().filter_map(variable).collect();
-    let identity = Identity::Password { user: user.to_owned(), password: Secret::new(token.text) };
-    Some(Declaration {
+    let variables: Vec<SourcedVariable> = named.into_iter().filter_map(variable).collect();
+    let password = Secret::new(token.text);
+    let declaration = |server| Declaration {
         name: AMBIENT_NAME.to_owned(),
-        server: server.into(),
-        identity,
+        server,
+        identity: Identity::Password { user: user.to_owned(), password: password.clone() },
         auth_scheme: None,
         ca_file: None,
         source: token.source.to_owned(),
-        variables,
+        variables: variables.clone(),
         password_file: None,
         stored: None,
-    })
+    };
+    [container].into_iter().chain(packages).filter_map(Result::ok).map(declaration).collect()
 }

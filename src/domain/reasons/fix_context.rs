@@ -1,10 +1,8 @@
 //! What a fix must know about the login that it is for: its variables, and where they are set.
 
-use std::fmt::Write as _;
-
 use jiff::SignedDuration;
 
-use super::SourcedVariable;
+use super::{SourcedVariable, list};
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::{Family, Field};
@@ -33,8 +31,8 @@ pub struct FixContext {
 /// A login that no set of variables declares.
 #[derive(Debug, Clone)]
 enum OtherLogin {
-    /// `docker login SERVER` stored it.
-    Stored { server: String },
+    /// `docker login SERVER` stored it, perhaps over the set of variables `covers`.
+    Stored { server: String, covers: Option<String> },
     /// The platform provides `GITHUB_TOKEN`. The host of its registry, and what declares another login.
     Ambient { host: String, server: String },
 }
@@ -55,13 +53,14 @@ impl FixContext {
     /// The context of this login, which the agent tries again in `retry_in`.
     pub fn of(declaration: &Declaration, retry_in: Option<SignedDuration>) -> Self {
         let server = || super::shown(declaration.server.name()).to_owned();
-        let other = if declaration.is_stored() {
-            Some(OtherLogin::Stored { server: server() })
-        } else {
-            (declaration.name == AMBIENT_NAME).then(|| OtherLogin::Ambient {
+        let other = match &declaration.stored {
+            Some(stored) => {
+                Some(OtherLogin::Stored { server: server(), covers: stored.covers.clone() })
+            }
+            None => (declaration.name == AMBIENT_NAME).then(|| OtherLogin::Ambient {
                 host: declaration.server.authority().to_owned(),
                 server: server(),
-            })
+            }),
         };
         Self {
             family: declaration.family(),
@@ -109,7 +108,9 @@ impl FixContext {
     /// How to give variables new values, where they are set today.
     pub(super) fn set(&self, changes: &[(Field, &str)]) -> String {
         match &self.other {
-            Some(OtherLogin::Stored { server }) => log_in_again(server, changes),
+            Some(OtherLogin::Stored { server, covers }) => {
+                log_in_again(server, covers.as_deref(), changes)
+            }
             Some(OtherLogin::Ambient { host, .. })
                 if changes.iter().any(|(field, _)| *field == Field::Server) =>
             {
@@ -118,15 +119,25 @@ impl FixContext {
             Some(OtherLogin::Ambient { server, .. }) => {
                 declare_github(self.family, server, changes)
             }
-            None => self.set_variables(changes),
+            None => self.set_variables(changes, |changes| list(changes), "; "),
         }
+    }
+
+    /// How to correct the login of `user`, of which either the user or the password is wrong.
+    pub(super) fn correct(&self, user: &str) -> String {
+        if let Some(OtherLogin::Stored { server, covers }) = &self.other {
+            return log_in_with(server, covers.as_deref(), " with the right user and password");
+        }
+        let password = format!("the current password or token of {user}");
+        let changes = [(Field::Password, password.as_str()), (Field::User, "the right user")];
+        self.set_variables(&changes, |changes| changes.join(", or "), "; or ")
     }
 
     /// What to run after a change that the agent cannot see.
     pub(super) fn then_check(&self) -> String {
         let login = match (&self.set, &self.other) {
             (Some(set), _) => set.as_str(),
-            (None, Some(OtherLogin::Stored { server })) => server,
+            (None, Some(OtherLogin::Stored { server, .. })) => server,
             (None, Some(OtherLogin::Ambient { .. })) => AMBIENT_NAME,
             (None, None) => "<NAME>",
         };
@@ -141,7 +152,13 @@ impl FixContext {
         }
     }
 
-    fn set_variables(&self, changes: &[(Field, &str)]) -> String {
+    /// The changes place by place. `listed` joins those in one place, `separator` the places.
+    fn set_variables(
+        &self,
+        changes: &[(Field, &str)],
+        listed: impl Fn(&[String]) -> String,
+        separator: &str,
+    ) -> String {
         let mut places: Vec<(Place<'_>, Vec<String>)> = Vec::new();
         for (field, value) in changes {
             let place = self.place(*field);
@@ -157,7 +174,7 @@ impl FixContext {
         let steps: Vec<String> = places
             .iter()
             .map(|(place, changes)| {
-                let (all, them) = (list(changes), if changes.len() == 1 { "it" } else { "them" });
+                let (all, them) = (listed(changes), if changes.len() == 1 { "it" } else { "them" });
                 match place {
                     Place::PasswordFile(_) => all,
                     Place::File(path) => format!("change {all} in {path}"),
@@ -170,7 +187,7 @@ impl FixContext {
                 }
             })
             .collect();
-        steps.join("; ")
+        steps.join(separator)
     }
 
     fn place(&self, field: Field) -> Place<'_> {
@@ -202,22 +219,30 @@ impl FixContext {
     }
 }
 
-/// A stored login is replaced by another `docker login`.
-fn log_in_again(server: &str, changes: &[(Field, &str)]) -> String {
+/// A stored login is replaced by another `docker login`, or removed by `docker logout`.
+fn log_in_again(server: &str, covers: Option<&str>, changes: &[(Field, &str)]) -> String {
     let value = |of| changes.iter().find(|(field, _)| *field == of).map(|(_, value)| *value);
     if let Some(value) = value(Field::Server) {
         return format!(
             "run `docker logout {server}`, then `docker login` with {value} as the server"
         );
     }
-    let mut text = format!("run `docker login {server}`");
     let user = value(Field::User).map(|value| format!("{value} as the user"));
     let password = value(Field::Password).map(|value| format!("{value} as the password"));
     let with: Vec<String> = user.into_iter().chain(password).collect();
-    if !with.is_empty() {
-        let _ = write!(text, " with {}", list(&with));
+    let with = if with.is_empty() { String::new() } else { format!(" with {}", list(&with)) };
+    log_in_with(server, covers, &with)
+}
+
+fn log_in_with(server: &str, covers: Option<&str>, with: &str) -> String {
+    match covers {
+        Some(name) => format!(
+            "run `docker logout {server}` to use the declared login {name} again; or run `docker login {server}`{with}"
+        ),
+        None => format!(
+            "run `docker login {server}`{with}; or run `docker logout {server}` to remove the stored login"
+        ),
     }
-    text
 }
 
 /// `GITHUB_TOKEN` belongs to the platform, so another login for its registry is declared beside it.
@@ -237,15 +262,6 @@ fn declare_github(family: Family, server: &str, changes: &[(Field, &str)]) -> St
         variable(Field::User),
         variable(Field::Password)
     )
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn list(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -187,6 +187,17 @@ pub fn shown(server: &str) -> &str {
     if server == "https://index.docker.io/v1/" { "docker.io" } else { server }
 }
 
+/// `a`, `a and b`, `a, b and c`.
+fn list(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let parts: Vec<_> = parts.into_iter().collect();
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    match parts.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
 /// An instant as people read it, in UTC.
 pub(in crate::domain) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()

@@ -131,9 +131,7 @@ impl RejectionHint {
     pub fn fix(self, server: &str, user: &str, login: &FixContext) -> String {
         match self {
             Self::Plain if user.is_empty() => login.set(&[(Field::Password, "a current token")]),
-            Self::Plain => {
-                login.set(&[(Field::Password, &format!("the current password or token of {user}"))])
-            }
+            Self::Plain => login.correct(user),
             Self::DockerHubEmail => login.set(&[(Field::User, DOCKER_ID)]),
             Self::DockerHub => login.set(&[
                 (Field::User, DOCKER_ID),

@@ -59,9 +59,33 @@ fn a_wrong_password_is_named_by_its_variable_and_source_and_a_push_corrects_it()
     home.sync();
     let fault = Fault::error(&home, "refused");
     fault.says(&[&server, "rejected the login of dev", "401"]).checked(&home, &["ACME"], 1);
-    let named = "set ACME_CONTAINER_REGISTRY_PASSWORD (from `sync`) to the current password or token of dev";
+    let named = "set ACME_CONTAINER_REGISTRY_PASSWORD (from `sync`) to the current password or token of dev, \
+                 or ACME_CONTAINER_REGISTRY_USER (from `sync`) to the right user, then run ";
     assert!(fault.fix.starts_with(named), "{}", fault.fix);
     home.set(PASSWORD_VARIABLE, PASSWORD);
+    fault.paste_last(&home);
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_wrong_user_is_suspected_too_and_each_variable_is_named_with_its_source() {
+    let registry = registry();
+    let server = registry.server();
+    let mut home = home_for(&registry);
+    home.unset(PASSWORD_VARIABLE);
+    let file = home.path("acme-password");
+    fs::write(&file, PASSWORD).unwrap();
+    home.set("ACME_CONTAINER_REGISTRY_PASSWORD_FILE", file.to_str().unwrap());
+    home.set(USER_VARIABLE, "devv");
+    home.start();
+    let fault = Fault::error(&home, "refused");
+    let fix = format!(
+        "write the current password or token of devv into {}; or set {USER_VARIABLE} (from `start`) to \
+         the right user, then run `registry-agent sync` in a shell that has it",
+        file.display()
+    );
+    assert_eq!(fault.checked(&home, &["ACME"], 1).fix, fix);
+    home.set(USER_VARIABLE, USER);
     fault.paste_last(&home);
     assert_well(&home, &server, (USER, PASSWORD));
 }
@@ -110,8 +134,8 @@ fn a_wrong_password_from_a_file_is_corrected_in_that_file() {
     home.start();
     let fault = Fault::error(&home, "refused");
     fault.checked(&home, &["ACME"], 1);
-    let named = format!("write the current password or token of dev into {}", file.display());
-    assert_eq!(fault.fix, named);
+    let named = format!("write the current password or token of dev into {}; ", file.display());
+    assert!(fault.fix.starts_with(&named), "{}", fault.fix);
     fs::write(&file, PASSWORD).unwrap();
     assert_well(&home, &server, (USER, PASSWORD));
 }
@@ -135,10 +159,10 @@ fn a_wrong_password_from_a_secrets_directory_is_corrected_in_that_directory() {
     let fault = Fault::error(&home, "refused");
     fault.checked(&home, &["ACME"], 1);
     let named = format!(
-        "change {PASSWORD_VARIABLE} to the current password or token of dev in {}",
+        "change {PASSWORD_VARIABLE} to the current password or token of dev in {}; ",
         secrets.display()
     );
-    assert_eq!(fault.fix, named);
+    assert!(fault.fix.starts_with(&named), "{}", fault.fix);
     fs::write(secrets.join(PASSWORD_VARIABLE), PASSWORD).unwrap();
     assert_well(&home, &server, (USER, PASSWORD));
 }
@@ -163,9 +187,27 @@ fn a_wrong_password_and_an_identity_token_of_docker_login_are_replaced_by_docker
         fault.checked(&home, &[&server], 1);
         let named = format!("run `docker login {server}` with ");
         assert!(fault.fix.starts_with(&named), "{}", fault.fix);
+        let dropped = format!("; or run `docker logout {server}` to remove the stored login");
+        assert!(fault.fix.ends_with(&dropped), "{}", fault.fix);
         docker_login(&home, &server, USER, PASSWORD);
         assert_well(&home, &server, (USER, PASSWORD));
     }
+}
+
+#[test]
+fn a_rejected_docker_login_above_a_declared_login_is_removed_by_docker_logout() {
+    let registry = registry();
+    let server = registry.server();
+    let home = home_for(&registry);
+    home.start();
+    docker_login(&home, &server, USER, "wrong-password");
+    let fault = Fault::error(&home, "refused");
+    let named = format!(
+        "run `docker logout {server}` to use the declared login ACME again; or run `docker login {server}` with "
+    );
+    assert!(fault.checked(&home, &["ACME"], 1).fix.starts_with(&named), "{}", fault.fix);
+    fault.paste(&home);
+    assert_well(&home, &server, (USER, PASSWORD));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::paths::CREDENTIALS;
+use crate::domain::spelling;
 
 /// How clients receive credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -191,8 +192,26 @@ fn parse(path: &Path, text: &str) -> Result<Layer, ConfigError> {
     toml::from_str(text).map_err(|error| ConfigError::Malformed {
         path: path.to_owned(),
         line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-        fault: error.message().to_owned(),
+        fault: in_words(error.message()),
     })
+}
+
+/// The message of the TOML parser, with what was probably meant instead of a list of all keys.
+fn in_words(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let first = quoted.next().unwrap_or_default();
+    let known: Vec<&str> = quoted.collect();
+    let list = || known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" or ");
+    if message.starts_with("unknown field `") {
+        return match spelling::nearest(first, known.iter().copied()) {
+            Some(key) => format!("unknown key `{first}` (did you mean `{key}`?)"),
+            None => format!("unknown key `{first}`; use {}", list()),
+        };
+    }
+    if message.starts_with("unknown variant `") {
+        return format!("unknown value `{first}`; use {}", list());
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]
@@ -239,6 +258,20 @@ mod tests {
         ] {
             let error = load_texts(&[text]).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains("0.toml"), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_or_value_is_named_with_what_was_probably_meant() {
+        for (text, fault) in [
+            ("mod = 1", "unknown key `mod` (did you mean `mode`?)"),
+            ("log_levle = 1", "unknown key `log_levle` (did you mean `log_level`?)"),
+            ("x = 1", "unknown key `x`; use `user` or `mode` or "),
+            ("mode = \"plain\"", "unknown value `plain`; use `helper` or `auths`"),
+            ("[servers.\"a.test\"]\nrealm = []", "unknown key `realm` (did you mean `realms`?)"),
+        ] {
+            let error = load_texts(&[text]).unwrap_err().to_string();
+            assert!(error.contains(fault), "{text:?}: {error}");
         }
     }
 }

@@ -93,7 +93,7 @@ impl ConfigWatch {
 
 /// Loads the files on a thread of their own. `None` if that takes longer than `timeout` because their
 /// file system does not respond, or if no thread can be started.
-fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
+pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
     let (loaded, result) = mpsc::channel();
     let load = move || {
         // Signals are for the thread that waits for them.

@@ -7,3 +7,4 @@ pub mod docker_config;
 pub mod reasons;
 pub mod registry_protocol;
 pub mod servers;
+pub mod spelling;

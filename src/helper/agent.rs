@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
 use crate::adapters::{clock, config, lock, passwd};
+use crate::domain::reasons::AgentReason;
 
 /// The part of the time that is reserved for the fallback.
 const FALLBACK_RESERVE: Duration = Duration::from_millis(500);
@@ -34,6 +35,8 @@ pub(super) enum NotStarted {
     Stopped,
     /// This user's `sudo` made this process root, and root has no agent.
     Sudo { user: String },
+    /// A configuration file is invalid.
+    Unconfigured(AgentReason),
     /// It cannot be started.
     Failed(String),
 }
@@ -101,6 +104,11 @@ impl Agent {
         let Ok(output) = child.wait_with_output() else { return Ok(()) };
         if output.status.success() {
             return Ok(());
+        }
+        // `start` has just read the files, so their file system responds.
+        if let Err(error) = config::load(&self.paths.config_files()) {
+            let (path, fault) = (error.path().display().to_string(), error.to_string());
+            return Err(NotStarted::Unconfigured(AgentReason::Unconfigured { path, fault }));
         }
         let text = String::from_utf8_lossy(&output.stderr);
         let line = text.lines().next().unwrap_or("it does not respond");

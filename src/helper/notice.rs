@@ -55,6 +55,9 @@ impl Notice {
                 let fix = "run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell that has the variables";
                 Self::new(error.to_string(), fix)
             }
+            (Some(NotStarted::Unconfigured(reason)), _) => {
+                Self::new(reason.to_string(), reason.fix())
+            }
             (Some(NotStarted::Failed(why)), ClientError::NotOurs { .. }) => {
                 Self::new(format!("{error}, whose own agent cannot be started: {why}"), SYNC)
             }

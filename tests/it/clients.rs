@@ -214,6 +214,7 @@ configuration instead of the agent's. On success, and for registries that nobody
 | ACME_CONTAINER_REGISTRY_PASSWORD is not set | set the variable |
 | the agent is stopped | `registry-agent sync` in a shell that has the variables |
 | no agent was running; one was started, but it does not know … | `registry-agent sync` in a shell that has the variables |
+| no agent is running, and none can start: … | correct the configuration file that the line names, then `registry-agent sync` |
 | the agent cannot be started: … | remove the reason, then `registry-agent sync` |
 | the agent did not respond in time; the agent's response is not understood | run the `kill -9 PID` that the line ends with: its supervisor starts another agent with the same logins |
 | the agent at … belongs to uid … | the line that it ends with, as your own user |

@@ -13,12 +13,15 @@ use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::passwd;
 use crate::adapters::paths::Paths;
+use crate::agent::config_watch;
 use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::reasons::{AgentReason, Reason};
 use crate::wire::api::StatusDocument;
 
 /// The pause before an agent that is starting is asked again.
 const START_PAUSE: Duration = Duration::from_millis(20);
+/// How long to wait for the configuration, whose file system may hang.
+const CONFIG_TIMEOUT: Duration = Duration::from_millis(500);
 /// The most of a log line that is shown, in characters.
 const LINE_SHOWN: usize = 200;
 
@@ -103,7 +106,7 @@ fn silent(paths: &Paths, fault: String) -> AgentReason {
 fn not_running(paths: &Paths, user: String) -> AgentReason {
     let start = start_command();
     if lock::is_stopped(paths) {
-        return AgentReason::Stopped { user, start };
+        return unconfigured(paths).unwrap_or(AgentReason::Stopped { user, start });
     }
     let had_agent = lock::noted_socket(paths).is_some();
     match lock::take(paths) {
@@ -121,6 +124,9 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
         }
         Ok(_) => {}
     }
+    if let Some(reason) = unconfigured(paths) {
+        return reason;
+    }
     let log = paths.state_dir().join("agent.log");
     match fs::read_to_string(&log) {
         Ok(text) if had_agent && !text.trim().is_empty() => {
@@ -132,6 +138,13 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
         }
         _ => AgentReason::NotStarted { user, start },
     }
+}
+
+/// Why none can start: a configuration file is invalid.
+fn unconfigured(paths: &Paths) -> Option<AgentReason> {
+    let error = config_watch::load_within(CONFIG_TIMEOUT, paths.config_files())?.err()?;
+    let path = error.path().display().to_string();
+    Some(AgentReason::Unconfigured { path, fault: error.to_string() })
 }
 
 /// The last line, shortened and printable, if it tells of a fault: any other says only what the agent

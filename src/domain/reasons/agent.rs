@@ -17,6 +17,14 @@ pub enum AgentReason {
         /// The command that starts it.
         start: String,
     },
+    /// None was started, and none can start.
+    #[error("no agent is running, and none can start: {fault}")]
+    Unconfigured {
+        /// The path of the configuration file.
+        path: String,
+        /// What is wrong, with the file and the line.
+        fault: String,
+    },
     /// A user stopped it.
     #[error("no agent is running for {user}: it was stopped with `registry-agent stop`")]
     Stopped {
@@ -96,6 +104,7 @@ impl AgentReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotStarted { .. } => "agent-not-started",
+            Self::Unconfigured { .. } => "agent-not-configured",
             Self::Stopped { .. } => "agent-stopped",
             Self::Ended { .. } => "agent-ended",
             Self::Sudo { .. } => "agent-under-sudo",
@@ -135,6 +144,9 @@ impl AgentReason {
                     format!("run `{start}`")
                 }
             }
+            Self::Unconfigured { path, .. } => format!(
+                "correct {path}, then run `registry-agent sync` in a shell that has the variables"
+            ),
             Self::Sudo { .. } => {
                 "run docker and `registry-agent check` without sudo; if docker must run as root, run `sudo -E -H registry-agent sync` in a shell that has the variables, which gives root an agent of its own".to_owned()
             }

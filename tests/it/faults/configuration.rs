@@ -9,7 +9,7 @@ use crate::support::processes::only_pair;
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 use crate::support::test_home::{TestHome, output_text};
 
-use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
+use super::{Fault, PASSWORD, USER, assert_well, home_for, registry, unwrapped};
 
 fn config_of(home: &TestHome) -> PathBuf {
     let config = home.path(".config/registry-agent/config.toml");
@@ -27,13 +27,52 @@ fn a_typing_error_keeps_the_agent_from_starting_and_the_message_names_file_and_l
         let failed = home.with_declared(home.agent(&[command])).output().unwrap();
         assert_eq!(failed.status.code(), Some(1), "{}", output_text(&failed));
         let text = output_text(&failed);
-        let place = format!("{} line 2: unknown field `verfy`", config.display());
+        let place =
+            format!("{} line 2: unknown key `verfy` (did you mean `verify`?)", config.display());
         let fix = format!("correct {}, then run the command again", config.display());
         assert!(text.contains(&place) && text.contains(&fix), "{text}");
     }
     fs::write(&config, "verify = true\n").unwrap();
     home.sync();
     assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_typing_error_is_named_by_check_and_by_the_helper_while_no_agent_runs() {
+    let registry = registry();
+    let home = home_for(&registry);
+    let config = config_of(&home);
+    fs::write(&config, "mod = \"helper\"\n").unwrap();
+    let place = format!("{} line 1: unknown key `mod` (did you mean `mode`?)", config.display());
+    let check = home.with_declared(home.agent(&["check"])).output().unwrap();
+    let text = unwrapped(&output_text(&check));
+    assert_eq!(check.status.code(), Some(1), "{text}");
+    assert!(text.contains(&place) && !text.contains("none was started"), "{text}");
+    let fix = format!("correct {}, then run `registry-agent sync`", config.display());
+    assert!(text.contains(&fix), "{text}");
+
+    fs::create_dir_all(home.path(".docker")).unwrap();
+    let server = registry.server();
+    let published = format!(r#"{{"credHelpers": {{"{server}": "registry-agent"}}}}"#);
+    fs::write(home.path(".docker/config.json"), published).unwrap();
+    let helper = home.helper("get", &server);
+    let line = String::from_utf8_lossy(&helper.stderr);
+    assert!(line.contains(&place) && line.contains(&fix), "{line}");
+    assert_eq!(line.matches("correct ").count(), 1, "{line}");
+    assert!(!line.contains("run the command again"), "{line}");
+
+    fs::write(&config, "mode = \"helper\"\n").unwrap();
+    home.sync();
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_value_that_no_key_has_is_named_with_those_that_it_has() {
+    let home = TestHome::new();
+    fs::write(config_of(&home), "mode = \"plain\"\n").unwrap();
+    let text = output_text(&home.agent(&["start"]).output().unwrap());
+    assert!(text.contains("line 1: unknown value `plain`; use `helper` or `auths`"), "{text}");
+    fs::remove_file(config_of(&home)).unwrap();
 }
 
 #[test]
@@ -52,7 +91,11 @@ fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
     let line = format!("sources = [\"{}\"]\n", file.display());
     fs::write(&config, line.replace("sources", "source")).unwrap();
     let fault = Fault::error(&home, "configuration-malformed");
-    fault.says(&[config.to_str().unwrap(), "line 1", "unknown field `source`"]);
+    fault.says(&[
+        config.to_str().unwrap(),
+        "line 1",
+        "unknown key `source` (did you mean `sources`?)",
+    ]);
     fault.checked(&home, &[], 1);
     assert!(fault.fix.starts_with(&format!("correct {}", config.display())), "{}", fault.fix);
 

@@ -35,6 +35,15 @@ pub(super) fn steps() -> Vec<Sample> {
             "After `registry-agent stop`, the credential helper starts no agent either.",
         ),
         sample(
+            AgentReason::Unconfigured {
+                path: "/home/vscode/.config/registry-agent/config.toml".to_owned(),
+                fault: "/home/vscode/.config/registry-agent/config.toml line 3: unknown key `mod` (did you mean `mode`?)"
+                    .to_owned(),
+            },
+            "A typing error in the configuration keeps an agent from starting, so that no setting is \
+             ignored silently. A running agent keeps the configuration it has.",
+        ),
+        sample(
             AgentReason::Ended {
                 user: user.clone(),
                 last: "its log /home/vscode/.local/state/registry-agent/agent.log does not say why"

@@ -219,7 +219,7 @@ pub(super) fn files() -> Vec<Sample> {
         sample(
             R::Configuration {
                 path: "/etc/registry-agent/config.toml".into(),
-                fault: "/etc/registry-agent/config.toml line 3: unknown field `usr`".into(),
+                fault: "/etc/registry-agent/config.toml line 3: unknown key `usr` (did you mean `user`?)".into(),
             },
             "The file was changed while the agent ran, and is no longer a valid configuration. A \
              running agent keeps the configuration it started with; a new one does not start.",

@@ -140,6 +140,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("docker-config-busy", "other programs keep changing config.json"),
     ("agent-not-started", "no agent was started"),
     ("agent-stopped", "somebody stopped the agent"),
+    ("agent-not-configured", "the configuration is invalid"),
     ("agent-ended", "the agent ended unexpectedly"),
     ("agent-under-sudo", "`sudo` asks for an agent of root"),
     ("agent-of-another-user", "the agent belongs to another user"),

@@ -92,10 +92,11 @@ impl ReasonText {
     }
 }
 
-/// A sentence after what it is about, unless it begins with that itself.
+/// A sentence after what it is about, unless it begins with that itself, or names a file anyway.
 fn introduced(subject: &str, sentence: &str) -> String {
     let rest = sentence.strip_prefix(subject);
-    if rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)) {
+    let names_file = subject.starts_with('/') && sentence.contains(subject);
+    if names_file || rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)) {
         sentence.to_owned()
     } else {
         format!("{subject}: {sentence}")
@@ -108,8 +109,14 @@ mod tests {
 
     #[test]
     fn what_a_sentence_is_about_is_said_once() {
-        let lines = [("A", "A_SERVER is empty"), ("A", "AWS failed"), ("/a", "/a cannot be read")]
-            .map(|(subject, sentence)| introduced(subject, sentence));
-        assert_eq!(lines, ["A_SERVER is empty", "A: AWS failed", "/a cannot be read"]);
+        let lines = [
+            ("A", "A_SERVER is empty"),
+            ("A", "AWS failed"),
+            ("/a", "/a cannot be read"),
+            ("/a", "K is in /a"),
+        ]
+        .map(|(subject, sentence)| introduced(subject, sentence));
+        let expected = ["A_SERVER is empty", "A: AWS failed", "/a cannot be read", "K is in /a"];
+        assert_eq!(lines, expected);
     }
 }

@@ -1,5 +1,7 @@
 //! A sequence of requests to a registry and its token server.
 
+use std::iter;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
@@ -113,9 +115,9 @@ impl<'a> Session<'a> {
     }
 
     /// The server with TLS if it speaks TLS although `http://` is declared: its response to the
-    /// request in plain text was an error, and TLS gets further. Nothing secret is sent.
+    /// request in plain text was an error, and TLS gets further, on the same port or, where none is
+    /// declared, on that of https. Nothing secret is sent.
     async fn tls_server(&self, reply: &Result<HttpReply, ConnectionFault>) -> Option<String> {
-        let secure = base(self.server, false)?;
         match reply {
             Ok(reply) => {
                 if let Some(target) = redirect(&self.base, reply) {
@@ -129,12 +131,21 @@ impl<'a> Session<'a> {
             Err(ConnectionFault::NotHttp | ConnectionFault::BrokenOff) => {}
             Err(_) => return None,
         }
-        let speaks = match self.client.send(self.client.request().get(secure)).await {
-            Ok(_) => true,
-            Err(ConnectionFault::NotTls | ConnectionFault::HandshakeEnded) => false,
-            Err(fault) => fault.is_of_tls(),
-        };
-        speaks.then(|| self.server.authority().to_owned())
+        let host = self.server.host();
+        let own_port = format!("{host}:{}", self.server.port());
+        let has_port = self.server.authority() == own_port;
+        for server in iter::once(own_port.as_str()).chain((!has_port).then_some(host)) {
+            let secure = Url::parse(&format!("https://{server}/")).ok()?;
+            let speaks = match self.client.send(self.client.request().get(secure)).await {
+                Ok(_) => true,
+                Err(ConnectionFault::NotTls | ConnectionFault::HandshakeEnded) => false,
+                Err(fault) => fault.is_of_tls(),
+            };
+            if speaks {
+                return Some(server.to_owned());
+            }
+        }
+        None
     }
 
     /// How far the local clock is ahead of the registry's, by the registry's `Date`.

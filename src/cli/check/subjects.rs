@@ -74,7 +74,12 @@ pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>
 
 /// Whether `target` is this login, or on its registry.
 fn is_about(registry: &RegistryDocument, target: &CheckTarget) -> bool {
-    let is_of = |server: &Server| registry.server == server.name();
+    // Without its scheme, the name of a server on another scheme's port means the same server.
+    let known = Server::parse(&registry.server);
+    let is_of = |server: &Server| {
+        let parsed = known.as_ref().is_ok_and(|(known, _)| known.name() == server.name());
+        parsed || registry.server == server.name()
+    };
     match target {
         CheckTarget::Name(name) => {
             [&registry.name, &registry.covers].into_iter().any(|it| it.as_ref() == Some(name))

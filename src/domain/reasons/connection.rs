@@ -1,5 +1,7 @@
 //! Why a request gets no response: DNS, routing, TLS, proxies.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -249,7 +251,8 @@ impl ConnectionFault {
             Self::NotTls => format!(
                 "{}; otherwise ask the registry's operator to turn on TLS",
                 correct_server(&format!(
-                    "http://{host} (only if passwords may cross this network unencrypted)"
+                    "http://{} (only if passwords may cross this network unencrypted)",
+                    with_port(host)
                 ))
             ),
             Self::SpeaksTls { server } => {
@@ -324,6 +327,12 @@ fn time(at: Option<Timestamp>) -> String {
 
 fn this_clock(now: Option<Timestamp>) -> String {
     now.map_or_else(String::new, |now| format!(" (this machine's clock says {})", instant(now)))
+}
+
+/// `host` with its port, which is that of https unless it is given: with `http://`, a client takes
+/// another.
+fn with_port(host: &str) -> Cow<'_, str> {
+    if name_of(host) == host { format!("{host}:443").into() } else { host.into() }
 }
 
 /// `host` without its port.

@@ -292,6 +292,9 @@ fn an_entry_for_another_helper_is_quoted_so_that_it_can_be_removed() {
     home.start();
     let fault = Fault::error(&home, "other-helper");
     fault.says(&[config.to_str().unwrap(), &server, "`pass`"]).checked(&home, &[&server], 1);
+    let status = output_text(&home.agent(&["status"]).output().unwrap());
+    let sentence = status.lines().find(|line| line.starts_with("problem:")).unwrap();
+    assert_eq!(sentence.matches(config.to_str().unwrap()).count(), 1, "{sentence}");
     let told = format!("remove {entry} from `credHelpers` in {}", config.display());
     assert!(fault.fix.starts_with(&told), "{}", fault.fix);
     let text = fs::read_to_string(&config).unwrap();

@@ -163,6 +163,37 @@ fn tls_spoken_to_a_plain_registry_and_the_reverse_are_told_apart_and_solved_by_t
 }
 
 #[test]
+fn a_plain_registry_on_the_port_of_https_keeps_its_port() {
+    isolated::run_threaded(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let _plain = ScriptedRegistry::start("127.0.0.1:443", None, friendly).await;
+        let mut home = home_for("r.test");
+        let fault = Fault::error(&home, "not-tls");
+        let named = format!("set {SERVER} (from `start`) to http://r.test:443 (");
+        assert!(fault.checked(&home, &["ACME"], 1).fix.starts_with(&named), "{}", fault.fix);
+        home.set(SERVER, "http://r.test:443");
+        fault.paste_last(&home);
+        assert_well(&home, "r.test:443", (USER, PASSWORD));
+    });
+}
+
+#[test]
+fn a_server_that_speaks_tls_on_the_port_of_http_keeps_its_port() {
+    let authority = Authority::new("The authority");
+    let acceptor = authority.sign(&["r.test"]).acceptor();
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        let _secure = ScriptedRegistry::start("127.0.0.1:80", Some(acceptor), friendly).await;
+        let mut home = home_for("http://r.test");
+        let fault = Fault::error(&home, "speaks-tls");
+        let named = format!("set {SERVER} (from `start`) to r.test:80 (without http://), ");
+        assert!(fault.checked(&home, &["ACME"], 1).fix.starts_with(&named), "{}", fault.fix);
+        home.set(SERVER, "r.test:80");
+        fault.paste_last(&home);
+        assert_well(&home, "r.test:80", (USER, PASSWORD));
+    });
+}
+
+#[test]
 fn a_registry_that_leads_from_http_to_https_speaks_tls() {
     let authority = Authority::new("The authority");
     let acceptor = authority.sign(&["r.test"]).acceptor();

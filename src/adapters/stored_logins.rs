@@ -167,7 +167,8 @@ impl StoredLoginFile {
     pub fn read(&self) -> io::Result<StoredLogins> {
         let Some(text) = self.0.read()? else { return Ok(StoredLogins::default()) };
         let logins: StoredLogins = serde_json::from_slice(&text).map_err(|error| {
-            let fault = format!("invalid JSON, line {} column {}", error.line(), error.column());
+            let fault =
+                format!("not valid JSON at line {}, column {}", error.line(), error.column());
             io::Error::new(io::ErrorKind::InvalidData, fault)
         })?;
         let logins = logins.0.into_iter().map(|(server, login)| (canonical(&server), login));

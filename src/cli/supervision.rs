@@ -177,7 +177,11 @@ pub(super) fn take_place(
         let patience = if may_replace || supervisor.is_none() { STOP_TIMEOUT } else { NOTE_GRACE };
         if begin.elapsed() > patience {
             let pid = supervisor.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-            bail!("an agent is already running{pid}: run `registry-agent stop` first");
+            bail!(
+                "an agent is already running{pid}: run `registry-agent stop` first, and afterwards \
+                 `registry-agent sync` in a shell that has all variables, because stopping loses \
+                 what shells have sent"
+            );
         }
         clock::pause(PAUSE);
     }

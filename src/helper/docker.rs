@@ -76,7 +76,7 @@ impl DockerHelper {
     fn store(&self, login: &str, stderr: &mut impl Write) -> Result<Text, String> {
         let parsed: HelperCredential = serde_json::from_str(login).map_err(|error| {
             format!(
-                "standard input is not a login: invalid JSON at line {} column {}",
+                "standard input is not a login: not valid JSON at line {} column {}",
                 error.line(),
                 error.column()
             )

@@ -219,7 +219,7 @@ configuration instead of the agent's. On success, and for registries that nobody
 | the agent did not respond in time; the agent's response is not understood | run the `kill -9 PID` that the line ends with: its supervisor starts another agent with the same logins |
 | the agent at … belongs to uid … | the line that it ends with, as your own user |
 | `sudo` uses root's docker configuration and root's agent, and root has no agent | run docker without `sudo`, or set `user` in `/etc/registry-agent/config.toml` to your user |
-| … is not a regular file, is not a JSON object, cannot be read | repair the docker configuration |
+| … is not a regular file, is not valid JSON, cannot be read | repair the docker configuration |
 ";
 
 impl ClientTest {

@@ -235,9 +235,9 @@ fn a_docker_configuration_that_cannot_be_used_is_named_and_keeps_nobody_waiting(
         ("directory", "is not a regular file; replace "),
         ("loop", "is not a regular file; replace "),
         ("large", "is larger than 64 MiB; reduce "),
-        ("malformed", "is not a JSON object (line 1, column "),
+        ("malformed", "is not valid JSON (line 1, column "),
         ("entries", "is not a JSON object; change `auths`"),
-        ("latin", "is not a JSON object (not UTF-8 at byte "),
+        ("latin", "is not UTF-8 (byte "),
     ] {
         let line = notice(&get_with(&test_home, &test_home.path(name)));
         let path = test_home.path(name).join("config.json");

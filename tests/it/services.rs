@@ -31,7 +31,8 @@ fn a_second_run_ends_and_leaves_the_first_alone() {
         output_text(&second),
         format!(
             "registry-agent: an agent is already running (pid {first}): \
-             run `registry-agent stop` first\n"
+             run `registry-agent stop` first, and afterwards `registry-agent sync` in a shell that \
+             has all variables, because stopping loses what shells have sent\n"
         )
     );
     assert_eq!(test_home.exit_of(&["status"]), 0);

@@ -78,7 +78,7 @@ impl Snapshot {
     pub(super) fn text(&self, shown: &str) -> Result<&str, PublishReason> {
         std::str::from_utf8(&self.bytes).map_err(|error| PublishReason::Malformed {
             path: shown.to_owned(),
-            fault: format!("not UTF-8 at byte {}", error.valid_up_to() + 1),
+            fault: format!("is not UTF-8 (byte {})", error.valid_up_to() + 1),
         })
     }
 

@@ -52,14 +52,16 @@ impl<'a> Object<'a> {
     /// not parsed, at any depth.
     ///
     /// # Errors
-    /// The position of the fault and no content, because the text may hold passwords.
+    /// What is wrong, to follow the path of the file: the position of the fault and no content,
+    /// because the text may hold passwords.
     pub(super) fn parse(text: &'a str) -> Result<Self, String> {
         let json = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         if !json.trim_start_matches(BLANKS).starts_with('{') {
-            return Err("no object".to_owned());
+            return Err("is not a JSON object".to_owned());
         }
-        serde_json::from_str::<IgnoredAny>(json)
-            .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        serde_json::from_str::<IgnoredAny>(json).map_err(|error| {
+            format!("is not valid JSON (line {}, column {})", error.line(), error.column())
+        })?;
         let (open, mut rest) = text.split_at(text.find('{').map_or(0, |brace| brace + 1));
         let mut members = Vec::new();
         while let Some(member) = Member::cut_from(&mut rest) {

@@ -168,7 +168,7 @@ impl AgentReason {
                 )
             }
             Self::Silent { agent: None, .. } => {
-                "run `registry-agent stop`, and then `registry-agent sync` in each shell that has variables for it".to_owned()
+                "run `registry-agent stop`, which loses what shells have sent, and then `registry-agent sync` in a shell that has all variables".to_owned()
             }
             Self::OtherVersion { .. } => "run `registry-agent start`".to_owned(),
             Self::ShellDiffers { .. } => {

@@ -11,11 +11,11 @@ use super::{ReasonKind, Remedy, Severity, shell_word};
 #[serde(rename_all = "kebab-case")]
 pub enum PublishReason {
     /// The file is not a JSON object.
-    #[error("{path} is not a JSON object ({fault}); left unchanged")]
+    #[error("{path} {fault}; left unchanged")]
     Malformed {
         /// The path of the file.
         path: String,
-        /// Line and column of the fault, without the text.
+        /// What is wrong and where, without the text. It follows the path.
         fault: String,
     },
     /// A member that should contain entries is not an object.

@@ -94,6 +94,14 @@ pub(super) fn steps() -> Vec<Sample> {
             "The agent is stopped by a debugger or a signal, or the machine is out of memory.",
         ),
         sample(
+            AgentReason::Silent {
+                stopped_supervisor: None,
+                fault: "the agent did not respond in time".to_owned(),
+                agent: None,
+            },
+            "The agent is stopped, and its supervisor cannot be found, for example because /proc hides it.",
+        ),
+        sample(
             AgentReason::OtherVersion { agent: "1.0.0".to_owned(), program: "1.1.0".to_owned() },
             "The agent was started before the programs were replaced.",
         ),

@@ -23,7 +23,7 @@ fn entries() -> Vec<Sample> {
     use PublishReason as R;
     vec![
         sample(
-            R::Malformed { path: path(), fault: "line 3 column 5".into() },
+            R::Malformed { path: path(), fault: "is not valid JSON (line 3, column 5)".into() },
             "The agent never replaces a file that it cannot parse. Clients cannot read it either.",
         ),
         sample(

@@ -13,9 +13,9 @@ use crate::domain::credentials::login::Login;
 use crate::domain::declarations::declaration::{Declaration, Identity, STORED, StoredAs};
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers::{self, Layers};
+use crate::domain::declarations::other_names::Wanted;
 use crate::domain::declarations::push::{self, IncompleteSets, SetId};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
-use crate::domain::declarations::variable;
 use crate::domain::reasons::problem::Problem;
 use crate::wire::api::SourceDocument;
 use crate::wire::handoff::{SavedState, conceal, reveal};
@@ -132,7 +132,8 @@ impl SourceSet {
     /// Replaces the pushed environment, unless the new one declares nothing. Returns what is
     /// missing from incomplete sets; those that were complete keep their previous values.
     pub fn push(&mut self, mut variables: Variables, now: Timestamp) -> Vec<Problem> {
-        variables.retain(|name, _| variable::is_pushed(name));
+        let wanted = Wanted::among(variables.keys().map(String::as_str));
+        variables.retain(|name, _| wanted.has(name));
         if !layers::push_counts(self.pushed.as_ref(), &variables) {
             return Vec::new();
         }
@@ -159,8 +160,9 @@ impl SourceSet {
 
     /// The names of those of `variables` whose effective value a push of them would change.
     pub fn difference(&self, mut variables: Variables) -> Vec<String> {
+        let wanted = Wanted::among(variables.keys().map(String::as_str));
         variables.retain(|name, _| {
-            variable::is_pushed(name) && (self.github_token || name != discovery::AMBIENT_NAME)
+            wanted.has(name) && (self.github_token || name != discovery::AMBIENT_NAME)
         });
         if !layers::push_counts(self.pushed.as_ref(), &variables) {
             return Vec::new();

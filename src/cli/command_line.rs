@@ -88,6 +88,7 @@ enum CliCommand {
     #[command(after_help = examples::WAIT)]
     Wait {
         /// Names or servers; default: all
+        #[arg(value_parser = named)]
         names: Vec<String>,
         /// How long to wait, such as 90s or 5m
         #[arg(long, default_value = "60s", value_parser = duration)]
@@ -100,6 +101,7 @@ enum CliCommand {
     #[command(after_help = examples::REFRESH)]
     Refresh {
         /// Names or servers; default: all
+        #[arg(value_parser = named)]
         names: Vec<String>,
         /// Print JSON
         #[arg(long)]
@@ -109,6 +111,7 @@ enum CliCommand {
     #[command(after_help = examples::CHECK)]
     Check {
         /// Name, server or image; default: all logins
+        #[arg(value_parser = named)]
         what: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -130,6 +133,7 @@ enum CliCommand {
         /// Output format
         format: export::ExportFormat,
         /// Names or servers; default: all
+        #[arg(value_parser = named)]
         names: Vec<String>,
     },
     /// Stop the agent and remove all that it wrote, for example before it is uninstalled
@@ -263,6 +267,14 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     };
     eprintln!("registry-agent: {error:#}{fix}");
     ExitCode::FAILURE
+}
+
+/// Parses what a user names. An empty text comes from a variable that is not set.
+fn named(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        named => Ok(named.to_owned()),
+    }
 }
 
 /// Parses a duration as jiff does, such as `90s`, `250ms` or `1h 30m`; a number alone is seconds.

@@ -9,7 +9,8 @@ use anyhow::bail;
 use clap::ValueEnum;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::output::{Failed, ask_status, is_called, print_note, stdout};
+use super::output::{Failed, ask_status, print_note, stdout};
+use super::selection::{self, NoLogin};
 use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::credential::Credential;
@@ -30,22 +31,24 @@ pub enum ExportFormat {
 pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     let status = ask_status(&paths)?;
+    let (mut selected, mut missing) = (Vec::new(), Vec::new());
     for name in names {
-        let mut called = status.registries.iter().filter(|registry| is_called(registry, name));
-        match called.next() {
-            None => bail!(
-                "{name} is not declared; `registry-agent status` shows the declared registries"
-            ),
-            Some(first) if first.family == Family::Package && called.next().is_none() => {
-                bail!("{name} is a package registry, and `export` is for container registries only")
-            }
-            Some(_) => {}
+        let found = selection::find(&status.registries, name);
+        let mut families = found.iter().map(|registry| registry.family);
+        if found.is_empty() {
+            missing.push(NoLogin::of(&status, name).to_string());
+        } else if families.all(|family| family == Family::Package) {
+            bail!("{name} is a package registry, and `export` is for container registries only");
         }
+        selected.extend(found);
+    }
+    if !missing.is_empty() {
+        bail!("{}; `registry-agent status` shows the declared registries", missing.join("; "));
     }
     let mut logins = BTreeMap::new();
     let mut complete = true;
     for registry in &status.registries {
-        let is_selected = names.is_empty() || names.iter().any(|name| is_called(registry, name));
+        let is_selected = names.is_empty() || selected.contains(&registry);
         // Both formats are for clients of container registries.
         if !is_selected || registry.family == Family::Package {
             continue;

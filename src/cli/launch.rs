@@ -22,8 +22,8 @@ use crate::adapters::{handoff, process, socket};
 use crate::agent::running_agent::{self, Inherited};
 use crate::agent::supervisor::ServiceNotifier;
 use crate::domain::credentials::secret_json::to_json;
+use crate::domain::declarations::other_names::Wanted;
 use crate::domain::declarations::source::Variables;
-use crate::domain::declarations::variable;
 use crate::wire::handoff::{SavedState, UnreadableState, reveal};
 
 /// What the supervisor writes to the pipe of the `start` that waits for it.
@@ -174,9 +174,12 @@ pub(super) fn saved_config(memfd: &impl AsFd) -> io::Result<Config> {
 
 /// The variables of this process's environment that concern the agent.
 pub fn matching_environment() -> Variables {
+    let names: Vec<String> =
+        env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let wanted = Wanted::among(names.iter().map(String::as_str));
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| variable::is_pushed(name))
+        .filter(|(name, _)| wanted.has(name))
         .map(|(name, value)| {
             // docker resolves it against the directory it is called in, which the agent does not share.
             let value = match std::path::absolute(&value) {

@@ -11,7 +11,6 @@ use crate::adapters::paths::Paths;
 use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::shell_word;
 use crate::domain::servers::package_server::PackageServer;
-use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
 /// The exit status of a command that has already printed why it failed.
@@ -28,7 +27,7 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// How people call it.
 const DOCKER_HUB: &str = "docker.io";
 /// The fix if no registry is declared.
-pub const HOW_TO_DECLARE: &str = "set <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
+pub const HOW_TO_DECLARE: &str = "set and export <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
 
 /// Standard output.
 pub fn stdout() -> StdoutLock<'static> {
@@ -53,20 +52,6 @@ pub fn how_to_start(paths: &Paths) -> String {
             )
         }
     }
-}
-
-/// Whether `asked` is the name or the server, in any form, of `registry`, or a URL below it.
-pub fn is_called(registry: &RegistryDocument, asked: &str) -> bool {
-    registry.name.as_deref() == Some(asked)
-        || registry.covers.as_deref() == Some(asked)
-        || match registry.family {
-            Family::Container => {
-                Server::parse(&registry.server).is_ok_and(|(server, _)| server.answers_to(asked))
-            }
-            Family::Package => package_server(registry).is_some_and(|server| {
-                PackageServer::parse(asked).is_ok_and(|asked| server.covers(asked.url()))
-            }),
-        }
 }
 
 /// The package registry, if it is one.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::human_time::duration;
 use super::login_lines::login_line;
+use super::output::print_note;
+use super::selection::NoLogin;
 use super::settling::Awaited;
 use super::status_report::label;
 use super::terminal;
@@ -20,6 +22,7 @@ pub struct Progress {
     prints_states: bool,
     has_line: bool,
     printed: Vec<(String, String)>,
+    missing: Vec<String>,
 }
 
 impl Progress {
@@ -35,6 +38,7 @@ impl Progress {
             prints_states: false,
             has_line: false,
             printed: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -56,6 +60,23 @@ impl Progress {
         let names = pending.into_iter().map(label).chain(awaited.missing(status));
         let names = names.collect::<Vec<_>>().join(", ");
         self.draw(&format!("waiting for {names}"), awaited.remaining());
+    }
+
+    /// Says once what is awaited although nothing declares it: it may be mistyped.
+    pub fn name_missing(&mut self, status: &StatusDocument, awaited: &Awaited<'_>) {
+        // A shorter wait says it in the end.
+        if awaited.remaining() < TICK {
+            return;
+        }
+        for asked in awaited.missing(status) {
+            if !self.missing.iter().any(|known| known == asked) {
+                self.end();
+                let missing = NoLogin::of(status, asked).so_far();
+                let limit = duration(whole_seconds(awaited.remaining()) + 1);
+                print_note(&format!("{missing}; waiting up to {limit}"));
+                self.missing.push(asked.to_owned());
+            }
+        }
     }
 
     /// Shows that no agent is there yet.
@@ -85,8 +106,7 @@ impl Progress {
         if !self.redraws {
             return;
         }
-        let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
-        let line = format!("{what} ({} left)", duration(seconds));
+        let line = format!("{what} ({} left)", duration(whole_seconds(remaining)));
         // A line that wraps cannot be replaced.
         let width = terminal::columns_of_stderr().saturating_sub(1);
         let line: String = if line.chars().count() > width {
@@ -98,4 +118,8 @@ impl Progress {
         let _ = stderr().flush();
         self.has_line = true;
     }
+}
+
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }

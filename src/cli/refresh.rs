@@ -7,7 +7,8 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::login_lines::login_lines;
-use super::output::{HOW_TO_DECLARE, print_note, stdout};
+use super::output::{HOW_TO_DECLARE, ask_status, print_note, stdout};
+use super::selection::{self, NoLogin};
 use super::status_report::is_well;
 use super::terminal;
 use crate::adapters::agent_client;
@@ -17,12 +18,24 @@ use crate::wire::api::RegistryDocument;
 /// `registry-agent refresh`
 pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
-    let targets: Vec<String> = if names.is_empty() {
-        vec!["/v1/refresh".to_owned()]
+    let mut targets = Vec::new();
+    let mut all_found = true;
+    if names.is_empty() {
+        targets.push("/v1/refresh".to_owned());
     } else {
-        let encoded = names.iter().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
-        encoded.map(|name| format!("/v1/refresh?registry={name}")).collect()
-    };
+        let status = ask_status(&paths)?;
+        for name in names {
+            let found = selection::find(&status.registries, name);
+            if found.is_empty() {
+                print_note(&NoLogin::of(&status, name).to_string());
+                all_found = false;
+            }
+            for registry in found {
+                let server = utf8_percent_encode(&registry.server, NON_ALPHANUMERIC);
+                targets.push(format!("/v1/refresh?registry={server}"));
+            }
+        }
+    }
     let mut refreshed: Vec<RegistryDocument> = Vec::new();
     for target in targets {
         let answer = agent_client::ask(&paths, "POST", &target, b"", Duration::from_secs(65))?;
@@ -30,11 +43,12 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
     }
     if json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&refreshed)?)?;
-    } else if refreshed.is_empty() {
+    } else if refreshed.is_empty() && all_found {
         print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
     } else {
         let lines = login_lines(&refreshed, terminal::width());
         anstream::stdout().write_all(lines.as_bytes())?;
     }
-    Ok(if refreshed.iter().all(is_well) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let well = all_found && refreshed.iter().all(is_well);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

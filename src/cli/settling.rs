@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use super::change_feed::{Change, ChangeFeed};
-use super::output::{REQUEST_TIMEOUT, is_called};
+use super::output::REQUEST_TIMEOUT;
 use super::progress::Progress;
+use super::selection;
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
@@ -91,6 +92,7 @@ fn follow(
             progress.end();
             return Ok(Some(status));
         }
+        progress.name_missing(&status, awaited);
         progress.show(&status, awaited);
         match feed.next_within(progress.patience().min(remaining)) {
             None => {}
@@ -118,15 +120,17 @@ impl Awaited<'_> {
         &'b self,
         status: &'b StatusDocument,
     ) -> impl Iterator<Item = &'b RegistryDocument> {
-        let is_selected = |it: &&RegistryDocument| {
-            self.names.is_empty() || self.names.iter().any(|name| is_called(it, name))
+        let named = self.names.iter().flat_map(|name| selection::find(&status.registries, name));
+        let named: Vec<&str> = named.map(|registry| registry.server.as_str()).collect();
+        let is_selected = move |it: &&RegistryDocument| {
+            self.names.is_empty() || named.contains(&it.server.as_str())
         };
         status.registries.iter().filter(is_selected)
     }
 
     /// The names that no login has.
     pub fn missing(&self, status: &StatusDocument) -> Vec<&str> {
-        let has = |name: &&String| status.registries.iter().any(|it| is_called(it, name));
+        let has = |name: &&String| !selection::find(&status.registries, name).is_empty();
         self.names.iter().filter(|name| !has(name)).map(String::as_str).collect()
     }
 

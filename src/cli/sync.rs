@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
+use super::misnamed::misnamed_sets;
 use super::output::{self, HOW_TO_DECLARE};
 use super::reason_text::ReasonText;
 use super::settling::settled_soon;
@@ -78,7 +79,10 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     }
     if !counts {
         let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
-        output::print_note(&format!("no variable of this shell declares a registry{how}"));
+        output::print_note(&format!("no exported variable of this shell declares a registry{how}"));
+        for reason in misnamed_sets().into_values() {
+            output::print_note(&format!("{reason}; {}", reason.fix()));
+        }
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
     for problem in change.incomplete.iter().chain(&problems) {

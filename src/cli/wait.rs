@@ -1,13 +1,15 @@
 //! `wait`: blocks until no login is pending.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::login_lines::login_line;
-use super::output::{HOW_TO_DECLARE, is_called, print_note, stdout};
+use super::output::{HOW_TO_DECLARE, print_note, stdout};
 use super::progress::Progress;
 use super::reason_text::ReasonText;
+use super::selection::{self, NoLogin};
 use super::settling::{Awaited, settle};
 use super::status_report::{exit_code, is_well, keeps_clients_away, label};
 use super::terminal;
@@ -23,6 +25,7 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     if names.is_empty() && status.registries.is_empty() {
         print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
     }
+    let timeout_note = (!is_settled).then(|| timeout_message(&status, &awaited));
     let shown = filtered(status, names);
     let settled = shown.registries.iter().filter(|registry| registry.state != "pending");
     if json {
@@ -37,8 +40,8 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
         }
     }
     print_problems(&shown)?;
-    if !is_settled {
-        print_note(&timeout_message(&shown, &awaited));
+    if let Some(note) = timeout_note {
+        print_note(&note);
     }
     let well = is_settled && exit_code(&shown) == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -56,7 +59,9 @@ fn print_problems(status: &StatusDocument) -> io::Result<()> {
 /// The part of the status that is about these names.
 fn filtered(mut status: StatusDocument, names: &[String]) -> StatusDocument {
     if !names.is_empty() {
-        status.registries.retain(|registry| names.iter().any(|name| is_called(registry, name)));
+        let found = names.iter().flat_map(|name| selection::find(&status.registries, name));
+        let servers: BTreeSet<String> = found.map(|registry| registry.server.clone()).collect();
+        status.registries.retain(|registry| servers.contains(&registry.server));
         let kept = std::mem::take(&mut status.problems).into_iter();
         status.problems = kept.filter(|problem| concerns(problem, &status, names)).collect();
     }
@@ -65,11 +70,12 @@ fn filtered(mut status: StatusDocument, names: &[String]) -> StatusDocument {
 
 /// Whether a problem is about one of these logins: by name, by registry, or about all of them.
 fn concerns(problem: &ProblemEntry, status: &StatusDocument, names: &[String]) -> bool {
-    let is_selected = |key: &str| status.registries.iter().any(|it| is_called(it, key));
+    let is_selected = |key: &str| !selection::find(&status.registries, key).is_empty();
     match (&problem.registry, problem.kind.as_str()) {
         (Some(registry), _) => is_selected(registry),
         (None, "variables" | "login") => {
-            names.contains(&problem.name) || is_selected(&problem.name)
+            let is_named = names.iter().any(|name| name.eq_ignore_ascii_case(&problem.name));
+            is_named || is_selected(&problem.name)
         }
         (None, _) => true,
     }
@@ -78,11 +84,9 @@ fn concerns(problem: &ProblemEntry, status: &StatusDocument, names: &[String]) -
 fn timeout_message(status: &StatusDocument, awaited: &Awaited<'_>) -> String {
     let missing = awaited.missing(status);
     let pending: Vec<&str> =
-        status.registries.iter().filter(|it| it.state == "pending").map(label).collect();
+        awaited.selected(status).filter(|it| it.state == "pending").map(label).collect();
     let mut parts = Vec::new();
-    if !missing.is_empty() {
-        parts.push(format!("not declared, or incomplete: {}", missing.join(", ")));
-    }
+    parts.extend(missing.into_iter().map(|asked| NoLogin::of(status, asked).to_string()));
     if !pending.is_empty() {
         parts.push(format!("still pending: {}", pending.join(", ")));
     }

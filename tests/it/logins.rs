@@ -282,7 +282,9 @@ fn a_push_that_declares_nothing_changes_nothing() {
     empty.env("AWS_REGION", "eu-west-1").env("SOMETHING_CONTAINER_REGISTRY_USER", "");
     let output = succeed(&mut empty);
     assert!(output.stdout.starts_with(b"nothing changed\n"), "{}", output_text(&output));
-    assert!(output_text(&output).contains("no variable of this shell declares a registry"));
+    assert!(
+        output_text(&output).contains("no exported variable of this shell declares a registry")
+    );
     assert_eq!(test_home.login("ACME"), before);
     assert_eq!(test_home.credential(&registry.server()), pair(USER, PASSWORD));
 }

@@ -44,6 +44,7 @@ mod registry_rules;
 mod release;
 mod reset;
 mod secrets;
+mod selection;
 mod sequence;
 mod server_names;
 mod services;

@@ -40,7 +40,7 @@ fn ghcr(heard: &ReceivedRequest) -> Vec<u8> {
 }
 
 async fn may(image: &str, password: &str) -> (String, String) {
-    let image = Image::parse(image).unwrap().unwrap();
+    let image = Image::parse(image).unwrap();
     let credential = Credential::plain("me", Secret::new(password));
     let question = VerificationRequest {
         server: &image.server,

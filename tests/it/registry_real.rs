@@ -31,7 +31,7 @@ async fn login(name: &str, user: &str, password: &str) -> Verdict {
 }
 
 async fn may(image: &str, user: &str, password: &str) -> ImageAccess {
-    let image = Image::parse(image).unwrap().unwrap();
+    let image = Image::parse(image).unwrap();
     let credential = Credential::plain(user, Secret::new(password));
     let question = VerificationRequest {
         server: &image.server,

@@ -10,8 +10,8 @@ use super::stable_read::{FILE_LIMIT, Links, VALUE_LIMIT};
 use crate::adapters::permissions;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::file_format::{Format, Parsed, parse};
+use crate::domain::declarations::other_names::Wanted;
 use crate::domain::declarations::source::{SourceKind, Variables};
-use crate::domain::declarations::variable;
 use crate::domain::reasons::SourceReason;
 
 /// The name under which the value of a single-value file is stored.
@@ -87,7 +87,8 @@ fn variables(
     let parse = |bytes: &[u8]| {
         let mut parsed = parse(format, bytes).map_err(|fault| fault.to_string())?;
         // The other secrets of the user are not needed here.
-        parsed.variables.retain(|name, _| matters(name));
+        let wanted = Wanted::among(parsed.variables.keys().map(String::as_str));
+        parsed.variables.retain(|name, _| wanted.has(name));
         Ok(parsed)
     };
     file(files.read(path, links, FILE_LIMIT), path, parse, before)
@@ -156,10 +157,8 @@ fn directory(files: &mut SettledReader, dir: &Path, before: &Content) -> Content
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
     let names: Vec<Option<String>> = names.collect::<io::Result<_>>()?;
-    Ok(names.into_iter().flatten().filter(|name| matters(name)).collect())
-}
-
-/// Whether a variable with this name, possibly misspelled, is relevant.
-fn matters(name: &str) -> bool {
-    variable::is_pushed(name) || variable::parse(name).is_some()
+    let mut names: Vec<String> = names.into_iter().flatten().collect();
+    let wanted = Wanted::among(names.iter().map(String::as_str));
+    names.retain(|name| wanted.has(name));
+    Ok(names)
 }

@@ -27,10 +27,9 @@ pub async fn get_access(
     State(state): State<ApiState>,
     Parameters(query): Parameters<AccessQuery>,
 ) -> Result<Json<AccessDocument>, ApiError> {
-    let parsed = Image::parse(&query.image)
-        .ok_or_else(|| ApiError::malformed("the image has no valid repository, tag or digest"))?;
-    let mut image = parsed
-        .map_err(|fault| ApiError::malformed(&format!("the server is not understood: {fault}")))?;
+    let mut image = Image::parse(&query.image).map_err(|fault| {
+        ApiError::malformed(&format!("the image's name is not understood: {fault}"))
+    })?;
     let question = {
         let (view, now) = (state.now(), state.clock.now());
         let entry = view.by_server(image.server.name()).ok_or_else(ApiError::unknown_registry)?;

@@ -20,7 +20,7 @@ pub(super) fn step(paths: &Paths, image: &Image) -> Outcome {
     match ask(paths, image) {
         Ok(access) => outcome(&access),
         Err(error) => {
-            let hint = Some(format!("run `registry-agent check {}` again", name(image)));
+            let hint = Some(format!("run `registry-agent check {}` again", image.name()));
             Outcome::failed(Finding { code: None, text: error.to_string(), hint })
         }
     }
@@ -28,15 +28,9 @@ pub(super) fn step(paths: &Paths, image: &Image) -> Outcome {
 
 fn ask(paths: &Paths, image: &Image) -> Result<AccessDocument, ClientError> {
     let target =
-        format!("/v1/access?image={}", utf8_percent_encode(&name(image), NON_ALPHANUMERIC));
+        format!("/v1/access?image={}", utf8_percent_encode(&image.name(), NON_ALPHANUMERIC));
     let body = agent_client::ask(paths, "GET", &target, b"", ACCESS_TIMEOUT)?;
     serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
-}
-
-/// The image in full, by its tag or digest.
-pub(super) fn name(Image { server, repository, reference }: &Image) -> String {
-    let separator = if reference.contains(':') { '@' } else { ':' };
-    format!("{}/{repository}{separator}{reference}", server.shown())
 }
 
 fn outcome(access: &AccessDocument) -> Outcome {

@@ -47,12 +47,18 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
                 remarks.extend(shell.of(None));
             }
             report.add(Step::Agent, outcome)?;
-            let target = what.map(|what| subjects::target(what, &agent.status));
-            let clients = Clients::new(&paths, &agent);
-            let verdicts = Verdicts { paths: &paths, stream: None, known: BTreeMap::new() };
-            let target = target.as_ref();
-            Checker { paths: &paths, agent: &agent, target, shell, verdicts, clients }
-                .run(&mut report)?;
+            match what.map(|what| subjects::target(what, &agent.status)).transpose() {
+                Ok(target) => {
+                    let clients = Clients::new(&paths, &agent);
+                    let verdicts = Verdicts { paths: &paths, stream: None, known: BTreeMap::new() };
+                    let target = target.as_ref();
+                    Checker { paths: &paths, agent: &agent, target, shell, verdicts, clients }
+                        .run(&mut report)?;
+                }
+                Err(not_understood) => {
+                    report.add(Step::Declared, Outcome::failed(not_understood))?;
+                }
+            }
         }
     }
     let failed = report.has_failed();
@@ -125,7 +131,7 @@ impl Checker<'_> {
             }
         }
         if let Some(CheckTarget::Image(image)) = self.target {
-            let note = Note::show(&image::name(image));
+            let note = Note::show(&image.name());
             let outcome = image::step(self.paths, image);
             drop(note);
             if !report.add(Step::ImageAccess, outcome)? {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use super::report::Finding;
 use crate::cli::launch::matching_environment;
-use crate::cli::output::{is_called, package_server};
+use crate::cli::misnamed::misnamed_sets;
+use crate::cli::output::package_server;
+use crate::cli::selection;
 use crate::domain::declarations::declaration::Declaration;
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::source::{Source, SourceKind};
-use crate::domain::declarations::variable::Family;
+use crate::domain::declarations::variable::{self, Family};
 use crate::domain::reasons::{ClientReason, Reason};
-use crate::domain::servers::check_target::CheckTarget;
-use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
+use crate::domain::servers::image::{Image, ImageFault};
 use crate::domain::servers::server::Server;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -25,22 +27,45 @@ pub(super) enum Walk<'a> {
     Unknown(String, Vec<Finding>),
 }
 
-/// What `text` means, given what the agent knows.
-pub(super) fn target(text: &str, status: &StatusDocument) -> CheckTarget {
+/// What `text` means, given what the agent and this shell know.
+pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget, Finding> {
+    let sets = shell().sets.into_iter().map(|(_, name)| name);
+    let shell: Vec<String> = sets.chain(misnamed_sets().into_keys()).collect();
     let names = || {
         let logins = status.registries.iter().flat_map(|r| [&r.name, &r.covers]).flatten();
-        logins.chain(status.problems.iter().map(|problem| &problem.name))
+        logins.chain(status.problems.iter().map(|problem| &problem.name)).chain(&shell)
     };
     let known = |text: &str| {
         let exact = names().find(|name| *name == text);
         exact.or_else(|| names().find(|name| name.eq_ignore_ascii_case(text))).cloned()
     };
     let package = |text: &str| {
-        let called = status.registries.iter().filter(|registry| is_called(registry, text));
-        called.filter_map(package_server).max_by_key(PackageServer::depth)
+        let mut called = selection::find(&status.registries, text).into_iter();
+        called.find_map(package_server)
     };
-    let is_known = |text: &str| status.registries.iter().any(|r| is_called(r, text));
-    CheckTarget::parse(text, known, package, is_known)
+    let is_known = |text: &str| !selection::find(&status.registries, text).is_empty();
+    match CheckTarget::parse(text, known, package, is_known) {
+        // A word without a path may be a mistyped name or server as well as an image on Docker Hub.
+        Ok(CheckTarget::Image(image))
+            if !text.contains('/')
+                && !is_known(image.server.name())
+                && selection::similar(status, text).is_some() =>
+        {
+            Ok(match Server::parse(text) {
+                Ok((server, _)) if !variable::is_name(text) => CheckTarget::Server(server),
+                _ => CheckTarget::Name(text.to_owned()),
+            })
+        }
+        parsed => parsed.map_err(|fault| not_understood(text, fault)),
+    }
+}
+
+fn not_understood(text: &str, fault: TargetFault) -> Finding {
+    let meant = matches!(fault, TargetFault::Image(ImageFault::UpperCase));
+    let meant = if meant { in_lower_case(text) } else { None };
+    let text = if fault.is_of_userinfo() { "the argument of `check`" } else { text };
+    let (text, fault) = (text.to_owned(), fault.to_string());
+    finding(ClientReason::NotUnderstood { text, fault, meant })
 }
 
 /// Everything to walk for `target`; at least one.
@@ -67,7 +92,7 @@ pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>
         walks.push(Walk::Broken(first.name.clone(), problems));
     }
     if walks.is_empty() {
-        walks.push(unknown(target));
+        walks.push(unknown(target, status));
     }
     walks
 }
@@ -77,8 +102,8 @@ fn is_about(registry: &RegistryDocument, target: &CheckTarget) -> bool {
     // Without its scheme, the name of a server on another scheme's port means the same server.
     let known = Server::parse(&registry.server);
     let is_of = |server: &Server| {
-        let parsed = known.as_ref().is_ok_and(|(known, _)| known.name() == server.name());
-        parsed || registry.server == server.name()
+        let same = known.as_ref().is_ok_and(|(known, _)| known.name() == server.name());
+        registry.family == Family::Container && (same || registry.server == server.name())
     };
     match target {
         CheckTarget::Name(name) => {
@@ -138,39 +163,50 @@ fn is_before_the_registry(step: &str) -> bool {
 }
 
 /// The agent does not know it; this shell may.
-fn unknown<'a>(target: &CheckTarget) -> Walk<'a> {
+fn unknown<'a>(target: &CheckTarget, status: &StatusDocument) -> Walk<'a> {
     let shell = shell();
-    let server = match target {
-        CheckTarget::Name(_) | CheckTarget::Package(_) => None,
-        CheckTarget::Server(server) => Some(server),
-        CheckTarget::Image(image) => Some(&image.server),
-    };
-    let is_meant = |declared: &&Declaration| match (target, server) {
-        (CheckTarget::Name(name), _) => declared.name == *name,
-        (_, server) => server.is_some_and(|server| server.name() == declared.server.name()),
+    let is_meant = |declared: &&Declaration| match target {
+        CheckTarget::Name(name) => declared.name == *name,
+        CheckTarget::Server(server) => declared.server.name() == server.name(),
+        CheckTarget::Image(image) => declared.server.name() == image.server.name(),
+        CheckTarget::Package(server) => declared.server.name() == server.name(),
     };
     if let Some(declared) = shell.declarations.iter().find(is_meant) {
         return not_synced(declared);
     }
-    let (label, reason) = match (target, server) {
-        (CheckTarget::Name(name), _) => {
-            let own: Vec<Finding> = shell
-                .problems
-                .iter()
-                .filter(|problem| problem.name == *name)
-                .map(|problem| problem.reason.clone().into())
-                .collect();
-            if !own.is_empty() {
-                return Walk::Unknown(name.clone(), own);
-            }
-            (name.clone(), ClientReason::NoSuchName { name: name.clone() })
+    match target {
+        CheckTarget::Name(name) => unknown_name(name, &shell, status),
+        CheckTarget::Server(server) => {
+            let meant = selection::similar(status, server.shown()).map(str::to_owned);
+            not_declared(server.shown(), meant)
         }
-        (_, server) => {
-            let shown = server.map_or_else(String::new, |server| server.shown().to_owned());
-            (shown.clone(), ClientReason::NotDeclared { server: shown })
+        CheckTarget::Image(image) => {
+            let similar = selection::similar(status, image.server.shown());
+            let similar = similar.and_then(|server| Server::parse(server).ok());
+            let meant = similar.map(|(server, _)| Image { server, ..image.clone() }.name());
+            not_declared(image.server.shown(), meant)
         }
-    };
-    Walk::Unknown(label, vec![finding(reason)])
+        CheckTarget::Package(server) => not_declared(server.name(), None),
+    }
+}
+
+fn unknown_name<'a>(name: &str, shell: &Discovery, status: &StatusDocument) -> Walk<'a> {
+    let of_name = shell.problems.iter().filter(|problem| problem.name == *name);
+    let mut own: Vec<Finding> = of_name.map(|problem| problem.reason.clone().into()).collect();
+    if own.is_empty() {
+        let misnamed = misnamed_sets().remove(name);
+        own.push(finding(misnamed.unwrap_or_else(|| {
+            let meant = selection::similar(status, name).map(str::to_owned);
+            ClientReason::NoSuchName { name: name.to_owned(), meant }
+        })));
+    }
+    Walk::Unknown(name.to_owned(), own)
+}
+
+fn not_declared<'a>(server: &str, meant: Option<String>) -> Walk<'a> {
+    let server = server.to_owned();
+    let reason = ClientReason::NotDeclared { server: server.clone(), meant };
+    Walk::Unknown(server, vec![finding(reason)])
 }
 
 fn not_synced<'a>(declared: &Declaration) -> Walk<'a> {

@@ -5,6 +5,7 @@ pub mod declaration;
 pub mod discovery;
 pub mod file_format;
 pub mod layers;
+pub mod other_names;
 pub mod push;
 pub mod source;
 pub mod variable;

@@ -2,7 +2,8 @@
 //! set, which are misspelt, and which `sync` sends.
 
 use serde::{Deserialize, Serialize};
-use strsim::osa_distance;
+
+use crate::domain::spelling::{is_typo_of, tolerated_typos};
 
 /// What a set declares. One `<NAME>` may have a set of each family.
 #[derive(
@@ -146,22 +147,41 @@ pub fn parse(variable: &str) -> Option<SetVariable<'_>> {
         let at = upper.rfind(family.infix())?;
         Some((at, at + family.infix().len(), family))
     });
-    let (at, end, family) = exact.max().or_else(|| misspelt_infix(&upper))?;
+    let infix = exact.max().or_else(|| misspelt_infix(&upper));
+    let (at, end, family) = infix.or_else(|| final_infix(&upper))?;
     let suffix = &upper[end..];
     let name = &variable[..at];
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let known = |table: &[(&str, Field)]| {
-        let mut fields = table.iter().filter(|(_, field)| family.has(*field));
-        fields.find(|(text, _)| *text == suffix).map(|(_, field)| *field)
-    };
-    if let Some(field) = known(&SUFFIXES) {
+    // `ACME_CONTAINER_REGISTRY` most likely holds the server.
+    if end == upper.len() && !upper.ends_with('_') {
+        return Some(SetVariable { family, name, field: Field::Server, exact: false });
+    }
+    if let Some(field) = known(&SUFFIXES, suffix, family) {
         let exact = variable[at..] == [family.infix(), suffix].concat();
         return Some(SetVariable { family, name, field, exact });
     }
-    let field = known(&MISSPELLINGS).or_else(|| misspelt_suffix(suffix, family))?;
+    let field = field_of(suffix, family).or_else(|| misspelt_suffix(suffix, family))?;
     Some(SetVariable { family, name, field, exact: false })
+}
+
+/// The variable of a set that ends with `suffix`, or with another word for the same.
+pub fn field_of(suffix: &str, family: Family) -> Option<Field> {
+    known(&SUFFIXES, suffix, family).or_else(|| known(&MISSPELLINGS, suffix, family))
+}
+
+fn known(table: &[(&str, Field)], suffix: &str, family: Family) -> Option<Field> {
+    let mut fields = table.iter().filter(|(_, field)| family.has(*field));
+    fields.find(|(text, _)| *text == suffix).map(|(_, field)| *field)
+}
+
+/// Where an infix without a suffix starts and ends.
+fn final_infix(variable: &str) -> Option<(usize, usize, Family)> {
+    Family::ALL.into_iter().find_map(|family| {
+        let name = variable.strip_suffix(family.infix().trim_end_matches('_'))?;
+        Some((name.len(), variable.len(), family))
+    })
 }
 
 /// Where a mistyped `_CONTAINER_REGISTRY_` or `_PACKAGE_REGISTRY_` starts and ends.
@@ -183,16 +203,10 @@ fn misspelt_infix(variable: &str) -> Option<(usize, usize, Family)> {
 
 /// The variable that a mistyped suffix was meant to be.
 fn misspelt_suffix(suffix: &str, family: Family) -> Option<Field> {
-    // In a short word, two wrong letters make another word.
-    let typos = |text: &str| if text.len() < 6 { 1 } else { TYPOS };
-    let mut alike = SUFFIXES
-        .iter()
-        .filter(|(text, field)| family.has(*field) && is_typo_of(text, suffix, typos(text)));
+    let mut alike = SUFFIXES.iter().filter(|(text, field)| {
+        family.has(*field) && is_typo_of(text, suffix, tolerated_typos(text))
+    });
     alike.next().map(|(_, field)| *field)
-}
-
-fn is_typo_of(word: &str, text: &str, typos: usize) -> bool {
-    word.len().abs_diff(text.len()) <= typos && osa_distance(word, text) <= typos
 }
 
 /// Whether `name` can be the `<NAME>` of a set: letters, digits and underscores.
@@ -242,6 +256,7 @@ mod tests {
             ("ACR_CONTAINER_REGISTY_PASSWORD", Field::Password),
             ("ACR_CONTANER_REGISTRY_URL", Field::Server),
             ("ACR_CONTAINERREGISTRY_SERVER", Field::Server),
+            ("ACR_CONTAINER_REGISTRY", Field::Server),
         ] {
             let parsed = parse(text).unwrap();
             let expected =

@@ -3,23 +3,44 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Severity, Step, shell_word};
+use super::{Severity, Step, list, shell_word};
+use crate::domain::declarations::variable::{Family, Field};
 
 /// Why the clients of this shell do not get the login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientReason {
+    /// The argument of `check` is none that it takes.
+    #[error("{text} {fault}")]
+    NotUnderstood {
+        /// The argument.
+        text: String,
+        /// What is wrong with it.
+        fault: String,
+        /// What was probably meant.
+        meant: Option<String>,
+    },
     /// No set of variables and no stored login is for the server.
-    #[error("no set of variables declares {server}")]
+    #[error("no set of variables declares {server}{}", did_you_mean(.meant.as_ref()))]
     NotDeclared {
         /// The server as people write it.
         server: String,
+        /// What was probably meant: a server or an image on it.
+        meant: Option<String>,
     },
     /// A set of this name is neither declared nor known.
-    #[error("no set of variables has the name {name}")]
+    #[error("no set of variables has the name {name}{}", did_you_mean(.meant.as_ref()))]
     NoSuchName {
         /// The name that was asked for.
         name: String,
+        /// The name that was probably meant.
+        meant: Option<String>,
+    },
+    /// The variables of a set have names that other programs use.
+    #[error("{} {} set in this shell, but the agent reads {}", list(.variables.iter().map(|(other, _)| other)), if .variables.len() == 1 { "is" } else { "are" }, list(.variables.iter().map(|(_, read)| read)))]
+    Misnamed {
+        /// Each variable that is set, and the name that the agent reads instead.
+        variables: Vec<(String, String)>,
     },
     /// Nothing is declared at all.
     #[error("no registry is declared")]
@@ -102,8 +123,10 @@ impl ClientReason {
     /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NotUnderstood { .. } => "not-understood",
             Self::NotDeclared { .. } => "server-not-declared",
             Self::NoSuchName { .. } => "name-not-declared",
+            Self::Misnamed { .. } => "variables-misnamed",
             Self::NothingDeclared => "nothing-declared",
             Self::NotSynced { .. } => "not-synced",
             Self::NotPublished { .. } => "not-published",
@@ -120,8 +143,10 @@ impl ClientReason {
     /// The step of `check` that it belongs to.
     pub fn step(&self) -> Step {
         match self {
-            Self::NotDeclared { .. }
+            Self::NotUnderstood { .. }
+            | Self::NotDeclared { .. }
             | Self::NoSuchName { .. }
+            | Self::Misnamed { .. }
             | Self::NothingDeclared
             | Self::NotSynced { .. } => Step::Declared,
             Self::NotPublished { .. }
@@ -144,14 +169,34 @@ impl ClientReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::NotDeclared { server } => format!(
-                "set `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`"
+            Self::NotUnderstood { meant: Some(meant), .. } => {
+                format!("run `registry-agent check {}`", shell_word(meant))
+            }
+            Self::NotUnderstood { meant: None, .. } => {
+                "give `check` a name that `registry-agent status` shows, a server such as ghcr.io, or an image such as ghcr.io/org/app:1.0".to_owned()
+            }
+            Self::NotDeclared { server, meant } => format!(
+                "{}set and export `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`",
+                check_instead(meant.as_ref())
             ),
-            Self::NoSuchName { name } => format!(
-                "set {name}_CONTAINER_REGISTRY_SERVER, {name}_CONTAINER_REGISTRY_USER and {name}_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`; `registry-agent status` lists the names that the agent knows"
-            ),
+            Self::NoSuchName { name, meant } => {
+                let variables = REQUIRED.map(|field| field.variable(Family::Container, name)).join(" ");
+                format!(
+                    "{}set {}, then run `export {variables} && registry-agent sync`; `registry-agent status` lists the names that the agent knows",
+                    check_instead(meant.as_ref()),
+                    list(REQUIRED.map(|field| field.variable(Family::Container, name)))
+                )
+            }
+            Self::Misnamed { variables } => {
+                let export = variables.iter().map(|(other, read)| format!("{read}=\"${other}\""));
+                let export: Vec<String> = export.collect();
+                format!(
+                    "run `export {} && registry-agent sync` in this shell, and rename the variables where they are set",
+                    export.join(" ")
+                )
+            }
             Self::NothingDeclared => {
-                "set `<NAME>_CONTAINER_REGISTRY_SERVER`, `<NAME>_CONTAINER_REGISTRY_USER` and `<NAME>_CONTAINER_REGISTRY_PASSWORD`, then run `registry-agent sync`".to_owned()
+                "set and export `<NAME>_CONTAINER_REGISTRY_SERVER`, `<NAME>_CONTAINER_REGISTRY_USER` and `<NAME>_CONTAINER_REGISTRY_PASSWORD`, then run `registry-agent sync`".to_owned()
             }
             Self::NotSynced { .. } => "run `registry-agent sync` in this shell".to_owned(),
             Self::NotPublished { .. } => {
@@ -180,4 +225,16 @@ impl ClientReason {
             }
         }
     }
+}
+
+/// The variables that a set needs.
+const REQUIRED: [Field; 3] = [Field::Server, Field::User, Field::Password];
+
+fn did_you_mean(meant: Option<&String>) -> String {
+    meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
+}
+
+fn check_instead(meant: Option<&String>) -> String {
+    let command = |meant| format!("run `registry-agent check {}`; or ", shell_word(meant));
+    meant.map_or_else(String::new, |meant| command(meant))
 }

@@ -61,6 +61,14 @@ pub enum DeclarationReason {
         /// The kind of character, as in "a control character".
         what: String,
     },
+    /// The value is the text of a reference to another variable.
+    #[error(
+        "{variable} is a reference such as ${{NAME}} that nothing has replaced, so it is not sent"
+    )]
+    NotExpanded {
+        /// The variable, or the password file.
+        variable: SourcedVariable,
+    },
     /// A remark: the value is enclosed in quotation marks.
     #[error("{variable} is enclosed in quotation marks, which the registry receives as part of it")]
     Quoted {
@@ -159,6 +167,7 @@ impl DeclarationReason {
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
             Self::BadValue { .. } => "value-refused",
+            Self::NotExpanded { .. } => "value-not-expanded",
             Self::Quoted { .. } => "value-quoted",
             Self::WhiteSpace { .. } => "value-white-space",
             Self::TwoPasswords { .. } => "two-passwords",
@@ -181,6 +190,7 @@ impl DeclarationReason {
             | Self::BadServer { .. }
             | Self::BadValue { .. }
             | Self::BadScheme { .. }
+            | Self::NotExpanded { .. }
             | Self::BadName { .. }
             | Self::RelativePath { .. }
             | Self::PasswordFile { .. } => Severity::Error,
@@ -202,6 +212,7 @@ impl DeclarationReason {
             Self::BadServer { .. } | Self::PathDropped { .. } => Step::Server,
             Self::BadScheme { .. }
             | Self::BadValue { .. }
+            | Self::NotExpanded { .. }
             | Self::Quoted { .. }
             | Self::WhiteSpace { .. } => Step::Values,
             _ => Step::Declared,
@@ -240,6 +251,9 @@ impl DeclarationReason {
                 variable.set_to("bearer, basic or raw, or unset it to use the registry's own")
             }
             Self::BadValue { variable, .. } => variable.set_to("the value itself and nothing else"),
+            Self::NotExpanded { variable } => {
+                variable.set_to("the value that the reference stands for")
+            }
             Self::Quoted { variable } => format!(
                 "{}, unless the quotation marks belong to it",
                 variable.set_to("the value without the quotation marks")

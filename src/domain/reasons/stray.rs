@@ -27,14 +27,10 @@ pub enum StrayCharacters {
 impl StrayCharacters {
     /// Examines a user and a password that a registry rejected.
     pub fn of(user: &str, password: &str) -> Option<Self> {
-        let quoted = |text: &str| {
-            let pair = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
-            pair('"') || pair('\'')
-        };
         let blank = |text: &str| text.trim() != text;
-        if quoted(password.trim()) {
+        if is_quoted(password.trim()) {
             Some(Self::QuotedPassword)
-        } else if quoted(user.trim()) {
+        } else if is_quoted(user.trim()) {
             Some(Self::QuotedUser)
         } else if blank(password) {
             Some(Self::BlankInPassword)
@@ -57,6 +53,23 @@ impl StrayCharacters {
     }
 }
 
+/// Whether `text` is enclosed in quotation marks, straight or typographic.
+pub fn is_quoted(text: &str) -> bool {
+    const PAIRS: [(char, char); 8] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+        ('\u{201e}', '\u{201c}'),
+        ('\u{201a}', '\u{2018}'),
+        ('\u{ab}', '\u{bb}'),
+    ];
+    PAIRS
+        .iter()
+        .any(|(open, close)| text.strip_prefix(*open).is_some_and(|rest| rest.ends_with(*close)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +81,8 @@ mod tests {
             ("dev", "\"secret\"", Some(S::QuotedPassword)),
             ("dev", "'secret'", Some(S::QuotedPassword)),
             ("'dev'", "secret", Some(S::QuotedUser)),
+            ("dev", "\u{201c}secret\u{201d}", Some(S::QuotedPassword)),
+            ("\u{201e}dev\u{201c}", "secret", Some(S::QuotedUser)),
             ("dev", "secret ", Some(S::BlankInPassword)),
             ("dev", "secret\r", Some(S::BlankInPassword)),
             ("dev ", "secret", Some(S::BlankInUser)),

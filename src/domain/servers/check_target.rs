@@ -1,8 +1,11 @@
 //! What a user asks `check` about: a name, a server or an image.
 
-use super::image::Image;
+use thiserror::Error;
+
+use super::image::{Image, ImageFault};
 use super::package_server::PackageServer;
-use super::server::Server;
+use super::server::{Server, ServerFault};
+use crate::domain::declarations::variable;
 
 /// The argument of `check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,36 +20,84 @@ pub enum CheckTarget {
     Package(PackageServer),
 }
 
+/// Why a text is none of them. The message follows the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TargetFault {
+    /// It is written like an image.
+    #[error("is not a valid image name: {0}")]
+    Image(ImageFault),
+    /// It is written like a server.
+    #[error("is not a valid server: {0}")]
+    Server(ServerFault),
+    /// It is written like neither.
+    #[error("is neither a name, nor a server, nor an image")]
+    Unknown,
+}
+
+impl TargetFault {
+    /// Whether the text contains a user name or a password.
+    pub fn is_of_userinfo(self) -> bool {
+        matches!(
+            self,
+            Self::Server(ServerFault::Userinfo)
+                | Self::Image(ImageFault::Server(ServerFault::Userinfo))
+        )
+    }
+}
+
 impl CheckTarget {
-    /// Parses `text`. A known name, package registry or server comes first; what remains is a server if it is written
-    /// like one, and an image by docker's rules otherwise.
+    /// Parses `text`. A known name, package registry or server comes first; what remains is a server
+    /// if it is written like one, and an image by docker's rules otherwise. Images may have the prefix
+    /// of skopeo or helm, or that of a URL.
     pub fn parse(
         text: &str,
         known_name: impl Fn(&str) -> Option<String>,
         known_package: impl Fn(&str) -> Option<PackageServer>,
         is_known_server: impl Fn(&str) -> bool,
-    ) -> Self {
+    ) -> Result<Self, TargetFault> {
         if let Some(name) = known_name(text) {
-            return Self::Name(name);
+            return Ok(Self::Name(name));
         }
         if let Some(server) = known_package(text) {
-            return Self::Package(server);
+            return Ok(Self::Package(server));
         }
-        let server = || Server::parse(text).ok().map(|(server, _)| Self::Server(server));
-        let image = || Image::parse(text)?.ok().map(Self::Image);
-        let found = if text.contains("://") {
-            server()
-        } else if has_path(text) {
-            image().or_else(server)
+        match text.split_once("://") {
+            Some(("docker" | "oci", rest)) => return image(rest),
+            Some(("https" | "http", rest)) if has_path(rest) => return image(rest),
+            Some(_) => return server(text),
+            None => {}
+        }
+        if has_path(text) {
+            image(text)
         } else if is_known_server(text) || is_written_as_host(text) {
-            server()
-        } else if text.contains(|c: char| c.is_ascii_uppercase()) {
-            None
+            server(text)
+        } else if variable::is_name(text) && text.contains(|c: char| c.is_ascii_uppercase()) {
+            Ok(Self::Name(text.to_owned()))
+        } else if text.contains(char::is_whitespace) {
+            Err(TargetFault::Unknown)
         } else {
-            image()
-        };
-        found.unwrap_or_else(|| Self::Name(text.to_owned()))
+            image(text)
+        }
     }
+}
+
+/// The image that `text` was probably meant to name: the same in lower case, but for its tag.
+pub fn in_lower_case(text: &str) -> Option<String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let start = text.len() - rest.len();
+    let slash = rest.rfind('/').unwrap_or_default();
+    let end = rest[slash..].find([':', '@']).map_or(rest.len(), |at| slash + at);
+    let lower = format!("{}{}", rest[..end].to_ascii_lowercase(), &rest[end..]);
+    Image::parse(&lower).is_ok().then(|| format!("{}{lower}", &text[..start]))
+}
+
+fn server(text: &str) -> Result<CheckTarget, TargetFault> {
+    let parsed = Server::parse(text).map_err(TargetFault::Server);
+    parsed.map(|(server, _)| CheckTarget::Server(server))
+}
+
+fn image(text: &str) -> Result<CheckTarget, TargetFault> {
+    Image::parse(text).map(CheckTarget::Image).map_err(TargetFault::Image)
 }
 
 /// Whether there is a path other than that of the registry API.
@@ -74,12 +125,13 @@ mod tests {
             server.covers(&asked).then_some(server)
         };
         match CheckTarget::parse(text, name, package, |text| text == "registry:5000") {
-            CheckTarget::Package(server) => format!("package {server}"),
-            CheckTarget::Name(name) => format!("name {name}"),
-            CheckTarget::Server(server) => format!("server {server}"),
-            CheckTarget::Image(image) => {
+            Ok(CheckTarget::Package(server)) => format!("package {server}"),
+            Ok(CheckTarget::Name(name)) => format!("name {name}"),
+            Ok(CheckTarget::Server(server)) => format!("server {server}"),
+            Ok(CheckTarget::Image(image)) => {
                 format!("image {} {} {}", image.server.shown(), image.repository, image.reference)
             }
+            Err(fault) => fault.to_string(),
         }
     }
 
@@ -90,7 +142,7 @@ mod tests {
             ("acme", "name ACME"),
             ("OTHER", "name OTHER"),
             ("https://npm.pkg.github.com/org/x", "package https://npm.pkg.github.com/org/"),
-            ("https://npm.pkg.github.com/other", "server npm.pkg.github.com"),
+            ("https://npm.pkg.github.com/other", "image npm.pkg.github.com other latest"),
             ("ghcr.io", "server ghcr.io"),
             ("https://ghcr.io/v2/", "server ghcr.io"),
             ("ghcr.io/v2/", "server ghcr.io"),
@@ -104,9 +156,29 @@ mod tests {
             ("me/app", "image docker.io me/app latest"),
             ("ghcr.io/org/app", "image ghcr.io org/app latest"),
             ("127.0.0.1:5000/a/b:t@sha256:abc", "image 127.0.0.1:5000 a/b sha256:abc"),
-            ("not an image", "name not an image"),
+            ("docker://ghcr.io/org/app:v1", "image ghcr.io org/app v1"),
+            ("docker://alpine", "image docker.io library/alpine latest"),
+            ("oci://ghcr.io/org/chart", "image ghcr.io org/chart latest"),
+            ("https://ghcr.io/org/app:v1", "image ghcr.io org/app v1"),
+            ("not an image", "is neither a name, nor a server, nor an image"),
+            ("ghcr.io/Org/app", "is not a valid image name: repository names are lower case"),
+            ("ftp://ghcr.io", "is not a valid server: its scheme is neither https nor http"),
+            ("ghcr.io:0", "is not a valid server: its port is not a number from 1 to 65535"),
         ] {
             assert_eq!(parse(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_in_lower_case_keeps_its_tag() {
+        for (text, lower) in [
+            ("ghcr.io/Org/App:V1", Some("ghcr.io/org/app:V1")),
+            ("docker://R.test:5000/App", Some("docker://r.test:5000/app")),
+            ("Team/app@sha256:ABC", Some("team/app@sha256:ABC")),
+            ("ALPINE:3.20", Some("alpine:3.20")),
+            ("ghcr.io/Org//App", None),
+        ] {
+            assert_eq!(in_lower_case(text).as_deref(), lower, "{text}");
         }
     }
 }

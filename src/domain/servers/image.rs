@@ -1,5 +1,7 @@
 //! Image names: registry, repository, and tag or digest.
 
+use thiserror::Error;
+
 use super::kind::Kind;
 use super::server::{Server, ServerFault};
 
@@ -14,11 +16,30 @@ pub struct Image {
     pub reference: String,
 }
 
+/// Why a text is not the name of an image. Never contains the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ImageFault {
+    /// The repository has a letter in upper case.
+    #[error("repository names are lower case")]
+    UpperCase,
+    /// The repository has another character that docker does not accept, or none.
+    #[error(
+        "a repository name has only a-z, 0-9 and . _ - between slashes, and each part starts with a letter or digit"
+    )]
+    Repository,
+    /// The tag or digest is empty, or has a character that docker does not accept.
+    #[error("its tag or digest is empty or has a character that neither may have")]
+    Reference,
+    /// The part before the repository is not a server.
+    #[error(transparent)]
+    Server(#[from] ServerFault),
+}
+
 impl Image {
     /// Parses `[SERVER/]REPOSITORY[:TAG][@DIGEST]` by docker's rules (`distribution/reference`):
     /// the part before the first slash is a server if it has a dot or a colon, or is `localhost`;
-    /// otherwise the image is on Docker Hub. `None` if the text names no repository.
-    pub fn parse(text: &str) -> Option<Result<Self, ServerFault>> {
+    /// otherwise the image is on Docker Hub.
+    pub fn parse(text: &str) -> Result<Self, ImageFault> {
         let (server, rest) = registry_and_path(text).unwrap_or(("docker.io", text));
         let (named, digest) = match rest.split_once('@') {
             Some((named, digest)) => (named, Some(digest)),
@@ -29,15 +50,24 @@ impl Image {
             None => (named, None),
         };
         let reference = digest.or(tag).unwrap_or("latest");
-        if !is_repository(repository) || !is_reference(reference) {
-            return None;
+        if !is_repository(repository) {
+            let lower = is_repository(&repository.to_ascii_lowercase());
+            return Err(if lower { ImageFault::UpperCase } else { ImageFault::Repository });
         }
-        Some(Server::parse(server).map(|(server, _)| {
-            let short = server.kind() == &Kind::DockerHub && !repository.contains('/');
-            let repository =
-                if short { format!("library/{repository}") } else { repository.to_owned() };
-            Self { server, repository, reference: reference.to_owned() }
-        }))
+        if !is_reference(reference) {
+            return Err(ImageFault::Reference);
+        }
+        let (server, _) = Server::parse(server)?;
+        let short = server.kind() == &Kind::DockerHub && !repository.contains('/');
+        let repository =
+            if short { format!("library/{repository}") } else { repository.to_owned() };
+        Ok(Self { server, repository, reference: reference.to_owned() })
+    }
+
+    /// The image in full, by its tag or digest.
+    pub fn name(&self) -> String {
+        let separator = if self.reference.contains(':') { '@' } else { ':' };
+        format!("{}/{}{separator}{}", self.server.shown(), self.repository, self.reference)
     }
 }
 
@@ -70,7 +100,7 @@ mod tests {
     use super::*;
 
     fn parts(text: &str) -> (String, String, String) {
-        let image = Image::parse(text).unwrap().unwrap();
+        let image = Image::parse(text).unwrap();
         (image.server.name().to_owned(), image.repository, image.reference)
     }
 
@@ -92,12 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn an_image_needs_a_repository() {
-        for text in
-            ["", "ghcr.io/", "UPPER", "a//b", "ghcr.io/../x", "a b", "a?b", "app:", "app@", "a:-"]
-        {
-            assert!(Image::parse(text).is_none(), "{text:?}");
+    fn what_is_wrong_with_a_name_is_told() {
+        use ImageFault as F;
+        for (text, fault) in [
+            ("", F::Repository),
+            ("ghcr.io/", F::Repository),
+            ("a//b", F::Repository),
+            ("ghcr.io/../x", F::Repository),
+            ("a b", F::Repository),
+            ("a?b", F::Repository),
+            ("UPPER", F::UpperCase),
+            ("ghcr.io/Team/app:v1", F::UpperCase),
+            ("app:", F::Reference),
+            ("app@", F::Reference),
+            ("a:-", F::Reference),
+            ("r.test:99999/app", F::Server(ServerFault::Port)),
+        ] {
+            assert_eq!(Image::parse(text), Err(fault), "{text:?}");
         }
-        assert!(Image::parse("r.test:99999/app").unwrap().is_err());
     }
 }

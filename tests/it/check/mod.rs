@@ -1,6 +1,7 @@
 //! `check`: its steps on real parts.
 
 mod agent;
+mod arguments;
 mod clients;
 mod images;
 mod users;

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::registry::{Auth, Registry};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 use crate::support::test_home::TestHome;
 
 const VARIABLES: [&str; 3] = [
@@ -40,6 +41,10 @@ fn a_misspelt_variable_is_named_and_the_printed_line_makes_the_login_work() {
         (VARIABLES[0], "ACME_CONTAINER_REGISTRY_SEVER"),
         (VARIABLES[2], "ACME_CONTAINER_REGISTRY_PASSWROD"),
         (VARIABLES[2], "ACME_CONTAINER_REGISTY_PASSWORD"),
+        (VARIABLES[0], "ACME_REGISTRY_SERVER"),
+        (VARIABLES[0], "ACME_CONTAINER_REGISTRY"),
+        (VARIABLES[1], "ACME_DOCKER_REGISTRY_USER"),
+        (VARIABLES[2], "ACME_CONTAINER_PASSWORD"),
     ] {
         let mut home = home_for(&registry);
         let value = [(VARIABLES[0], &*server), (VARIABLES[1], USER), (VARIABLES[2], PASSWORD)]
@@ -108,11 +113,65 @@ fn a_second_spelling_is_a_remark_and_the_printed_line_removes_it() {
 }
 
 #[test]
+fn names_of_other_programs_are_no_mistakes() {
+    let registry = registry();
+    let server = registry.server();
+    let mut home = home_for(&registry);
+    for name in ["CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD", "ACME_REGISTRY_SERVER"] {
+        home.set(name, "other");
+    }
+    home.sync();
+    assert_well(&home, &server, (USER, PASSWORD));
+    assert_eq!(home.status()["problems"].as_array().unwrap().len(), 0, "{:#}", home.status());
+}
+
+#[test]
+fn a_reference_that_nothing_expanded_is_named_and_never_sent() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = registry();
+    let ask = |_: &ReceivedRequest| json(401, &["WWW-Authenticate: Basic realm=\"x\""], "{}");
+    let spy = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, ask));
+    for (variable, value) in [
+        (VARIABLES[0], "${localEnv:ACME_SERVER}"),
+        (VARIABLES[0], "$ACME_SERVER"),
+        (VARIABLES[1], "${ACME_USER}"),
+        (VARIABLES[2], "${localEnv:ACME_PASSWORD:none}"),
+        (VARIABLES[2], "$ACME_PASSWORD"),
+        (VARIABLES[2], "${{ secrets.ACME_PASSWORD }}"),
+    ] {
+        let mut home = TestHome::new();
+        home.declare("ACME", &spy.address.to_string(), (USER, PASSWORD));
+        home.set(variable, value);
+        home.start();
+        let fault = Fault::error(&home, "value-not-expanded");
+        fault.says(&[&format!("{variable} from `start`")]).checked(&home, &["ACME"], 1);
+        assert!(!fault.sentence.contains(value) || variable != VARIABLES[2], "{}", fault.sentence);
+        assert_eq!(spy.heard().len(), 0, "{value} was sent");
+        home.declare_anew("ACME", &registry.server(), (USER, PASSWORD));
+        fault.paste(&home);
+        assert_well(&home, &registry.server(), (USER, PASSWORD));
+    }
+}
+
+#[test]
+fn a_password_that_only_contains_a_reference_is_a_password() {
+    for password in ["pass$WORD", "${a", "$lower", "$5", "a${B}", "$A-B"] {
+        let registry = Registry::start(&Auth::Htpasswd(&[(USER, password)]), None);
+        let mut home = home_for(&registry);
+        home.set(VARIABLES[2], password);
+        home.sync();
+        assert_well(&home, &registry.server(), (USER, password));
+    }
+}
+
+#[test]
 fn quotation_marks_and_white_space_around_a_password_are_named() {
     let registry = registry();
     let server = registry.server();
     for (code, password) in [
         ("value-quoted", format!("\"{PASSWORD}\"")),
+        ("value-quoted", format!("\u{201c}{PASSWORD}\u{201d}")),
+        ("value-quoted", format!("\u{2018}{PASSWORD}\u{2019}")),
         ("value-white-space", format!("{PASSWORD} ")),
         ("value-white-space", format!("\t{PASSWORD}")),
     ] {

@@ -113,12 +113,51 @@ pub(super) fn steps() -> Vec<Sample> {
             "The variables were changed after the last `registry-agent sync`.",
         ),
         sample(
-            ClientReason::NotDeclared { server: "ghcr.io".to_owned() },
+            ClientReason::NotUnderstood {
+                text: "ghcr.io/Org/App:v1".to_owned(),
+                fault: "is not a valid image name: repository names are lower case".to_owned(),
+                meant: Some("ghcr.io/org/app:v1".to_owned()),
+            },
+            "docker, podman and registries do not accept such a name either.",
+        ),
+        sample(
+            ClientReason::NotUnderstood {
+                text: "my image".to_owned(),
+                fault: "is neither a name, nor a server, nor an image".to_owned(),
+                meant: None,
+            },
+            "`check` takes the name of a set of variables, a server or an image.",
+        ),
+        sample(
+            ClientReason::NotDeclared { server: "ghcr.io".to_owned(), meant: None },
             "The agent logs in to declared registries only.",
         ),
         sample(
-            ClientReason::NoSuchName { name: "ACME".to_owned() },
-            "The name is the part of the variables before _CONTAINER_REGISTRY_.",
+            ClientReason::NotDeclared {
+                server: "ghrc.io".to_owned(),
+                meant: Some("ghcr.io/org/app:v1".to_owned()),
+            },
+            "The server is mistyped, perhaps also where the image is named.",
+        ),
+        sample(
+            ClientReason::NoSuchName { name: "ACME".to_owned(), meant: None },
+            "The name is the part of the variables before _CONTAINER_REGISTRY_. Variables that are set in a \
+             shell, but not exported, are invisible to `registry-agent sync` and to any other program.",
+        ),
+        sample(
+            ClientReason::NoSuchName { name: "AMCE".to_owned(), meant: Some("ACME".to_owned()) },
+            "The name is mistyped.",
+        ),
+        sample(
+            ClientReason::Misnamed {
+                variables: ["SERVER", "USER", "PASSWORD"]
+                    .map(|field| {
+                        let read = format!("ACME_CONTAINER_REGISTRY_{field}");
+                        (format!("ACME_REGISTRY_{field}"), read)
+                    })
+                    .to_vec(),
+            },
+            "Other programs use such names, so the agent does not take their values for its own.",
         ),
         sample(ClientReason::NothingDeclared, "The agent has found no variables in any source."),
         sample(

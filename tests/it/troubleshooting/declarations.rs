@@ -96,6 +96,11 @@ fn values() -> Vec<Sample> {
              with the value.",
         ),
         sample(
+            R::NotExpanded { variable: acme("PASSWORD") },
+            "Secrets, env files and single quotes in a shell keep `${NAME}` and `$NAME` as they are. \
+             `${localEnv:NAME}` works only in devcontainer.json.",
+        ),
+        sample(
             R::Quoted { variable: acme("PASSWORD") },
             "Env files of docker and secrets keep quotation marks that a shell would remove. The value is used \
              as it is, because a password may contain them.",

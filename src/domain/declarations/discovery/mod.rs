@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::declaration::{Declaration, Identity};
 use super::layers::{Layers, Value};
+use super::other_names;
 use super::source::Source;
 use super::variable::{self, Family};
 use crate::domain::credentials::secret::Secret;
@@ -14,6 +15,7 @@ use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
+mod reference;
 mod spelling;
 mod validate;
 mod variable_set;
@@ -103,6 +105,13 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
         sets.entry((parsed.family, parsed.name))
             .or_insert_with(|| Set::new(parsed.family, parsed.name))
             .add(parsed.field, parsed.exact, variable, value);
+    }
+    for (variable, value) in layers.iter().filter(|(_, value)| !value.text.is_empty()) {
+        if let Some(parsed) = other_names::parse(variable)
+            && let Some(set) = sets.get_mut(&(parsed.family, parsed.name))
+        {
+            set.other_names.push((parsed.field, SourcedVariable::new(variable, value.source)));
+        }
     }
     spelling::merge_misspelt(sets)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::PasswordFiles;
+use super::reference::is_reference;
 use super::variable_set::Set;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::secret::Secret;
@@ -11,6 +12,7 @@ use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration
 use crate::domain::declarations::layers::{Value, trim_line_end};
 use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::stray::is_quoted;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::registry_server::RegistryServer;
@@ -34,7 +36,7 @@ impl Set<'_> {
     /// Validates the set; `files` holds the contents of password files.
     pub(super) fn validate(&self, files: &PasswordFiles) -> Validated {
         let mut validator = Validator { set: self, refused: BTreeSet::new(), problems: Vec::new() };
-        validator.refuse_characters();
+        validator.refuse_values();
         let server = validator.server();
         let auth_scheme = validator.auth_scheme();
         let password_file = validator.password_file();
@@ -97,9 +99,15 @@ struct Validator<'a> {
 type Credentials = Option<(Identity, String)>;
 
 impl Validator<'_> {
-    fn refuse_characters(&mut self) {
+    /// Refuses values that cannot be sent to a registry, or must not.
+    fn refuse_values(&mut self) {
         for (&field, value) in &self.set.values {
             let text = value.text;
+            if is_reference(text) {
+                let variable = self.sourced(field);
+                self.refuse(field, DeclarationReason::NotExpanded { variable });
+                continue;
+            }
             let shown = matches!(field, Field::Server | Field::User);
             let what = if text.contains('\0') {
                 "a NUL character"
@@ -264,6 +272,11 @@ impl Validator<'_> {
         let reason = match files.get(path)? {
             Ok(secret) => match trim_line_end(secret.reveal()) {
                 "" => SourceReason::Empty { path: path.display().to_string() },
+                text if is_reference(text) => {
+                    let variable = SourcedVariable::new("the password", path.display().to_string());
+                    self.refuse(Field::PasswordFile, DeclarationReason::NotExpanded { variable });
+                    return None;
+                }
                 text if text.contains('\0') => {
                     let what = "a file name with a NUL character".to_owned();
                     let reason = DeclarationReason::BadValue { variable, what };
@@ -286,13 +299,10 @@ impl Validator<'_> {
 
     /// Adds a remark if what surrounds a value was probably copied by accident.
     fn remark_on_stray_characters(&mut self, field: Field, text: &str, variable: SourcedVariable) {
-        let quoted = ['"', '\'', '`']
-            .iter()
-            .any(|&mark| text.strip_prefix(mark).is_some_and(|rest| rest.ends_with(mark)));
         let at = match (text.trim_start() == text, text.trim_end() == text) {
             (false, _) => "starts",
             (true, false) => "ends",
-            (true, true) if quoted => {
+            (true, true) if is_quoted(text) => {
                 return self.remark(field, DeclarationReason::Quoted { variable });
             }
             (true, true) => return,
@@ -350,12 +360,11 @@ impl Validator<'_> {
     }
 
     fn miss(&mut self, field: Field) {
-        let alike = self.set.look_alikes.iter().find(|(meant, _)| *meant == field);
         let required = [Field::Server, Field::User, Field::Password, Field::PasswordFile];
         let others = required.into_iter().filter(|&field| self.is_set(field));
         let reason = DeclarationReason::Missing {
             missing: self.set.variable(field),
-            misspelt: alike.map(|(_, variable)| variable.clone()),
+            misspelt: self.set.instead_of(field).cloned(),
             others: others.map(|field| self.sourced(field)).collect(),
         };
         self.refuse(field, reason);

@@ -16,6 +16,8 @@ pub(super) struct Set<'a> {
     pub(super) values: BTreeMap<Field, Value<'a>>,
     /// Misspelt variables, and the variable that each was meant to be.
     pub(super) look_alikes: Vec<(Field, SourcedVariable)>,
+    /// Variables with another program's name for a variable of the set. They count as a hint only.
+    pub(super) other_names: Vec<(Field, SourcedVariable)>,
     /// The source of an empty `_SERVER`.
     pub(super) empty_server: Option<&'a str>,
 }
@@ -23,8 +25,14 @@ pub(super) struct Set<'a> {
 impl<'a> Set<'a> {
     /// An empty set.
     pub(super) fn new(family: Family, name: &'a str) -> Self {
-        let values = BTreeMap::new();
-        Self { family, name, values, look_alikes: Vec::new(), empty_server: None }
+        Self {
+            family,
+            name,
+            values: BTreeMap::new(),
+            look_alikes: Vec::new(),
+            other_names: Vec::new(),
+            empty_server: None,
+        }
     }
 
     /// The full name of a variable of this set.
@@ -44,6 +52,12 @@ impl<'a> Set<'a> {
             (true, true) if field == Field::Server => self.empty_server = Some(value.source),
             (_, true) => {}
         }
+    }
+
+    /// The variable that is set instead of `field`, which is missing.
+    pub(super) fn instead_of(&self, field: Field) -> Option<&SourcedVariable> {
+        let mut alike = self.look_alikes.iter().chain(&self.other_names);
+        alike.find(|(meant, _)| *meant == field).map(|(_, variable)| variable)
     }
 
     /// Whether the set is meant to declare a registry. Misspelt variables count only if two of the three

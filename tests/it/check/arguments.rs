@@ -1,0 +1,142 @@
+//! What a person may name to `check`, and what is said of a text that is none of it.
+
+use super::{Checked, PASSWORD, USER, registry, started};
+use crate::support::test_home::{TestHome, output_text, succeed};
+
+/// The line in the fix of the step that failed.
+fn line_of(checked: &Checked) -> String {
+    let failed = checked.steps.iter().find(|step| step["outcome"] == "failed").unwrap();
+    let fix = failed["fix"].as_str().unwrap();
+    fix.split('`').nth(1).unwrap_or_else(|| panic!("no command: {fix}")).to_owned()
+}
+
+fn detail_of(checked: &Checked) -> &str {
+    let failed = checked.steps.iter().find(|step| step["outcome"] == "failed").unwrap();
+    failed["detail"].as_str().unwrap()
+}
+
+#[test]
+fn a_text_that_is_no_name_server_or_image_is_named_with_the_reason() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    for (text, why) in [
+        (format!("{server}/Team/app:1"), "repository names are lower case"),
+        ("Team/app".to_owned(), "repository names are lower case"),
+        ("ALPINE:3.20".to_owned(), "repository names are lower case"),
+        (format!("docker://{server}/Team/app"), "repository names are lower case"),
+        (format!("{server}/team//app"), "each part starts with a letter or digit"),
+        (format!("{server}/team/app:"), "tag or digest"),
+        ("ghcr.io:99999".to_owned(), "port"),
+        ("ftp://ghcr.io/app".to_owned(), "scheme"),
+        ("not an image".to_owned(), "neither a name, nor a server, nor an image"),
+    ] {
+        let checked = Checked::of(&home, &[&text]);
+        assert_eq!(checked.failed(), ("declared", "not-understood"), "{text}");
+        let detail = detail_of(&checked);
+        assert!(detail.starts_with(&text) && detail.contains(why), "{text}: {detail}");
+    }
+    let checked = Checked::of(&home, &["docker://user:hidden@ghcr.io/app"]);
+    assert_eq!(checked.failed(), ("declared", "not-understood"));
+    assert!(!format!("{:?}", checked.steps).contains("hidden"), "{:#?}", checked.steps);
+}
+
+#[test]
+fn the_line_with_the_image_in_lower_case_works_as_pasted() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    let checked = Checked::of(&home, &[&format!("{server}/Team/App:V1")]);
+    let line = line_of(&checked);
+    assert_eq!(line, format!("registry-agent check {server}/team/app:V1"));
+    let mut shell = home.command("sh");
+    let checked = Checked::by(shell.args(["-c", &format!("{line} --json")]));
+    assert_eq!(checked.failed(), ("image-access", "no-such-image"));
+}
+
+#[test]
+fn the_forms_of_skopeo_helm_and_browsers_name_the_same_image() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    for form in ["docker://", "oci://", "http://", ""] {
+        let checked = Checked::of(&home, &[&format!("{form}{server}/team/app:1")]);
+        assert_eq!(checked.failed(), ("image-access", "no-such-image"), "{form}");
+    }
+}
+
+#[test]
+fn nothing_at_all_is_wrong_usage() {
+    let home = TestHome::new();
+    for arguments in [
+        &["check", ""][..],
+        &["check", " "],
+        &["wait", ""],
+        &["refresh", ""],
+        &["export", "docker-config", ""],
+    ] {
+        let output = home.agent(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", output_text(&output));
+        assert!(output_text(&output).contains("it is empty"), "{}", output_text(&output));
+    }
+}
+
+#[test]
+fn a_name_or_server_that_is_nearly_right_leads_to_the_right_one() {
+    let registry = registry();
+    let port = registry.port();
+    let home = started(&format!("localhost:{port}"), PASSWORD);
+    for (typed, code, meant) in [
+        ("AMCE", "name-not-declared", "ACME".to_owned()),
+        ("amce", "name-not-declared", "ACME".to_owned()),
+        (&format!("locahlost:{port}"), "server-not-declared", format!("localhost:{port}")),
+        (
+            &format!("localhots.:{port}/app"),
+            "server-not-declared",
+            format!("localhost:{port}/app:latest"),
+        ),
+    ] {
+        let checked = Checked::of(&home, &[typed]);
+        assert_eq!(checked.failed(), ("declared", code), "{typed}");
+        assert!(detail_of(&checked).ends_with(&format!("; did you mean {meant}?")), "{typed}");
+        assert_eq!(line_of(&checked), format!("registry-agent check {meant}"));
+    }
+    assert!(!detail_of(&Checked::of(&home, &["OTHER"])).contains("did you mean"));
+}
+
+#[test]
+fn variables_that_are_set_but_not_exported_are_sent_by_the_printed_line() {
+    let registry = registry();
+    let home = TestHome::new();
+    home.start();
+    let line = line_of(&Checked::of(&home, &["ACME"]));
+    let script = format!(
+        "ACME_CONTAINER_REGISTRY_SERVER={}; ACME_CONTAINER_REGISTRY_USER={USER}; \
+         ACME_CONTAINER_REGISTRY_PASSWORD={PASSWORD}; \
+         registry-agent sync && registry-agent check ACME && exit 9; {line} && registry-agent check ACME",
+        registry.server()
+    );
+    let mut shell = home.command("sh");
+    let output = succeed(shell.args(["-c", &script]));
+    assert!(output_text(&output).contains("exported"), "{}", output_text(&output));
+}
+
+#[test]
+fn names_of_other_programs_for_the_same_values_are_named_with_the_line_that_sends_them() {
+    let registry = registry();
+    let mut home = TestHome::new();
+    home.start();
+    home.set("ACME_REGISTRY_SERVER", &registry.server());
+    home.set("ACME_REGISTRY_USERNAME", USER);
+    home.set("ACME_DOCKER_PASSWORD", PASSWORD);
+    let output = home.with_declared(home.agent(&["sync"])).output().unwrap();
+    let text = output_text(&output);
+    assert!(text.contains("ACME_REGISTRY_SERVER") && !text.contains(PASSWORD), "{text}");
+    assert_eq!(home.status()["sources"].to_string().matches("ACME").count(), 0);
+    let mut check = home.with_declared(home.agent(&["check", "--json", "ACME"]));
+    let checked = Checked::by(&mut check);
+    assert_eq!(checked.failed(), ("declared", "variables-misnamed"));
+    let mut shell = home.command("sh");
+    shell.args(["-c", &format!("{} && registry-agent check ACME", line_of(&checked))]);
+    succeed(&mut home.with_declared(shell));
+}

@@ -131,7 +131,7 @@ fn a_sidecar_serves_the_clients_of_its_pod_under_all_restrictions() {
     let sidecar = pod.start("registry-agent");
     // What clients read is published, not only known to the agent.
     succeed(docker().args(["exec", &sidecar, "registry-agent", "wait"]));
-    let pull = || {
+    let pull = |pod: &Pod| {
         let image = format!("docker://{}/private/app:1", registry.server());
         let inspect = ["skopeo", "inspect", "--tls-verify=false", "--format={{.Os}}", &image];
         let output = pod.complete("app", Some(&inspect));
@@ -139,13 +139,13 @@ fn a_sidecar_serves_the_clients_of_its_pod_under_all_restrictions() {
         assert!(output.status.success(), "{}{}", output_text(&output), log());
         assert_eq!(String::from_utf8_lossy(&output.stdout), "linux\n");
     };
-    pull();
+    pull(&pod);
 
     registry.set_users(&[(USER, CHANGED)]);
     pod.provide("registries", &declaration(&registry, CHANGED));
     let get = format!("printf {} | docker-credential-registry-agent get", registry.server());
     eventually(&sidecar, &format!("{get} | grep -q {CHANGED}"));
-    pull();
+    pull(&pod);
 
     // `docker login` in the application.
     let own = json!({"ServerURL": "own.invalid", "Username": "me", "Secret": "canary-own"});
@@ -157,11 +157,14 @@ fn a_sidecar_serves_the_clients_of_its_pod_under_all_restrictions() {
     assert!(!refused.status.success(), "another user gets it: {}", output_text(&refused));
     assert!(!output_text(&refused).contains("canary"), "{}", output_text(&refused));
 
-    // The kubelet starts a sidecar again that died.
+    // The kubelet starts a sidecar again that died, also while a client runs the helper.
+    let waiting = "sleep 300 | docker-credential-registry-agent get";
+    let busy = pod.start_with("app", Some(&["sh", "-c", waiting]));
+    eventually(&busy, "grep -q docker-credenti /proc/*/comm");
     succeed(docker().args(["kill", &sidecar]));
     succeed(docker().args(["start", &sidecar]));
     pod.wait_for_probe("registry-agent", &sidecar);
-    pull();
+    pull(&pod);
     let get_own = "printf own.invalid | docker-credential-registry-agent get";
     let kept = pod.complete("app", Some(&["sh", "-c", get_own]));
     assert!(output_text(&kept).contains("canary-own"), "{}", output_text(&kept));

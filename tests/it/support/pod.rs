@@ -77,15 +77,20 @@ impl Pod {
 
     /// Starts a container and waits for its startup or readiness probe. Returns its identifier.
     pub(crate) fn start(&mut self, name: &str) -> String {
-        let mut run = self.docker_run(name, None);
-        // The containers stay until the test is over: their logs explain a failure.
-        let arguments: Vec<_> = run.get_args().map(ToOwned::to_owned).collect();
-        run = docker();
-        run.args(["run", "--detach"]);
-        run.args(arguments.iter().skip(1).filter(|argument| *argument != "--rm"));
-        let id = String::from_utf8(succeed(&mut run).stdout).unwrap().trim().to_owned();
-        self.containers.push(id.clone());
+        let id = self.start_with(name, None);
         self.wait_for_probe(name, &id);
+        id
+    }
+
+    /// Starts a container with another command. Returns its identifier.
+    pub(crate) fn start_with(&mut self, name: &str, command: Option<&[&str]>) -> String {
+        let run = self.docker_run(name, command);
+        // The container stays until the test is over: its log explains a failure.
+        let arguments = run.get_args().skip(1).filter(|argument| *argument != "--rm");
+        let mut detached = docker();
+        detached.args(["run", "--detach"]).args(arguments);
+        let id = String::from_utf8(succeed(&mut detached).stdout).unwrap().trim().to_owned();
+        self.containers.push(id.clone());
         id
     }
 

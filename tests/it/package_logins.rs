@@ -261,6 +261,25 @@ fn a_client_of_one_family_never_gets_a_login_of_the_other() {
 }
 
 #[test]
+fn plain_logins_in_the_docker_configuration_are_those_of_container_registries() {
+    let container = Registry::start(&Auth::Htpasswd(&[("user", "secret")]), None);
+    let packages = PackageRegistry::start(&[BASIC]);
+    let mut test_home = TestHome::new();
+    let directory = test_home.path(".config/registry-agent");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("config.toml"), "mode = \"auths\"\n").unwrap();
+    test_home.declare("ACME", &container.server(), ("user", "secret"));
+    let url = packages.url("/");
+    let login = [("SERVER", url.as_str()), ("USER", "user"), ("PASSWORD", "secret")];
+    test_home.declare_packages("NPM", &login);
+    test_home.start_agent();
+    let file = std::fs::read_to_string(test_home.path(".docker/config.json")).unwrap();
+    let auths: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let keys: Vec<&String> = auths["auths"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, [&container.server()]);
+}
+
+#[test]
 fn check_walks_a_package_login_by_its_name_and_by_a_url_below_it() {
     let registry = PackageRegistry::start(&[BASIC]);
     let test_home = home_with(&registry.url("/feed/"));

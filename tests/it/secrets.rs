@@ -7,6 +7,7 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::support::aws::FakeAws;
+use crate::support::package_registry::PackageRegistry;
 use crate::support::processes::{self, kill_9, only_pair};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
@@ -18,7 +19,22 @@ const SESSION: &str = "canary-of-the-session-token";
 const WRONG: &str = "canary-of-a-wrong-password";
 const MALFORMED: &str = "canary-of-a-malformed-request";
 const AMBIENT: &str = "canary-of-the-process-environment";
-const CANARIES: &[&str] = &[PASSWORD, STORED, SECRET_KEY, SESSION, WRONG, MALFORMED, AMBIENT];
+const PACKAGE_TOKEN: &str = "canary-of-a-package-token";
+const WRONG_PACKAGE: &str = "canary-of-a-wrong-package-password";
+/// Of the user `puller` with the wrong password.
+const WRONG_PACKAGE_HEADER: &str = "cHVsbGVyOmNhbmFyeS1vZi1hLXdyb25nLXBhY2thZ2UtcGFzc3dvcmQ=";
+const CANARIES: &[&str] = &[
+    PASSWORD,
+    STORED,
+    SECRET_KEY,
+    SESSION,
+    WRONG,
+    MALFORMED,
+    AMBIENT,
+    PACKAGE_TOKEN,
+    WRONG_PACKAGE,
+    WRONG_PACKAGE_HEADER,
+];
 const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
 #[test]
@@ -28,6 +44,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         Registry::start(&Auth::Htpasswd(&users), None),
         Registry::start(&Auth::Htpasswd(&users), None),
     );
+    let packages = PackageRegistry::start(&[&format!("Bearer {PACKAGE_TOKEN}")]);
     let aws = FakeAws::start();
     aws.add_key("ASIACANARY0000000001", SECRET_KEY, Some(SESSION));
     let mut test_home = TestHome::new();
@@ -35,6 +52,10 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
     test_home.declare("WRONG", &other.server(), ("puller", WRONG));
     test_home.declare("CLOUD", ECR, ("ASIACANARY0000000001", SECRET_KEY));
     test_home.set("CLOUD_CONTAINER_REGISTRY_SESSION_TOKEN", SESSION);
+    let (npm, pypi) = (packages.url("/npm/"), packages.url("/pypi/"));
+    test_home.declare_packages("NPM", &[("SERVER", &npm), ("PASSWORD", PACKAGE_TOKEN)]);
+    let wrong = [("SERVER", pypi.as_str()), ("USER", "puller"), ("PASSWORD", WRONG_PACKAGE)];
+    test_home.declare_packages("PYPI", &wrong);
     test_home.set("AWS_SECRET_ACCESS_KEY", AMBIENT);
     test_home.set("REGISTRY_AGENT_LOG", "trace");
     // No request goes to the real AWS.
@@ -47,6 +68,8 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
     test_home.exit_of(&["wait"]);
     let (user, token) = test_home.credential(ECR).expect("a token of the stand-in");
     assert_eq!(user, "AWS");
+    assert!(test_home.authorization(&npm).unwrap().ends_with(PACKAGE_TOKEN));
+    assert_eq!(packages.received().iter().filter(|(path, _)| path == "/pypi/").count(), 1);
     let stored = json!({ "ServerURL": registry.server(), "Username": "own", "Secret": STORED });
     assert!(test_home.helper("store", &stored.to_string()).status.success());
     let malformed = [
@@ -67,10 +90,13 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         &["check"],
         &["check", "WRONG"],
         &["check", "CLOUD"],
+        &["check", "NPM"],
+        &["check", "PYPI"],
         &["refresh"],
     ] {
         said_by.push(output_text(&test_home.agent(arguments).output().unwrap()));
     }
+    said_by.push(test_home.package_credential(&pypi).1.to_string());
     for target in ["/metrics", "/v1/status", "/v1/registries/ACME", "/v1/events"] {
         said_by.push(output_text(&ask(&test_home, "GET", target, "")));
     }

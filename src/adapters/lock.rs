@@ -37,7 +37,7 @@ const SUPERVISOR: &str = "supervisor";
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Another process holds it.
-    #[error("another agent holds the lock {}", .0.display())]
+    #[error("an agent is already running: it holds the lock {}", .0.display())]
     Held(PathBuf),
     /// `$REGISTRY_AGENT_SOCKET` is in a directory that does not exist.
     #[error(
@@ -141,6 +141,14 @@ pub fn supervisor(paths: &Paths) -> Option<Pid> {
         && ["supervise", "run"].contains(&command_of(pid)?.as_str())
         && uid_of(pid) == Some(paths.uid);
     is_supervisor.then_some(pid)
+}
+
+/// Who holds the lock in `dir`, for a message.
+pub fn holder(paths: &Paths, dir: &Path) -> String {
+    match supervisor(paths) {
+        Some(pid) => format!("the agent that is already running (pid {pid})"),
+        None => format!("the process that holds the lock {}", dir.display()),
+    }
 }
 
 /// The agent of that supervisor, if it is alive.

@@ -61,7 +61,8 @@ pub fn ensure_running(
             // Another process is starting it.
             Err(LockError::Held(dir)) => {
                 if left.is_zero() {
-                    bail!("the agent that holds the lock {} does not respond", dir.display());
+                    let holder = lock::holder(paths, &dir);
+                    bail!("{holder} does not respond; to see why, run `registry-agent check`");
                 }
                 clock::pause(Duration::from_millis(20));
             }

@@ -51,7 +51,7 @@ pub(super) fn end_running(paths: &Paths) -> anyhow::Result<bool> {
             Ok(_) => return Ok(was_running),
             Err(LockError::Held(_)) if Instant::now() < deadline => {}
             Err(LockError::Held(dir)) => {
-                bail!("the agent that holds the lock {} does not stop", dir.display())
+                bail!("{} does not stop", lock::holder(paths, &dir))
             }
             Err(error) => return Err(error.into()),
         }

@@ -59,7 +59,7 @@ impl Supervision<'_> {
             let next = match exit {
                 Ok(SupervisorExit::HandedOver) => return Ok(ExitCode::SUCCESS),
                 Ok(SupervisorExit::Superseded) => {
-                    bail!("another service holds the lock; it has what was pushed")
+                    bail!("another `run` serves now, and has what was pushed")
                 }
                 Ok(SupervisorExit::Refused) => {
                     // A copy of the lock would keep it from being free.

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::report::Outcome;
+use super::service::start_command;
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
@@ -104,7 +105,7 @@ fn silent(paths: &Paths, fault: String) -> AgentReason {
 }
 
 fn not_running(paths: &Paths, user: String) -> AgentReason {
-    let start = start_command();
+    let start = start_command(paths, &user).to_owned();
     if lock::is_stopped(paths) {
         return unconfigured(paths).unwrap_or(AgentReason::Stopped { user, start });
     }
@@ -161,20 +162,6 @@ fn last_fault(log: &str) -> Option<String> {
         ["WARN", "ERROR", "warn", "error"].contains(&level) || line.starts_with("registry-agent: ");
     let printable = |c: char| if c.is_control() { ' ' } else { c };
     is_fault.then(|| line.chars().take(LINE_SHOWN).map(printable).collect())
-}
-
-/// The command that starts an agent: a service is started by its manager.
-fn start_command() -> String {
-    const UNITS: [&str; 2] = [
-        "/etc/systemd/system/registry-agent.service",
-        "/usr/lib/systemd/system/registry-agent.service",
-    ];
-    let has = |path: &str| fs::exists(path).unwrap_or_default();
-    if has("/run/systemd/system") && UNITS.into_iter().any(has) {
-        "sudo systemctl start registry-agent".to_owned()
-    } else {
-        "registry-agent sync".to_owned()
-    }
 }
 
 /// The user who called `sudo`, if this process is root's because of that.

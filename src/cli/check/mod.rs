@@ -6,6 +6,7 @@ mod declared;
 mod helper_program;
 mod image;
 mod report;
+mod service;
 mod shell;
 mod subjects;
 mod verdict;

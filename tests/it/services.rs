@@ -181,10 +181,12 @@ fn supervisord_brings_back_what_was_killed() {
     let mut test_home = TestHome::new();
     test_home.declare("KEPT", SERVER, ("user", "kept"));
     let home = test_home.path("");
+    let program = include_str!("../../packaging/supervisord/registry-agent.conf")
+        .replace("command=registry-agent", &format!("command={AGENT}"))
+        .replace("/var/log", &home.display().to_string());
     let config = format!(
         "[supervisord]\nnodaemon=true\nlogfile={home}/supervisord.log\npidfile={home}/supervisord.pid\n\
-         [program:registry-agent]\ncommand={AGENT} run\nautorestart=true\nstartsecs=0\n\
-         redirect_stderr=true\nstdout_logfile={home}/run.log\n",
+         {program}",
         home = home.display()
     );
     fs::write(test_home.path("supervisord.conf"), config).unwrap();
@@ -201,7 +203,9 @@ fn s6_brings_back_what_was_killed() {
     test_home.declare("KEPT", SERVER, ("user", "kept"));
     fs::create_dir(test_home.path("service")).unwrap();
     let run = test_home.path("service/run");
-    fs::write(&run, format!("#!/bin/sh\nexec '{AGENT}' run 2> ../run.log\n")).unwrap();
+    let script = include_str!("../../packaging/s6/run");
+    fs::write(&run, script.replace("registry-agent run 2>&1", &format!("'{AGENT}' run 2>&1")))
+        .unwrap();
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
     let mut s6 = Command::new("s6-supervise");
     s6.arg("service");

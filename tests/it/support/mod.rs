@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod aws;
+pub(crate) mod booted;
 pub(crate) mod codeartifact;
 pub(crate) mod engine;
 pub(crate) mod isolated;

@@ -43,7 +43,8 @@ fn reset_all_users() -> anyhow::Result<ExitCode> {
             let reset = Command::new(THIS_PROGRAM)
                 .args(["reset", "--user", &user.name])
                 .env_clear()
-                .status()?;
+                .status()
+                .with_context(|| format!("the agent of {} cannot be reset", user.name))?;
             failed |= !reset.success();
         }
     }

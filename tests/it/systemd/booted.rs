@@ -129,7 +129,7 @@ fn what_was_pushed_to_a_system_service_survives_all_but_a_stop() {
     // The journal has the level of each line.
     let warnings = "journalctl --no-pager --unit=registry-agent --priority=warning --output=cat";
     let warnings = machine.stdout("root", warnings);
-    assert!(warnings.contains("the agent died (signal SIGKILL)"), "{warnings}");
+    assert!(warnings.contains("the agent was killed by signal 9 (SIGKILL)"), "{warnings}");
     assert!(!warnings.contains("was added by sync"), "{warnings}");
 }
 

@@ -191,7 +191,7 @@ fn a_huge_or_binary_file_is_left_unchanged() {
     assert!(matches!(home.publish(&["a"]), Err(PublishReason::TooLarge { mebibytes: 64, .. })));
     fs::write(home.file(), b"{\"a\": \"\xff\"}").unwrap();
     let refused = home.publish(&["a"]).unwrap_err();
-    assert!(refused.to_string().contains("not UTF-8 at byte 8"), "{refused}");
+    assert!(refused.to_string().contains("is not UTF-8 (byte 8)"), "{refused}");
     assert_eq!(fs::read(home.file()).unwrap(), b"{\"a\": \"\xff\"}");
 }
 

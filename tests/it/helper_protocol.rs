@@ -154,7 +154,8 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
         message.contains(&format!("the agent at {} belongs to uid 0, not", socket.display())),
         "{message}"
     );
-    assert!(message.contains("; run `registry-agent sync`"), "{message}");
+    let fix = "; run `unset REGISTRY_AGENT_SOCKET; registry-agent sync` in a shell";
+    assert!(message.contains(fix), "{message}");
     listener.set_nonblocking(true).unwrap();
     let mut received = String::new();
     while let Ok((mut client, _)) = listener.accept() {

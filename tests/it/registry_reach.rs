@@ -66,7 +66,9 @@ fn a_private_authority_is_trusted_where_the_user_installs_it() {
         std::fs::write(&file, "no certificate").unwrap();
         assert_eq!(code(&login(&http, "r.test", Some(&file)).await), "ca-file");
         std::fs::write(&file, authority.pem()).unwrap();
-        assert_eq!(login(&http, "r.test", Some(&file)).await, Verdict::ready());
+        let trusted = login(&http, "r.test", Some(&file)).await;
+        assert_eq!(trusted.outcome, Outcome::Ready);
+        assert_eq!(trusted.reason.unwrap().code(), "certificate-distrusted-by-clients");
 
         // A directory applies only to its own host and port.
         isolated::write("docker/certs.d/r.test/ca.crt", &authority.pem());

@@ -252,7 +252,15 @@ impl DeclarationReason {
             }
             Self::BadValue { variable, .. } => variable.set_to("the value itself and nothing else"),
             Self::NotExpanded { variable } => {
-                variable.set_to("the value that the reference stands for")
+                let fix = variable.set_to("the value that the reference stands for");
+                match variable.variable.strip_suffix("_PASSWORD") {
+                    Some(set) => {
+                        format!(
+                            "{fix}; if it is the password itself, put it in a file and set {set}_PASSWORD_FILE"
+                        )
+                    }
+                    None => fix,
+                }
             }
             Self::Quoted { variable } => format!(
                 "{}, unless the quotation marks belong to it",

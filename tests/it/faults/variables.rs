@@ -165,6 +165,18 @@ fn a_password_that_only_contains_a_reference_is_a_password() {
 }
 
 #[test]
+fn a_password_in_a_file_may_look_like_a_reference() {
+    let password = "$PASSWORD";
+    let registry = Registry::start(&Auth::Htpasswd(&[(USER, password)]), None);
+    let mut home = home_for(&registry);
+    std::fs::write(home.path("password"), password).unwrap();
+    home.set("ACME_CONTAINER_REGISTRY_PASSWORD", "");
+    home.set("ACME_CONTAINER_REGISTRY_PASSWORD_FILE", home.path("password").to_str().unwrap());
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, password));
+}
+
+#[test]
 fn quotation_marks_and_white_space_around_a_password_are_named() {
     let registry = registry();
     let server = registry.server();

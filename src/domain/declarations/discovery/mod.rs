@@ -15,6 +15,7 @@ use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
+mod identity;
 mod reference;
 mod spelling;
 mod validate;

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::PasswordFiles;
+use super::identity::{needs_user, token_user};
 use super::reference::is_reference;
 use super::variable_set::Set;
 use crate::domain::credentials::authorization::AuthScheme;
-use crate::domain::credentials::secret::Secret;
-use crate::domain::declarations::declaration::{AwsIdentity, AwsKeys, Declaration, Identity};
-use crate::domain::declarations::layers::{Value, trim_line_end};
+use crate::domain::declarations::declaration::{Declaration, Identity};
+use crate::domain::declarations::layers::Value;
 use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::stray::is_quoted;
-use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
-use crate::domain::servers::package_server::{PackageKind, PackageServer};
+use crate::domain::reasons::{DeclarationReason, SourcedVariable};
+use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::registry_server::RegistryServer;
-use crate::domain::servers::server::{Kind, Server, ServerFault};
+use crate::domain::servers::server::{Server, ServerFault};
 
 /// The result for a set.
 pub(super) struct Validated {
@@ -88,15 +88,12 @@ impl Set<'_> {
     }
 }
 
-struct Validator<'a> {
-    set: &'a Set<'a>,
+pub(super) struct Validator<'a> {
+    pub(super) set: &'a Set<'a>,
     /// Variables that are set but invalid.
     refused: BTreeSet<Field>,
     problems: Vec<Problem>,
 }
-
-/// The identity, and the source of the password.
-type Credentials = Option<(Identity, String)>;
 
 impl Validator<'_> {
     /// Refuses values that cannot be sent to a registry, or must not.
@@ -165,18 +162,7 @@ impl Validator<'_> {
         named
     }
 
-    /// The password file, unless the password itself is set.
-    fn password_file(&mut self) -> Option<PathBuf> {
-        if self.is_set(Field::Password) && self.is_set(Field::PasswordFile) {
-            let password = self.sourced(Field::Password);
-            let file = self.sourced(Field::PasswordFile);
-            self.remark(Field::PasswordFile, DeclarationReason::TwoPasswords { password, file });
-            return None;
-        }
-        self.path(Field::PasswordFile)
-    }
-
-    fn path(&mut self, field: Field) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, field: Field) -> Option<PathBuf> {
         let path = Path::new(self.text(field)?);
         if path.is_absolute() {
             return Some(path.to_owned());
@@ -186,119 +172,13 @@ impl Validator<'_> {
         None
     }
 
-    fn credentials(
-        &mut self,
-        server: Option<&RegistryServer>,
-        needs_user: bool,
-        password_file: Option<&Path>,
-        files: &PasswordFiles,
-    ) -> Credentials {
-        let has_user = self.is_set(Field::User);
-        let has_password = self.is_set(Field::Password) || self.is_set(Field::PasswordFile);
-        let may_be_aws = server.is_none_or(is_aws);
-        if !has_user && !has_password && may_be_aws && !self.means_keys() {
-            let source = self.set.values.get(&Field::Server)?.source.to_owned();
-            return Some((Identity::Aws(self.aws(None)), source));
-        }
-        if !has_user && needs_user {
-            self.miss(Field::User);
-        }
-        if !has_password {
-            self.miss(Field::Password);
-        }
-        let (password, source) = self.password(password_file, files)?;
-        let Some(user) = self.text(Field::User).map(str::to_owned) else {
-            return (!has_user && !needs_user).then_some((Identity::Token(password), source));
-        };
-        self.remark_on_stray_characters(Field::User, &user, self.sourced(Field::User));
-        let is_token = server.and_then(token_user) == Some(user.as_str());
-        let identity = if !is_token && server.is_some_and(is_aws) {
-            let session_token = self.text(Field::SessionToken).map(Secret::new);
-            let keys = AwsKeys { access_key_id: user, secret_access_key: password, session_token };
-            Identity::Aws(self.aws(Some(keys)))
-        } else {
-            Identity::Password { user, password }
-        };
-        Some((identity, source))
-    }
-
-    /// Refuses a token that cannot be sent in a header as it is.
-    fn refuse_in_header(
-        &mut self,
-        server: Option<&RegistryServer>,
-        auth_scheme: Option<AuthScheme>,
-        credentials: Option<&(Identity, String)>,
-    ) {
-        let Some(package) = server.and_then(RegistryServer::package) else { return };
-        let (secret, has_user) = match credentials {
-            Some((Identity::Token(secret), _)) => (secret, false),
-            Some((Identity::Password { password, .. }, _)) => (password, true),
-            _ => return,
-        };
-        let scheme = auth_scheme.unwrap_or(package.default_scheme(package.url(), has_user));
-        let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-        if scheme == AuthScheme::Basic || secret.reveal().bytes().all(is_visible) {
-            return;
-        }
-        let in_file = !self.is_set(Field::Password);
-        let field = if in_file { Field::PasswordFile } else { Field::Password };
-        let what = if in_file { "the path of a file with " } else { "" };
-        let what = format!("{what}a character that no HTTP header may contain");
-        self.refuse(field, DeclarationReason::BadValue { variable: self.sourced(field), what });
-    }
-
-    /// Whether AWS keys were intended although none are set: there is a session token or a misspelt
-    /// variable.
-    fn means_keys(&self) -> bool {
-        let mut alike = self.set.look_alikes.iter();
-        self.is_set(Field::SessionToken)
-            || alike.any(|(field, _)| matches!(field, Field::User | Field::Password))
-    }
-
-    fn aws(&self, keys: Option<AwsKeys>) -> AwsIdentity {
-        let text = |field| self.text(field).map(str::to_owned);
-        AwsIdentity { keys, role_arn: text(Field::RoleArn), profile: text(Field::Profile) }
-    }
-
-    fn password(&mut self, file: Option<&Path>, files: &PasswordFiles) -> Option<(Secret, String)> {
-        if let Some(text) = self.text(Field::Password) {
-            let password = (Secret::new(text), self.set.values.get(&Field::Password)?.source);
-            let variable = self.sourced(Field::Password);
-            self.remark_on_stray_characters(Field::Password, password.0.reveal(), variable);
-            return Some((password.0, password.1.to_owned()));
-        }
-        let path = file?;
-        let variable = self.sourced(Field::PasswordFile);
-        let reason = match files.get(path)? {
-            Ok(secret) => match trim_line_end(secret.reveal()) {
-                "" => SourceReason::Empty { path: path.display().to_string() },
-                text if is_reference(text) => {
-                    let variable = SourcedVariable::new("the password", path.display().to_string());
-                    self.refuse(Field::PasswordFile, DeclarationReason::NotExpanded { variable });
-                    return None;
-                }
-                text if text.contains('\0') => {
-                    let what = "a file name with a NUL character".to_owned();
-                    let reason = DeclarationReason::BadValue { variable, what };
-                    self.refuse(Field::PasswordFile, reason);
-                    return None;
-                }
-                text => {
-                    let source = self.set.values.get(&Field::PasswordFile)?.source;
-                    let file = SourcedVariable::new("the password", path.display().to_string());
-                    self.remark_on_stray_characters(Field::PasswordFile, text, file);
-                    return Some((Secret::new(text), source.to_owned()));
-                }
-            },
-            Err(reason) => reason.clone(),
-        };
-        let reason = Box::new(reason);
-        self.refuse(Field::PasswordFile, DeclarationReason::PasswordFile { variable, reason });
-        None
-    }
-
     /// Adds a remark if what surrounds a value was probably copied by accident.
-    fn remark_on_stray_characters(&mut self, field: Field, text: &str, variable: SourcedVariable) {
+    pub(super) fn remark_on_stray_characters(
+        &mut self,
+        field: Field,
+        text: &str,
+        variable: SourcedVariable,
+    ) {
         let at = match (text.trim_start() == text, text.trim_end() == text) {
             (false, _) => "starts",
             (true, false) => "ends",
@@ -342,24 +222,24 @@ impl Validator<'_> {
     }
 
     /// The value of a variable that is set and valid.
-    fn text(&self, field: Field) -> Option<&str> {
+    pub(super) fn text(&self, field: Field) -> Option<&str> {
         let usable = !self.refused.contains(&field);
         self.set.values.get(&field).filter(|_| usable).map(|value| value.text)
     }
 
     /// A variable of the set with its source.
-    fn sourced(&self, field: Field) -> SourcedVariable {
+    pub(super) fn sourced(&self, field: Field) -> SourcedVariable {
         let value = self.set.values.get(&field).map(|value| value.source);
         let empty = self.set.empty_server.filter(|_| field == Field::Server);
         let source = value.or(empty).map(str::to_owned).or_else(|| self.set.source());
         SourcedVariable::new(self.set.variable(field), source.unwrap_or_default())
     }
 
-    fn is_set(&self, field: Field) -> bool {
+    pub(super) fn is_set(&self, field: Field) -> bool {
         self.set.values.contains_key(&field)
     }
 
-    fn miss(&mut self, field: Field) {
+    pub(super) fn miss(&mut self, field: Field) {
         let required = [Field::Server, Field::User, Field::Password, Field::PasswordFile];
         let others = required.into_iter().filter(|&field| self.is_set(field));
         let reason = DeclarationReason::Missing {
@@ -370,12 +250,12 @@ impl Validator<'_> {
         self.refuse(field, reason);
     }
 
-    fn refuse(&mut self, field: Field, reason: DeclarationReason) {
+    pub(super) fn refuse(&mut self, field: Field, reason: DeclarationReason) {
         self.refused.insert(field);
         self.remark(field, reason);
     }
 
-    fn remark(&mut self, field: Field, reason: DeclarationReason) {
+    pub(super) fn remark(&mut self, field: Field, reason: DeclarationReason) {
         let value = self.set.values.get(&field).map(|value| value.source.to_owned());
         self.problems.push(Problem {
             family: Some(self.set.family),
@@ -384,39 +264,5 @@ impl Validator<'_> {
             server: None,
             reason: reason.into(),
         });
-    }
-}
-
-/// Whether a set must have a user. Package registries that take the password as a token need none,
-/// and a server that is missing or invalid does not tell.
-fn needs_user(
-    server: Option<&RegistryServer>,
-    family: Family,
-    auth_scheme: Option<AuthScheme>,
-) -> bool {
-    match server {
-        Some(RegistryServer::Container(_)) => true,
-        Some(RegistryServer::Package(server)) => {
-            let scheme = auth_scheme.unwrap_or(server.default_scheme(server.url(), false));
-            scheme == AuthScheme::Basic || matches!(server.kind(), PackageKind::CodeArtifact(_))
-        }
-        None => family == Family::Container,
-    }
-}
-
-/// Whether AWS issues the registry's tokens.
-fn is_aws(server: &RegistryServer) -> bool {
-    token_user(server).is_some()
-}
-
-/// The user whose password is a token of AWS already.
-fn token_user(server: &RegistryServer) -> Option<&'static str> {
-    match server {
-        RegistryServer::Container(server) => {
-            matches!(server.kind(), Kind::Ecr(_) | Kind::EcrPublic).then_some("AWS")
-        }
-        RegistryServer::Package(server) => {
-            matches!(server.kind(), PackageKind::CodeArtifact(_)).then_some("aws")
-        }
     }
 }

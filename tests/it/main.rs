@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod aarch64;
 mod agent_events;
 mod api;
 mod architecture;

@@ -169,7 +169,7 @@ fn a_password_in_a_file_may_look_like_a_reference() {
     let password = "$PASSWORD";
     let registry = Registry::start(&Auth::Htpasswd(&[(USER, password)]), None);
     let mut home = home_for(&registry);
-    std::fs::write(home.path("password"), password).unwrap();
+    fs::write(home.path("password"), password).unwrap();
     home.set("ACME_CONTAINER_REGISTRY_PASSWORD", "");
     home.set("ACME_CONTAINER_REGISTRY_PASSWORD_FILE", home.path("password").to_str().unwrap());
     home.sync();

@@ -19,7 +19,8 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::paths::Paths;
-use crate::domain::reasons::shell_word;
+use super::user_namespace::is_overflow;
+use crate::domain::reasons::{AgentReason, shell_word};
 
 /// This file exists after `stop`, so that the helper does not start the agent.
 const STOPPED: &str = "stopped";
@@ -45,6 +46,9 @@ pub enum LockError {
         .0.display(), shell_word(&.0.to_string_lossy())
     )]
     NoDirectory(PathBuf),
+    /// Other users have the same ID.
+    #[error("{0}; {fix}", fix = .0.fix())]
+    SharedUid(AgentReason),
     /// No directory can be used.
     #[error(
         "no directory can be used for the agent's lock: {0}; set REGISTRY_AGENT_SOCKET to a path in a directory of your own"
@@ -209,6 +213,9 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
 
 /// Where notes are read: the directory that [`open`] finds, which also makes one.
 fn dir_of_notes(paths: &Paths) -> Option<PathBuf> {
+    if is_overflow(paths.uid) {
+        return None;
+    }
     paths.lock_dirs().into_iter().find(|dir| owned_by(dir, paths.uid))
 }
 
@@ -222,6 +229,9 @@ pub fn missing_directory(paths: &Paths) -> Option<PathBuf> {
 
 /// Opens the directory that is locked, which also holds the notes.
 pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
+    if is_overflow(paths.uid) {
+        return Err(LockError::SharedUid(AgentReason::SharedUid { uid: paths.uid }));
+    }
     let mut faults = Vec::new();
     for dir in paths.lock_dirs() {
         match open_dir(&dir, paths.uid) {

@@ -4,6 +4,10 @@ use std::fs;
 
 use nix::unistd::Uid;
 
+/// The user ID that the kernel shows for every user whom a user namespace does not map, unless the
+/// system sets another one.
+const OVERFLOW_UID: u32 = 65534;
+
 /// The ID that the user `uid` of this process's user namespace has in the container: the same, unless
 /// a client entered a namespace of its own.
 pub fn uid_outside(uid: u32) -> u32 {
@@ -21,6 +25,21 @@ pub fn is_root() -> bool {
     uid_outside(Uid::effective().as_raw()) == 0
 }
 
+/// Whether `uid` stands for every user whom this process's user namespace does not map. A user whom it
+/// does map to that ID cannot be told apart from them.
+pub fn is_overflow(uid: u32) -> bool {
+    let shown = fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let overflow = shown.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(OVERFLOW_UID);
+    uid == overflow && !fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_all(&map))
+}
+
+/// Whether a map has every user ID. The highest number is none.
+fn maps_all(map: &str) -> bool {
+    let lengths =
+        map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok());
+    lengths.sum::<u64>() >= u64::from(u32::MAX)
+}
+
 /// Looks `uid` up in the lines of a map: first ID inside, first ID outside, length
 /// (`user_namespaces(7)`).
 fn outside(map: &str, uid: u32) -> Option<u32> {
@@ -36,6 +55,15 @@ fn outside(map: &str, uid: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_map_of_a_whole_system_has_every_id() {
+        assert!(maps_all("         0          0 4294967295\n"));
+        assert!(maps_all("0 0 1000\n1000 1000 4294966295\n"));
+        for partial in ["", "not a map", "0 1000 1\n1 100000 65536\n", "0 0 4294967294"] {
+            assert!(!maps_all(partial), "{partial}");
+        }
+    }
 
     #[test]
     fn an_id_is_mapped_by_its_line() {

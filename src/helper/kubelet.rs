@@ -80,6 +80,9 @@ impl KubeletPlugin {
 fn notice_of(error: &ClientError) -> Notice {
     let (why, fix) = match error {
         ClientError::Refused(problem) => return Notice::of_problem(problem),
+        ClientError::SharedUid(reason) => {
+            return Notice::new(reason.to_string(), reason.fix());
+        }
         ClientError::NoAgent => (
             "no agent is running on this node".to_owned(),
             "run `systemctl start registry-agent`, or deploy the DaemonSet",

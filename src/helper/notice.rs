@@ -40,6 +40,7 @@ impl Notice {
         let error = &none.error;
         match (&none.not_started, error) {
             (_, ClientError::Refused(problem)) => Self::of_problem(problem),
+            (_, ClientError::SharedUid(reason)) => Self::new(reason.to_string(), reason.fix()),
             (Some(NotStarted::Stopped), _) => Self::new("the agent is stopped", SYNC),
             (Some(NotStarted::Sudo { user }), _) => Self::new(
                 "`sudo` uses root's docker configuration and root's agent, and root has no agent",

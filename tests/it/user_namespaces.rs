@@ -1,12 +1,24 @@
 //! Clients in a user namespace: rootless podman runs the helper as root of one.
 
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use crate::support::registry::{Auth, Registry};
-use crate::support::test_home::{TestHome, output_text};
+use crate::support::test_home::{TestHome, output_text, run_with_input, succeed};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
+const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 const LOGIN: (&str, &str) = ("puller", "password");
+const SERVER: &str = "127.0.0.1:1";
+
+/// Why a user that other users cannot be told apart from gets no agent.
+const SHARED_UID: &str = "this user namespace shows every user that it does not map as uid 65534";
 
 #[test]
 fn rootless_podman_without_a_runtime_directory_uses_the_agent_of_its_user() {
@@ -42,6 +54,127 @@ fn an_agent_that_a_helper_starts_in_a_user_namespace_is_the_agent_of_its_user() 
     assert!(message.contains("of dev, process "), "{message}");
     assert_eq!(message.matches("an agent of uid").count(), 1, "{message}");
     assert!(message.contains("an agent of uid 1234"), "{message}");
+}
+
+#[test]
+fn a_user_whom_the_namespace_does_not_map_gives_no_secret_to_another_user() {
+    let home = home_of_dev();
+    let open = home.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
+    let socket = open.join("agent.sock");
+    let received = record_requests(&socket);
+    // The lock directory of another user, which names that user's socket.
+    let noted = open.join("noted.sock");
+    fs::create_dir(open.join("noted.sock.lock")).unwrap();
+    fs::write(open.join("noted.sock.lock/socket"), socket.to_str().unwrap()).unwrap();
+
+    let login = format!(r#"{{"ServerURL":"{SERVER}","Username":"u","Secret":"password"}}"#);
+    for socket in [&socket, &noted] {
+        let mut store = as_user_1234(&home, &["unshare", "--user", HELPER, "store"]);
+        let stored = run_with_input(store.env("REGISTRY_AGENT_SOCKET", socket), &login);
+        let sent = String::from_utf8_lossy(&received.lock().unwrap()).into_owned();
+        assert!(!sent.contains("password"), "{sent}");
+        assert!(!stored.status.success(), "{}", output_text(&stored));
+        assert!(output_text(&stored).contains(SHARED_UID), "{}", output_text(&stored));
+    }
+    let sync = as_user_1234(&home, &["unshare", "--user", AGENT, "sync"]);
+    let synced = home.with_declared(sync).env("REGISTRY_AGENT_SOCKET", &socket).output().unwrap();
+    let sent = String::from_utf8_lossy(&received.lock().unwrap()).into_owned();
+    assert!(!sent.contains("password"), "{sent}");
+    assert!(!synced.status.success(), "{}", output_text(&synced));
+    assert!(output_text(&synced).contains(SHARED_UID), "{}", output_text(&synced));
+}
+
+#[test]
+fn no_agent_starts_for_a_user_whom_the_namespace_does_not_map() {
+    let home = home_of_dev();
+    for command in ["sync", "start", "check", "run"] {
+        let started = as_user_1234(&home, &["unshare", "--user", AGENT, command]);
+        let started = home.with_declared(started).output().unwrap();
+        // This test is another user, whom the namespace does not map either.
+        let answer = ask_for_credential(&home);
+        if answer.is_some() {
+            succeed(&mut as_user_1234(&home, &[AGENT, "stop"]));
+        }
+        assert_eq!(answer, None);
+        let text = output_text(&started).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(started.status.code(), Some(1), "{text}");
+        assert!(text.contains(SHARED_UID), "{text}");
+    }
+}
+
+#[test]
+fn an_agent_does_not_know_a_user_whom_its_namespace_does_not_map() {
+    let home = home_of_dev();
+    let sync = as_user_1234(&home, &["unshare", "--user", "--map-root-user", AGENT, "sync"]);
+    let synced = home.with_declared(sync).output().unwrap();
+    let answer = ask_for_credential(&home);
+    succeed(&mut as_user_1234(&home, &[AGENT, "stop"]));
+    let answer = answer.unwrap_or_else(|| panic!("{}", output_text(&synced)));
+    assert!(answer.contains("an unknown user is neither the agent's user nor root"), "{answer}");
+    assert!(!answer.contains("password"), "{answer}");
+}
+
+/// A home with a directory of user 1234, and a declared login.
+fn home_of_dev() -> TestHome {
+    let mut home = TestHome::new();
+    home.declare("ACME", SERVER, LOGIN);
+    fs::set_permissions(home.path("."), Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(home.path("dev")).unwrap();
+    chown(home.path("dev"), Some(1234), Some(1234)).unwrap();
+    home
+}
+
+/// A command of user 1234, whose agent listens in a directory that others may enter.
+fn as_user_1234(home: &TestHome, command: &[&str]) -> Command {
+    let mut as_user = home.command("setpriv");
+    as_user
+        .args(["--reuid=1234", "--regid=1234", "--clear-groups"])
+        .args(command)
+        .env("HOME", home.path("dev"))
+        .env("REGISTRY_AGENT_SOCKET", home.path("dev/agent.sock"));
+    as_user
+}
+
+/// The response of user 1234's agent to this test, if one runs.
+fn ask_for_credential(home: &TestHome) -> Option<String> {
+    let mut stream = UnixStream::connect(home.path("dev/agent.sock")).ok()?;
+    let request = format!("GET /v1/credential?server={SERVER} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    Some(answer)
+}
+
+/// Listens like an agent, and returns what clients send.
+fn record_requests(socket: &Path) -> Arc<Mutex<Vec<u8>>> {
+    let listener = UnixListener::bind(socket).unwrap();
+    fs::set_permissions(socket, Permissions::from_mode(0o777)).unwrap();
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let record = received.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A client may disconnect without a request.
+            let _ = record_request(&stream.unwrap(), &record);
+        }
+    });
+    received
+}
+
+fn record_request(mut stream: &UnixStream, record: &Mutex<Vec<u8>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut length) = (String::new(), 0);
+    while reader.read_line(&mut line)? > 2 {
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    record.lock().unwrap().extend(body);
+    stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{}")
 }
 
 /// Runs a script as the user `dev`, who declares the registry, and returns its output with the

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::domain::reasons::AgentReason;
 use crate::wire::api::ProblemDocument;
 
 /// Why a request to the agent failed.
@@ -21,6 +22,9 @@ pub enum ClientError {
         /// The user ID that it runs as.
         uid: u32,
     },
+    /// Nothing tells this user's agent from that of another user.
+    #[error("{0}; {fix}", fix = .0.fix())]
+    SharedUid(Box<AgentReason>),
     /// The agent refused the request.
     #[error("{}", problem_text(.0))]
     Refused(Box<ProblemDocument>),

@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt,
 };
+use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 pub use self::error::ClientError;
@@ -24,6 +25,7 @@ use super::clock;
 use super::lock;
 use super::paths::Paths;
 use super::{config, passwd, user_namespace};
+use crate::domain::reasons::AgentReason;
 
 mod error;
 mod response;
@@ -45,6 +47,10 @@ impl AgentClient {
     /// not go to a foreign user's agent, and its responses are not trusted. Connecting and the
     /// request must end within `timeout`.
     pub fn connect(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
+        let uid = geteuid().as_raw();
+        if user_namespace::is_overflow(uid) {
+            return Err(ClientError::SharedUid(Box::new(AgentReason::SharedUid { uid })));
+        }
         let mut foreign = None;
         let (trusted, others) = Self::all(paths, timeout)?.into_iter().partition(|client| {
             let trusted = client.uid().is_ok_and(|uid| is_trusted(paths, uid));
@@ -197,8 +203,9 @@ fn candidates(paths: &Paths) -> Vec<PathBuf> {
 
 /// Root also trusts the agent of the configured user.
 fn is_trusted(paths: &Paths, uid: u32) -> bool {
-    uid == nix::unistd::geteuid().as_raw()
-        || configured_user(paths).is_some_and(|user| user.uid == uid)
+    let is_users =
+        || uid == geteuid().as_raw() || configured_user(paths).is_some_and(|user| user.uid == uid);
+    !user_namespace::is_overflow(uid) && is_users()
 }
 
 /// The user whose agent root uses.

@@ -4,17 +4,21 @@ use std::fmt;
 
 use tokio::net::UnixStream;
 
+use crate::adapters::user_namespace::is_overflow;
+
 /// The user at the other end, as reported by the kernel (`SO_PEERCRED`).
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// The user ID; `None` if the kernel does not report it.
+    /// The user ID; `None` if the kernel does not report it, or reports one that stands for every user
+    /// whom this user namespace does not map.
     pub uid: Option<u32>,
 }
 
 impl Peer {
     /// The peer of a connection.
     pub fn of(stream: &UnixStream) -> Self {
-        Self { uid: stream.peer_cred().ok().map(|peer| peer.uid()) }
+        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        Self { uid: uid.filter(|&uid| !is_overflow(uid)) }
     }
 }
 

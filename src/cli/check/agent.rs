@@ -94,6 +94,7 @@ fn why_not(paths: &Paths, error: ClientError) -> AgentReason {
                 AgentReason::Foreign { socket, owner, user }
             }
         },
+        ClientError::SharedUid(reason) => *reason,
         error => silent(paths, error.to_string()),
     }
 }
@@ -111,6 +112,7 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
     }
     let had_agent = lock::noted_socket(paths).is_some();
     match lock::take(paths) {
+        Err(LockError::SharedUid(reason)) => return reason,
         Err(LockError::NoDirectory(dir)) => {
             let missing = dir.display().to_string();
             let fault = format!("{missing}, where REGISTRY_AGENT_SOCKET is, does not exist");

@@ -73,6 +73,14 @@ pub enum AgentReason {
         /// The directory to create, if that is all that is missing.
         missing: Option<String>,
     },
+    /// The user cannot be told apart from those that the user namespace does not map.
+    #[error(
+        "no agent serves uid {uid}: this user namespace shows every user that it does not map as uid {uid}"
+    )]
+    SharedUid {
+        /// The user ID.
+        uid: u32,
+    },
     /// It is there, but does not answer.
     #[error("the agent does not answer: {fault}")]
     Silent {
@@ -110,6 +118,7 @@ impl AgentReason {
             Self::Sudo { .. } => "agent-under-sudo",
             Self::Foreign { .. } => "agent-of-another-user",
             Self::NoDirectory { .. } => "agent-without-directory",
+            Self::SharedUid { .. } => "agent-uid-shared",
             Self::Silent { .. } => "agent-silent",
             Self::OtherVersion { .. } => "agent-of-another-version",
             Self::ShellDiffers { .. } => "shell-differs",
@@ -159,6 +168,10 @@ impl AgentReason {
             ),
             Self::NoDirectory { missing: None, .. } => {
                 "run `mkdir -p -m 700 \"$HOME/.cache/registry-agent\" && export REGISTRY_AGENT_SOCKET=\"$HOME/.cache/registry-agent/agent.sock\" && registry-agent sync` in a shell that has the variables, and set REGISTRY_AGENT_SOCKET where docker runs too".to_owned()
+            }
+            Self::SharedUid { .. } => {
+                "run docker and `registry-agent` as another user of this namespace, or outside it"
+                    .to_owned()
             }
             Self::Silent { agent: Some(pid), stopped_supervisor, .. } => {
                 let resume =

@@ -86,6 +86,11 @@ pub(super) fn steps() -> Vec<Sample> {
             "The agent creates its socket, but not the directory that you chose for it.",
         ),
         sample(
+            AgentReason::SharedUid { uid: 65534 },
+            "The agent gives its credentials to one user ID, which stands for several users here. The command runs in a \
+             user namespace without its user, as after `unshare --user`, or as `nobody` in a container with a user namespace.",
+        ),
+        sample(
             AgentReason::Silent {
                 stopped_supervisor: None,
                 fault: "the agent did not respond in time".to_owned(),

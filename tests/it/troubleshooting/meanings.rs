@@ -146,6 +146,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("agent-under-sudo", "`sudo` asks for an agent of root"),
     ("agent-of-another-user", "the agent belongs to another user"),
     ("agent-without-directory", "no directory can hold the agent's lock"),
+    ("agent-uid-shared", "other users have the same user ID"),
     ("agent-silent", "the agent does not answer"),
     ("agent-of-another-version", "agent and command differ in version"),
     ("shell-differs", "this shell has values the agent lacks"),

@@ -57,6 +57,34 @@ fn an_agent_that_a_helper_starts_in_a_user_namespace_is_the_agent_of_its_user() 
 }
 
 #[test]
+fn a_user_namespace_within_another_one_is_that_of_its_user() {
+    let message = as_dev(
+        "127.0.0.1:1",
+        "",
+        "registry-agent start\n\
+         printf %s \"$SERVER\" | unshare --user --map-root-user unshare --user --map-root-user \\\n\
+             docker-credential-registry-agent get",
+    );
+    assert_eq!(message.matches("\"Secret\":\"password\"").count(), 1, "{message}");
+    assert_eq!(message.matches("an agent of uid").count(), 1, "{message}");
+    assert!(message.contains("an agent of uid 1234"), "{message}");
+}
+
+#[test]
+fn a_user_namespace_whose_proc_hides_other_processes_is_that_of_its_user() {
+    let message = as_dev_with(
+        "mount -t proc -o hidepid=2 proc /proc",
+        "127.0.0.1:1",
+        "",
+        "registry-agent start\n\
+         printf %s \"$SERVER\" | unshare --user --map-root-user docker-credential-registry-agent get",
+    );
+    assert_eq!(message.matches("\"Secret\":\"password\"").count(), 1, "{message}");
+    assert_eq!(message.matches("an agent of uid").count(), 1, "{message}");
+    assert!(message.contains("an agent of uid 1234"), "{message}");
+}
+
+#[test]
 fn a_user_whom_the_namespace_does_not_map_gives_no_secret_to_another_user() {
     let home = home_of_dev();
     let open = home.path("open");
@@ -180,10 +208,16 @@ fn record_request(mut stream: &UnixStream, record: &Mutex<Vec<u8>>) -> std::io::
 /// Runs a script as the user `dev`, who declares the registry, and returns its output with the
 /// agents that it leaves.
 fn as_dev(server: &str, config: &str, script: &str) -> String {
+    as_dev_with(":", server, config, script)
+}
+
+/// The same, after root runs `mount`.
+fn as_dev_with(mount: &str, server: &str, config: &str, script: &str) -> String {
     let test_home = TestHome::new();
     let programs = Path::new(AGENT).parent().unwrap().display();
     let inside = format!(
         "set -e\n\
+         {mount}\n\
          mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs tmpfs /tmp && chmod 1777 /tmp\n\
          mkdir /run/etc && cp -a /etc/. /run/etc && mount --bind /run/etc /etc\n\
          echo 'dev:x:1234:1234::/tmp/home:/bin/sh' >> /etc/passwd && echo 'dev:x:1234:' >> /etc/group\n\
@@ -201,6 +235,8 @@ fn as_dev(server: &str, config: &str, script: &str) -> String {
         script = script.replace('\'', "'\\''"),
     );
     let mut command = test_home.command("unshare");
-    command.args(["--mount", "sh", "-c", &inside]).env_remove("REGISTRY_AGENT_SOCKET");
+    command
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", &inside])
+        .env_remove("REGISTRY_AGENT_SOCKET");
     output_text(&command.output().unwrap())
 }

@@ -43,6 +43,9 @@ pub struct ServerConfig {
     pub realms: Vec<String>,
 }
 
+/// Where variables are looked for by default.
+const DEFAULT_SOURCES: [&str; 3] = [CREDENTIALS, "/run/secrets", "/etc/environment"];
+
 /// The configuration, with a default for every key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -76,10 +79,17 @@ impl Default for Config {
             github_token: true,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
-            sources: [CREDENTIALS, "/run/secrets", "/etc/environment"].map(PathBuf::from).into(),
+            sources: DEFAULT_SOURCES.map(PathBuf::from).into(),
             publish_to_mounts: false,
             servers: BTreeMap::new(),
         }
+    }
+}
+
+impl Config {
+    /// The sources that the user added. The default ones may not exist.
+    pub fn own_sources(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter(|path| !DEFAULT_SOURCES.iter().any(|it| path.as_os_str() == *it))
     }
 }
 
@@ -151,10 +161,30 @@ struct Layer {
     github_token: Option<bool>,
     log_level: Option<Level>,
     log_format: Option<LogFormat>,
-    sources: Option<Vec<PathBuf>>,
+    sources: Option<Vec<SourcePath>>,
     publish_to_mounts: Option<bool>,
     #[serde(default)]
     servers: BTreeMap<String, ServerConfig>,
+}
+
+/// A path that means the same in every directory.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "PathBuf")]
+struct SourcePath(PathBuf);
+
+impl TryFrom<PathBuf> for SourcePath {
+    type Error = String;
+
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        let is_fixed = ["/", "~", CREDENTIALS].into_iter().any(|start| path.starts_with(start));
+        let relative = || {
+            format!(
+                "`{}` in `sources` is a relative path; use one that begins with `/` or `~/`",
+                path.display()
+            )
+        };
+        if is_fixed { Ok(Self(path)) } else { Err(relative()) }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -182,7 +212,8 @@ impl Layer {
         set(&mut config.github_token, self.github_token);
         set(&mut config.log_level, self.log_level.map(|level| format!("{level:?}").to_lowercase()));
         set(&mut config.log_format, self.log_format);
-        set(&mut config.sources, self.sources);
+        let sources = self.sources.map(|paths| paths.into_iter().map(|path| path.0).collect());
+        set(&mut config.sources, sources);
         set(&mut config.publish_to_mounts, self.publish_to_mounts);
         config.servers.extend(self.servers);
     }
@@ -255,6 +286,7 @@ mod tests {
             ("\n\nlog_level = \"loud\"", "line 3"),
             ("log_format = \"xml\"", "line 1"),
             ("verify = ", "line 1"),
+            ("\nsources = [\"/run/secrets\", \"reg.env\"]", "line 2"),
         ] {
             let error = load_texts(&[text]).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains("0.toml"), "{text:?}: {error}");
@@ -268,6 +300,8 @@ mod tests {
             ("log_levle = 1", "unknown key `log_levle` (did you mean `log_level`?)"),
             ("x = 1", "unknown key `x`; use `user` or `mode` or "),
             ("mode = \"plain\"", "unknown value `plain`; use `helper` or `auths`"),
+            ("sources = [\"reg.env\"]", "`reg.env` in `sources` is a relative path; "),
+            ("sources = [\"$HOME/reg.env\"]", "`$HOME/reg.env` in `sources` is a relative path; "),
             ("[servers.\"a.test\"]\nrealm = []", "unknown key `realm` (did you mean `realms`?)"),
         ] {
             let error = load_texts(&[text]).unwrap_err().to_string();

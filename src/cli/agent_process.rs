@@ -132,8 +132,9 @@ fn run_agent(
         warn_unreadable(error);
     }
     let configured: Vec<_> = config.sources.iter().filter_map(|path| paths.expand(path)).collect();
+    let required = config.own_sources().filter_map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut state.files);
-    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved);
+    let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved).requiring(required);
     let sources = SourceSet::new(files, &mut state, config.github_token);
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,

@@ -74,8 +74,11 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         writeln!(output::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(code);
     }
-    if !change.removed.is_empty() {
-        output::print_note(&replaced(&change.removed));
+    // A set that is here and no longer works is a problem below.
+    let gone = change.removed.iter().map(String::as_str);
+    let gone: Vec<&str> = gone.filter(|name| !declares(&variables, name)).collect();
+    if !gone.is_empty() {
+        output::print_note(&replaced(&gone));
     }
     if !counts {
         let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
@@ -93,7 +96,7 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
 }
 
 /// Says why logins are gone, and how to keep them.
-fn replaced(removed: &[String]) -> String {
+fn replaced(removed: &[&str]) -> String {
     let names = removed.join(", ");
     let (was, is) = if removed.len() == 1 { ("was", "is") } else { ("were", "are") };
     format!(

@@ -141,6 +141,30 @@ fn an_incomplete_set_in_a_push_keeps_the_login_and_names_what_is_missing() {
 }
 
 #[test]
+fn a_set_that_becomes_invalid_is_removed_without_a_false_reason_and_never_kept() {
+    let registry = Registry::start(&Auth::Htpasswd(&[("me", "secret")]), None);
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &registry.server(), ("me", "secret"));
+    assert_eq!(test_home.sync(), "added ACME");
+    let sync = |test_home: &TestHome| {
+        let sync = test_home.with_declared(test_home.agent(&["sync"])).output().unwrap();
+        assert_eq!(sync.status.code(), Some(1));
+        output_text(&sync)
+    };
+    test_home.set("ACME_CONTAINER_REGISTRY_USER", "m:e");
+    let text = sync(&test_home);
+    assert!(text.contains("removed ACME") && text.contains("a colon"), "{text}");
+    assert!(!text.contains("is not set in this shell"), "{text}");
+    test_home.set("ACME_CONTAINER_REGISTRY_USER", "");
+    let text = sync(&test_home);
+    assert!(text.contains("ACME_CONTAINER_REGISTRY_USER is not set"), "{text}");
+    assert!(!text.contains("previous values") && !text.contains("a colon"), "{text}");
+    assert_eq!(test_home.exit_of(&["status"]), 3);
+    test_home.set("ACME_CONTAINER_REGISTRY_USER", "me");
+    assert_eq!(test_home.sync(), "added ACME");
+}
+
+#[test]
 fn a_name_finds_its_server_while_a_docker_login_overrides_it() {
     let users = [("me", "secret"), ("own", "mine")];
     let registry = Registry::start(&Auth::Htpasswd(&users), None);

@@ -114,7 +114,7 @@ pub(super) fn in_certs_d(names: &[String]) -> Vec<Certificate> {
         match read(&file) {
             Ok(certificates) => found.extend(certificates),
             // A bad file among several is only logged: the others may be sufficient.
-            Err(error) => {
+            Err(FileFault { error, .. }) => {
                 tracing::warn!("the certificates in {} cannot be read: {error}", file.display());
             }
         }
@@ -124,7 +124,11 @@ pub(super) fn in_certs_d(names: &[String]) -> Vec<Certificate> {
 
 /// The certificates in a declared CA file.
 pub(super) fn in_file(file: &Path) -> Result<Vec<Certificate>, ConnectionFault> {
-    read(file).map_err(|error| ConnectionFault::CaFile { path: file.display().to_string(), error })
+    read(file).map_err(|FileFault { error, was_read }| ConnectionFault::CaFile {
+        path: file.display().to_string(),
+        error,
+        was_read,
+    })
 }
 
 /// The `*.crt` files in every directory with one of these names, in a stable order.
@@ -140,16 +144,27 @@ fn certs_d(names: &[String]) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-fn read(file: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(file).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => "it does not exist".to_owned(),
-        kind => kind.to_string(),
+/// Why a file provides no certificates.
+#[derive(Debug)]
+struct FileFault {
+    error: String,
+    was_read: bool,
+}
+
+fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
+    let pem = std::fs::read(file).map_err(|error| FileFault {
+        error: match error.kind() {
+            ErrorKind::NotFound => "it does not exist".to_owned(),
+            kind => kind.to_string(),
+        },
+        was_read: false,
     })?;
+    let unusable = |error: &str| FileFault { error: error.to_owned(), was_read: true };
     let certificates = Certificate::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| "it is not PEM".to_owned())?;
+        .map_err(|_| unusable("it is not PEM"))?;
     if certificates.is_empty() {
-        return Err("it contains no certificate".to_owned());
+        return Err(unusable("it contains no certificate"));
     }
     Ok(certificates)
 }
@@ -204,9 +219,13 @@ mod tests {
     fn a_file_that_cannot_be_used_says_why() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("ca.pem");
-        assert_eq!(read(&file).unwrap_err(), "it does not exist");
+        let fault = |path: &Path| {
+            let FileFault { error, was_read } = read(path).unwrap_err();
+            (error, was_read)
+        };
+        assert_eq!(fault(&file), ("it does not exist".to_owned(), false));
         std::fs::write(&file, "").unwrap();
-        assert_eq!(read(&file).unwrap_err(), "it contains no certificate");
-        assert_eq!(read(directory.path()).unwrap_err(), "is a directory");
+        assert_eq!(fault(&file), ("it contains no certificate".to_owned(), true));
+        assert_eq!(fault(directory.path()), ("is a directory".to_owned(), false));
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn read(
         Some(_) if path.is_dir() => Some(directory(files, path, before)),
         Some(_) => {
             let is_pam = path == Path::new("/etc/environment");
-            let format = if is_pam { Format::PamLines } else { Format::EnvLines };
+            let format = if is_pam { Format::PamLines } else { Format::EnvFile };
             variables(files, path, Links::Followed, format, before)
         }
     }

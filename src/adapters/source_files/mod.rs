@@ -50,6 +50,8 @@ pub struct FileSources {
     groups: BTreeMap<GroupKey, Group>,
     /// The previous agent's content of files that are not watched yet.
     saved: BTreeMap<PathBuf, Content>,
+    /// The locations whose absence is a problem.
+    required: BTreeSet<PathBuf>,
     sender: UnboundedSender<Report>,
     reports: UnboundedReceiver<Report>,
 }
@@ -82,7 +84,8 @@ impl FileSources {
             problems,
         };
         let saved = saved.into_iter().map(|(path, file)| (path.into(), known(file))).collect();
-        let mut sources = Self { groups: BTreeMap::new(), saved, sender, reports };
+        let mut sources =
+            Self { groups: BTreeMap::new(), saved, required: BTreeSet::new(), sender, reports };
         let files = CODESPACES_FILES.iter().map(|(name, _)| codespaces.join(name));
         let platform = (SourceKind::Codespaces, codespaces, files.collect());
         let others = configured.iter();
@@ -92,6 +95,12 @@ impl FileSources {
             sources.follow_group(key, files);
         }
         sources
+    }
+
+    /// Makes the absence of these locations a problem.
+    #[must_use]
+    pub fn requiring(self, required: BTreeSet<PathBuf>) -> Self {
+        Self { required, ..self }
     }
 
     /// The content to save for the next agent.
@@ -153,7 +162,9 @@ impl FileSources {
             {
                 let source = is_source.then_some(path.as_path());
                 let found = content.problems.iter().cloned();
-                problems.extend(found.map(|reason| problem(reason, source)));
+                let is_absent = *content == Content::default() && self.required.contains(path);
+                let absent = is_absent.then(|| SourceReason::NoSource { path: shown(path) });
+                problems.extend(found.chain(absent).map(|reason| problem(reason, source)));
             }
             if group.hangs {
                 problems.push(problem(hanging(&key.path), None));

@@ -6,7 +6,7 @@ use super::discovery::{self, Discovery};
 use super::source::{Source, Variables};
 use super::variable::{self, Family};
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{DeclarationReason, Reason};
+use crate::domain::reasons::{DeclarationReason, Reason, Severity};
 
 /// The sets that are incomplete in a push.
 pub struct IncompleteSets {
@@ -14,12 +14,12 @@ pub struct IncompleteSets {
     pub variables: Variables,
     /// What those sets lack in the push.
     pub kept: Vec<Problem>,
-    /// What the sets lack that were not complete before either.
+    /// What the sets lack that did not work before either.
     pub others: Vec<Problem>,
 }
 
-/// Finds the sets that are incomplete in `after`. Those that were complete in `before` are kept,
-/// because a `sync` from a shell without the secret must not remove a login.
+/// Finds the sets that are incomplete in `after`. Those that were complete and valid in `before` are
+/// kept, because a `sync` from a shell without the secret must not remove a login.
 pub fn incomplete_sets(
     held: &Variables,
     pushed: &Variables,
@@ -29,21 +29,22 @@ pub fn incomplete_sets(
     let nothing = discovery::PasswordFiles::new();
     let (before, after) =
         (discovery::discover(before, &nothing), discovery::discover(after, &nothing));
-    let incomplete_before = incomplete(&before);
+    let errors_before = before.problems.iter().filter(|it| it.reason.severity() == Severity::Error);
+    let broken_before: BTreeSet<SetId<'_>> = errors_before.map(id_of).collect();
     let in_push: BTreeSet<SetId<'_>> = pushed
         .iter()
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(variable, _)| set_of(variable))
         .collect();
-    let complete_before: BTreeSet<SetId<'_>> = before
+    let whole_before: BTreeSet<SetId<'_>> = before
         .sets
         .iter()
         .map(|(family, name)| (*family, name.as_str()))
-        .filter(|set| !incomplete_before.contains(set))
+        .filter(|set| !broken_before.contains(set))
         .collect();
     let of_kept_set = |variable: &str| {
         set_of(variable)
-            .is_some_and(|set| complete_before.contains(&set) && incomplete(&after).contains(&set))
+            .is_some_and(|set| whole_before.contains(&set) && incomplete(&after).contains(&set))
     };
     let variables = held
         .iter()
@@ -57,7 +58,7 @@ pub fn incomplete_sets(
         .filter(|problem| is_missing(problem))
         .filter(in_push)
         .cloned()
-        .partition(|problem| complete_before.contains(&id_of(problem)));
+        .partition(|problem| whole_before.contains(&id_of(problem)));
     IncompleteSets { variables, kept: kept.into_iter().map(previous_values_stay).collect(), others }
 }
 

@@ -99,6 +99,9 @@ pub enum ConnectionFault {
         path: String,
         /// The error of the operating system, or that the file contains no certificate.
         error: String,
+        /// Whether the file was read: it is another file than the user meant.
+        #[serde(default)]
+        was_read: bool,
     },
     /// Any other failure.
     Other {
@@ -153,7 +156,7 @@ impl ConnectionFault {
             Self::ProxyRefused { proxy } => {
                 format!("the proxy {proxy} refused to connect to {host}")
             }
-            Self::CaFile { path, error } => {
+            Self::CaFile { path, error, .. } => {
                 format!("the CA certificates for {host} cannot be read from {path}: {error}")
             }
             Self::Other { error } => format!("the request to {host} failed: {error}"),
@@ -288,6 +291,9 @@ impl ConnectionFault {
             Self::ProxyUnreachable { variable, .. } => format!(
                 "set {variable} to the proxy of this network, or unset it if there is none, then {SYNC_ALL}; if only {name} needs no proxy, add it to NO_PROXY"
             ),
+            Self::CaFile { was_read: true, .. } if login.has(Field::CaFile) => {
+                login.set(&[(Field::CaFile, "the path of a file with CA certificates in PEM format")])
+            }
             Self::CaFile { path, .. } => format!(
                 "write the CA certificates to {path} in PEM format and let the agent's user read it, {}",
                 login.then_check()

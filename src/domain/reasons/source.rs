@@ -74,6 +74,12 @@ pub enum SourceReason {
         /// The path of the file.
         path: String,
     },
+    /// A file or directory that `sources` names does not exist.
+    #[error("{path} does not exist, but `sources` in the configuration names it")]
+    NoSource {
+        /// The path of the file or directory.
+        path: String,
+    },
     /// A file that should contain a value is empty.
     #[error("{path} is empty")]
     Empty {
@@ -125,6 +131,7 @@ impl SourceReason {
             | Self::TooLarge { path, .. }
             | Self::NotWatched { path, .. }
             | Self::Missing { path }
+            | Self::NoSource { path }
             | Self::Empty { path }
             | Self::KeptOpen { path, .. }
             | Self::Hanging { path }
@@ -142,7 +149,7 @@ impl SourceReason {
             Self::NotAFile { .. } => "file-not-regular",
             Self::TooLarge { .. } => "file-too-large",
             Self::NotWatched { .. } => "file-not-watched",
-            Self::Missing { .. } => "file-missing",
+            Self::Missing { .. } | Self::NoSource { .. } => "file-missing",
             Self::Empty { .. } => "file-empty",
             Self::KeptOpen { .. } => "file-kept-open",
             Self::Hanging { .. } => "file-hangs",
@@ -170,6 +177,7 @@ impl SourceReason {
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
             | Self::Missing { .. }
+            | Self::NoSource { .. }
             | Self::Empty { .. }
             | Self::KeptOpen { .. }
             | Self::Hanging { .. }
@@ -200,6 +208,9 @@ impl SourceReason {
                 "raise the inotify limits: run `sysctl -w fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024` as root on the host".to_owned()
             }
             Self::Missing { path } | Self::Empty { path } => format!("write the value into {path}"),
+            Self::NoSource { path } => format!(
+                "create {path}, which the agent then reads at once, or remove it from `sources` in the configuration file"
+            ),
             Self::KeptOpen { writer: Some(Writer { pid, program }), .. } => {
                 format!("close the file in {program}, or run `kill {pid}`")
             }

@@ -99,3 +99,70 @@ fn an_unreadable_source_is_made_readable_by_the_printed_line() {
         });
     }
 }
+
+#[test]
+fn a_line_of_an_env_file_that_is_no_assignment_is_named_and_the_login_stays() {
+    let registry = registry();
+    let home = TestHome::new();
+    let (file, good) = (source_of(&home), set_for(&registry));
+    fs::write(&file, &good).unwrap();
+    home.start();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    let name = "ACME_CONTAINER_REGISTRY_PASSWORD";
+    for (line, fault) in [
+        (format!("{name} = {PASSWORD}"), "line 3 is not NAME=value"),
+        (format!("{name}: {PASSWORD}"), "line 3 is not NAME=value"),
+        (PASSWORD.to_owned(), "line 3 is not NAME=value"),
+        (format!("{name}='{PASSWORD}"), "line 3: the closing quote is missing"),
+        (format!("{name}='{PASSWORD}' x"), "line 3: text follows the closing quote"),
+    ] {
+        let good_line = format!("{name}={PASSWORD}");
+        fs::write(&file, good.replace(&good_line, &line)).unwrap();
+        let shown = Fault::error(&home, "file-malformed");
+        shown.says(&[file.to_str().unwrap(), fault]).checked(&home, &[], 0);
+        assert!(!shown.sentence.contains(PASSWORD), "{}", shown.sentence);
+        assert_eq!(home.login("ACME")["state"], "ready", "{line}");
+        let served = Some((USER.to_owned(), PASSWORD.to_owned()));
+        assert_eq!(home.credential(&registry.server()), served, "{line}");
+        fs::write(&file, &good).unwrap();
+        Fault::is_gone(&home, "file-malformed");
+    }
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_quote_that_is_not_closed_is_the_only_problem_of_a_new_env_file() {
+    let registry = registry();
+    let home = TestHome::new();
+    let file = source_of(&home);
+    fs::write(&file, set_for(&registry).replace(PASSWORD, &format!("\"{PASSWORD}"))).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "file-malformed");
+    fault.says(&["line 3: the closing quote is missing"]);
+    assert_eq!(home.status()["problems"].as_array().unwrap().len(), 1, "{:#}", home.status());
+    fs::write(&file, set_for(&registry)).unwrap();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_source_that_does_not_exist_is_named_unless_it_is_a_default_one() {
+    let registry = registry();
+    let home = TestHome::new();
+    let file = source_of(&home);
+    let config = home.path(".config/registry-agent/config.toml");
+    let sources = format!(
+        "sources = [\"$CREDENTIALS_DIRECTORY\", \"/run/secrets\", \"{}\"]\n",
+        file.display()
+    );
+    fs::write(config, sources).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "file-missing");
+    fault.says(&[file.to_str().unwrap(), "does not exist", "`sources`"]).checked(&home, &[], 1);
+    assert!(fault.fix.starts_with(&format!("create {}", file.display())), "{}", fault.fix);
+    assert_eq!(home.status()["problems"].as_array().unwrap().len(), 1, "{:#}", home.status());
+    fs::write(&file, set_for(&registry)).unwrap();
+    Fault::is_gone(&home, "file-missing");
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    fs::remove_file(&file).unwrap();
+    Fault::error(&home, "file-missing");
+}

@@ -256,3 +256,36 @@ fn clients(home: &TestHome, server: &str) -> [String; 2] {
     }
     [docker, skopeo].map(|mut client| output_text(&client.output().unwrap()))
 }
+
+#[test]
+fn a_ca_file_without_a_certificate_is_replaced_in_the_variable_and_not_overwritten() {
+    let authority = Authority::new("A company's authority");
+    isolated::run_threaded(
+        &Etc { hosts: &[("r.test", "127.0.0.1")], ..Etc::default() },
+        async || {
+            let tls = authority.sign(&["r.test"]).acceptor();
+            let registry = ScriptedRegistry::start("127.0.0.1:0", Some(tls), friendly).await;
+            let server = format!("r.test:{}", registry.address.port());
+            let mut home = TestHome::new();
+            let (key, ca) = (home.path("server.key"), home.path("ca.pem"));
+            let variable = "ACME_CONTAINER_REGISTRY_CA_FILE";
+            fs::write(&ca, authority.pem()).unwrap();
+            home.declare("ACME", &server, (USER, PASSWORD));
+            home.set(variable, key.to_str().unwrap());
+            home.sync();
+            for content in ["-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n", "key"]
+            {
+                fs::write(&key, content).unwrap();
+                home.exit_of(&["refresh"]);
+                let fault = Fault::error(&home, "ca-file");
+                fault.says(&[key.to_str().unwrap(), "contains no certificate"]);
+                fault.checked(&home, &["ACME"], 1);
+                assert!(fault.fix.starts_with(&format!("set {variable} ")), "{}", fault.fix);
+                assert!(!fault.fix.contains("write "), "{}", fault.fix);
+            }
+            home.set(variable, ca.to_str().unwrap());
+            home.sync();
+            assert_well(&home, &server, (USER, PASSWORD));
+        },
+    );
+}

@@ -143,3 +143,38 @@ fn a_truncated_json_file_is_never_accepted() {
         assert!(parse(Format::JsonObject, &text[..end]).is_err(), "{end}");
     }
 }
+
+#[test]
+fn in_an_env_file_of_a_person_no_line_is_ignored_by_mistake() {
+    let complete =
+        "# registries\nset -a\n\nexport A=1\nA2='x'  # why\nexport A A2\na-b=2\n  B=3\nset +a\n";
+    let parsed = parse(Format::EnvFile, complete.as_bytes()).expect("a whole file");
+    assert_eq!(
+        shown(&parsed).into_iter().collect::<Vec<_>>(),
+        [
+            ("A".to_owned(), "1".to_owned()),
+            ("A2".to_owned(), "x".to_owned()),
+            ("B".to_owned(), "3".to_owned()),
+        ]
+    );
+    for (line, fault) in [
+        ("B = s3cret", "line 2 is not NAME=value"),
+        ("B: s3cret", "line 2 is not NAME=value"),
+        ("B: s3cret=", "line 2 is not NAME=value"),
+        ("B:s3cret=", "line 2 is not NAME=value"),
+        ("export B: s3cret", "line 2 is not NAME=value"),
+        ("export B = s3cret", "line 2 is not NAME=value"),
+        ("s3cret", "line 2 is not NAME=value"),
+        ("=s3cret", "line 2 is not NAME=value"),
+        ("set B s3cret", "line 2 is not NAME=value"),
+        ("B='s3cret", "line 2: the closing quote is missing"),
+        ("B=\"s3cret\\\"", "line 2: the closing quote is missing"),
+        ("B='s3cret'!", "line 2: text follows the closing quote"),
+    ] {
+        let text = format!("A=1\n{line}\nC=3\n");
+        let message =
+            parse(Format::EnvFile, text.as_bytes()).map(|_| ()).map_err(|it| it.to_string());
+        assert_eq!(message, Err(fault.to_owned()), "{line}");
+        assert!(parse(Format::EnvLines, text.as_bytes()).is_ok(), "{line}");
+    }
+}

@@ -205,7 +205,11 @@ pub(super) fn files() -> Vec<Sample> {
         ),
         sample(
             R::Missing { path: "/run/secrets/acme".into() },
-            "A variable names this file, but there is no file at this path.",
+            "A variable or the configuration names this path, but there is nothing.",
+        ),
+        sample(
+            R::NoSource { path: "/home/dev/registries.env".into() },
+            "A variable or the configuration names this path, but there is nothing.",
         ),
         sample(
             R::Empty { path: "/run/secrets/acme".into() },

@@ -365,7 +365,11 @@ pub(super) fn connections() -> Vec<Sample> {
             "HTTPS_PROXY names a proxy that does not respond.",
         ),
         (
-            F::CaFile { path: "/etc/acme/ca.pem".into(), error: "no certificate in it".into() },
+            F::CaFile {
+                path: "/etc/acme/ca.pem".into(),
+                error: "it does not exist".into(),
+                was_read: false,
+            },
             "The file named by _CA_FILE, SSL_CERT_FILE or a certs.d directory cannot be used.",
         ),
         (

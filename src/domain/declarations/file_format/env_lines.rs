@@ -15,6 +15,15 @@ pub(super) enum Quoting {
 }
 
 pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed> {
+    parse_lines(bytes, quoting, false)
+}
+
+/// Parses a file that a person wrote: no line may be ignored by mistake.
+pub(super) fn parse_strictly(bytes: &[u8]) -> Result<Parsed, Malformed> {
+    parse_lines(bytes, Quoting::Shell, true)
+}
+
+fn parse_lines(bytes: &[u8], quoting: Quoting, strict: bool) -> Result<Parsed, Malformed> {
     let mut parsed = Parsed::default();
     let mut rest = bytes;
     let mut line_number = 0;
@@ -22,6 +31,9 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
         line_number += 1;
         let (line, after) = split_line(rest);
         let Some((name, value_at)) = assignment(line) else {
+            if strict && !may_be_ignored(line) {
+                return Err(Malformed::NoAssignment(line_number));
+            }
             rest = after;
             continue;
         };
@@ -31,6 +43,9 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
             (Quoting::Shell, Some(quote)) => {
                 let opened = &rest[value_at + 1..];
                 let Some((value, used)) = quoted(opened, quote) else {
+                    if strict {
+                        return Err(Malformed::OpenQuote(line_number));
+                    }
                     if !bytes.ends_with(b"\n") {
                         return Err(Malformed::Line(line_number));
                     }
@@ -43,7 +58,11 @@ pub(super) fn parse(bytes: &[u8], quoting: Quoting) -> Result<Parsed, Malformed>
                 line_number += opened[..used].split(|&byte| byte == b'\n').count() - 1;
                 rest = next;
                 let tail = tail.trim_ascii();
-                (tail.is_empty() || tail.starts_with(b"#")).then_some(value)
+                let ends = tail.is_empty() || tail.starts_with(b"#");
+                if strict && !ends {
+                    return Err(Malformed::AfterQuote(line_number));
+                }
+                ends.then_some(value)
             }
             (_, quote) => {
                 rest = after;
@@ -86,6 +105,24 @@ fn assignment(line: &[u8]) -> Option<(String, usize)> {
     let blanks = line[equals + 1..].iter().take_while(|&&byte| matches!(byte, b' ' | b'\t'));
     let value_at = equals + 1 + blanks.count();
     is_variable(name).then(|| (name.to_owned(), value_at))
+}
+
+/// Whether a line that assigns nothing was meant to: blank lines, comments, assignments to names that
+/// no shell has, and the commands that export what a script assigns.
+fn may_be_ignored(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let mut words = line.split(u8::is_ascii_whitespace);
+    let first = words.next().unwrap_or_default();
+    let name = line.split(|&byte| byte == b'=').next().unwrap_or_default();
+    let assigns = name.len() < line.len()
+        && !name.is_empty()
+        && !name.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b':');
+    let exports = match first {
+        b"export" => !line.contains(&b'=') && !line.contains(&b':'),
+        b"set" => words.all(|option| matches!(option, b"-a" | b"+a")),
+        _ => false,
+    };
+    line.is_empty() || line.starts_with(b"#") || assigns || exports
 }
 
 /// The value up to its closing quote, and its length in bytes including the quote; `None` when the

@@ -19,7 +19,11 @@ pub enum Format {
     /// One `NAME=<base64 of the value>` per line.
     Base64Lines,
     /// One `NAME=value` per line, optionally after `export`. A quoted value may span several lines.
+    /// The other lines are ignored: a program wrote them for others.
     EnvLines,
+    /// As above, but a line that a shell could not read as an assignment is an error, because a person
+    /// wrote it.
+    EnvFile,
     /// `/etc/environment`: as above, but without multi-line values and escapes.
     PamLines,
 }
@@ -47,6 +51,15 @@ pub enum Malformed {
     /// A line that is not a complete assignment.
     #[error("line {0} is not a complete NAME=value assignment")]
     Line(usize),
+    /// A line that is no assignment, such as `NAME: value` or a value alone.
+    #[error("line {0} is not NAME=value")]
+    NoAssignment(usize),
+    /// A quote that nothing closes.
+    #[error("line {0}: the closing quote is missing")]
+    OpenQuote(usize),
+    /// A quoted value that goes on after its quote.
+    #[error("line {0}: text follows the closing quote")]
+    AfterQuote(usize),
 }
 
 /// Parses a whole file. A single value that cannot be decoded is left out and named; a file in another
@@ -58,6 +71,7 @@ pub fn parse(format: Format, bytes: &[u8]) -> Result<Parsed, Malformed> {
         Format::JsonArray => json::array(bytes),
         Format::Base64Lines => base64_lines::parse(bytes),
         Format::EnvLines => env_lines::parse(bytes, env_lines::Quoting::Shell),
+        Format::EnvFile => env_lines::parse_strictly(bytes),
         Format::PamLines => env_lines::parse(bytes, env_lines::Quoting::Pam),
     }
 }

@@ -22,7 +22,7 @@ use crate::domain::credentials::secret::Secret;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::package_verdict::{
-    RESOURCES, after_login, asks_for_login, undecided,
+    RESOURCES, after_login, asks_for_login, more_telling, not_asked,
 };
 use crate::domain::registry_protocol::response::{
     RawResponse, RegistryResponse, RequestStep, http_date,
@@ -74,68 +74,59 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Asks for one resource after the other, until one tells. An error is a verdict that ends it early.
+    ///
+    /// The registry's own URL has to exist, so a failure there ends it. Another resource may fail, but
+    /// then the registry has not answered, unless a later one tells.
     async fn ask(mut self) -> Result<Verdict, Verdict> {
         let server = &self.question.server;
-        let mut last = None;
+        let mut untold = None;
         for resource in RESOURCES {
             let Ok(url) = Url::parse(&format!("{}{resource}", server.name())) else { continue };
-            let Some(authorization) = self.authorization(&url) else { continue };
-            match self.asks(&url).await {
-                Ok(true) => {}
-                // Only the registry's own URL has to exist.
-                Err(verdict) if resource.is_empty() => return Err(verdict),
-                Ok(false) | Err(_) => continue,
+            let told = match self.asks(&url).await {
+                Ok(Some(offered)) => self.log_in(url, &offered).await,
+                Ok(None) => continue,
+                Err(verdict) => Err(verdict),
+            };
+            match told {
+                Ok(verdict) => return Ok(verdict.with_clock(server.name(), self.clock_ahead)),
+                Err(verdict) if verdict.outcome == Outcome::RateLimited => return Err(verdict),
+                Err(verdict) if resource.is_empty() && verdict.outcome != Outcome::Unverified => {
+                    return Err(verdict);
+                }
+                Err(verdict) => untold = Some(more_telling(untold, verdict)),
             }
-            let reply = self.get(url, Some(authorization)).await?;
-            let answer = self.read(RequestStep::WithLogin, &reply);
-            if let Some(verdict) = after_login(server, &self.question.credential, &answer) {
-                return Ok(verdict.with_clock(server.name(), self.clock_ahead));
-            }
-            last = Some(answer);
         }
-        Ok(undecided(server, last.as_ref()))
+        Ok(untold.unwrap_or_else(|| not_asked(server)))
     }
 
-    /// Whether `url` asks for a login. Nothing secret is sent.
-    async fn asks(&mut self, url: &Url) -> Result<bool, Verdict> {
+    /// Sends the login to `url`, which asks for it in one of the schemes `offered`.
+    async fn log_in(&self, url: Url, offered: &[AuthScheme]) -> Result<Verdict, Verdict> {
+        let PackageVerification { server, credential, auth_scheme } = self.question;
+        let Ok(asked) = PackageUrl::parse(url.as_str()) else { return Err(not_asked(server)) };
+        let usual = || server.scheme_for(&asked, !credential.user.is_empty(), offered);
+        let sent = auth_scheme.unwrap_or_else(usual);
+        let value = HeaderValue::from_str(sent.authorization(credential).reveal());
+        let Ok(mut authorization) = value else { return Err(not_asked(server)) };
+        authorization.set_sensitive(true);
+        let reply = self.get(url, Some(authorization)).await?;
+        let answer = self.read(RequestStep::WithLogin, &reply);
+        let learnt = |verdict| Verdict { offered_scheme: Some(sent), ..verdict };
+        after_login(server, credential, sent, offered, &answer).map(learnt).map_err(learnt)
+    }
+
+    /// The schemes in which `url` asks for a login; `None` if it asks for none. Nothing secret is sent.
+    async fn asks(&mut self, url: &Url) -> Result<Option<Vec<AuthScheme>>, Verdict> {
         let clock = Clock::system();
         let sent_at = clock.now();
         let reply = self.get(url.clone(), None).await?;
         let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
         self.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
-        self.refuse_tls(url, &reply)?;
+        refuse_tls(url, &reply)?;
         let answer = self.read(RequestStep::Anonymous, &reply);
         let lines = reply.headers.get_all(WWW_AUTHENTICATE).iter();
         let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref)).ok();
         asks_for_login(&self.question.server, &answer, challenges.as_deref())
-    }
-
-    /// A registry that is declared with `http://` and redirects to TLS must not get the credential in
-    /// plain text.
-    fn refuse_tls(&self, url: &Url, reply: &HttpReply) -> Result<(), Verdict> {
-        let target = reply.headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
-        let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
-        let to_tls = target.is_some_and(|target| {
-            target.scheme() == "https" && target.host_str() == url.host_str()
-        });
-        if url.scheme() == "http" && leads && to_tls {
-            let authority = self.question.server.authority().to_owned();
-            let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
-            return Err(connection_failed(authority, fault));
-        }
-        Ok(())
-    }
-
-    /// The value of the header for a request to `url`; `None` if it is not valid in a header.
-    fn authorization(&self, url: &Url) -> Option<HeaderValue> {
-        let PackageVerification { server, credential, auth_scheme } = self.question;
-        let asked = PackageUrl::parse(url.as_str()).ok()?;
-        let has_user = !credential.user.is_empty();
-        let scheme = auth_scheme.unwrap_or_else(|| server.default_scheme(&asked, has_user));
-        let mut value = HeaderValue::from_str(scheme.authorization(credential).reveal()).ok()?;
-        value.set_sensitive(true);
-        Some(value)
     }
 
     async fn get(
@@ -168,5 +159,23 @@ impl Session<'_> {
             .into();
         let secrets: Vec<&Secret> = sent.iter().chain([&credential.secret]).collect();
         RegistryResponse::read(step, &response, &secrets)
+    }
+}
+
+/// A registry that is declared with `http://` and redirects to TLS must not get the credential in
+/// plain text.
+fn refuse_tls(url: &Url, reply: &HttpReply) -> Result<(), Verdict> {
+    let target = reply.headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
+    let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+    let same_host =
+        |target: &Url| target.scheme() == "https" && target.host_str() == url.host_str();
+    match target.filter(same_host) {
+        Some(target) if url.scheme() == "http" && leads => {
+            // The port that speaks TLS is that of the redirect.
+            let authority = target.authority().to_owned();
+            let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
+            Err(connection_failed(authority, fault))
+        }
+        _ => Ok(()),
     }
 }

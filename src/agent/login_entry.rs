@@ -71,6 +71,7 @@ impl LoginEntry {
                 login.last_verdict = restored.last_verdict;
                 login.reason = restored.reason;
                 login.verified_at = restored.verified_at;
+                login.offered_scheme = restored.offered_scheme;
                 login.due = restored.due;
                 login.failures = restored.failures;
                 needs_verification &= restored.last_verdict == LastVerdict::Pending;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::api::EventDocument;
 use super::exposed_secret::ExposedSecret;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::{LastVerdict, Login};
 use crate::domain::credentials::replaced::ReplacedCredential;
@@ -134,6 +135,9 @@ pub struct SavedLogin {
     pub reason: Option<Reason>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
+    /// How the registry asks for the credential.
+    #[serde(default)]
+    pub offered_scheme: Option<AuthScheme>,
     /// When it is verified next.
     pub due: Option<Timestamp>,
     /// The number of failures in a row.
@@ -167,6 +171,7 @@ impl SavedLogin {
             last_verdict: login.last_verdict,
             reason: login.reason.clone(),
             verified_at: login.verified_at,
+            offered_scheme: login.offered_scheme,
             due: login.due,
             failures: login.failures,
         }

@@ -35,6 +35,7 @@ mod manual;
 mod package_hostile;
 mod package_logins;
 mod package_servers;
+mod package_verification;
 mod process_faults;
 mod registry_hostile;
 mod registry_hosts;

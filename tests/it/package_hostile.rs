@@ -61,6 +61,8 @@ async fn no_odd_query_gets_a_login() {
         (format!("url=http://{host}/feed/%0a"), 404),
         (format!("url=http://{host}/feed/..%2f"), 404),
         (format!("url=http://{host}/feed/%252e%252e/"), 404),
+        (format!("url=http://{host}/feed/%25252e%25252e/x"), 404),
+        (format!("url=http://{host}/feed/x%25252f..%25255c.."), 404),
         (format!("url=http://{host}/feed/..%252f"), 404),
         (format!("url=http://{host}/feed%252f"), 404),
         (format!("url=http://{host}@evil.test/feed/"), 404),

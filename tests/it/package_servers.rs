@@ -95,6 +95,10 @@ fn a_login_answers_below_its_url_and_nowhere_else() {
         "https://h.test/a/feed/..%2fother/",
         "https://h.test/a/feed/..%5Cother/",
         "https://h.test/a/feed/..;/other/",
+        "https://h.test/a/feed/%252e%252e/other/",
+        "https://h.test/a/feed/%25252e./other/",
+        "https://h.test/a/feed/..%252fother/",
+        "https://h.test/a/feed/x%252f..%255cother/",
         "https://h.test//a/feed/",
         "http://h.test/a/feed/",
         "https://h.test:444/a/feed/",
@@ -183,7 +187,7 @@ fn the_scheme_follows_from_the_kind_the_url_and_the_user() {
         ("https://nexus.test/".to_owned(), false, Bearer),
     ] {
         let url = PackageUrl::parse(&asked).unwrap();
-        assert_eq!(server(&asked).default_scheme(&url, has_user), scheme, "{asked}");
+        assert_eq!(server(&asked).scheme_for(&url, has_user, &[]), scheme, "{asked}");
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) async fn find(state: ApiState, url: &str) -> Result<PackageCredential
     let declaration = &entry.login.declaration;
     let server = declaration.server.package().ok_or_else(ApiError::unknown_registry)?;
     let has_user = !credential.user.is_empty();
-    let scheme = declaration.auth_scheme.unwrap_or(server.default_scheme(&asked, has_user));
+    let offered = entry.login.offered_scheme.as_slice();
+    let scheme =
+        declaration.auth_scheme.unwrap_or_else(|| server.scheme_for(&asked, has_user, offered));
     Ok(PackageCredential::new(server.name(), scheme, &credential))
 }

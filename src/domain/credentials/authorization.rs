@@ -2,13 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use super::secret::Secret;
 
 /// The scheme of an `Authorization` header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AuthScheme {
     /// The user and the secret (RFC 7617).
     Basic,
@@ -23,6 +25,16 @@ impl AuthScheme {
     pub fn named(text: &str) -> Option<Self> {
         let all = [Self::Basic, Self::Bearer, Self::Raw];
         all.into_iter().find(|scheme| scheme.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// The scheme that a challenge with this name in lower case asks for. Cargo sends a token as it is.
+    pub fn of_challenge(name: &str) -> Option<Self> {
+        match name {
+            "basic" => Some(Self::Basic),
+            "bearer" => Some(Self::Bearer),
+            "cargo" => Some(Self::Raw),
+            _ => None,
+        }
     }
 
     /// Its name in `_SCHEME` and in the API.

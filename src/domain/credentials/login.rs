@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::authorization::AuthScheme;
 use super::credential::Credential;
 use super::precheck;
 use super::refresh_schedule::{self, RetryClass};
@@ -85,6 +86,8 @@ pub struct Login {
     pub exchange_remark: Option<Reason>,
     /// When the registry last accepted the credential.
     pub verified_at: Option<Timestamp>,
+    /// How the registry asks for the credential, if it said so.
+    pub offered_scheme: Option<AuthScheme>,
     /// When the registry is asked next, unless something changes.
     pub due: Option<Timestamp>,
     /// How many times in a row the registry could not be asked.
@@ -102,6 +105,7 @@ impl Login {
             reason: None,
             exchange_remark: None,
             verified_at: None,
+            offered_scheme: None,
             due: None,
             failures: 0,
         };
@@ -159,6 +163,7 @@ impl Login {
             None if verdict.outcome == Outcome::Ready => self.stated_end().filter(|end| *end > now),
             None => None,
         };
+        self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.reason = verdict.reason.or_else(|| self.remark());
     }

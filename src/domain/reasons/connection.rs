@@ -230,10 +230,14 @@ impl ConnectionFault {
                 login.set(&[(Field::Server, value)])
             }
         };
+        // The path of a package registry belongs to its server.
+        let or_url = |of_container, of_package| {
+            if login.package().is_some() { of_package } else { of_container }
+        };
         match self {
             Self::NoSuchHost => format!(
                 "{}; or connect to the network or VPN that knows {name}",
-                correct_server("the registry's host")
+                correct_server(or_url("the registry's host", "the registry's URL"))
             ),
             Self::NoNameServer => format!(
                 "check the network, and that /etc/resolv.conf names a name server that responds; {}",
@@ -242,7 +246,7 @@ impl ConnectionFault {
             Self::Refused => format!(
                 "check that a registry runs at {host}, {}; or {}",
                 login.then_check(),
-                correct_server("the registry's host and port")
+                correct_server(or_url("the registry's host and port", "the registry's URL"))
             ),
             Self::NoRoute { .. } | Self::TimedOut => {
                 "check network, VPN and firewall; if this network needs a proxy, set HTTPS_PROXY to http://PROXY:PORT and run `registry-agent sync`".to_owned()
@@ -250,24 +254,31 @@ impl ConnectionFault {
             Self::BrokenOff | Self::Other { .. } => {
                 format!("{}. If it persists, ask the registry's operator", login.retried())
             }
-            Self::NotHttp => correct_server("the host and port of a registry"),
+            Self::NotHttp => {
+                correct_server(or_url("the host and port of a registry", "the URL of a package registry"))
+            },
             Self::NotTls => format!(
                 "{}; otherwise ask the registry's operator to turn on TLS",
                 correct_server(&format!(
-                    "http://{} (only if passwords may cross this network unencrypted)",
-                    with_port(host)
+                    "{} (only if passwords may cross this network unencrypted)",
+                    without_tls(host, login)
                 ))
             ),
-            Self::SpeaksTls { server } => {
-                correct_server(&format!("{server} (without http://)"))
-            }
+            // A package registry may lead to another port of its host.
+            Self::SpeaksTls { server } => match login.package() {
+                Some(package) => login.set(&[(Field::Server, &package.at("https", server))]),
+                None => correct_server(&format!("{server} (without http://)")),
+            },
             Self::UnknownAuthority { directory } => format!(
                 "ask the registry's operator for the certificate of its authority, save it as ca.pem, run `{}` as root, {}{}",
                 install_authority("ca.pem", directory),
                 login.then_check(),
                 ca_file(login)
             ),
-            Self::WrongName => correct_server("a name that the certificate contains"),
+            Self::WrongName => correct_server(or_url(
+                "a name that the certificate contains",
+                "the same URL with a name that the certificate contains",
+            )),
             Self::Expired { .. } => format!(
                 "ask the registry's operator to renew the certificate, {}; if this machine's clock is wrong, {CORRECT_CLOCK}",
                 login.then_check()
@@ -333,6 +344,15 @@ fn time(at: Option<Timestamp>) -> String {
 
 fn this_clock(now: Option<Timestamp>) -> String {
     now.map_or_else(String::new, |now| format!(" (this machine's clock says {})", instant(now)))
+}
+
+/// The login's server without TLS.
+fn without_tls(host: &str, login: &FixContext) -> String {
+    let authority = with_port(host);
+    match login.package() {
+        Some(package) => package.at("http", &authority),
+        None => format!("http://{authority}"),
+    }
 }
 
 /// `host` with its port, which is that of https unless it is given: with `http://`, a client takes

@@ -6,6 +6,7 @@ use super::{SourcedVariable, list};
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::{Family, Field};
+use crate::domain::servers::package_server::PackageServer;
 
 /// The login that a fix is for. The default is any declared login, as documentation names it.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct FixContext {
     other: Option<OtherLogin>,
     /// Host and port of its server, if it is a login of a particular one.
     host: Option<String>,
+    /// Its server, if that is a package registry.
+    package: Option<PackageServer>,
     /// Whether AWS issues its credential.
     exchanged: bool,
     /// How long until the agent tries it again by itself.
@@ -69,6 +72,7 @@ impl FixContext {
             password_file: declaration.password_file.as_ref().map(|it| it.display().to_string()),
             other,
             host: Some(declaration.server.authority().to_owned()),
+            package: declaration.server.package().cloned(),
             exchanged: matches!(declaration.identity, Identity::Aws(_)),
             retry_in,
         }
@@ -90,6 +94,16 @@ impl FixContext {
     /// Whether `host` belongs to another server than the login, such as its token server.
     pub(super) fn is_elsewhere(&self, host: &str) -> bool {
         self.host.as_deref().is_some_and(|own| own != host)
+    }
+
+    /// The same login as one of packages, which documentation names so only here.
+    pub(super) fn as_package(&self) -> Self {
+        Self { family: Family::Package, ..self.clone() }
+    }
+
+    /// The URL of the login's package registry; `None` if it is one of containers.
+    pub(super) fn package(&self) -> Option<&PackageServer> {
+        self.package.as_ref()
     }
 
     /// Whether the login's set has this variable. In documentation it has all of them.

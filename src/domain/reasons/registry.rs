@@ -69,6 +69,17 @@ pub enum RegistryReason {
         /// The last request, its status and the registry's own message, sanitized.
         seen: String,
     },
+    /// A package registry asks for a login in schemes that only other clients support.
+    #[error(
+        "{server} asks for an authentication scheme that the agent does not support ({}), so this login is not verified",
+        .scheme.as_deref().unwrap_or("not a registered one")
+    )]
+    UnsupportedScheme {
+        /// The canonical server.
+        server: String,
+        /// The scheme, if it is a well-known one.
+        scheme: Option<String>,
+    },
     /// The realm is on another host that the user has not allowed.
     #[error("{} uses the token server {realm}, which is not allowed to receive its password", shown(.server))]
     RealmNotAllowed {
@@ -193,6 +204,7 @@ impl RegistryReason {
             Self::RateLimited { .. } => "rate-limited",
             Self::NotAsked { .. } => "not-asked",
             Self::Undecided { .. } => "not-decided",
+            Self::UnsupportedScheme { .. } => "scheme-not-supported",
             Self::RealmNotAllowed { .. } => "realm-not-allowed",
             Self::RealmForbidden { .. } => "realm-forbidden",
             Self::NotARegistry { .. } => "not-a-registry",
@@ -215,6 +227,7 @@ impl RegistryReason {
         match self {
             Self::NotAsked { .. }
             | Self::Undecided { .. }
+            | Self::UnsupportedScheme { .. }
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
             | Self::DistrustedByClients { .. }
@@ -242,6 +255,7 @@ impl RegistryReason {
             | Self::TokenExpired { .. }
             | Self::NotAsked { .. }
             | Self::Undecided { .. }
+            | Self::UnsupportedScheme { .. }
             | Self::RealmNotAllowed { .. }
             | Self::RealmForbidden { .. }
             | Self::IdentityTokenUseless { .. } => Step::Credential,
@@ -267,7 +281,7 @@ impl RegistryReason {
             Self::Refused { server, user, refusal, .. } => refusal.fix(server, user, login),
             Self::TokenExpired { server, .. } => new_token(server, login),
             Self::RateLimited { .. } => login.retried(),
-            Self::NotAsked { .. } | Self::Undecided { .. } => {
+            Self::NotAsked { .. } | Self::Undecided { .. } | Self::UnsupportedScheme { .. } => {
                 "no action needed; the login is served if a client asks for it".to_owned()
             }
             Self::RealmNotAllowed { server, realm } => allow_realm(server, realm),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FixContext;
 use super::google_key::SERVICE_ACCOUNT;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::declarations::variable::Field;
 use crate::domain::servers::kind::Kind;
@@ -56,6 +57,15 @@ pub enum RejectionHint {
     AzureArtifacts,
     /// The package registry of a GitLab server.
     GitlabPackages,
+    /// A package registry that asks for the login in another scheme than the one in which it was sent.
+    OtherScheme {
+        /// How the login was sent.
+        sent: AuthScheme,
+        /// How the registry asks for it.
+        offered: AuthScheme,
+    },
+    /// A package registry that does not say in which scheme it wants the login.
+    SchemeNotStated,
 }
 
 /// The user name at Azure that marks the password as a refresh token.
@@ -91,8 +101,19 @@ impl RejectionHint {
         }
     }
 
-    /// Examines `credential`, which the package registry `server` rejected.
-    pub fn of_package(server: &PackageServer, credential: &Credential) -> Self {
+    /// Examines `credential`, which the package registry `server` rejected. It was `sent` in one scheme,
+    /// and the registry `offered` these.
+    pub fn of_package(
+        server: &PackageServer,
+        credential: &Credential,
+        sent: AuthScheme,
+        offered: &[AuthScheme],
+    ) -> Self {
+        if let [first, ..] = offered
+            && !offered.contains(&sent)
+        {
+            return Self::OtherScheme { sent, offered: *first };
+        }
         let begins = |start| credential.secret.reveal().starts_with(start);
         match server.kind() {
             PackageKind::GithubPackages if begins("github_pat_") => Self::GhcrFineGrained,
@@ -103,14 +124,32 @@ impl RejectionHint {
             PackageKind::AzureArtifacts => Self::AzureArtifacts,
             PackageKind::GitlabPackages => Self::GitlabPackages,
             PackageKind::Packages if begins("glpat-") || begins("gldt-") => Self::GitlabPackages,
+            PackageKind::Jfrog | PackageKind::Packages if offered.is_empty() => {
+                Self::SchemeNotStated
+            }
             PackageKind::Jfrog | PackageKind::Packages => Self::Plain,
         }
+    }
+
+    /// Whether only package registries reject a login so.
+    fn is_of_packages(self) -> bool {
+        matches!(
+            self,
+            Self::GithubPackages
+                | Self::CodeArtifact
+                | Self::GooglePackages
+                | Self::AzureArtifacts
+                | Self::GitlabPackages
+                | Self::OtherScheme { .. }
+                | Self::SchemeNotStated
+        )
     }
 
     /// A stable identifier for programs; all begin with `refused`.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Plain => "refused",
+            Self::Plain | Self::SchemeNotStated => "refused",
+            Self::OtherScheme { .. } => "refused-scheme",
             Self::DockerHubEmail | Self::DockerHub => "refused-docker-hub",
             Self::GhcrFineGrained | Self::GhcrAmbient | Self::Ghcr => "refused-ghcr",
             Self::AcrRefreshToken | Self::Acr => "refused-acr",
@@ -129,9 +168,17 @@ impl RejectionHint {
 
     /// What to do about the login of `user` that `server` rejected.
     pub fn fix(self, server: &str, user: &str, login: &FixContext) -> String {
+        let as_package = self.is_of_packages().then(|| login.as_package());
+        let login = as_package.as_ref().unwrap_or(login);
         match self {
             Self::Plain if user.is_empty() => login.set(&[(Field::Password, "a current token")]),
             Self::Plain => login.correct(user),
+            Self::SchemeNotStated => format!(
+                "{}; if that is right, set {} to bearer, basic or raw, as the registry expects it",
+                Self::Plain.fix(server, user, login),
+                login.variable(Field::Scheme)
+            ),
+            Self::OtherScheme { offered, .. } => login.set(&[(Field::Scheme, offered.as_str())]),
             Self::DockerHubEmail => login.set(&[(Field::User, DOCKER_ID)]),
             Self::DockerHub => login.set(&[
                 (Field::User, DOCKER_ID),
@@ -221,6 +268,13 @@ pub(super) const CLASSIC_TOKEN: &str = "a classic personal access token from htt
 impl fmt::Display for RejectionHint {
     /// The text follows "HOST rejected the login of USER".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::OtherScheme { sent, offered } = self {
+            let (sent, offered) = (sent.as_str(), offered.as_str());
+            return write!(
+                f,
+                ": it asks for the scheme {offered}, and the login was sent as {sent}"
+            );
+        }
         f.write_str(match self {
             Self::DockerHubEmail => ": the user is an e-mail address, not a Docker ID",
             Self::GhcrFineGrained => ": fine-grained tokens are not supported",

@@ -6,6 +6,7 @@
 use super::challenge::Challenge;
 use super::response::RegistryResponse;
 use super::verdict::{Outcome, Verdict, rate_limited_or_failing};
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::rejection::RejectionHint;
@@ -17,53 +18,84 @@ use crate::domain::servers::package_server::PackageServer;
 pub const RESOURCES: [&str; 5] =
     ["", "-/whoami", "simple/", "config.json", "info/refs?service=git-upload-pack"];
 
-/// Evaluates the response to a request without a credential: whether it asks for one, or a final
-/// verdict. `challenges` is `None` if they cannot be parsed.
+/// Authentication schemes that only other clients support, as they are written. A name that is not
+/// among them is not shown: the registry could put anything there.
+const UNSUPPORTED: [&str; 6] = ["Digest", "DPoP", "HOBA", "Mutual", "Negotiate", "NTLM"];
+
+/// Evaluates the response to a request without a credential: the schemes in which it asks for one, none
+/// if it does not name any; `None` if it asks for no login. An error is what is known if no other
+/// resource tells more. `challenges` is `None` if they cannot be parsed.
 pub fn asks_for_login(
     server: &PackageServer,
     answer: &RegistryResponse,
     challenges: Option<&[Challenge]>,
-) -> Result<bool, Verdict> {
-    if let Some(verdict) = rate_limited_or_failing(server.name(), answer) {
+) -> Result<Option<Vec<AuthScheme>>, Verdict> {
+    // A registry that does not implement the resource has not failed.
+    if answer.status != 501
+        && let Some(verdict) = rate_limited_or_failing(server.name(), answer)
+    {
         return Err(verdict);
     }
-    let is_known =
-        |challenge: &Challenge| matches!(challenge.scheme.as_str(), "basic" | "bearer" | "cargo");
+    if answer.status != 401 {
+        return Ok(None);
+    }
+    let Some(challenges) = challenges else { return Err(undecided(server, answer)) };
+    let names = || challenges.iter().map(|challenge| challenge.scheme.as_str());
+    let offered: Vec<_> = names().filter_map(AuthScheme::of_challenge).collect();
     // Some npm registries send 401 without any challenge.
-    let asks = |challenges: &[Challenge]| challenges.is_empty() || challenges.iter().any(is_known);
-    Ok(answer.status == 401 && challenges.is_some_and(asks))
+    if challenges.is_empty() || !offered.is_empty() {
+        return Ok(Some(offered));
+    }
+    let known = |scheme: &&str| names().any(|name| name.eq_ignore_ascii_case(scheme));
+    let scheme = UNSUPPORTED.into_iter().find(known).map(str::to_owned);
+    let reason = RegistryReason::UnsupportedScheme { server: server.name().to_owned(), scheme };
+    Err(Verdict::because(Outcome::Unverified, reason))
 }
 
-/// Evaluates the response to the same request with the credential; `None` if it does not tell whether
-/// the registry accepts it.
+/// Evaluates the response to the same request with the credential, which was sent in the scheme `sent`.
+/// An error is what is known if no other resource tells more.
 pub fn after_login(
     server: &PackageServer,
     credential: &Credential,
+    sent: AuthScheme,
+    offered: &[AuthScheme],
     answer: &RegistryResponse,
-) -> Option<Verdict> {
+) -> Result<Verdict, Verdict> {
     if let Some(verdict) = rate_limited_or_failing(server.name(), answer) {
-        return Some(verdict);
+        return Err(verdict);
     }
     match answer.status {
-        200..=299 => Some(Verdict::ready()),
-        401 | 403 => {
+        200..=299 => Ok(Verdict::ready()),
+        401 => {
             let user = credential.user.clone();
-            let refusal = RejectionHint::of_package(server, credential);
+            let refusal = RejectionHint::of_package(server, credential, sent, offered);
             let stray = StrayCharacters::of(&user, credential.secret.reveal());
             let (server, seen) = (server.name().to_owned(), answer.to_string());
             let reason = RegistryReason::Refused { server, user, refusal, stray, seen };
-            Some(Verdict::because(Outcome::Rejected, reason))
+            Ok(Verdict::because(Outcome::Rejected, reason))
         }
-        _ => None,
+        // With 403 the registry knows the login, and does not allow it this resource.
+        _ => Err(undecided(server, answer)),
     }
 }
 
-/// The verdict if no resource asked for a login, or none told whether it is accepted.
-pub fn undecided(server: &PackageServer, last: Option<&RegistryResponse>) -> Verdict {
-    let server = server.name().to_owned();
-    let reason = match last {
-        Some(answer) => RegistryReason::Undecided { server, seen: answer.to_string() },
-        None => RegistryReason::NotAsked { server },
-    };
+/// Of two verdicts on resources that did not tell whether the login is accepted, the one to report:
+/// a failure, after which the registry is asked again, or else the earlier one.
+pub fn more_telling(earlier: Option<Verdict>, later: Verdict) -> Verdict {
+    let is_failure = |verdict: &Verdict| verdict.outcome != Outcome::Unverified;
+    match earlier {
+        Some(earlier) if is_failure(&earlier) || !is_failure(&later) => earlier,
+        _ => later,
+    }
+}
+
+/// The verdict if no resource asked for a login.
+pub fn not_asked(server: &PackageServer) -> Verdict {
+    let reason = RegistryReason::NotAsked { server: server.name().to_owned() };
     Verdict::because(Outcome::Unverified, reason)
+}
+
+fn undecided(server: &PackageServer, answer: &RegistryResponse) -> Verdict {
+    let (server, seen) = (server.name().to_owned(), answer.to_string());
+    Verdict::because(Outcome::Unverified, RegistryReason::Undecided { server, seen })
 }

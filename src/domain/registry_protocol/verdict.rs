@@ -9,6 +9,7 @@ use url::Url;
 use super::challenge::{Challenge, ChallengeFault};
 use super::realm::{self, RealmRule};
 use super::response::{RegistryResponse, RequestStep, clean};
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::lifetime::SKEW_TO_REMARK;
 use crate::domain::credentials::secret::Secret;
@@ -60,12 +61,14 @@ pub struct Verdict {
     pub reason: Option<Reason>,
     /// How long the registry asked clients to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
+    /// How a package registry asks for the credential, if it said so.
+    pub offered_scheme: Option<AuthScheme>,
 }
 
 impl Verdict {
     /// The registry accepted the credential.
     pub fn ready() -> Self {
-        Self { outcome: Outcome::Ready, reason: None, retry_after: None }
+        Self { outcome: Outcome::Ready, reason: None, retry_after: None, offered_scheme: None }
     }
 
     /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of
@@ -90,7 +93,7 @@ impl Verdict {
 
     /// Any other outcome, with its reason.
     pub fn because(outcome: Outcome, reason: impl Into<Reason>) -> Self {
-        Self { outcome, reason: Some(reason.into()), retry_after: None }
+        Self { outcome, reason: Some(reason.into()), retry_after: None, offered_scheme: None }
     }
 }
 

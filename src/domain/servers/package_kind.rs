@@ -74,20 +74,19 @@ impl PackageKind {
         }
     }
 
-    /// How clients send a credential in a request to `host` and `path`, unless `_SCHEME` says
-    /// otherwise.
-    pub(super) fn default_scheme(&self, host: &str, path: &str, has_user: bool) -> AuthScheme {
+    /// How clients send a credential in a request to `host` and `path`; `None` if the kind leaves that
+    /// to the registry.
+    pub(super) fn scheme(&self, host: &str, path: &str) -> Option<AuthScheme> {
         match self {
             // npm and cargo send a token as it is, the other clients as the password of `aws`.
             Self::CodeArtifact(_) => match path.split('/').nth(1) {
-                Some("npm" | "cargo") => AuthScheme::Bearer,
-                _ => AuthScheme::Basic,
+                Some("npm" | "cargo") => Some(AuthScheme::Bearer),
+                _ => Some(AuthScheme::Basic),
             },
-            Self::GithubPackages if host == GITHUB_NPM => AuthScheme::Bearer,
+            Self::GithubPackages if host == GITHUB_NPM => Some(AuthScheme::Bearer),
             // A personal access token is a password here, with any user.
-            Self::GithubPackages | Self::AzureArtifacts => AuthScheme::Basic,
-            _ if has_user => AuthScheme::Basic,
-            _ => AuthScheme::Bearer,
+            Self::GithubPackages | Self::AzureArtifacts => Some(AuthScheme::Basic),
+            Self::GooglePackages | Self::GitlabPackages | Self::Jfrog | Self::Packages => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use super::authority::{ServerFault, canonical_host, is_loopback, parse_port, split_port};
 use super::kind::Kind;
@@ -104,14 +104,29 @@ impl PackageServer {
         origin(&self.url) == origin(asked) && self.url.host == asked.host && below
     }
 
+    /// The same URL at another scheme, host and port.
+    pub fn at(&self, scheme: &str, authority: &str) -> String {
+        format!("{scheme}://{authority}{}", self.url.path)
+    }
+
     /// The length of the path: of several servers that cover a URL, the one with the longest answers.
     pub fn depth(&self) -> usize {
         self.url.path.len()
     }
 
-    /// How clients send a credential in a request to `asked`, unless `_SCHEME` says otherwise.
-    pub fn default_scheme(&self, asked: &PackageUrl, has_user: bool) -> AuthScheme {
-        self.kind.default_scheme(&asked.host, &asked.path, has_user)
+    /// How clients send a credential in a request to `asked`, unless `_SCHEME` says otherwise. `offered`
+    /// is what the registry asks for, if that is known.
+    pub fn scheme_for(
+        &self,
+        asked: &PackageUrl,
+        has_user: bool,
+        offered: &[AuthScheme],
+    ) -> AuthScheme {
+        self.kind.scheme(&asked.host, &asked.path).unwrap_or_else(|| {
+            let usual = if has_user { AuthScheme::Basic } else { AuthScheme::Bearer };
+            let is_usual = offered.is_empty() || offered.contains(&usual);
+            if is_usual { usual } else { offered[0] }
+        })
     }
 
     /// The URL of the registry itself.
@@ -214,7 +229,15 @@ fn encoded_byte(digits: [Option<u8>; 2]) -> Option<u8> {
 /// Whether some server takes the segment for `.` or `..`, or for several segments with one of them: by
 /// decoding it, by reading a backslash as a slash, or by dropping what follows a semicolon.
 fn has_dot_segment(segment: &str) -> bool {
-    let decoded: Vec<u8> = percent_decode_str(segment).collect();
+    let mut decoded = segment.as_bytes().to_vec();
+    // Some servers decode more than once.
+    loop {
+        let next: Vec<u8> = percent_decode(&decoded).collect();
+        if next == decoded {
+            break;
+        }
+        decoded = next;
+    }
     decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| {
         let name = part.split(|byte| *byte == b';').next().unwrap_or_default();
         matches!(name, b"." | b"..")

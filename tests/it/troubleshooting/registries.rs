@@ -1,5 +1,6 @@
 //! Reasons about registries: logins, connections, images.
 
+use registry_agent::domain::credentials::authorization::AuthScheme;
 use registry_agent::domain::reasons::RegistryReason;
 use registry_agent::domain::reasons::connection::ConnectionFault;
 use registry_agent::domain::reasons::google_key::KeyFault;
@@ -129,6 +130,19 @@ pub(super) fn rejections() -> Vec<Sample> {
             "The token is wrong, was revoked or lacks read_package_registry.",
         ),
         refused(
+            "https://cargo.example.com/index/",
+            "",
+            H::OtherScheme { sent: AuthScheme::Bearer, offered: AuthScheme::Raw },
+            "The variable _SCHEME, or else the kind of the registry, selects how the login is sent.",
+        ),
+        refused(
+            "https://nexus.example.com/repository/npm/",
+            "dev",
+            H::SchemeNotStated,
+            "The registry asks for a login without naming a scheme. The login may be right, but sent in the \
+             wrong one.",
+        ),
+        refused(
             "europe-docker.pkg.dev",
             "_json_key",
             H::GoogleKey,
@@ -247,8 +261,15 @@ pub(super) fn answers() -> Vec<Sample> {
                 seen: "GET with the login: 404".into(),
             },
             "The package registry asks for a login, but has none of the resources that tell whether it is \
-             accepted: npm's user, an index of Python packages or of cargo, or git references. Clients get the \
-             login.",
+             accepted: npm's user, an index of Python packages or of cargo, or git references. Or it knows the \
+             login and does not allow it these resources (403). Clients get the login.",
+        ),
+        sample(
+            R::UnsupportedScheme {
+                server: "https://nuget.example.com/feed/".into(),
+                scheme: Some("Negotiate".into()),
+            },
+            "The agent can send a login as Basic, as Bearer or as it is. Clients get the login.",
         ),
         sample(
             R::RealmNotAllowed { server: server(), realm: "auth.example.com".into() },

@@ -1,0 +1,201 @@
+//! What the agent learns from the resources of a package registry, and what it says of them.
+
+use serde_json::{Value, json};
+
+use crate::support::package_registry::PackageRegistry;
+use crate::support::processes::{kill_9, only_pair};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, reply};
+use crate::support::test_home::TestHome;
+
+/// `user:secret`
+const BASIC: &str = "Basic dXNlcjpzZWNyZXQ=";
+const BEARER: &str = "Bearer secret";
+
+fn home_with(url: &str, more: &[(&str, &str)]) -> TestHome {
+    let mut test_home = TestHome::new();
+    test_home.declare_packages("NPM", &[("SERVER", url), ("PASSWORD", "secret")]);
+    test_home.declare_packages("NPM", more);
+    test_home.start();
+    test_home
+}
+
+fn found(login: &Value) -> (&str, &str) {
+    (login["state"].as_str().unwrap(), login["code"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn a_login_that_may_not_use_a_resource_is_not_rejected() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    let all = ["/f/", "/f/-/whoami", "/f/simple/", "/f/config.json", "/f/info/refs"];
+    for (forbidden, expected) in
+        [(&all[..1], ("ready", "")), (&all[..], ("unverified", "not-decided"))]
+    {
+        let reply = |path: &&str| ((*path).to_owned(), (403, String::new()));
+        registry.state().replies = forbidden.iter().map(reply).collect();
+        let test_home = home_with(&registry.url("/f/"), &[("USER", "user")]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), expected, "{login:#}");
+        let reason = login["reason"].as_str().unwrap_or("403");
+        assert!(reason.contains("403"), "{reason}");
+        assert_eq!(test_home.authorization(&registry.url("/f/x")).as_deref(), Some(BASIC));
+    }
+}
+
+#[test]
+fn a_login_is_sent_in_the_scheme_that_the_registry_asks_for() {
+    for (challenge, user, header) in [
+        ("Cargo login_url=\"https://h.test/me\"", "", "secret"),
+        ("Bearer realm=\"https://h.test/token\"", "user", BEARER),
+        ("Basic realm=\"packages\"", "", "Basic OnNlY3JldA=="),
+        ("Basic realm=\"packages\", Bearer", "", BEARER),
+        ("Basic realm=\"packages\", Cargo", "user", BASIC),
+    ] {
+        let registry = PackageRegistry::start(&[header]);
+        registry.state().challenges = vec![challenge.to_owned()];
+        let variables = [("USER", user)];
+        let variables = if user.is_empty() { &[][..] } else { &variables[..] };
+        let test_home = home_with(&registry.url("/"), variables);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("ready", ""), "{challenge}: {login:#}");
+        let served = test_home.authorization(&registry.url("/x"));
+        assert_eq!(served.as_deref(), Some(header), "{challenge}");
+    }
+}
+
+#[test]
+fn a_scheme_outlives_the_agent_that_learnt_it() {
+    let registry = PackageRegistry::start(&["secret"]);
+    registry.state().challenges = vec!["Cargo".to_owned()];
+    let test_home = home_with(&registry.url("/"), &[]);
+    assert_eq!(found(&test_home.login("NPM")), ("ready", ""));
+    registry.state().requests.clear();
+    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    let served = test_home.authorization(&registry.url("/x"));
+    assert_eq!(served.as_deref(), Some("secret"));
+    assert_eq!(registry.received(), []);
+}
+
+#[test]
+fn a_rejection_names_the_scheme_that_the_registry_asks_for() {
+    for (challenges, scheme, code, fix) in [
+        (
+            &["Basic realm=\"a\""][..],
+            "raw",
+            "refused-scheme",
+            "NPM_PACKAGE_REGISTRY_SCHEME (from `start`) to basic",
+        ),
+        (
+            &["Cargo"][..],
+            "bearer",
+            "refused-scheme",
+            "NPM_PACKAGE_REGISTRY_SCHEME (from `start`) to raw",
+        ),
+        (&[][..], "bearer", "refused", "NPM_PACKAGE_REGISTRY_SCHEME"),
+        (&["Bearer"][..], "bearer", "refused", "NPM_PACKAGE_REGISTRY_PASSWORD"),
+    ] {
+        let registry = PackageRegistry::start(&[]);
+        registry.state().challenges = challenges.iter().map(|it| (*it).to_owned()).collect();
+        let test_home = home_with(&registry.url("/"), &[("SCHEME", scheme)]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("rejected", code), "{challenges:?}: {login:#}");
+        let hint = login["hint"].as_str().unwrap();
+        assert!(hint.contains(fix), "{challenges:?}: {hint}");
+    }
+}
+
+#[test]
+fn a_failing_resource_is_reported_unless_a_later_one_tells() {
+    let registry = PackageRegistry::start(&[BEARER]);
+    for (status, protected, expected) in [
+        (429, "/elsewhere", ("rate-limited", "rate-limited")),
+        (503, "/elsewhere", ("unreachable", "registry-failing")),
+        (503, "/f/simple/", ("ready", "")),
+        (501, "/elsewhere", ("unverified", "not-asked")),
+    ] {
+        registry.state().protected = vec![protected.to_owned()];
+        registry.state().replies = [("/f/-/whoami".to_owned(), (status, String::new()))].into();
+        let test_home = home_with(&registry.url("/f/"), &[]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), expected, "{status} {protected}: {login:#}");
+        let is_due = !login["next_refresh_at"].is_null();
+        assert_eq!(is_due, expected.0 != "ready" && expected.0 != "unverified", "{login:#}");
+        assert_eq!(test_home.authorization(&registry.url("/f/x")).as_deref(), Some(BEARER));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_is_no_answer() {
+    let answer = |request: &ReceivedRequest| {
+        if request.line.ends_with("whoami") { Vec::new() } else { reply(200, &[], "") }
+    };
+    let registry = ScriptedRegistry::start("127.0.0.1:0", None, answer).await;
+    let test_home = home_with(&format!("http://{}/", registry.address), &[]);
+    assert_eq!(found(&test_home.login("NPM")), ("unreachable", "broken-off"));
+}
+
+#[test]
+fn an_unsupported_scheme_is_named_and_gets_no_login() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    for (challenge, code, said) in [
+        ("Negotiate", "scheme-not-supported", "Negotiate"),
+        ("x-secret-scheme", "scheme-not-supported", "does not support"),
+        ("Basic realm=\"unterminated", "not-decided", "401"),
+    ] {
+        registry.state().challenges = vec![challenge.to_owned()];
+        let test_home = home_with(&registry.url("/"), &[]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unverified", code), "{challenge}: {login:#}");
+        assert_eq!(login["severity"], json!("remark"));
+        let reason = login["reason"].as_str().unwrap();
+        assert!(reason.contains(said) && !reason.contains("x-secret"), "{reason}");
+    }
+    assert_eq!(registry.received(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fix_for_the_transport_keeps_the_path_of_the_url() {
+    // A port that is closed.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let registry = PackageRegistry::start(&[BEARER]);
+    let plain = registry.url("/feed/");
+    let target = "https://127.0.0.1:2/elsewhere";
+    registry.state().replies = [("/feed/".to_owned(), (301, target.to_owned()))].into();
+    registry.state().protected.clear();
+    let garbage = ScriptedRegistry::start("127.0.0.1:0", None, |_: &ReceivedRequest| {
+        b"this is not HTTP\r\n\r\n".to_vec()
+    })
+    .await;
+    for (url, code, fix, said) in [
+        (
+            plain.replace("http:", "https:"),
+            "not-tls",
+            format!("to {plain} (only if passwords may cross this network unencrypted)"),
+            "does not speak TLS",
+        ),
+        (
+            plain.clone(),
+            "speaks-tls",
+            "to https://127.0.0.1:2/feed/,".to_owned(),
+            "127.0.0.1:2 speaks TLS",
+        ),
+        (
+            format!("http://{closed}/feed/"),
+            "connection-refused",
+            "to the registry's URL".to_owned(),
+            "refused",
+        ),
+        (
+            format!("http://{}/feed/", garbage.address),
+            "not-http",
+            "to the URL of a package registry".to_owned(),
+            "not HTTP",
+        ),
+    ] {
+        let test_home = home_with(&url, &[]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unreachable", code), "{url}: {login:#}");
+        let (hint, reason) = (login["hint"].as_str().unwrap(), login["reason"].as_str().unwrap());
+        assert!(hint.contains(&fix), "{url}: {hint}");
+        assert!(reason.contains(said), "{url}: {reason}");
+    }
+}

@@ -39,13 +39,20 @@ pub struct AgentStart {
     /// The process is the same as before
     #[arg(long, hide = true)]
     reloaded: bool,
+    /// Whether another agent handed its state over
+    #[arg(skip)]
+    took_over: bool,
 }
 
 impl AgentStart {
     /// The event, unless it is only that the process executed itself again.
     fn event(self) -> Option<String> {
-        let again = self.after.map(|after| format!(" again: the one before {after}"));
-        (!self.reloaded).then(|| format!("the agent started{}", again.unwrap_or_default()))
+        let how = match self.after {
+            _ if self.took_over => " and took over from the previous agent".to_owned(),
+            Some(after) => format!(" again: the one before {after}"),
+            None => String::new(),
+        };
+        (!self.reloaded).then(|| format!("the agent started{how}"))
     }
 }
 
@@ -101,7 +108,7 @@ pub fn agent(
         }
         // Should this process die now, the next one accepts again, which changes nothing.
         let _ = handoff::send(control.as_fd(), &Message::Accepted);
-        start.after = Some("handed over to it".to_owned());
+        start.took_over = true;
     }
     let paths = Paths::of_this_process();
     let (exit, log) = run_agent(&inherited, &control, foreground, &paths, start)?;

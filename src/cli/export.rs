@@ -45,6 +45,10 @@ pub fn export(format: ExportFormat, names: &[String]) -> anyhow::Result<ExitCode
     if !missing.is_empty() {
         bail!("{}; `registry-agent status` shows the declared registries", missing.join("; "));
     }
+    // An empty document would look like an export.
+    if !status.registries.iter().any(|registry| registry.family == Family::Container) {
+        bail!("no container registry is declared, and `export` is for container registries only");
+    }
     let mut logins = BTreeMap::new();
     let mut complete = true;
     for registry in &status.registries {

@@ -95,7 +95,7 @@ fn a_service_that_is_taken_over_keeps_the_events_of_the_agent_before() {
     let mut run = test_home.agent(&["run"]).stderr(Stdio::null()).spawn().unwrap();
     wait_until("`run` does not take over", || only_pair(&lock).supervisor.role == "run");
     test_home.exit_of(&["status"]);
-    let taken_over = started(" again: the one before handed over to it");
+    let taken_over = started(" and took over from the previous agent");
     assert_eq!(of_the_agent(&test_home), [before, vec![taken_over]].concat());
     succeed(&mut test_home.agent(&["stop"]));
     assert!(run.wait().unwrap().success());

@@ -289,3 +289,42 @@ fn check_walks_a_package_login_by_its_name_and_by_a_url_below_it() {
         assert!(!text.contains("docker"), "{text}");
     }
 }
+
+#[test]
+fn an_export_without_a_container_registry_says_so() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    let test_home = home_with(&registry.url("/"));
+    for format in ["docker-config", "kubernetes-secret"] {
+        let exported = test_home.agent(&["export", format]).output().unwrap();
+        let text = output_text(&exported);
+        assert_eq!(exported.status.code(), Some(1), "{text}");
+        assert!(text.contains("no container registry is declared"), "{text}");
+        assert_eq!(exported.stdout, b"");
+    }
+}
+
+#[test]
+fn check_understands_the_url_of_a_package_registry_that_no_login_covers() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    let test_home = home_with(&registry.url("/feed/"));
+    for (url, meant) in [
+        ("https://npm.pkg.github.com/@org/pkg".to_owned(), None),
+        ("http://127.0.0.1:1/zzz/".to_owned(), None),
+        (registry.url("/feed/x").replace("http:", "https:"), Some(registry.url("/feed/"))),
+        (registry.url("/other"), Some(registry.url("/feed/"))),
+    ] {
+        let checked = test_home.agent(&["check", &url, "--json"]).output().unwrap();
+        let text = output_text(&checked);
+        assert_eq!(checked.status.code(), Some(1), "{text}");
+        assert!(text.contains("server-not-declared") && !text.contains("image"), "{text}");
+        assert!(text.contains("_PACKAGE_REGISTRY_SERVER"), "{text}");
+        assert!(!text.contains("_CONTAINER_"), "{text}");
+        assert!(
+            meant.is_none_or(|meant| text.contains(&format!("did you mean {meant}?"))),
+            "{text}"
+        );
+    }
+    let checked = succeed(&mut test_home.agent(&["check", "NPM"]));
+    let text = output_text(&checked);
+    assert!(text.contains("answers over HTTP") && !text.contains("as a registry"), "{text}");
+}

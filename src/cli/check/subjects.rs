@@ -14,6 +14,7 @@ use crate::domain::declarations::variable::{self, Family};
 use crate::domain::reasons::{ClientReason, Reason};
 use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
 use crate::domain::servers::image::{Image, ImageFault};
+use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -44,7 +45,11 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         called.find_map(package_server)
     };
     let is_known = |text: &str| !selection::find(&status.registries, text).is_empty();
-    match CheckTarget::parse(text, known, package, is_known) {
+    let parsed = CheckTarget::parse(text, known, package, is_known);
+    if let Some(not_covered) = not_covered(text, &parsed, status) {
+        return Err(not_covered);
+    }
+    match parsed {
         // A word without a path may be a mistyped name or server as well as an image on Docker Hub.
         Ok(CheckTarget::Image(image))
             if !text.contains('/')
@@ -58,6 +63,44 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         }
         parsed => parsed.map_err(|fault| not_understood(text, fault)),
     }
+}
+
+/// That no package login covers this URL, if it is one of a package registry: its host has a package
+/// login or serves packages only, or it cannot be that of an image.
+fn not_covered(
+    text: &str,
+    parsed: &Result<CheckTarget, TargetFault>,
+    status: &StatusDocument,
+) -> Option<Finding> {
+    let asked = PackageServer::parse(text).ok().filter(|_| text.contains("://"))?;
+    let declared = status.registries.iter().filter_map(package_server);
+    let of_host: Vec<_> = declared.filter(|server| server.host() == asked.host()).collect();
+    // Of these hosts the other kinds tell by a path that an image may have, too.
+    let has_only_packages = matches!(
+        asked.kind(),
+        PackageKind::CodeArtifact(_)
+            | PackageKind::GithubPackages
+            | PackageKind::GooglePackages
+            | PackageKind::AzureArtifacts
+    );
+    let is_of_packages = has_only_packages || !of_host.is_empty();
+    let is_meant = match parsed {
+        Ok(CheckTarget::Image(image)) => {
+            let is_declared = !selection::find(&status.registries, image.server.name()).is_empty();
+            is_of_packages && !is_declared
+        }
+        Err(TargetFault::Image(ImageFault::UpperCase)) => is_of_packages,
+        Err(TargetFault::Image(_)) => true,
+        _ => false,
+    };
+    let path = |server: &PackageServer| server.at("", "").into_bytes();
+    let in_common = |server: &PackageServer| {
+        path(server).into_iter().zip(path(&asked)).take_while(|(one, other)| one == other).count()
+    };
+    let meant = of_host.iter().max_by_key(|server| in_common(server));
+    let meant = meant.map(|server| server.name().to_owned());
+    let url = text.to_owned();
+    is_meant.then(|| finding(ClientReason::NotCovered { url, meant }))
 }
 
 fn not_understood(text: &str, fault: TargetFault) -> Finding {

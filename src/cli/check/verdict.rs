@@ -114,6 +114,9 @@ fn detail(step: Step, registry: &RegistryDocument) -> String {
             "TLS is optional on a loopback address".to_owned()
         }
         Step::Tls => format!("the certificate of {server} is trusted"),
+        Step::RegistryApi if registry.family == Family::Package => {
+            format!("{server} answers over HTTP")
+        }
         Step::RegistryApi => format!("{server} answers as a registry"),
         _ => match &registry.user {
             Some(user) => format!("{server} accepts the login of {user}"),

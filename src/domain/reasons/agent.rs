@@ -10,7 +10,7 @@ use super::{Severity, Step, shell_word};
 #[serde(rename_all = "kebab-case")]
 pub enum AgentReason {
     /// No agent was ever started.
-    #[error("no agent is running for {user}: none was started")]
+    #[error("no agent is running for {user}")]
     NotStarted {
         /// The user who asks.
         user: String,

@@ -28,6 +28,14 @@ pub enum ClientReason {
         /// What was probably meant: a server or an image on it.
         meant: Option<String>,
     },
+    /// No package login is for this URL.
+    #[error("no package login covers {url}{}", did_you_mean(.meant.as_ref()))]
+    NotCovered {
+        /// The URL that was asked for.
+        url: String,
+        /// The URL of a declared package registry that was probably meant.
+        meant: Option<String>,
+    },
     /// A set of this name is neither declared nor known.
     #[error("no set of variables has the name {name}{}", did_you_mean(.meant.as_ref()))]
     NoSuchName {
@@ -124,7 +132,7 @@ impl ClientReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotUnderstood { .. } => "not-understood",
-            Self::NotDeclared { .. } => "server-not-declared",
+            Self::NotDeclared { .. } | Self::NotCovered { .. } => "server-not-declared",
             Self::NoSuchName { .. } => "name-not-declared",
             Self::Misnamed { .. } => "variables-misnamed",
             Self::NothingDeclared => "nothing-declared",
@@ -145,6 +153,7 @@ impl ClientReason {
         match self {
             Self::NotUnderstood { .. }
             | Self::NotDeclared { .. }
+            | Self::NotCovered { .. }
             | Self::NoSuchName { .. }
             | Self::Misnamed { .. }
             | Self::NothingDeclared
@@ -177,6 +186,10 @@ impl ClientReason {
             }
             Self::NotDeclared { server, meant } => format!(
                 "{}set and export `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`",
+                check_instead(meant.as_ref())
+            ),
+            Self::NotCovered { meant, .. } => format!(
+                "{}set and export `<NAME>_PACKAGE_REGISTRY_SERVER` to the URL of the package registry, `<NAME>_PACKAGE_REGISTRY_PASSWORD` to the password or token and, if there is one, `<NAME>_PACKAGE_REGISTRY_USER` to the user, then run `registry-agent sync`",
                 check_instead(meant.as_ref())
             ),
             Self::NoSuchName { name, meant } => {

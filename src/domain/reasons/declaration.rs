@@ -92,7 +92,7 @@ pub enum DeclarationReason {
         file: SourcedVariable,
     },
     /// `_SCHEME` is not a known scheme.
-    #[error("{variable} is not a scheme: `bearer`, `basic` and `raw` are")]
+    #[error("{variable} must be bearer, basic or raw")]
     BadScheme {
         /// The variable.
         variable: SourcedVariable,

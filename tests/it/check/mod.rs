@@ -316,4 +316,5 @@ fn the_automatic_login_of_github_token_fails_no_bare_check() {
     let failed = checked.with("GITHUB_TOKEN", "failed");
     assert_eq!((checked.status, failed), (0, vec!["connection"; 4]));
     assert_eq!(Checked::of(&home, &["GITHUB_TOKEN"]).status, 1);
+    assert_eq!([&["wait"][..], &["wait", "github_token"]].map(|it| home.exit_of(it)), [0, 1]);
 }

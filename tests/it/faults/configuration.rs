@@ -47,7 +47,7 @@ fn a_typing_error_is_named_by_check_and_by_the_helper_while_no_agent_runs() {
     let check = home.with_declared(home.agent(&["check"])).output().unwrap();
     let text = unwrapped(&output_text(&check));
     assert_eq!(check.status.code(), Some(1), "{text}");
-    assert!(text.contains(&place) && !text.contains("none was started"), "{text}");
+    assert!(text.contains(&place) && !text.contains("no agent is running for"), "{text}");
     let fix = format!("correct {}, then run `registry-agent sync`", config.display());
     assert!(text.contains(&fix), "{text}");
 

@@ -462,7 +462,7 @@ const PACKAGE_CASES: &[Case] = &[
         declared: &["D https://nexus.test/d/ u"],
         problems: &[
             "A server-not-understood: A_PACKAGE_REGISTRY_SERVER from `sync` is not a registry server",
-            "B scheme-not-known: B_PACKAGE_REGISTRY_SCHEME from `sync` is not a scheme",
+            "B scheme-not-known: B_PACKAGE_REGISTRY_SCHEME from `sync` must be bearer, basic or raw",
             "C value-refused: C_PACKAGE_REGISTRY_PASSWORD from `sync` contains a character that no HTTP",
             "E server-empty: E_PACKAGE_REGISTRY_SERVER from `sync` is empty",
         ],

@@ -138,6 +138,14 @@ pub(super) fn steps() -> Vec<Sample> {
             "The agent logs in to declared registries only.",
         ),
         sample(
+            ClientReason::NotCovered {
+                url: "https://nexus.example.com/repository/npm/".to_owned(),
+                meant: Some("https://nexus.example.com/repository/pypi/".to_owned()),
+            },
+            "The login of a package registry answers for the URLs below its own, with the same scheme, host and \
+             port.",
+        ),
+        sample(
             ClientReason::NotDeclared {
                 server: "ghrc.io".to_owned(),
                 meant: Some("ghcr.io/org/app:v1".to_owned()),

@@ -23,6 +23,7 @@ use super::{
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
 use crate::adapters::process::THIS_PROGRAM;
+use crate::domain::servers::userinfo::without_userinfo;
 
 const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
 docker configuration, the logins that `docker login` stored, and its log. The configuration stays.";
@@ -199,7 +200,7 @@ enum CliCommand {
 
 /// Runs the command. Exits with 2 on wrong usage, with 1 on failure.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_passwords(error).exit());
     if let Some(socket) = cli.socket {
         return print_error(&with_socket(&socket, env::args_os().collect()));
     }
@@ -227,6 +228,13 @@ pub fn run() -> ExitCode {
         CliCommand::Exchange => exchange::exchange(),
     };
     done.unwrap_or_else(|error| print_error(&error))
+}
+
+/// The error of a wrong command line. It quotes arguments, which may contain passwords.
+fn without_passwords(error: clap::Error) -> clap::Error {
+    let arguments = env::args_os();
+    let shown = arguments.map(|it| without_userinfo(&it.to_string_lossy()).into_owned());
+    Cli::try_parse_from(shown).err().unwrap_or(error)
 }
 
 /// The command line, for the manual.

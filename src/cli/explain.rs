@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::line_wrap::wrapped;
 use super::terminal;
+use crate::domain::servers::userinfo::without_userinfo;
 
 /// Built in, because the machines that run the agent do not have the documentation.
 const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
@@ -163,8 +164,10 @@ fn unknown(asked: &str, codes: &[Entry], width: Option<usize>) -> String {
     similar.retain(|(likeness, _)| *likeness >= SIMILARITY && !word.is_empty());
     similar.sort_by(|one, other| other.0.total_cmp(&one.0));
     let nearest: Vec<Entry> = similar.into_iter().take(SUGGESTIONS).map(|(_, it)| it).collect();
-    let unknown =
-        format!("no reason has the code {asked}; `registry-agent explain` lists all codes");
+    let unknown = format!(
+        "no reason has the code {}; `registry-agent explain` lists all codes",
+        without_userinfo(asked)
+    );
     if nearest.is_empty() {
         return unknown;
     }

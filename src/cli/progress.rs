@@ -1,5 +1,6 @@
 //! Shows what a command waits for.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::selection::NoLogin;
 use super::settling::Awaited;
 use super::status_report::label;
 use super::terminal;
+use crate::domain::servers::userinfo::without_userinfo;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
 /// The countdown shows seconds.
@@ -57,7 +59,8 @@ impl Progress {
                 let _ = self.print_state(registry);
             }
         }
-        let names = pending.into_iter().map(label).chain(awaited.missing(status));
+        let missing = awaited.missing(status).into_iter().map(without_userinfo);
+        let names = pending.into_iter().map(|login| Cow::from(label(login))).chain(missing);
         let names = names.collect::<Vec<_>>().join(", ");
         self.draw(&format!("waiting for {names}"), awaited.remaining());
     }

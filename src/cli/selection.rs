@@ -6,6 +6,7 @@ use super::output::{package_server, server_for_people};
 use crate::domain::declarations::variable::Family;
 use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::server::Server;
+use crate::domain::servers::userinfo::without_userinfo;
 use crate::domain::spelling;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -68,14 +69,16 @@ impl<'a> NoLogin<'a> {
     }
 
     fn sentence(&self, yet: &str) -> String {
+        let (Self::Unusable(asked, _) | Self::NotDeclared(asked, _)) = self;
+        let asked = without_userinfo(asked);
         match self {
-            Self::Unusable(asked, problem) => {
+            Self::Unusable(_, problem) => {
                 format!("{asked} has no login{yet} ({})", problem.problem)
             }
-            Self::NotDeclared(asked, Some(similar)) => {
+            Self::NotDeclared(_, Some(similar)) => {
                 format!("{asked} is not declared{yet} (did you mean {similar}?)")
             }
-            Self::NotDeclared(asked, None) => format!("{asked} is not declared{yet}"),
+            Self::NotDeclared(_, None) => format!("{asked} is not declared{yet}"),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_ca
 use crate::domain::servers::image::{Image, ImageFault};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
+use crate::domain::servers::userinfo::without_userinfo;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
 /// What to walk.
@@ -106,8 +107,7 @@ fn not_covered(
 fn not_understood(text: &str, fault: TargetFault) -> Finding {
     let meant = matches!(fault, TargetFault::Image(ImageFault::UpperCase));
     let meant = if meant { in_lower_case(text) } else { None };
-    let text = if fault.is_of_userinfo() { "the argument of `check`" } else { text };
-    let (text, fault) = (text.to_owned(), fault.to_string());
+    let (text, fault) = (without_userinfo(text).into_owned(), fault.to_string());
     finding(ClientReason::NotUnderstood { text, fault, meant })
 }
 

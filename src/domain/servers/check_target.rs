@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::image::{Image, ImageFault};
 use super::package_server::PackageServer;
 use super::server::{Server, ServerFault};
+use super::userinfo::has_userinfo;
 use crate::domain::declarations::variable;
 
 /// The argument of `check`.
@@ -34,17 +35,6 @@ pub enum TargetFault {
     Unknown,
 }
 
-impl TargetFault {
-    /// Whether the text contains a user name or a password.
-    pub fn is_of_userinfo(self) -> bool {
-        matches!(
-            self,
-            Self::Server(ServerFault::Userinfo)
-                | Self::Image(ImageFault::Server(ServerFault::Userinfo))
-        )
-    }
-}
-
 impl CheckTarget {
     /// Parses `text`. A known name, package registry or server comes first; what remains is a server
     /// if it is written like one, and an image by docker's rules otherwise. Images may have the prefix
@@ -60,6 +50,9 @@ impl CheckTarget {
         }
         if let Some(server) = known_package(text) {
             return Ok(Self::Package(server));
+        }
+        if has_userinfo(text) {
+            return Err(TargetFault::Server(ServerFault::Userinfo));
         }
         match text.split_once("://") {
             Some(("docker" | "oci", rest)) => return image(rest),

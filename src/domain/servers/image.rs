@@ -50,6 +50,7 @@ impl Image {
             None => (named, None),
         };
         let reference = digest.or(tag).unwrap_or("latest");
+        let (server, _) = Server::parse(server)?;
         if !is_repository(repository) {
             let lower = is_repository(&repository.to_ascii_lowercase());
             return Err(if lower { ImageFault::UpperCase } else { ImageFault::Repository });
@@ -57,7 +58,6 @@ impl Image {
         if !is_reference(reference) {
             return Err(ImageFault::Reference);
         }
-        let (server, _) = Server::parse(server)?;
         let short = server.kind() == &Kind::DockerHub && !repository.contains('/');
         let repository =
             if short { format!("library/{repository}") } else { repository.to_owned() };
@@ -137,6 +137,7 @@ mod tests {
             ("app@", F::Reference),
             ("a:-", F::Reference),
             ("r.test:99999/app", F::Server(ServerFault::Port)),
+            ("user:secret@r.test/App/", F::Server(ServerFault::Userinfo)),
         ] {
             assert_eq!(Image::parse(text), Err(fault), "{text:?}");
         }

@@ -8,3 +8,4 @@ pub mod package_kind;
 pub mod package_server;
 pub mod registry_server;
 pub mod server;
+pub mod userinfo;

@@ -36,9 +36,41 @@ fn a_text_that_is_no_name_server_or_image_is_named_with_the_reason() {
         let detail = detail_of(&checked);
         assert!(detail.starts_with(&text) && detail.contains(why), "{text}: {detail}");
     }
-    let checked = Checked::of(&home, &["docker://user:hidden@ghcr.io/app"]);
-    assert_eq!(checked.failed(), ("declared", "not-understood"));
-    assert!(!format!("{:?}", checked.steps).contains("hidden"), "{:#?}", checked.steps);
+}
+
+#[test]
+fn a_password_in_the_argument_is_not_repeated() {
+    let home = TestHome::new();
+    home.start();
+    for typed in [
+        "docker://user:hidden@ghcr.io/app",
+        "http://user:hidden@ghcr.io/ok/",
+        "https://user:hidden@ghcr.io/Team/App",
+        "https://hidden@ghcr.io/",
+        "user:hidden@ghcr.io/app",
+        "user:hid@den@ghcr.io",
+        "https://user:hid/den@ghcr.io",
+    ] {
+        let checked = Checked::of(&home, &[typed]);
+        assert_eq!(checked.failed(), ("declared", "not-understood"), "{typed}");
+        let detail = detail_of(&checked);
+        let ending = "is not a valid server: it contains a user name or password";
+        assert!(detail.contains("***@ghcr.io") && detail.ends_with(ending), "{typed}: {detail}");
+        let output = format!("{:?}", checked.steps);
+        assert!(!output.contains("hid") && !output.contains("den@"), "{typed}: {output}");
+    }
+    let typed = "https://user:hidden@ghcr.io/";
+    for (arguments, shown) in [
+        (&["wait", "--timeout", "0s", typed][..], "https://***@ghcr.io/ is not declared"),
+        (&["refresh", typed], "https://***@ghcr.io/ is not declared"),
+        (&["export", "docker-config", typed], "https://***@ghcr.io/ is not declared"),
+        (&["export", typed], "https://***@ghcr.io/"),
+        (&["status", typed], "https://***@ghcr.io/"),
+        (&["explain", typed], "https://***@ghcr.io/"),
+    ] {
+        let output = output_text(&home.agent(arguments).output().unwrap());
+        assert!(output.contains(shown) && !output.contains("hidden"), "{arguments:?}: {output}");
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! connection closes without the acceptance, or if that takes too long, it serves again.
 //!
 //! A `run` that is killed after its SIGTERM leaves a socket on which nobody listens. It tells the
-//! supervisor that the signal was not a request to stop.
+//! supervisor that the signal was not a request to stop, for as long as a `run` waits at most: an older
+//! one belongs to another signal.
 //!
 //! There is one decision, whichever process dies or hangs. An acceptance stays unread in the
 //! connection, where the old supervisor finds it too. To refuse it, the old side shuts the connection
@@ -18,8 +19,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, Shutdown, getsockopt, recv, send, shutdown, sockopt};
 
+use super::clock::Clock;
 use super::handoff::{self, Descriptors, Message};
 use super::lock;
 use super::paths::Paths;
@@ -37,6 +40,8 @@ const SOCKET: &str = "takeover";
 const DEAD_SOCKET: &str = "takeover.dead";
 /// How long `run` may take to accept. No client is served meanwhile.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long `run` waits for an agent that it asked.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// What the side that hands over sends if its agent died before it sent everything.
 const DIED: &[u8] = b"died";
 /// What the side that handed over sends when it serves again.
@@ -47,6 +52,8 @@ const REFUSED: &[u8] = b"refused";
 pub struct Takeover {
     listener: UnixListener,
     path: PathBuf,
+    /// The device and the inode of the socket.
+    identity: Option<(u64, u64)>,
     uid: u32,
     stream: Option<UnixStream>,
     is_connected: bool,
@@ -56,10 +63,13 @@ impl Takeover {
     /// Listens in the lock's directory.
     pub fn listen(paths: &Paths) -> io::Result<Self> {
         let (dir, file) = lock::open(paths).map_err(io::Error::other)?;
-        let listener = listen_in(&file)?;
+        Self::new(listen_in(&file)?, dir.join(SOCKET), paths.uid)
+    }
+
+    fn new(listener: UnixListener, path: PathBuf, uid: u32) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let path = dir.join(SOCKET);
-        Ok(Self { listener, path, uid: paths.uid, stream: None, is_connected: false })
+        let identity = identity(&path);
+        Ok(Self { listener, path, identity, uid, stream: None, is_connected: false })
     }
 
     /// Whether a supervisor was connected at the last [`Takeover::receive`], even if it has left since.
@@ -107,6 +117,20 @@ impl Takeover {
     }
 }
 
+impl Drop for Takeover {
+    fn drop(&mut self) {
+        // The agent would take the socket of a `run` that gave up for that of a killed one. Another `run`
+        // may have replaced it.
+        if identity(&self.path) == self.identity {
+            let _ = lock::remove_if_there(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 /// Listens on a socket that appears whole and replaces the one before it: a supervisor that finds none
 /// would stop.
 fn listen_in(dir: &File) -> io::Result<UnixListener> {
@@ -138,17 +162,29 @@ fn connect_in(dir: &File, uid: u32) -> io::Result<WaitingRun> {
     let (socket, dead) = (short_path(dir, SOCKET), short_path(dir, DEAD_SOCKET));
     let mut connected = UnixStream::connect(&socket);
     let is_dead = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    let mut killed = WaitingRun::None;
     if connected.as_ref().is_err_and(is_dead) {
+        if is_recent(&socket) {
+            killed = WaitingRun::Killed;
+        }
         // Another `run` may have replaced it meanwhile, so look again at what is removed.
-        fs::rename(&socket, &dead)?;
-        connected = UnixStream::connect(&dead);
-        lock::remove_if_there(&dead)?;
+        let found = if fs::rename(&socket, &dead).is_ok() { &dead } else { &socket };
+        connected = UnixStream::connect(found);
+        // A socket that stays counts until it is old.
+        let _ = lock::remove_if_there(&dead);
     }
     match connected {
         Ok(stream) if is_peer(&stream, uid)? => Ok(WaitingRun::Connected(stream.into())),
-        Err(error) if is_dead(&error) => Ok(WaitingRun::Killed),
-        _ => Ok(WaitingRun::None),
+        _ => Ok(killed),
     }
+}
+
+/// Whether the `run` that left this socket may have sent its SIGTERM just now. A socket that has gone is
+/// one that another process just replaced or removed.
+fn is_recent(socket: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(socket) else { return true };
+    let age = Clock::system().now().as_second() - found.mtime();
+    age <= WAIT_TIMEOUT.as_secs().cast_signed()
 }
 
 /// Sends everything to `run`. Returns whether it accepts in time.
@@ -273,5 +309,41 @@ mod tests {
         assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::Killed));
         assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::None));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "left over");
+    }
+
+    #[test]
+    fn a_dead_socket_that_is_old_is_that_of_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(dir.path()).unwrap();
+        let uid = nix::unistd::Uid::effective().as_raw();
+        drop(listen_in(&file).unwrap());
+        let mut touch = process::Command::new("touch");
+        let touch = touch.args(["-d", "1 minute ago"]).arg(dir.path().join(SOCKET));
+        assert!(touch.status().unwrap().success());
+        assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "left over");
+    }
+
+    #[test]
+    fn a_dead_socket_that_cannot_be_moved_is_still_that_of_a_killed_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(dir.path()).unwrap();
+        let uid = nix::unistd::Uid::effective().as_raw();
+        drop(listen_in(&file).unwrap());
+        fs::create_dir(dir.path().join(DEAD_SOCKET)).unwrap();
+        assert!(matches!(connect_in(&file, uid).unwrap(), WaitingRun::Killed));
+    }
+
+    #[test]
+    fn a_process_that_gives_up_removes_its_socket_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(dir.path()).unwrap();
+        let path = dir.path().join(SOCKET);
+        let wait = || Takeover::new(listen_in(&file).unwrap(), path.clone(), 0);
+        let (first, second) = (wait().unwrap(), wait().unwrap());
+        drop(first);
+        assert!(UnixStream::connect(&path).is_ok(), "the socket of the second is gone");
+        drop(second);
+        assert!(!path.exists());
     }
 }

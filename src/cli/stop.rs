@@ -21,7 +21,7 @@ const SUPERVISOR_GRACE: Duration = Duration::from_secs(4);
 /// which it has 2 s.
 const AGENT_TIMEOUT: Duration = Duration::from_millis(500);
 /// If a supervisor is killed, its agent takes its place and must be ended as well.
-pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause between two checks of the lock.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::launch::{saved_state, state_with, warn_unreadable};
-use super::stop::{PAUSE, STOP_TIMEOUT, StopRequest};
+use super::stop::{PAUSE, StopRequest};
 use crate::adapters::endpoint::Endpoint;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
-use crate::adapters::takeover::Takeover;
+use crate::adapters::takeover::{Takeover, WAIT_TIMEOUT};
 use crate::adapters::{clock, socket};
 use crate::agent::running_agent::{Inherited, RunningAgent};
 use crate::agent::supervisor::signals::{Request, Signals};
@@ -174,7 +174,7 @@ pub(super) fn take_place(
             }
         }
         // The agent of a killed `run` is about to take its place and may then be taken over.
-        let patience = if may_replace || supervisor.is_none() { STOP_TIMEOUT } else { NOTE_GRACE };
+        let patience = if may_replace || supervisor.is_none() { WAIT_TIMEOUT } else { NOTE_GRACE };
         if begin.elapsed() > patience {
             let pid = supervisor.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             bail!(

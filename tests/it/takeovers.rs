@@ -15,7 +15,7 @@ use registry_agent::adapters::handoff::{self, Descriptors, Message};
 use registry_agent::adapters::{clock, takeover};
 
 use crate::support::processes::{Pair, holders, kill_9, only_pair, wait_until};
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
 const SERVER: &str = "127.0.0.1:1";
@@ -162,6 +162,28 @@ fn a_service_ends_although_a_run_was_killed_beside_it() {
     leave_dead_socket(&test_home);
     send(pair.supervisor.pid, Signal::SIGTERM);
     assert!(service.wait().unwrap().success());
+}
+
+#[test]
+fn an_agent_obeys_a_request_to_stop_although_a_run_was_killed_long_ago() {
+    for ends in [by_signal, by_request] {
+        let (test_home, pair) = pushed_to_helpers_agent();
+        let socket = leave_dead_socket(&test_home);
+        succeed(Command::new("touch").args(["-d", "1 minute ago"]).arg(&socket));
+        ends(&test_home, &pair);
+        wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+        assert!(!socket.exists(), "the dead socket is left");
+    }
+}
+
+fn by_signal(_: &TestHome, pair: &Pair) {
+    send(pair.supervisor.pid, Signal::SIGTERM);
+}
+
+fn by_request(test_home: &TestHome, _: &Pair) {
+    let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
+    client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
 }
 
 /// Leaves what a killed `run` leaves.

@@ -13,7 +13,7 @@ use crate::adapters::agent_client::ClientError;
 use crate::adapters::clock::Clock;
 use crate::domain::credentials::credential::IDENTITY_TOKEN_USER;
 use crate::domain::credentials::secret_json;
-use crate::domain::servers::image;
+use crate::domain::servers::image::{self, Image};
 use crate::wire::api::UNKNOWN_REGISTRY;
 use crate::wire::helper::HelperCredential;
 use crate::wire::kubelet::{
@@ -134,6 +134,12 @@ fn registry_in(request: &str) -> Result<String, Notice> {
                 "set `apiVersion: {API_VERSION}` for {PROGRAM} in the CredentialProviderConfig"
             ),
         ));
+    }
+    // Whatever names no registry gets the login of Docker Hub, so it has to be an image.
+    if let Err(fault) = Image::parse(&request.image) {
+        return Err(unreadable(format!(
+            "standard input is not a CredentialProviderRequest: its image is not valid: {fault}"
+        )));
     }
     match image::registry_and_path(&request.image) {
         Some((registry, _)) => Ok(registry.to_owned()),

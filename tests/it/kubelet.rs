@@ -284,6 +284,21 @@ fn what_is_not_a_request_fails_without_an_echo() {
 }
 
 #[test]
+fn a_request_without_a_valid_image_gets_no_login() {
+    let mut test_home = TestHome::new();
+    test_home.declare("HUB", "docker.io", LOGIN);
+    test_home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    test_home.start();
+    test_home.exit_of(&["wait"]);
+    assert!(answer(&test_home, "alpine").auth.is_some(), "there is no login to withhold");
+    for image in ["", " ", "a b", "/app", "docker.io/", "UPPER", "user:canary@r.test/app"] {
+        let line = failure(&ask(&test_home, image));
+        assert!(line.contains("is not a CredentialProviderRequest"), "{image:?}: {line}");
+        assert!(!line.contains("canary"), "{line}");
+    }
+}
+
+#[test]
 fn the_plug_in_tells_its_version_and_how_it_is_used() {
     let test_home = TestHome::new();
     let plugin = plugin_in(&test_home);

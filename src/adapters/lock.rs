@@ -269,6 +269,12 @@ fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
     Ok(file)
 }
 
-fn owned_by(dir: &Path, uid: u32) -> bool {
+/// Whether a directory for the lock of this user exists.
+pub fn has_directory(paths: &Paths) -> bool {
+    dir_of_notes(paths).is_some()
+}
+
+/// Whether it is a directory of `uid`.
+pub fn owned_by(dir: &Path, uid: u32) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == uid)
 }

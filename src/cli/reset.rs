@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -39,7 +39,7 @@ fn reset_all_users() -> anyhow::Result<ExitCode> {
     let mut failed = false;
     for user in passwd::all()? {
         let paths = Paths::of_user(&user);
-        if traces(&paths).iter().any(|path| path.exists()) {
+        if traces(&paths).iter().any(|path| lock::owned_by(path, user.uid)) {
             let reset = Command::new(THIS_PROGRAM)
                 .args(["reset", "--user", &user.name])
                 .env_clear()
@@ -48,7 +48,8 @@ fn reset_all_users() -> anyhow::Result<ExitCode> {
             failed |= !reset.success();
         }
     }
-    remove(Path::new(SYSTEM_RUNTIME_DIR))?;
+    // Only root can make this one, for the user of the agent.
+    failed |= remove(Path::new(SYSTEM_RUNTIME_DIR)).is_err();
     if failed { Err(Failed(1).into()) } else { Ok(ExitCode::SUCCESS) }
 }
 
@@ -62,19 +63,28 @@ fn become_named(name: &str) -> anyhow::Result<Paths> {
 }
 
 fn stop_and_remove(paths: &Paths) -> anyhow::Result<ExitCode> {
-    lock::set_stopped(paths, true)?;
+    let noted = lock::set_stopped(paths, true);
     let mut out = stdout();
-    if end_running(paths)? {
-        writeln!(out, "stopped the agent")?;
-    }
-    withdraw_entries(paths, &mut out)?;
-    for path in traces(paths) {
-        // The state directory may exist although there was never an agent.
-        if remove(&path)? {
-            writeln!(out, "removed {}", path.display())?;
+    // Without a directory for its lock there is no agent: others may have taken all the names.
+    if lock::has_directory(paths) {
+        noted?;
+        if end_running(paths)? {
+            writeln!(out, "stopped the agent")?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    withdraw_entries(paths, &mut out)?;
+    let mut failed = false;
+    for path in traces(paths) {
+        // In a directory for everyone, another user may have made something of this name.
+        if !lock::owned_by(&path, paths.uid) {
+            continue;
+        }
+        match remove(&path) {
+            Ok(()) => writeln!(out, "removed {}", path.display())?,
+            Err(Failed(_)) => failed = true,
+        }
+    }
+    if failed { Err(Failed(1).into()) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// Removes the agent's entries from every docker configuration that has some.
@@ -105,12 +115,13 @@ fn traces(paths: &Paths) -> Vec<PathBuf> {
     std::iter::once(paths.state_dir()).chain(paths.lock_dirs()).collect()
 }
 
-/// Removes a directory with all that is in it. Returns whether it existed. That of another user stays.
-fn remove(directory: &Path) -> io::Result<bool> {
+/// Removes a directory with all that is in it, if it exists. Prints why it stays.
+fn remove(directory: &Path) -> Result<(), Failed> {
     match fs::remove_dir_all(directory) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            print_note(&format!("{} cannot be removed: {error}", directory.display()));
+            Err(Failed(1))
+        }
+        _ => Ok(()),
     }
 }

@@ -220,12 +220,21 @@ fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
     assert!(Path::new("/usr/local/bin/docker-credential-registry-agent").exists());
     fs::write(config, published).unwrap();
 
+    // Another user, who uses the name of a directory, keeps nothing.
+    let squatted = ["/tmp/registry-agent-0", "/dev/shm/registry-agent-0"].map(Path::new);
+    for path in squatted {
+        fs::write(path, "").unwrap();
+        chown(path, Some(1001), Some(1001)).unwrap();
+    }
     let said = output_text(&succeed(&mut uninstall()));
     assert!(said.ends_with("registry-agent is removed\n"), "{said}");
     for (home, config) in users {
         assert_eq!(fs::read_to_string(config).unwrap().trim_end(), "{\n}");
         assert!(!home.join(".local/state/registry-agent").exists());
         fs::remove_dir_all(home).unwrap();
+    }
+    for path in squatted {
+        fs::remove_file(path).unwrap();
     }
     assert_eq!(files(&PRIVATE), before);
     let pids =

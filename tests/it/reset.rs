@@ -1,6 +1,7 @@
 //! `reset`: what an agent wrote is gone, and nothing else.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -77,4 +78,54 @@ fn a_docker_configuration_that_cannot_be_edited_is_named_and_its_record_is_kept(
     fs::write(home.path(".docker/config.json"), published).unwrap();
     succeed(&mut home.agent(&["reset"]));
     assert_eq!(docker_config(&home), BEFORE);
+}
+
+#[test]
+fn directories_of_other_users_do_not_matter() {
+    let start = "as 1234 touch /tmp/registry-agent-4321\n\
+                 as 4321 registry-agent start\n";
+    let output = on_a_shared_machine(&format!("{start} as 4321 registry-agent reset"));
+    assert!(output.contains("stopped the agent\n"), "{output}");
+    assert!(output.contains("removed /dev/shm/registry-agent-4321\n"), "{output}");
+    assert!(output.contains("removed /tmp/home/.local/state/registry-agent\n"), "{output}");
+    assert!(output.ends_with("exit 0\n/tmp/registry-agent-4321\n"), "{output}");
+
+    let output = on_a_shared_machine(
+        "as 1234 touch /tmp/registry-agent-4321 /dev/shm/registry-agent-4321 /var/tmp/registry-agent-4321\n\
+         as 4321 mkdir -p /tmp/home/.local/state/registry-agent\n\
+         as 4321 registry-agent reset",
+    );
+    assert!(output.contains("removed /tmp/home/.local/state/registry-agent\n"), "{output}");
+    assert!(output.contains("exit 0\n"), "{output}");
+}
+
+#[test]
+fn what_cannot_be_removed_is_named_and_the_rest_is_removed() {
+    let output = on_a_shared_machine(
+        "as 4321 registry-agent start\n\
+         mkdir /tmp/home/.local/state/registry-agent/of-root\n\
+         touch /tmp/home/.local/state/registry-agent/of-root/file\n\
+         as 4321 registry-agent reset",
+    );
+    let named = "/tmp/home/.local/state/registry-agent cannot be removed: Permission denied";
+    assert!(output.contains(named), "{output}");
+    assert!(output.contains("removed /tmp/registry-agent-4321\n"), "{output}");
+    assert!(output.contains("exit 1\n"), "{output}");
+}
+
+/// Runs a script as root, with directories for everyone of its own. `as UID` runs a command as a user.
+/// Returns its output, its exit status and the remaining directories.
+fn on_a_shared_machine(script: &str) -> String {
+    let home = TestHome::new();
+    let programs = Path::new(env!("CARGO_BIN_EXE_registry-agent")).parent().unwrap().display();
+    let inside = format!(
+        "for dir in /tmp /dev/shm /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs $dir; done\n\
+         mount -t tmpfs tmpfs /run; cd /tmp; mkdir home; chown 4321 home; export HOME=/tmp/home PATH={programs}:$PATH\n\
+         as() {{ uid=$1; shift; setpriv --reuid=$uid --regid=$uid --clear-groups \"$@\"; }}\n\
+         {script}\n\
+         echo exit $?; ls -d /tmp/registry-agent-* /dev/shm/registry-agent-* 2>&-"
+    );
+    let mut command = home.command("unshare");
+    command.args(["--mount", "sh", "-c", &inside]).env_remove("REGISTRY_AGENT_SOCKET");
+    output_text(&command.output().unwrap())
 }

@@ -17,6 +17,7 @@ use crate::domain::declarations::other_names::Wanted;
 use crate::domain::declarations::push::{self, IncompleteSets, SetId};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{DeclarationReason, Reason};
 use crate::wire::api::SourceDocument;
 use crate::wire::handoff::{SavedState, conceal, reveal};
 
@@ -94,7 +95,7 @@ impl SourceSet {
         self.stored_end = None;
         let found = self.discover()?;
         self.file_problems = self.files.problems();
-        self.problems = found.problems;
+        self.problems = self.with_unread_files(found.problems);
         let mut selected: BTreeMap<String, Declaration> = found
             .declarations
             .into_iter()
@@ -155,7 +156,23 @@ impl SourceSet {
         self.pushed = Some(variables);
         self.pushed_at = Some(now);
         self.kept.clone_from(&problems);
-        problems.into_iter().chain(others).collect()
+        problems.into_iter().chain(self.with_unread_files(others)).collect()
+    }
+
+    /// The problems, with the file that cannot be read in place of a missing variable that may be in it.
+    fn with_unread_files(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        for problem in &mut problems {
+            if let Reason::Declaration(DeclarationReason::Missing {
+                missing, misspelt: None, ..
+            }) = &problem.reason
+                && let Some(file) = self.files.unread(missing)
+            {
+                problem.source = Some(file.path().to_owned());
+                let (missing, file) = (missing.clone(), Box::new(file));
+                problem.reason = DeclarationReason::InUnreadFile { missing, file }.into();
+            }
+        }
+        problems
     }
 
     /// The names of those of `variables` whose effective value a push of them would change.

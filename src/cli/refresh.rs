@@ -7,13 +7,13 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::login_lines::login_lines;
-use super::output::{HOW_TO_DECLARE, ask_status, print_note, stdout};
+use super::output::{ask_status, print_note, stdout};
 use super::selection::{self, NoLogin};
-use super::status_report::is_well;
+use super::status_report::{is_well, nothing_declared};
 use super::terminal;
 use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
-use crate::wire::api::RegistryDocument;
+use crate::wire::api::{RegistryDocument, StatusDocument};
 
 /// `registry-agent refresh`
 pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
@@ -44,7 +44,8 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
     if json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&refreshed)?)?;
     } else if refreshed.is_empty() && all_found {
-        print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
+        let StatusDocument { problems, .. } = ask_status(&paths)?;
+        print_note(&nothing_declared(&problems));
     } else {
         let lines = login_lines(&refreshed, terminal::width());
         anstream::stdout().write_all(lines.as_bytes())?;

@@ -11,11 +11,12 @@ use super::login_lines::login_lines;
 use super::other_version::replace_other_version;
 use super::output::{print_note, stdout};
 use super::settling::settled_soon;
+use super::sync::{keeps_clients_away, print_problems};
 use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::lock;
 use crate::domain::declarations::push::set_of;
-use crate::wire::api::RegistryDocument;
+use crate::wire::api::{ProblemEntry, RegistryDocument};
 
 /// What `start --json` prints.
 #[derive(Serialize)]
@@ -25,6 +26,8 @@ struct StartDocument {
     started: bool,
     /// The sets of this environment that the running agent did not get.
     ignored: BTreeSet<String>,
+    /// What keeps clients from the sets of this environment.
+    problems: Vec<ProblemEntry>,
     registries: Vec<RegistryDocument>,
 }
 
@@ -51,11 +54,13 @@ pub fn start(unless_stopped: bool, json: bool) -> anyhow::Result<ExitCode> {
             ignored.iter().cloned().collect::<Vec<_>>().join(", ")
         ));
     }
-    let status = settled_soon(&paths, None)?;
+    let mut status = settled_soon(&paths, None)?;
+    let mut problems = std::mem::take(&mut status.problems);
+    problems.retain(|problem| keeps_clients_away(problem, &environment));
     let mut out = stdout();
     if json {
         let (pid, registries) = (status.pid, status.registries);
-        let document = StartDocument { pid, started, ignored, registries };
+        let document = StartDocument { pid, started, ignored, problems, registries };
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -63,5 +68,6 @@ pub fn start(unless_stopped: bool, json: bool) -> anyhow::Result<ExitCode> {
     drop(out);
     let lines = login_lines(&status.registries, terminal::width());
     anstream::stdout().write_all(lines.as_bytes())?;
+    print_problems(&problems)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use super::login_table::login_table;
 use super::output::{HOW_TO_DECLARE, server_for_people};
 use super::reason_text::ReasonText;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
-use crate::domain::reasons::Severity;
+use crate::domain::reasons::{ReasonKind, Severity};
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
 /// Exit status when a login is not usable, or a problem keeps clients from one.
@@ -37,7 +37,7 @@ pub fn keeps_clients_away(problem: &ProblemEntry) -> bool {
 /// The logins, then what is wrong, worst first, each with its fix. Fits lines of `width`.
 pub fn status_text(status: &StatusDocument, now: Timestamp, width: Option<usize>) -> String {
     let mut text = if status.registries.is_empty() {
-        wrapped(&format!("no registry is declared; {HOW_TO_DECLARE}"), 0, width) + "\n"
+        wrapped(&nothing_declared(&status.problems), 0, width) + "\n"
     } else {
         login_table(&status.registries, now, width)
     };
@@ -57,6 +57,21 @@ pub fn status_text(status: &StatusDocument, now: Timestamp, width: Option<usize>
         text.push_str(&reason.text(width));
     }
     text
+}
+
+/// Why there is no login.
+pub fn nothing_declared(problems: &[ProblemEntry]) -> String {
+    if hides_declarations(problems) {
+        "no registry has a login, because variables or their files have problems".to_owned()
+    } else {
+        format!("no registry is declared; {HOW_TO_DECLARE}")
+    }
+}
+
+/// Whether registries may be declared although there is no login.
+pub fn hides_declarations(problems: &[ProblemEntry]) -> bool {
+    let kinds = [ReasonKind::Variables.as_str(), ReasonKind::Source.as_str()];
+    problems.iter().any(|it| keeps_clients_away(it) && kinds.contains(&it.kind.as_str()))
 }
 
 /// The short name of a login.

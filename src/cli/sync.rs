@@ -1,6 +1,6 @@
 //! `sync`: sends the environment of this process to the agent.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::misnamed::misnamed_sets;
 use super::output::{self, HOW_TO_DECLARE};
 use super::reason_text::ReasonText;
 use super::settling::settled_soon;
+use super::status_report::hides_declarations;
 use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::{agent_client, lock};
@@ -59,6 +60,7 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     }
     let wait = if json { wait.or(Some(Duration::ZERO)) } else { wait };
     let StatusDocument { registries, mut problems, .. } = settled_soon(&paths, wait)?;
+    let hides_declarations = hides_declarations(&problems);
     problems.retain(|problem| {
         keeps_clients_away(problem, &variables) && !change.incomplete.contains(problem)
     });
@@ -81,17 +83,15 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         output::print_note(&replaced(&gone));
     }
     if !counts {
-        let how = if registries.is_empty() { format!("; {HOW_TO_DECLARE}") } else { String::new() };
+        let is_empty = registries.is_empty() && !hides_declarations;
+        let how = if is_empty { format!("; {HOW_TO_DECLARE}") } else { String::new() };
         output::print_note(&format!("no exported variable of this shell declares a registry{how}"));
         for reason in misnamed_sets().into_values() {
             output::print_note(&format!("{reason}; {}", reason.fix()));
         }
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
-    for problem in change.incomplete.iter().chain(&problems) {
-        let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
-        anstream::stderr().write_all(text.as_bytes())?;
-    }
+    print_problems(change.incomplete.iter().chain(&problems))?;
     Ok(code)
 }
 
@@ -109,10 +109,22 @@ fn declares(variables: &Variables, name: &str) -> bool {
     variables.keys().any(|variable| set_of(variable).is_some_and(|(_, set)| set == name))
 }
 
-/// Whether a problem is about these variables, or about the docker configuration, and keeps clients
-/// from a login: what was sent has no effect then.
-fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
+/// Prints what keeps clients from a login, with its fix.
+pub(super) fn print_problems<'a>(
+    problems: impl IntoIterator<Item = &'a ProblemEntry>,
+) -> io::Result<()> {
+    for problem in problems {
+        let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
+        anstream::stderr().write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether a problem is about these variables, about the configuration, or about that of docker, and
+/// keeps clients from a login: what was sent has no effect then.
+pub(super) fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
+    let of_all = [ReasonKind::Configuration, ReasonKind::DockerConfiguration];
     let concerns_sync = declares(variables, &problem.name)
-        || problem.kind == ReasonKind::DockerConfiguration.as_str();
+        || of_all.iter().any(|kind| problem.kind == kind.as_str());
     concerns_sync && problem.severity == Severity::Error
 }

@@ -1,17 +1,17 @@
 //! `wait`: blocks until no login is pending.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::login_lines::login_line;
-use super::output::{HOW_TO_DECLARE, print_note, stdout};
+use super::output::{print_note, stdout};
 use super::progress::Progress;
-use super::reason_text::ReasonText;
 use super::selection::{self, NoLogin};
 use super::settling::{Awaited, settle};
-use super::status_report::{exit_code, is_well, keeps_clients_away, label};
+use super::status_report::{exit_code, is_well, keeps_clients_away, label, nothing_declared};
+use super::sync::print_problems;
 use super::terminal;
 use crate::adapters::paths::Paths;
 use crate::wire::api::{ProblemEntry, StatusDocument};
@@ -23,7 +23,7 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     let status = settle(&Paths::of_this_process(), &awaited, &mut progress)?;
     let is_settled = awaited.is_settled(&status);
     if names.is_empty() && status.registries.is_empty() {
-        print_note(&format!("no registry is declared; {HOW_TO_DECLARE}"));
+        print_note(&nothing_declared(&status.problems));
     }
     let timeout_note = (!is_settled).then(|| timeout_message(&status, &awaited));
     let shown = filtered(status, names);
@@ -39,7 +39,7 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
             progress.print_state(registry)?;
         }
     }
-    print_problems(&shown)?;
+    print_problems(shown.problems.iter().filter(|problem| keeps_clients_away(problem)))?;
     if let Some(note) = timeout_note {
         print_note(&note);
     }
@@ -47,15 +47,6 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     let named_are_well = names.is_empty() || shown.registries.iter().all(is_well);
     let well = is_settled && named_are_well && exit_code(&shown) == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Prints what keeps clients from a login, with its fix.
-fn print_problems(status: &StatusDocument) -> io::Result<()> {
-    for problem in status.problems.iter().filter(|problem| keeps_clients_away(problem)) {
-        let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
-        anstream::stderr().write_all(text.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// The part of the status that is about these names.

@@ -34,7 +34,7 @@ fn a_mistake_in_the_configuration_is_a_problem_and_changes_nothing_else() {
     }
     kill_9(&only_pair(&test_home.path("agent.sock.lock")).supervisor);
     assert_eq!(test_home.credential(SERVER), pushed);
-    test_home.sync();
+    test_home.sync_in_vain();
 
     fs::write(&config, "verify = false\n").unwrap();
     wait_until("the problem stays", || test_home.problems(&name).is_empty());

@@ -120,7 +120,11 @@ fn file(
     let Parsed { mut variables, refused } = match parse(&bytes) {
         Ok(parsed) => parsed,
         Err(fault) => {
-            let malformed = SourceReason::Malformed { path: shown(), fault };
+            let malformed = SourceReason::Malformed {
+                path: shown(),
+                fault,
+                has_values: before.variables.is_some(),
+            };
             return Some(before.unchanged(kept_open.unwrap_or(malformed)));
         }
     };

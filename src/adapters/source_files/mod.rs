@@ -15,8 +15,8 @@ use super::file_watcher::{Follower, POLL_INTERVAL};
 use crate::domain::declarations::discovery::PasswordFiles;
 use crate::domain::declarations::file_format::Format;
 use crate::domain::declarations::source::{Source, SourceKind};
-use crate::domain::reasons::SourceReason;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{Severity, SourceReason};
 use crate::wire::handoff::{SavedFile, conceal, reveal};
 
 mod content;
@@ -182,6 +182,19 @@ impl FileSources {
         problems
     }
 
+    /// Why a file or directory cannot be read that may contain `variable`.
+    pub fn unread(&self, variable: &str) -> Option<SourceReason> {
+        let mut sources = self.groups.iter().filter(|(key, _)| key.kind.is_some());
+        sources.find_map(|(key, group)| {
+            let found = group.contents.iter().filter_map(|(path, content)| {
+                let problems = &content.as_ref()?.problems;
+                problems.iter().find(|reason| may_hide(reason, path, variable))
+            });
+            let hanging = group.hangs.then(|| hanging(&key.path));
+            found.cloned().chain(hanging).next()
+        })
+    }
+
     /// Replaces the set of watched password files, and returns their content. `None` while one of
     /// them has not responded; [`FileSources::changed`] resolves when it does, or times out.
     pub fn follow_passwords(&mut self, paths: &BTreeSet<PathBuf>) -> Option<PasswordFiles> {
@@ -282,6 +295,17 @@ impl Group {
     /// Whether the content of every location is known.
     fn is_known(&self) -> bool {
         self.contents.iter().all(|(_, content)| content.is_some())
+    }
+}
+
+/// Whether the reason keeps the agent from a `variable` in the location at `path`. The files of a
+/// secrets directory have one variable each.
+fn may_hide(reason: &SourceReason, path: &Path, variable: &str) -> bool {
+    let file = Path::new(reason.path());
+    match reason {
+        SourceReason::BadValue { variable: refused, .. } => refused == variable,
+        _ if file != path => file.file_name().is_some_and(|name| name == variable),
+        _ => reason.severity() == Severity::Error,
     }
 }
 

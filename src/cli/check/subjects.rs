@@ -7,11 +7,12 @@ use crate::cli::launch::matching_environment;
 use crate::cli::misnamed::misnamed_sets;
 use crate::cli::output::package_server;
 use crate::cli::selection;
+use crate::cli::status_report::keeps_clients_away;
 use crate::domain::declarations::declaration::Declaration;
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::source::{Source, SourceKind};
 use crate::domain::declarations::variable::{self, Family};
-use crate::domain::reasons::{ClientReason, Reason};
+use crate::domain::reasons::{ClientReason, Reason, ReasonKind};
 use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
 use crate::domain::servers::image::{Image, ImageFault};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
@@ -221,15 +222,15 @@ fn unknown<'a>(target: &CheckTarget, status: &StatusDocument) -> Walk<'a> {
         CheckTarget::Name(name) => unknown_name(name, &shell, status),
         CheckTarget::Server(server) => {
             let meant = selection::similar(status, server.shown()).map(str::to_owned);
-            not_declared(server.shown(), meant)
+            not_declared(server.shown(), meant, status)
         }
         CheckTarget::Image(image) => {
             let similar = selection::similar(status, image.server.shown());
             let similar = similar.and_then(|server| Server::parse(server).ok());
             let meant = similar.map(|(server, _)| Image { server, ..image.clone() }.name());
-            not_declared(image.server.shown(), meant)
+            not_declared(image.server.shown(), meant, status)
         }
-        CheckTarget::Package(server) => not_declared(server.name(), None),
+        CheckTarget::Package(server) => not_declared(server.name(), None, status),
     }
 }
 
@@ -238,18 +239,32 @@ fn unknown_name<'a>(name: &str, shell: &Discovery, status: &StatusDocument) -> W
     let mut own: Vec<Finding> = of_name.map(|problem| problem.reason.clone().into()).collect();
     if own.is_empty() {
         let misnamed = misnamed_sets().remove(name);
-        own.push(finding(misnamed.unwrap_or_else(|| {
-            let meant = selection::similar(status, name).map(str::to_owned);
-            ClientReason::NoSuchName { name: name.to_owned(), meant }
-        })));
+        let meant = selection::similar(status, name).map(str::to_owned);
+        match (misnamed, unread_sources(status)) {
+            (Some(misnamed), _) => own.push(finding(misnamed)),
+            (None, unread) if meant.is_none() && !unread.is_empty() => own = unread,
+            (None, _) => {
+                own.push(finding(ClientReason::NoSuchName { name: name.to_owned(), meant }));
+            }
+        }
     }
     Walk::Unknown(name.to_owned(), own)
 }
 
-fn not_declared<'a>(server: &str, meant: Option<String>) -> Walk<'a> {
+fn not_declared<'a>(server: &str, meant: Option<String>, status: &StatusDocument) -> Walk<'a> {
     let server = server.to_owned();
+    let unread = unread_sources(status);
+    if meant.is_none() && !unread.is_empty() {
+        return Walk::Unknown(server, unread);
+    }
     let reason = ClientReason::NotDeclared { server: server.clone(), meant };
     Walk::Unknown(server, vec![finding(reason)])
+}
+
+/// What is wrong with the files that may declare what the agent does not know.
+fn unread_sources(status: &StatusDocument) -> Vec<Finding> {
+    let of_sources = status.problems.iter().filter(|it| it.kind == ReasonKind::Source.as_str());
+    of_sources.filter(|problem| keeps_clients_away(problem)).map(Finding::from).collect()
 }
 
 fn not_synced<'a>(declared: &Declaration) -> Walk<'a> {

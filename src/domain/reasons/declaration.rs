@@ -23,6 +23,14 @@ pub enum DeclarationReason {
         /// The required variables of the set that are set.
         others: Vec<SourcedVariable>,
     },
+    /// A required variable is not set, and may be in a file that cannot be read.
+    #[error("{}", in_unread_file(.missing, .file))]
+    InUnreadFile {
+        /// The full name of the missing variable.
+        missing: String,
+        /// What is wrong with the file.
+        file: Box<SourceReason>,
+    },
     /// The set is incomplete in the last push, so the values of an earlier one stay in use.
     #[error("{missing} was not set in the last `sync`; the previous values stay in use")]
     IncompletePush {
@@ -162,6 +170,7 @@ impl DeclarationReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "variable-missing",
+            Self::InUnreadFile { .. } => "variable-in-unread-file",
             Self::IncompletePush { .. } => "set-kept",
             Self::SpellingIgnored { .. } => "spelling-ignored",
             Self::EmptyServer { .. } => "server-empty",
@@ -186,6 +195,7 @@ impl DeclarationReason {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Missing { .. }
+            | Self::InUnreadFile { .. }
             | Self::EmptyServer { .. }
             | Self::BadServer { .. }
             | Self::BadValue { .. }
@@ -232,6 +242,7 @@ impl DeclarationReason {
                 let pushed = others.iter().any(|other| &*other.source == "sync");
                 set(missing, if pushed { "the whole set" } else { "it" })
             }
+            Self::InUnreadFile { file, .. } => file.fix(),
             Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
             Self::SpellingIgnored { ignored, used } => {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
@@ -338,6 +349,14 @@ fn set(missing: &str, what: &str) -> String {
     let kind =
         if missing.ends_with("_PASSWORD") { " as a secret (not in containerEnv)" } else { "" };
     format!("set {missing}{kind}, then run `registry-agent sync` in a shell that has {what}")
+}
+
+/// What is wrong with a file, and that a missing variable may be in it.
+fn in_unread_file(missing: &str, file: &SourceReason) -> String {
+    match file {
+        SourceReason::BadValue { .. } => file.to_string(),
+        _ => format!("{file}; it may contain {missing}, which no other source sets"),
+    }
 }
 
 /// What is set instead of a missing variable.

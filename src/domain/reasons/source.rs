@@ -22,13 +22,16 @@ pub struct Writer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceReason {
-    /// The file cannot be parsed; its last good values stay in use.
-    #[error("{path} cannot be parsed ({fault}); its last good values stay in use")]
+    /// The file cannot be parsed.
+    #[error("{path} cannot be parsed ({fault}){}", if *.has_values { "; its last good values stay in use" } else { "" })]
     Malformed {
         /// The path of the file.
         path: String,
         /// The kind and position of the fault, without the text.
         fault: String,
+        /// Whether the file was parsed before.
+        #[serde(default)]
+        has_values: bool,
     },
     /// One value in a file cannot be decoded.
     #[error("{path} contains a value for {variable} that cannot be decoded")]

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::docker_config::as_user;
-use super::{Fault, PASSWORD, USER, assert_well, registry};
+use super::{Fault, NOT_WELL, PASSWORD, USER, assert_well, home_for, registry, unwrapped};
 use crate::support::mounts::Mounted;
 use crate::support::registry::Registry;
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, output_text};
 
 fn set_for(registry: &Registry) -> String {
     [("SERVER", &*registry.server()), ("USER", USER), ("PASSWORD", PASSWORD)]
@@ -53,6 +53,79 @@ fn a_malformed_codespaces_file_is_named_with_its_line() {
     assert_well(&home, &registry.server(), (USER, PASSWORD));
 }
 
+/// Fails unless every command names the file before the variable that may be in it, and nothing that
+/// is not true.
+fn assert_file_leads(home: &TestHome, file: &Path, fault: &str) {
+    for (arguments, status) in [
+        (&["sync"][..], 1),
+        (&["start"], 0),
+        (&["check", "ACME"], 1),
+        (&["wait", "ACME", "--timeout", "1s"], 1),
+        (&["status"], NOT_WELL),
+    ] {
+        let output = home.with_declared(home.agent(arguments)).output().unwrap();
+        let text = unwrapped(&output_text(&output));
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+        let named = text.find(&format!("{} {fault}", file.display()));
+        let named = named.unwrap_or_else(|| panic!("{arguments:?} does not name it: {text}"));
+        let missing = text.find("ACME_CONTAINER_REGISTRY_PASSWORD").unwrap_or(usize::MAX);
+        assert!(named < missing, "{arguments:?}: {text}");
+        for untrue in
+            ["as a secret", "last good values", "set and export", "no set of variables has"]
+        {
+            assert!(!text.contains(untrue), "{arguments:?} says {untrue:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_may_hold_the_missing_password_is_named_first_by_every_command() {
+    let _workspaces = Mounted::tmpfs(Path::new("/workspaces"), "1m");
+    let registry = registry();
+    let file = Path::new("/workspaces/.codespaces/shared/user-secrets-envs.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let password = format!("{{\n\"ACME_CONTAINER_REGISTRY_PASSWORD\": \"{PASSWORD}\"\n");
+    let mut home = home_for(&registry);
+    home.unset("ACME_CONTAINER_REGISTRY_PASSWORD");
+
+    fs::write(file, &password).unwrap();
+    home.start();
+    assert_file_leads(&home, file, "cannot be parsed");
+    let mut writer = Command::new("sh")
+        .args(["-c", "exec 3> \"$0\"; printf '%s' \"$1\" >&3; echo ready; exec sleep 300 0>&-"])
+        .args([file.to_str().unwrap(), &password])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(writer.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    Fault::error(&home, "file-kept-open");
+    assert_file_leads(&home, file, "is kept open for writing");
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+
+    fs::write(file, password + "}\n").unwrap();
+    Fault::is_gone(&home, "file-malformed");
+    assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_malformed_file_is_named_first_also_if_nothing_of_the_set_is_known() {
+    let _workspaces = Mounted::tmpfs(Path::new("/workspaces"), "1m");
+    let file = Path::new("/workspaces/.codespaces/shared/user-secrets-envs.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, "{\"ACME_CONTAINER_REGISTRY_PASSWORD\": \n").unwrap();
+    let home = TestHome::new();
+    home.start();
+    for arguments in [&["check", "ACME"][..], &["status"], &["wait"]] {
+        let text = unwrapped(&output_text(&home.agent(arguments).output().unwrap()));
+        assert!(text.contains(&format!("{} cannot be parsed", file.display())), "{text}");
+        assert!(!text.contains("set and export") && !text.contains("last good values"), "{text}");
+        assert!(!text.contains("no set of variables has"), "{text}");
+    }
+}
+
 #[test]
 fn the_process_that_keeps_a_source_open_is_named_and_ended_by_the_printed_line() {
     let registry = registry();
@@ -92,7 +165,17 @@ fn an_unreadable_source_is_made_readable_by_the_printed_line() {
             let verb = if own { "`chmod u+rX" } else { "`chown dev" };
             fault.says(&["/etc/environment", "Permission denied"]);
             assert!(fault.fix.contains(&format!("{verb} /etc/environment`")), "{}", fault.fix);
-            fault.checked(home, &[], 1).paste(home);
+            fault.checked(home, &[], 1);
+            let server = registry.server();
+            let user = [("SERVER", &*server), ("USER", USER)];
+            let user =
+                user.map(|(suffix, value)| (format!("ACME_CONTAINER_REGISTRY_{suffix}"), value));
+            let sync = home.agent(&["sync"]).envs(user).output().unwrap();
+            let text = unwrapped(&output_text(&sync));
+            assert_eq!(sync.status.code(), Some(1), "{text}");
+            assert!(text.contains("/etc/environment cannot be read"), "{text}");
+            assert!(!text.contains("as a secret"), "{text}");
+            fault.paste(home);
             Fault::is_gone(home, "file-unreadable");
             assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
             assert_well(home, &registry.server(), (USER, PASSWORD));

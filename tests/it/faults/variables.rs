@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
+use super::{Fault, PASSWORD, USER, assert_well, home_for, registry, unwrapped};
 use crate::support::registry::{Auth, Registry};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, output_text};
 
 const VARIABLES: [&str; 3] = [
     "ACME_CONTAINER_REGISTRY_SERVER",
@@ -29,6 +29,27 @@ fn each_missing_variable_is_named_and_setting_it_as_told_makes_the_login_work() 
         home.set(missing, value);
         fault.paste(&home);
         assert_well(&home, &server, (USER, PASSWORD));
+    }
+}
+
+#[test]
+fn a_set_that_cannot_work_is_never_called_undeclared_and_start_names_its_problem() {
+    let registry = registry();
+    for (variable, value, problem) in [
+        (VARIABLES[2], "", "ACME_CONTAINER_REGISTRY_PASSWORD is not set"),
+        (VARIABLES[0], "bad server", "ACME_CONTAINER_REGISTRY_SERVER from `start` is not a"),
+    ] {
+        let mut home = home_for(&registry);
+        home.set(variable, value);
+        let start = home.with_declared(home.agent(&["start"])).output().unwrap();
+        let text = unwrapped(&output_text(&start));
+        assert_eq!(start.status.code(), Some(0), "{text}");
+        assert!(text.contains(problem) && text.contains("fix: "), "{text}");
+        for arguments in [&["status"][..], &["wait"], &["sync"], &["refresh"], &["check"]] {
+            let text = unwrapped(&output_text(&home.agent(arguments).output().unwrap()));
+            assert!(!text.contains("no registry is declared"), "{arguments:?}: {text}");
+            assert!(!text.contains("set and export"), "{arguments:?}: {text}");
+        }
     }
 }
 

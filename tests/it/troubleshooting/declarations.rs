@@ -58,6 +58,18 @@ fn required() -> Vec<Sample> {
              container started is often still missing there.",
         ),
         sample(
+            R::InUnreadFile {
+                missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(),
+                file: Box::new(SourceReason::Malformed {
+                    path: "/workspaces/.codespaces/shared/.env".into(),
+                    fault: "line 3 is not a complete NAME=value assignment".into(),
+                    has_values: false,
+                }),
+            },
+            "No source sets the variable, but one of the files with variables cannot be read, or not yet. The \
+             variable may be in it.",
+        ),
+        sample(
             R::IncompletePush {
                 missing: "ACME_CONTAINER_REGISTRY_PASSWORD".into(),
                 misspelt: None,
@@ -178,6 +190,7 @@ pub(super) fn files() -> Vec<Sample> {
             R::Malformed {
                 path: path(),
                 fault: "line 3 is not a complete NAME=value assignment".into(),
+                has_values: true,
             },
             "The file does not have the format that its name stands for, or was not written completely.",
         ),

@@ -3,6 +3,7 @@
 /// The meaning of each code.
 pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("variable-missing", "a variable of a set is not set"),
+    ("variable-in-unread-file", "a missing variable may be in an unread file"),
     ("set-kept", "the last `sync` lacked a variable of a set"),
     ("spelling-ignored", "a variable is set in two spellings"),
     ("server-empty", "the server of a set is empty"),

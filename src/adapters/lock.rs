@@ -68,6 +68,11 @@ pub fn take(paths: &Paths) -> Result<File, LockError> {
     }
 }
 
+/// Whether there is a directory for the lock.
+pub fn usable(paths: &Paths) -> Result<(), LockError> {
+    open(paths).map(drop)
+}
+
 /// Whether `held` is still the directory that others lock.
 pub fn is_in_place(paths: &Paths, held: &File) -> bool {
     let Ok(held) = held.metadata() else { return false };

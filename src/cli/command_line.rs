@@ -13,14 +13,14 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::SignedDuration;
 
+use super::absence::explained;
 use super::examples;
 use super::inherited_fds::InheritedFds;
-use super::output::{Failed, how_to_start};
+use super::output::Failed;
 use super::{
     agent_process, check, completions, events, exchange, explain, export, metrics, refresh, reset,
     run, start, status, stop, sync, wait,
 };
-use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
 use crate::adapters::process::THIS_PROGRAM;
 use crate::domain::servers::userinfo::without_userinfo;
@@ -269,11 +269,7 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     if gone {
         return ExitCode::FAILURE;
     }
-    let fix = match error.downcast_ref() {
-        Some(ClientError::NoAgent) => format!("; {}", how_to_start(&Paths::of_this_process())),
-        _ => String::new(),
-    };
-    eprintln!("registry-agent: {error:#}{fix}");
+    eprintln!("registry-agent: {}", explained(&Paths::of_this_process(), error));
     ExitCode::FAILURE
 }
 

@@ -1,5 +1,6 @@
 //! The commands of `registry-agent`, one file each.
 
+pub mod absence;
 pub mod agent_process;
 pub mod change_feed;
 pub mod check;
@@ -29,6 +30,7 @@ pub mod refresh;
 pub mod reset;
 pub mod run;
 mod selection;
+pub mod service;
 pub mod settling;
 pub mod start;
 pub mod status;

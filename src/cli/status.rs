@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::absence::{explained, of_another_user};
 use super::change_feed::{Change, ChangeFeed};
 use super::live_status;
 use super::output::{self, NO_TIMEOUT, ask_status};
@@ -16,7 +17,7 @@ use crate::wire::api::StatusDocument;
 
 /// The pause before connecting to a restarted agent.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
-/// Exit status when no agent responds.
+/// Exit status when no agent serves this user.
 const NO_AGENT: u8 = 4;
 
 /// `registry-agent status`
@@ -25,6 +26,10 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     let done = match (watch, json) {
         (false, _) => ask_status(&paths).map_err(Into::into).and_then(|status| {
             print(&status, json)?;
+            if let Some(absence) = of_another_user(&paths) {
+                output::print_note(&absence.to_string());
+                return Ok(ExitCode::from(NO_AGENT));
+            }
             Ok(ExitCode::from(exit_code(&status)))
         }),
         (true, false) if terminal::can_redraw(&stdout()) => live_status::watch(&paths),
@@ -32,7 +37,7 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     };
     done.or_else(|error: anyhow::Error| match error.downcast_ref() {
         Some(ClientError::NoAgent | ClientError::Broken(_)) => {
-            output::print_note(&format!("{error}; {}", output::how_to_start(&paths)));
+            output::print_note(&explained(&paths, &error));
             Ok(ExitCode::from(NO_AGENT))
         }
         _ => Err(error),

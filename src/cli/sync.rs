@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::absence::of_sudo;
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
 use super::misnamed::misnamed_sets;
@@ -44,11 +45,15 @@ struct SyncDocument {
 /// `registry-agent sync`
 pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     let paths = become_configured_user()?;
-    lock::set_stopped(&paths, false)?;
     let variables = matching_environment();
     // The agent gets these variables by the push. It needs them in its own environment only if the
     // push is ignored because it declares no registry.
     let counts = layers::push_counts(None, &variables);
+    if !counts && let Some(absence) = of_sudo(&paths) {
+        // An agent of root without any registry would be of no use.
+        return Err(absence.into());
+    }
+    lock::set_stopped(&paths, false)?;
     let nothing = Variables::new();
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
     let body = to_json(&reveal(&variables))?;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::absence::of_another_user;
 use super::login_lines::login_line;
 use super::output::{print_note, stdout};
 use super::progress::Progress;
@@ -20,7 +21,8 @@ use crate::wire::api::{ProblemEntry, StatusDocument};
 pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<ExitCode> {
     let awaited = Awaited { names, deadline: Instant::now() + timeout };
     let mut progress = if json { Progress::line_only() } else { Progress::with_states() };
-    let status = settle(&Paths::of_this_process(), &awaited, &mut progress)?;
+    let paths = Paths::of_this_process();
+    let status = settle(&paths, &awaited, &mut progress)?;
     let is_settled = awaited.is_settled(&status);
     if names.is_empty() && status.registries.is_empty() {
         print_note(&nothing_declared(&status.problems));
@@ -43,9 +45,13 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     if let Some(note) = timeout_note {
         print_note(&note);
     }
+    let absence = of_another_user(&paths);
+    if let Some(absence) = &absence {
+        print_note(&absence.to_string());
+    }
     // The automatic login of `GITHUB_TOKEN` counts for those who name it.
     let named_are_well = names.is_empty() || shown.registries.iter().all(is_well);
-    let well = is_settled && named_are_well && exit_code(&shown) == 0;
+    let well = is_settled && named_are_well && exit_code(&shown) == 0 && absence.is_none();
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

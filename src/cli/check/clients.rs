@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::agent::{RunningAgent, calling_user};
+use super::agent::RunningAgent;
 use super::helper_program::HelperProgram;
 use super::report::{Finding, Outcome};
 use super::verdict::is_exchanged;
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
 use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
 use crate::adapters::{agent_client, clock, docker_config};
+use crate::cli::absence::calling_user;
 use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::declarations::variable::Family;
 use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_auth};

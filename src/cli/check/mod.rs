@@ -6,7 +6,6 @@ mod declared;
 mod helper_program;
 mod image;
 mod report;
-mod service;
 mod shell;
 mod subjects;
 mod verdict;

@@ -92,6 +92,20 @@ fn another_user_is_told_whose_agent_it_is_and_how_to_get_one() {
     assert!(told["detail"].as_str().unwrap().contains("belongs to root"), "{told}");
 
     let fix = told["fix"].as_str().unwrap().split('`').nth(1).unwrap().to_owned();
+    for (command, status) in [
+        (&["sync"][..], 1),
+        (&["start"], 1),
+        (&["stop"], 1),
+        (&["status"], 4),
+        (&["wait", "ACME"], 1),
+        (&["refresh"], 1),
+    ] {
+        let command = [&["registry-agent"], command].concat();
+        let output = home.with_declared(by_other(&command)).output().unwrap();
+        let text = output_text(&output);
+        assert_eq!(output.status.code(), Some(status), "{command:?}: {text}");
+        assert!(text.contains("belongs to root") && text.contains(&fix), "{command:?}: {text}");
+    }
     let mut get = by_other(&["docker-credential-registry-agent", "get"]);
     let told = output_text(&run_with_input(&mut get, &registry.server()));
     assert!(told.contains("belongs to uid 0") && told.contains(&fix), "{told}");
@@ -120,8 +134,12 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
          export PATH='{programs}:/usr/bin:/bin' HOME='{home}/root' SUDO_UID={CONFIGURED} SUDO_USER=someone\n\
          as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \\\n\
              env HOME='{own}' \"$@\"; }}\n\
+         without() {{ env -u ACME_CONTAINER_REGISTRY_SERVER -u ACME_CONTAINER_REGISTRY_USER \\\n\
+             -u ACME_CONTAINER_REGISTRY_PASSWORD \"$@\"; }}\n\
          as_user registry-agent sync >/dev/null\n\
          echo 1; registry-agent check --json ACME; echo status $?\n\
+         echo 1a; without registry-agent status 2>&1; echo status $?\n\
+         echo 1b; without registry-agent sync 2>&1; echo status $?; ls -d /tmp/registry-agent-0\n\
          as_user registry-agent stop\n\
          echo 'user = \"someone\"' > /etc/registry-agent/config.toml\n\
          registry-agent sync >/dev/null; registry-agent wait\n\
@@ -142,7 +160,12 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
         let rest = text.split_once(&format!("\n{from}\n")).map_or(&*text, |(_, rest)| rest);
         rest.split_once(to).map_or(rest, |(part, _)| part).to_owned()
     };
-    let (own_agent, configured, given) = (part("1", "\n2\n"), part("2", "\n3\n"), part("3", "\0"));
+    let (own_agent, configured, given) = (part("1", "\n1a\n"), part("2", "\n3\n"), part("3", "\0"));
+    for (part, status) in [(part("1a", "\n1b\n"), "status 4"), (part("1b", "\n2\n"), "status 1")] {
+        assert!(part.contains("belongs to someone") && part.contains(status), "{part}\n{text}");
+        assert!(part.contains("without sudo"), "{part}\n{text}");
+    }
+    assert!(!text.lines().any(|line| line == "nothing changed"), "an agent of root: {text}");
     assert!(own_agent.contains("agent-under-sudo") && own_agent.contains("status 1"), "{text}");
     assert!(own_agent.contains("belongs to someone"), "{text}");
     assert!(configured.contains("failed   published"), "{text}");

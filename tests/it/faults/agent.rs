@@ -132,6 +132,10 @@ fn a_lock_directory_of_another_user_is_named_and_the_printed_line_chooses_anothe
         assert_eq!(failed.status.code(), Some(1), "{text}");
         assert!(text.contains(&said) && text.contains("set REGISTRY_AGENT_SOCKET"), "{text}");
     }
+    let status = home.agent(&["status"]).output().unwrap();
+    let text = output_text(&status);
+    assert_eq!(status.status.code(), Some(4), "{text}");
+    assert!(text.contains(&said) && text.contains("export REGISTRY_AGENT_SOCKET"), "{text}");
     let fix = fix_of_check(&home, &said);
     paste(&home, command_in(&fix));
     let socket = home.path(".cache/registry-agent/agent.sock");

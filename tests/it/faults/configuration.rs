@@ -50,6 +50,13 @@ fn a_typing_error_is_named_by_check_and_by_the_helper_while_no_agent_runs() {
     assert!(text.contains(&place) && !text.contains("no agent is running for"), "{text}");
     let fix = format!("correct {}, then run `registry-agent sync`", config.display());
     assert!(text.contains(&fix), "{text}");
+    for (command, status) in [("status", 4), ("refresh", 1)] {
+        let output = home.agent(&[command]).output().unwrap();
+        let text = output_text(&output);
+        assert_eq!(output.status.code(), Some(status), "{text}");
+        assert!(text.contains(&place) && text.contains(&fix), "{text}");
+        assert!(!text.contains("start one with"), "{text}");
+    }
 
     fs::create_dir_all(home.path(".docker")).unwrap();
     let server = registry.server();
@@ -64,6 +71,27 @@ fn a_typing_error_is_named_by_check_and_by_the_helper_while_no_agent_runs() {
     fs::write(&config, "mode = \"helper\"\n").unwrap();
     home.sync();
     assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_typing_error_that_is_made_while_an_agent_runs_is_named_by_sync_and_start() {
+    let registry = registry();
+    let home = home_for(&registry);
+    home.start_agent();
+    let config = config_of(&home);
+    fs::write(&config, "mod = \"helper\"\n").unwrap();
+    Fault::error(&home, "configuration-malformed");
+    let place = format!("{} line 1: unknown key `mod`", config.display());
+    for (command, status) in [("sync", 1), ("start", 0)] {
+        let output = home.with_declared(home.agent(&[command])).output().unwrap();
+        let text = unwrapped(&output_text(&output));
+        assert_eq!(output.status.code(), Some(status), "{text}");
+        assert!(text.contains(&place) && text.contains("fix: correct"), "{command}: {text}");
+    }
+    fs::write(&config, "").unwrap();
+    Fault::is_gone(&home, "configuration-malformed");
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
 }
 
 #[test]

@@ -10,7 +10,7 @@ const UNIT: &str = "registry-agent.service";
 const SYSTEM: &str = "/etc/systemd/system";
 
 /// The command for the user with these paths.
-pub(super) fn start_command(paths: &Paths, user: &str) -> &'static str {
+pub fn start_command(paths: &Paths, user: &str) -> &'static str {
     let is_enabled = |directory: &Path, target: &str| {
         fs::symlink_metadata(directory.join(target).join(UNIT)).is_ok()
     };

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::time::Duration;
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -129,7 +129,9 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
         return unconfigured(paths).unwrap_or(AgentReason::Stopped { user, start });
     }
     let had_agent = lock::noted_socket(paths).is_some();
-    match lock::take(paths) {
+    // Root would own a directory that it creates for the caller of `sudo`, who could not use it then.
+    let lock = (paths.uid == geteuid().as_raw()).then(|| lock::take(paths)).transpose();
+    match lock {
         Err(LockError::SharedUid(reason)) => return reason,
         Err(LockError::NoDirectory(dir)) => {
             let missing = dir.display().to_string();

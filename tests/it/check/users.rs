@@ -129,13 +129,16 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
          mkdir -p '{home}/etc/registry-agent'\n\
          echo 'someone:x:{CONFIGURED}:{CONFIGURED}::{own}:/bin/sh' >> '{home}/etc/passwd'\n\
          mount --bind '{home}/etc' /etc\n\
-         mount -t tmpfs tmpfs /run\n\
+         for dir in /run /dev/shm /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs $dir; done\n\
          unset REGISTRY_AGENT_SOCKET\n\
          export PATH='{programs}:/usr/bin:/bin' HOME='{home}/root' SUDO_UID={CONFIGURED} SUDO_USER=someone\n\
          as_user() {{ setpriv --reuid={CONFIGURED} --regid={CONFIGURED} --clear-groups \\\n\
              env HOME='{own}' \"$@\"; }}\n\
          without() {{ env -u ACME_CONTAINER_REGISTRY_SERVER -u ACME_CONTAINER_REGISTRY_USER \\\n\
              -u ACME_CONTAINER_REGISTRY_PASSWORD \"$@\"; }}\n\
+         for command in check status; do registry-agent $command; done > /mnt/without 2>&1\n\
+         ls -d /tmp/registry-agent-{CONFIGURED} /dev/shm/registry-agent-{CONFIGURED} \\\n\
+             /var/tmp/registry-agent-{CONFIGURED} 2>/dev/null | sed 's/^/left /'\n\
          as_user registry-agent sync >/dev/null\n\
          echo 1; registry-agent check --json ACME; echo status $?\n\
          echo 1a; without registry-agent status 2>&1; echo status $?\n\
@@ -165,6 +168,9 @@ fn under_sudo_it_is_said_whose_configuration_docker_reads() {
         assert!(part.contains("belongs to someone") && part.contains(status), "{part}\n{text}");
         assert!(part.contains("without sudo"), "{part}\n{text}");
     }
+    let without = fs::read_to_string(home.path("without")).unwrap();
+    assert_eq!(without.matches("no agent is running for someone").count(), 2, "{without}");
+    assert!(!text.contains("left "), "root has taken the user's directories: {text}");
     assert!(!text.lines().any(|line| line == "nothing changed"), "an agent of root: {text}");
     assert!(own_agent.contains("agent-under-sudo") && own_agent.contains("status 1"), "{text}");
     assert!(own_agent.contains("belongs to someone"), "{text}");

@@ -52,7 +52,7 @@ docs: ## write docs/troubleshooting.md and tests/it/transcripts, and docs/client
 lint: ## check formatting, clippy, shell scripts and dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x install.sh feature/entrypoint feature/hook packaging/s6/run scripts/* .ci/run
+	shellcheck -x install.sh feature/entrypoint feature/hook packaging/s6/run scripts/* tests/feature/*.sh .ci/run
 	$(MAKE) --no-print-directory deny
 
 fmt: ## format the code

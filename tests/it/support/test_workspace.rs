@@ -14,8 +14,12 @@ use super::test_home::{output_text, succeed};
 pub(crate) struct TestWorkspace {
     directory: TempDir,
     container: String,
+    uid: Option<u32>,
     _engine: Engine,
 }
+
+/// An image that a test made of a container.
+pub(crate) struct Snapshot(String);
 
 impl TestWorkspace {
     /// A folder with this `devcontainer.json` plus the Feature and the host's network.
@@ -33,7 +37,7 @@ impl TestWorkspace {
         let feature = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/registry-agent");
         assert!(feature.exists(), "run `make feature` first");
         succeed(Command::new("cp").arg("-r").arg(feature).arg(&folder));
-        Self { directory, container: String::new(), _engine: engine }
+        Self { directory, container: String::new(), uid: None, _engine: engine }
     }
 
     /// Writes a file next to `devcontainer.json`.
@@ -42,13 +46,37 @@ impl TestWorkspace {
         fs::write(folder.join(name), text).unwrap();
     }
 
+    /// Writes a Feature next to `devcontainer.json`, in a folder of its ID.
+    pub(crate) fn write_feature(&self, metadata: &Value, install: &str) {
+        let mut metadata = metadata.clone();
+        let id = metadata["id"].as_str().unwrap().to_owned();
+        metadata["name"] = json!(id);
+        metadata["version"] = json!("1.0.0");
+        let folder = self.directory.path().join(FOLDER).join(".devcontainer").join(id);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("devcontainer-feature.json"), metadata.to_string()).unwrap();
+        fs::write(folder.join("install.sh"), format!("#!/bin/sh\nset -e\n{install}")).unwrap();
+    }
+
+    /// Makes the Dev Container CLI believe that a user with this ID runs it. It gives the ID to the user in the
+    /// container.
+    pub(crate) fn set_uid_of_the_host(&mut self, uid: u32) {
+        self.uid = Some(uid);
+    }
+
     /// `devcontainer up` with secrets: creates the container, or attaches to it. Returns the log.
     pub(crate) fn up(&mut self, secrets: &Value) -> String {
         let file = self.directory.path().join("secrets.json");
         fs::write(&file, secrets.to_string()).unwrap();
+        let mut up = Command::new("timeout");
+        if let Some(uid) = self.uid {
+            let code = format!("process.getuid = process.getgid = () => {uid}");
+            let script = self.directory.path().join("uid.js");
+            fs::write(&script, code).unwrap();
+            up.env("NODE_OPTIONS", format!("--require={}", script.display()));
+        }
         let output = succeed(
-            Command::new("timeout")
-                .args(["--kill-after=5", "300"])
+            up.args(["--kill-after=5", "300"])
                 .arg(devcontainer_cli())
                 .args(["up", "--buildkit", "never", "--log-level", "trace"])
                 .arg("--workspace-folder")
@@ -81,8 +109,8 @@ impl TestWorkspace {
     /// Repeats the script until it succeeds, for at most half a minute.
     pub(crate) fn eventually(&self, user: &str, script: &str) -> String {
         let patient = format!(
-            "i=0; until ({script}) 2> /tmp/output; do i=$((i+1)); \
-             [ $i -lt 150 ] || {{ cat /tmp/output >&2; exit 1; }}; sleep 0.2; done"
+            "i=0; until ({script}) 2> /tmp/{user}.output; do i=$((i+1)); \
+             [ $i -lt 150 ] || {{ cat /tmp/{user}.output >&2; exit 1; }}; sleep 0.2; done"
         );
         self.stdout(user, &patient)
     }
@@ -96,6 +124,13 @@ impl TestWorkspace {
     pub(crate) fn stop_and_start(&self) {
         succeed(docker().args(["stop", "--time", "1", &self.container]));
         succeed(docker().args(["start", &self.container]));
+    }
+
+    /// `docker commit`: an image of what is on the container's disk.
+    pub(crate) fn commit(&self) -> Snapshot {
+        let name = "registry-agent-test/snapshot:latest".to_owned();
+        succeed(docker().args(["commit", &self.container, &name]));
+        Snapshot(name)
     }
 
     /// The image of the container.
@@ -119,5 +154,17 @@ impl Drop for TestWorkspace {
             return;
         }
         let _ = docker().args(["rm", "--force", &self.container]).output();
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let _ = docker().args(["rmi", "--force", &self.0]).output();
     }
 }

@@ -1,18 +1,25 @@
 //! The Feature in real dev containers: with one line in `devcontainer.json` and three variables, a
 //! client reads a private image.
 
-use std::path::Path;
-use std::process::Command;
+mod codespace;
+mod docker_config;
+mod features_test;
+mod hangup;
+mod rights;
+mod start;
 
 use serde_json::{Value, json};
 
-use crate::support::engine::{BUSYBOX, DEBIAN, Engine, devcontainer_cli, docker, push};
+use crate::support::engine::{BUSYBOX, DEBIAN, docker, push};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{output_text, succeed};
 use crate::support::test_workspace::TestWorkspace;
 
 const USER: &str = "puller";
 const CANARY: &str = "canary-6f1c2e:with blank,$dollar";
+/// What is left if the password is: the last two are the beginnings of its base64, as in
+/// `.env-secrets` and plain `auths`.
+const TRACES: [&str; 3] = ["canary-6f1c2e", "Y2FuYXJ5LTZmMWMy", "cHVsbGVyOmNhbmFyeS"];
 const CHANGED: &str = "canary-changed-93ab41";
 const PASSWORD: &str = "TEAM_CONTAINER_REGISTRY_PASSWORD";
 
@@ -24,77 +31,18 @@ fn a_private_image_is_read_at_create_after_a_restart_and_after_a_changed_passwor
 
     let log = test_workspace.up(&json!({PASSWORD: CANARY}));
     assert_eq!(inspect(&test_workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&test_workspace), "dev", "the entrypoint runs as root");
+    assert_eq!(owner_of_the_agent(&test_workspace, "dev"), "dev", "the entrypoint runs as root");
     nothing_secret_is_kept(&test_workspace, &log);
 
     test_workspace.stop_and_start();
     says_that_the_password_is_missing(&test_workspace);
-    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
+    assert_eq!(owner_of_the_agent(&test_workspace, "dev"), "dev");
 
     registry.set_users(&[(USER, CHANGED)]);
     test_workspace.up(&json!({PASSWORD: CHANGED}));
     assert_eq!(inspect(&test_workspace, &registry), "linux");
     let served = test_workspace.stdout("dev", &get(&registry));
     assert!(served.contains(CHANGED), "the old password is served");
-}
-
-#[test]
-#[ignore = "needs the docker engine that `make test` provides"]
-fn an_image_with_an_entrypoint_of_its_own_keeps_it() {
-    let registry = private_registry();
-    let config =
-        config(&registry, json!({"build": {"dockerfile": "Dockerfile"}, "overrideCommand": false}));
-    let mut test_workspace = TestWorkspace::new(config);
-    test_workspace.write(
-        "Dockerfile",
-        &format!(
-            "FROM {DEBIAN}\n\
-             RUN printf '#!/bin/sh\\ntouch /tmp/entered\\nexec \"$@\"\\n' > /enter && chmod +x /enter\n\
-             ENTRYPOINT [\"/enter\"]\n\
-             CMD [\"sleep\", \"infinity\"]\n"
-        ),
-    );
-    test_workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&test_workspace, &registry), "linux");
-    test_workspace.stdout("dev", "test -e /tmp/entered");
-}
-
-#[test]
-#[ignore = "needs the docker engine that `make test` provides"]
-fn a_container_user_without_sudo_is_enough() {
-    let registry = private_registry();
-    let config = config(&registry, json!({"image": DEBIAN, "containerUser": "dev"}));
-    let mut test_workspace = TestWorkspace::new(config);
-    test_workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&test_workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
-    test_workspace.stop_and_start();
-    says_that_the_password_is_missing(&test_workspace);
-}
-
-#[test]
-#[ignore = "needs the docker engine that `make test` provides"]
-fn without_any_capability_the_hooks_start_the_agent() {
-    let registry = private_registry();
-    let config = config(&registry, json!({"image": DEBIAN, "runArgs": ["--cap-drop=ALL"]}));
-    let mut test_workspace = TestWorkspace::new(config);
-    test_workspace.up(&json!({PASSWORD: CANARY}));
-    assert_eq!(inspect(&test_workspace, &registry), "linux");
-    assert_eq!(owner_of_the_agent(&test_workspace), "dev");
-}
-
-#[test]
-#[ignore = "needs the docker engine that `make test` provides"]
-fn an_image_with_nothing_but_a_shell_is_enough() {
-    let registry = private_registry();
-    let mut test_workspace = TestWorkspace::new(config(&registry, json!({"image": BUSYBOX})));
-    test_workspace.up(&json!({PASSWORD: CANARY}));
-    let served = test_workspace.stdout("dev", &get(&registry));
-    let served: Value = serde_json::from_str(&served).unwrap();
-    assert_eq!(
-        (served["Username"].as_str(), served["Secret"].as_str()),
-        (Some(USER), Some(CANARY))
-    );
 }
 
 #[test]
@@ -112,24 +60,6 @@ fn feature_options_reach_the_configuration() {
          log_level = \"debug\"\nlog_format = \"json\""
     );
     assert_eq!(inspect(&test_workspace, &registry), "linux");
-}
-
-#[test]
-#[ignore = "needs the docker engine that `make test` provides"]
-fn the_feature_passes_the_test_it_is_packed_with() {
-    let _engine = Engine::take();
-    let directory = tempfile::tempdir().unwrap();
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");
-    succeed(
-        Command::new("timeout")
-            .args(["--kill-after=5", "300"])
-            .arg(devcontainer_cli())
-            .args(["features", "test", "--features", "registry-agent", "--remote-user", "dev"])
-            .args(["--base-image", DEBIAN, "--project-folder"])
-            .arg(project)
-            .env("TMPDIR", directory.path())
-            .env("HOME", directory.path()),
-    );
 }
 
 /// Server and user are in the file, because they are not secret; `up` passes the password.
@@ -151,17 +81,22 @@ fn private_registry() -> Registry {
 
 /// The output of a real client in the container that reads the private image without a password.
 fn inspect(test_workspace: &TestWorkspace, registry: &Registry) -> String {
+    inspect_as("dev", test_workspace, registry)
+}
+
+fn inspect_as(user: &str, test_workspace: &TestWorkspace, registry: &Registry) -> String {
     let image = format!("docker://{}/private/app:1", registry.server());
     let inspect = format!("skopeo inspect --tls-verify=false --format '{{{{.Os}}}}' {image}");
-    test_workspace.stdout("dev", &inspect)
+    test_workspace.stdout(user, &inspect)
 }
 
 fn get(registry: &Registry) -> String {
     format!("printf {} | docker-credential-registry-agent get", registry.server())
 }
 
-fn owner_of_the_agent(test_workspace: &TestWorkspace) -> String {
-    let status = test_workspace.run("dev", "registry-agent status --json").stdout;
+/// The owner of the agent that this user's commands find.
+fn owner_of_the_agent(test_workspace: &TestWorkspace, user: &str) -> String {
+    let status = test_workspace.run(user, "registry-agent status --json").stdout;
     let status: Value = serde_json::from_slice(&status).unwrap();
     test_workspace.stdout("root", &format!("stat -c %U /proc/{}", status["pid"]))
 }
@@ -177,24 +112,25 @@ fn nothing_secret_is_kept(test_workspace: &TestWorkspace, build_log: &str) {
     let environment = test_workspace.stdout("dev", "cat /etc/environment 2> /dev/null || true");
     let history =
         output_text(&succeed(docker().args(["history", "--no-trunc", &test_workspace.image()])));
+    let settings_of_the_image =
+        output_text(&succeed(docker().args(["image", "inspect", &test_workspace.image()])));
     let places = [
         ("build log", build_log.to_owned(), "registry-agent"),
         ("agent's log", agent_log, ""),
         ("/etc/environment", environment, ""),
         ("history of the image", history, "registry-agent"),
+        ("settings of the image", settings_of_the_image, USER),
         ("container's log", test_workspace.engine_says(&["logs"]), ""),
         ("container's settings", test_workspace.engine_says(&["inspect"]), USER),
     ];
-    // The last two are beginnings of base64, as in `.env-secrets` and plain `auths`.
-    let traces = ["canary-6f1c2e", "Y2FuYXJ5LTZmMWMy", "cHVsbGVyOmNhbmFyeS"];
     for (place, text, expected) in places {
         assert!(text.contains(expected), "the search of the {place} finds nothing");
-        for trace in traces {
+        for trace in TRACES {
             assert!(!text.contains(trace), "the password is in the {place}");
         }
     }
     assert!(test_workspace.any_file_has("credHelpers"), "the search of the files finds nothing");
-    for trace in traces {
+    for trace in TRACES {
         assert!(!test_workspace.any_file_has(trace), "the password is in a file");
     }
 }

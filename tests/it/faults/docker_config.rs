@@ -95,7 +95,7 @@ fn a_credentials_store_that_hides_plain_logins_is_removed_or_the_helper_is_used(
         fs::write(&configuration, "mode = \"auths\"\n").unwrap();
         let config = config_of(&home);
         fs::write(&config, "{\"credsStore\": \"empty\"}").unwrap();
-        home.start_agent();
+        home.start();
         let check = home.agent(&["check", "ACME"]).output().unwrap();
         let text = output_text(&check);
         assert_eq!(check.status.code(), Some(1), "{text}");

@@ -35,7 +35,7 @@ fn each_start_of_the_agent_is_an_event_with_what_happened_to_the_one_before() {
     let mut test_home = TestHome::new();
     test_home.declare("ACME", "127.0.0.1:1", ("user", "password"));
     test_home.sync();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     let mut expected = vec![started("")];
     assert_eq!(of_the_agent(&test_home), expected);
 
@@ -61,7 +61,7 @@ fn each_start_of_the_agent_is_an_event_with_what_happened_to_the_one_before() {
 fn an_agent_that_fails_to_start_is_an_event_of_the_next_one() {
     let test_home = TestHome::new();
     test_home.start();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     // SIGABRT ends the agent as a failed assertion does.
     kill(Pid::from_raw(only_pair(&lock).agent.pid), Signal::SIGABRT).unwrap();
     test_home.exit_of(&["status"]);
@@ -87,7 +87,7 @@ fn those_who_follow_the_events_hear_that_the_agent_stopped() {
 #[test]
 fn a_service_that_is_taken_over_keeps_the_events_of_the_agent_before() {
     let test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     // A helper starts an agent that `run` may take over.
     test_home.helper("list", "");
     let before = of_the_agent(&test_home);

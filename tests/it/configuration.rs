@@ -26,13 +26,13 @@ fn a_mistake_in_the_configuration_is_a_problem_and_changes_nothing_else() {
     let (problem, _) = test_home.problems(&name).remove(0);
     assert!(problem.contains(&format!("{name} line 2")), "{problem}");
     for _ in 0..3 {
-        let pair = only_pair(&test_home.path("agent.sock.lock"));
+        let pair = only_pair(&test_home.lock());
         kill_9(&pair.agent);
         assert_eq!(test_home.credential(SERVER), pushed);
         assert_eq!(test_home.problems(&name).len(), 1);
         assert_eq!(test_home.login("PUSHED")["state"], "unverified", "still not verified");
     }
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).supervisor);
+    kill_9(&only_pair(&test_home.lock()).supervisor);
     assert_eq!(test_home.credential(SERVER), pushed);
     test_home.sync_in_vain();
 
@@ -54,18 +54,18 @@ fn an_agent_restarts_although_the_file_system_of_its_configuration_hangs() {
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync();
     let _hangs = UnresponsiveMount::new(&directory);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     let pushed = Some(("user".to_owned(), "pushed".to_owned()));
     assert_eq!(test_home.credential(SERVER), pushed);
     let name = directory.join("config.toml").display().to_string();
     let (problem, _) = test_home.problems(&name).remove(0);
     assert!(problem.contains("does not respond"), "{problem}");
-    let before = only_pair(&test_home.path("agent.sock.lock"));
+    let before = only_pair(&test_home.lock());
     kill_9(&before.supervisor);
     wait_until("no supervisor follows", || {
-        only_pair(&test_home.path("agent.sock.lock")).supervisor != before.supervisor
+        only_pair(&test_home.lock()).supervisor != before.supervisor
     });
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(test_home.credential(SERVER), pushed);
     assert_eq!(test_home.login("PUSHED")["state"], "unverified", "still not verified");
 }
@@ -73,7 +73,7 @@ fn an_agent_restarts_although_the_file_system_of_its_configuration_hangs() {
 #[test]
 fn an_agent_is_replaced_as_often_as_it_dies_while_its_configuration_hangs() {
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     let directory = test_home.path(".config/registry-agent");
     fs::create_dir_all(&directory).unwrap();
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));

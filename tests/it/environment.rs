@@ -159,7 +159,7 @@ fn no_expired_token_is_served_after_an_exchange_was_stopped_for_most_of_its_life
     test_home.declare("CLOUD", ECR, ("AKIADECLAREDKEY00000", PASSWORD));
     set_all(&mut test_home, aws.variables());
     test_home.start();
-    let agent = only_pair(&test_home.path("agent.sock.lock")).agent.pid;
+    let agent = only_pair(&test_home.lock()).agent.pid;
     eventually(|| aws.calls_of("ecr") == 1);
     let [exchange] = children_of(agent, "exchange")[..] else { panic!("not one exchange") };
     kill(Pid::from_raw(exchange), Signal::SIGSTOP).unwrap();

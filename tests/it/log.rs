@@ -26,16 +26,21 @@ fn configure(test_home: &TestHome, config: &str) {
     fs::write(dir.join("config.toml"), config).unwrap();
 }
 
-#[test]
-fn each_line_is_a_time_a_level_and_a_sentence_that_begins_with_its_subject() {
-    let mut test_home = TestHome::new();
+/// The log of an agent whose login is unreachable, and which is killed once and then stopped.
+fn log_of_a_killed_agent(test_home: &mut TestHome) -> String {
     test_home.declare("ACME", SERVER, ("user", "password"));
     test_home.start();
     test_home.exit_of(&["wait"]);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     wait_until("the agent does not come back", || test_home.credential(SERVER).is_some());
     succeed(&mut test_home.agent(&["stop"]));
-    let log = log_of(&test_home);
+    log_of(test_home)
+}
+
+#[test]
+fn each_line_is_a_time_a_level_and_a_sentence_that_begins_with_its_subject() {
+    let mut test_home = TestHome::new();
+    let log = log_of_a_killed_agent(&mut test_home);
     for line in log.lines() {
         let [time, level, sentence] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
             panic!("{line}");
@@ -53,13 +58,7 @@ fn each_line_is_a_time_a_level_and_a_sentence_that_begins_with_its_subject() {
 fn with_a_log_format_of_json_each_line_is_a_document() {
     let mut test_home = TestHome::new();
     configure(&test_home, "log_format = \"json\"\n");
-    test_home.declare("ACME", SERVER, ("user", "password"));
-    test_home.start();
-    test_home.exit_of(&["wait"]);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
-    wait_until("the agent does not come back", || test_home.credential(SERVER).is_some());
-    succeed(&mut test_home.agent(&["stop"]));
-    let log = log_of(&test_home);
+    let log = log_of_a_killed_agent(&mut test_home);
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let complete = |line: &&Value| ["at", "level", "message"].iter().all(|it| line[it].is_string());
     assert_eq!(lines.iter().filter(complete).count(), lines.len(), "{log}");
@@ -81,7 +80,7 @@ fn log_of_run(is_journal: bool) -> String {
     let mut run = run.stderr(stderr).spawn().unwrap();
     wait_until("`run` does not answer", || test_home.credential(SERVER).is_some());
     test_home.exit_of(&["wait"]);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     wait_until("the agent does not come back", || test_home.credential(SERVER).is_some());
     succeed(&mut test_home.agent(&["stop"]));
     run.wait().unwrap();
@@ -107,11 +106,9 @@ fn the_log_stays_below_its_limit_while_the_agent_keeps_dying() {
     for _ in 0..3 {
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(&vec![b'\n'; 3 << 20]).unwrap();
-        let pair = only_pair(&test_home.path("agent.sock.lock"));
+        let pair = only_pair(&test_home.lock());
         kill_9(&pair.agent);
-        wait_until("no other agent starts", || {
-            only_pair(&test_home.path("agent.sock.lock")).agent != pair.agent
-        });
+        wait_until("no other agent starts", || only_pair(&test_home.lock()).agent != pair.agent);
         wait_until("the log exceeds its limit", || fs::metadata(&path).unwrap().len() < LIMIT);
     }
     assert!(log_of(&test_home).contains("the agent was killed by signal"));

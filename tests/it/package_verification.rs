@@ -69,7 +69,7 @@ fn a_scheme_outlives_the_agent_that_learnt_it() {
     let test_home = home_with(&registry.url("/"), &[]);
     assert_eq!(found(&test_home.login("NPM")), ("ready", ""));
     registry.state().requests.clear();
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     let served = test_home.authorization(&registry.url("/x"));
     assert_eq!(served.as_deref(), Some("secret"));
     assert_eq!(registry.received(), []);

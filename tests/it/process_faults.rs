@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::support::processes::{Pair, Process, holders, kill_9, only_pair, wait_until};
+use crate::support::processes::{
+    Pair, Process, holders, is_alive, kill_9, only_pair, send, wait_until,
+};
 use crate::support::test_home::{TestHome, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
@@ -40,16 +40,16 @@ fn an_agent_that_dies_is_replaced_although_its_starter_ignored_the_signals_of_ch
     let mut sync = test_home.command("bash");
     sync.args(["-c", "trap '' CHLD; exec \"$0\" sync", AGENT]);
     succeed(&mut test_home.with_declared(sync));
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     kill_9(&pair.agent);
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&test_home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
 fn an_agent_whose_supervisor_died_keeps_the_state_until_a_process_can_be_started() {
     let test_home = TestHome::new();
-    let lock = lock(&test_home);
+    let lock = test_home.lock();
     chown(test_home.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
     fs::copy(AGENT, test_home.path("registry-agent")).unwrap();
     let as_nobody = |verb: &str| {
@@ -90,7 +90,7 @@ fn a_state_that_could_not_be_written_reaches_the_supervisor_once_it_can() {
     let mut start = test_home.command("sh");
     start.args(["-c", "trap '' XFSZ; exec \"$0\" start", AGENT]);
     succeed(&mut start);
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     limit(pair.agent.pid, "fsize", "1");
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync_in_vain();
@@ -105,7 +105,7 @@ fn a_state_that_could_not_be_written_reaches_the_supervisor_once_it_can() {
 #[test]
 fn an_agent_that_is_displaced_by_a_run_gives_it_what_was_pushed() {
     let (test_home, pair) = pushed();
-    let lock = lock(&test_home);
+    let lock = test_home.lock();
     send(pair.supervisor.pid, Signal::SIGSTOP);
     fs::remove_dir_all(&lock).unwrap();
     fs::remove_file(test_home.path("agent.sock")).unwrap();
@@ -129,7 +129,7 @@ fn pushed() -> (TestHome, Pair) {
     let mut test_home = TestHome::new();
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync();
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     (test_home, pair)
 }
 
@@ -175,16 +175,4 @@ fn memories_of(pid: i32) -> String {
 
 fn log(test_home: &TestHome) -> String {
     fs::read_to_string(test_home.path(".local/state/registry-agent/agent.log")).unwrap()
-}
-
-fn is_alive(pid: i32) -> bool {
-    kill(Pid::from_raw(pid), None).is_ok()
-}
-
-fn lock(test_home: &TestHome) -> PathBuf {
-    test_home.path("agent.sock.lock")
-}
-
-fn send(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
 }

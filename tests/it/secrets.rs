@@ -77,7 +77,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
         ask(&test_home, "PUT", "/v1/environment", &format!("{{\"A\": [\"{MALFORMED}\"]}}")),
         ask(&test_home, "POST", "/v1/logins", &format!("{{\"Username\": {MALFORMED}}}")),
     ];
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.lock());
     kill_9(&pair.agent);
     assert_eq!(test_home.credential(ECR), Some(("AWS".to_owned(), token.clone())));
 
@@ -103,7 +103,7 @@ fn no_secret_is_left_anywhere_but_what_docker_login_stored() {
     said_by.push(output_text(&test_home.helper("list", "")));
     said_by.push(String::from_utf8(test_home.helper("get", &other.server()).stderr).unwrap());
 
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.lock());
     for pid in [pair.supervisor.pid, pair.agent.pid] {
         for file in ["cmdline", "environ"] {
             let content = fs::read(format!("/proc/{pid}/{file}")).unwrap();

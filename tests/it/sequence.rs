@@ -32,7 +32,7 @@ fn a_status_has_the_sequence_number_of_the_last_event() {
 fn the_events_of_a_killed_agent_are_still_there_and_counting_goes_on() {
     let mut test_home = home_with_a_login();
     let before = events(&test_home);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(events(&test_home)[..before.len()], before);
 
     test_home.declare("OTHER", "127.0.0.1:2", ("user", "password"));
@@ -52,7 +52,7 @@ fn events_are_followed_over_the_death_of_the_agent_each_of_them_once() {
     let before = events(&test_home);
     let mut followed = follow.read(before.len());
     assert_eq!(followed, before);
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     test_home.declare("OTHER", "127.0.0.1:2", ("user", "password"));
     test_home.sync();
     let after = events(&test_home);

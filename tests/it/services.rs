@@ -24,7 +24,7 @@ const AGENT: &str = env!("CARGO_BIN_EXE_registry-agent");
 fn a_second_run_ends_and_leaves_the_first_alone() {
     let test_home = TestHome::new();
     test_home.start();
-    let first = only_pair(&test_home.path("agent.sock.lock")).supervisor.pid;
+    let first = only_pair(&test_home.lock()).supervisor.pid;
     let second = test_home.agent(&["run"]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert_eq!(
@@ -41,7 +41,7 @@ fn a_second_run_ends_and_leaves_the_first_alone() {
 #[test]
 fn run_takes_over_an_agent_that_a_helper_started_and_what_was_pushed_to_it() {
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     assert_eq!(test_home.credential(SERVER), None);
     assert_eq!(only_pair(&lock).supervisor.role, "supervise", "the helper starts an agent");
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
@@ -69,7 +69,7 @@ fn run_takes_over_an_agent_that_a_helper_started_and_what_was_pushed_to_it() {
 #[test]
 fn the_agent_of_a_killed_run_serves_until_the_next_run_takes_it_over() {
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     for round in 0..10 {
         let mut service = test_home.agent(&["run"]).spawn().unwrap();
         let pair = service_pair(&lock);
@@ -92,7 +92,7 @@ fn the_agent_of_a_killed_run_serves_until_the_next_run_takes_it_over() {
 fn kill_9_of_either_side_while_run_takes_over_loses_nothing_and_one_agent_serves() {
     prctl::set_child_subreaper(true).unwrap();
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     for round in 0..60 {
         assert_eq!(test_home.exit_of(&["start", "--unless-stopped"]), 0);
         let secret = format!("secret of {round}");
@@ -139,7 +139,7 @@ fn kill_9_of_either_side_while_run_takes_over_loses_nothing_and_one_agent_serves
 #[test]
 fn of_several_runs_at_once_one_takes_over_and_nothing_is_lost() {
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     assert_eq!(test_home.credential(SERVER), None, "the helper starts an agent");
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync();
@@ -161,7 +161,7 @@ fn run_and_its_agent_keep_nothing_of_the_environment() {
     let mut test_home = TestHome::new();
     test_home.declare("OWN", SERVER, ("user", "planted"));
     let mut service = test_home.with_declared(test_home.agent(&["run"])).spawn().unwrap();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     let runs = || processes::holders(&lock).iter().any(|process| process.role == "run");
     wait_until("it does not start", runs);
     let pair = only_pair(&lock);
@@ -218,7 +218,7 @@ fn s6_brings_back_what_was_killed() {
 #[test]
 fn a_run_that_is_pid_1_reaps_orphans() {
     let test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     let mut service = test_home.command("unshare");
     service.args(["--pid", "--fork", "--kill-child", AGENT, "run"]);
     let mut service = service.spawn().unwrap();
@@ -240,7 +240,7 @@ fn a_run_that_is_pid_1_reaps_orphans() {
 fn comes_back(test_home: &mut TestHome) {
     // The service started without it, so that only a push can know it.
     test_home.declare("PUSHED", PUSHED, ("user", "pushed"));
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     let kept = Some(("user".to_owned(), "kept".to_owned()));
     // A helper that is asked before would start an agent of its own.
     service_pair(&lock);

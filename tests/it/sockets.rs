@@ -12,7 +12,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
-use crate::support::processes::{only_pair, wait_until};
+use crate::support::processes::{is_alive, only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
@@ -63,7 +63,7 @@ fn a_socket_and_a_lock_that_are_removed_are_recreated() {
     let mut test_home = TestHome::new();
     test_home.declare("KEPT", SERVER, ("user", "kept"));
     test_home.start();
-    let (lock, socket) = (test_home.path("agent.sock.lock"), test_home.path("agent.sock"));
+    let (lock, socket) = (test_home.lock(), test_home.path("agent.sock"));
     let pair = only_pair(&lock);
     let kept = Some(("user".to_owned(), "kept".to_owned()));
     for both in [false, true, true] {
@@ -83,7 +83,7 @@ fn a_socket_and_a_lock_that_are_removed_are_recreated() {
 #[test]
 fn an_agent_that_starts_while_socket_and_lock_are_gone_is_taken_over() {
     let mut test_home = TestHome::new();
-    let (lock, socket) = (test_home.path("agent.sock.lock"), test_home.path("agent.sock"));
+    let (lock, socket) = (test_home.lock(), test_home.path("agent.sock"));
     for by in ["start", "helper"] {
         test_home.declare_anew("KEPT", SERVER, ("user", by));
         test_home.sync();
@@ -107,10 +107,6 @@ fn an_agent_that_starts_while_socket_and_lock_are_gone_is_taken_over() {
         assert_eq!(test_home.credential(SERVER), kept);
         assert_eq!(only_pair(&lock).supervisor, pair.supervisor);
     }
-}
-
-fn is_alive(pid: i32) -> bool {
-    kill(Pid::from_raw(pid), None).is_ok()
 }
 
 #[test]

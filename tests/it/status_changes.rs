@@ -58,7 +58,7 @@ impl Drop for Client {
 #[test]
 fn a_wait_for_a_name_ends_when_a_known_login_gets_that_name() {
     let (test_home, file) = home_with_a_file(&set("OLD"));
-    let agent = only_pair(&test_home.path("agent.sock.lock")).agent.pid;
+    let agent = only_pair(&test_home.lock()).agent.pid;
     let connections = || processes::fds(agent).len();
     let before = connections();
     let mut wait = Client::start(&test_home, &["wait", "NEW", "--timeout", "20s"]);

@@ -5,13 +5,12 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use registry_agent::adapters::clock;
 use registry_agent::agent::supervisor::{KILL_GRACE, STOP_GRACE};
 
 use crate::support::mounts::Mounted;
-use crate::support::processes::{holders, only_pair, wait_until};
+use crate::support::processes::{holders, only_pair, send, wait_until};
 use crate::support::test_home::{TestHome, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
@@ -24,10 +23,10 @@ fn an_agent_ends_by_itself_on_every_signal_that_asks_it_to() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let test_home = TestHome::new();
         test_home.start();
-        let pair = only_pair(&lock(&test_home));
+        let pair = only_pair(&test_home.lock());
         let begin = Instant::now();
         send(pair.supervisor.pid, signal);
-        wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+        wait_until("it does not end", || holders(&test_home.lock()).is_empty());
         assert_prompt(begin);
         assert_drained(&test_home);
     }
@@ -36,7 +35,7 @@ fn an_agent_ends_by_itself_on_every_signal_that_asks_it_to() {
     let begin = Instant::now();
     succeed(&mut test_home.agent(&["stop"]));
     assert_prompt(begin);
-    wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+    wait_until("it does not end", || holders(&test_home.lock()).is_empty());
     assert_drained(&test_home);
 }
 
@@ -45,7 +44,7 @@ fn a_service_ends_by_itself_when_asked() {
     let test_home = TestHome::new();
     let log = fs::File::create(test_home.path("run.log")).unwrap();
     let mut service = test_home.agent(&["run"]).stderr(log).spawn().unwrap();
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     test_home.exit_of(&["wait"]);
     let begin = Instant::now();
     send(pair.supervisor.pid, Signal::SIGTERM);
@@ -60,7 +59,7 @@ fn a_stopped_agent_and_a_stopped_supervisor_end_all_the_same() {
     for hung in ["agent", "supervisor", "both"] {
         let test_home = TestHome::new();
         test_home.start();
-        let pair = only_pair(&lock(&test_home));
+        let pair = only_pair(&test_home.lock());
         if hung != "supervisor" {
             send(pair.agent.pid, Signal::SIGSTOP);
         }
@@ -68,7 +67,7 @@ fn a_stopped_agent_and_a_stopped_supervisor_end_all_the_same() {
             send(pair.supervisor.pid, Signal::SIGSTOP);
         }
         succeed(&mut test_home.agent(&["stop"]));
-        wait_until(hung, || holders(&lock(&test_home)).is_empty());
+        wait_until(hung, || holders(&test_home.lock()).is_empty());
     }
 }
 
@@ -81,7 +80,7 @@ fn a_supervisor_ends_within_two_seconds_although_its_agent_hangs_in_the_kernel()
 fn a_shutdown_whose_client_has_gone_is_not_obeyed() {
     let test_home = TestHome::new();
     test_home.start();
-    let agent = only_pair(&lock(&test_home)).agent;
+    let agent = only_pair(&test_home.lock()).agent;
     send(agent.pid, Signal::SIGSTOP);
     let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
     client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
@@ -91,7 +90,7 @@ fn a_shutdown_whose_client_has_gone_is_not_obeyed() {
         assert_eq!(test_home.exit_of(&["status"]), 0);
         clock::pause(Duration::from_millis(10));
     }
-    assert_eq!(only_pair(&lock(&test_home)).agent, agent);
+    assert_eq!(only_pair(&test_home.lock()).agent, agent);
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn a_hang_up_reads_everything_again_and_keeps_what_was_pushed() {
     test_home.start();
     test_home.sync();
     test_home.exit_of(&["wait"]);
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
 
     // Nothing tells a watcher that a file is mounted on another one.
     let _config = Mounted::bind(&new_config, &config);
@@ -132,7 +131,7 @@ fn a_hang_up_reads_everything_again_and_keeps_what_was_pushed() {
         test_home.credential(CONFIGURED) == password("changed")
     });
     assert_eq!(test_home.credential(SERVER), Some(("user".to_owned(), "pushed".to_owned())));
-    let now = only_pair(&lock(&test_home));
+    let now = only_pair(&test_home.lock());
     assert_eq!((now.supervisor, now.agent), (pair.supervisor, pair.agent));
 }
 
@@ -144,7 +143,7 @@ fn kill_9_during_a_hang_up_loses_nothing() {
         let secret = format!("secret of {round}");
         test_home.declare_anew("PUSHED", SERVER, ("user", &secret));
         test_home.sync();
-        let pair = only_pair(&lock(&test_home));
+        let pair = only_pair(&test_home.lock());
         send(pair.supervisor.pid, Signal::SIGHUP);
         clock::pause(Duration::from_micros(fastrand::u64(..15_000)));
         let victim = if round % 2 == 0 { pair.supervisor } else { pair.agent };
@@ -163,12 +162,4 @@ fn assert_prompt(begin: Instant) {
 fn assert_drained(test_home: &TestHome) {
     let log = fs::read_to_string(test_home.path(".local/state/registry-agent/agent.log")).unwrap();
     assert!(!log.contains("killed"), "{log}");
-}
-
-fn lock(test_home: &TestHome) -> std::path::PathBuf {
-    test_home.path("agent.sock.lock")
-}
-
-fn send(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
 }

@@ -26,7 +26,7 @@ fn kill_9_at_any_instant_of_a_push_loses_nothing() {
     // Orphans become children of this process, so that they can be seen and reaped.
     prctl::set_child_subreaper(true).unwrap();
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     declare(&mut test_home, 0);
     test_home.sync();
     let mut most = (0, 0);
@@ -92,7 +92,7 @@ fn kill_9_of_a_supervisor_and_then_of_the_agent_that_replaces_it_loses_nothing()
     prctl::set_child_subreaper(true).unwrap();
     let mut test_home = TestHome::new();
     test_home.start();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     for round in 0..60 {
         let secret = format!("secret of {round}");
         test_home.declare_anew("KEPT", SERVER, ("user", &secret));
@@ -114,7 +114,7 @@ fn kill_9_of_a_supervisor_and_then_of_the_agent_that_replaces_it_loses_nothing()
 #[test]
 fn no_process_of_the_same_user_reads_the_state_while_it_passes_to_the_next_agent() {
     let mut test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     chown(test_home.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
     test_home.declare("KEPT", SERVER, ("user", "planted"));
     // Opens what the newest processes of the machine hold in memory.
@@ -157,7 +157,7 @@ fn no_process_of_the_same_user_reads_the_state_while_it_passes_to_the_next_agent
 fn a_stopped_supervisor_keeps_nobody_waiting_and_gets_the_newest_state() {
     let mut test_home = TestHome::new();
     test_home.start();
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.lock());
     let send = |signal| kill(Pid::from_raw(pair.supervisor.pid), signal).unwrap();
     send(Signal::SIGSTOP);
     for round in 0..400 {
@@ -182,13 +182,13 @@ fn fifty_starts_at_once_make_one_agent() {
         let output = start.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", output_text(&output));
     }
-    only_pair(&test_home.path("agent.sock.lock"));
+    only_pair(&test_home.lock());
 }
 
 #[test]
 fn fifty_starts_of_a_user_without_rights_make_one_agent() {
     let test_home = TestHome::new();
-    let lock = test_home.path("agent.sock.lock");
+    let lock = test_home.lock();
     chown(test_home.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
     let starts: Vec<_> = (0..50)
         .map(|_| as_nobody(&test_home, "start").stderr(Stdio::piped()).spawn().unwrap())

@@ -9,12 +9,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use registry_agent::adapters::handoff::{self, Descriptors, Message};
 use registry_agent::adapters::{clock, takeover};
 
-use crate::support::processes::{Pair, holders, kill_9, only_pair, wait_until};
+use crate::support::processes::{Pair, holders, is_alive, kill_9, only_pair, send, wait_until};
 use crate::support::test_home::{TestHome, succeed};
 
 /// Nothing listens on this port, so the login is unreachable immediately, and served.
@@ -30,7 +29,7 @@ fn an_agent_serves_on_a_socket_that_was_removed_while_it_handed_over() {
     wait_until("the socket is not made again", || socket.exists());
     drop(takeover);
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&test_home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
@@ -38,7 +37,7 @@ fn an_agent_serves_again_while_the_run_that_took_it_over_hangs() {
     let (test_home, pair) = pushed_to_helpers_agent();
     let takeover = FakeRun::begin(&test_home, &pair);
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&test_home.lock()).supervisor, pair.supervisor);
     assert!(!takeover.accept(), "there are two agents");
 }
 
@@ -54,7 +53,7 @@ fn an_agent_stops_while_the_run_that_took_it_over_hangs() {
 #[test]
 fn a_run_that_is_stopped_at_any_instant_of_a_takeover_keeps_nobody_waiting() {
     let mut test_home = TestHome::new();
-    let lock = lock(&test_home);
+    let lock = test_home.lock();
     for round in 0..8 {
         assert_eq!(test_home.exit_of(&["start", "--unless-stopped"]), 0);
         let secret = format!("secret of {round}");
@@ -101,8 +100,8 @@ fn run_receives_the_state_before_the_next_agent_starts() {
     // Each agent starts later than the one before.
     for _ in 0..5 {
         kill_9(&last);
-        wait_until("no agent follows", || only_pair(&lock(&test_home)).agent.pid != last.pid);
-        last = only_pair(&lock(&test_home)).agent;
+        wait_until("no agent follows", || only_pair(&test_home.lock()).agent.pid != last.pid);
+        last = only_pair(&test_home.lock()).agent;
     }
     kill_9(&last);
     assert_run_takes_over(&test_home);
@@ -110,7 +109,9 @@ fn run_receives_the_state_before_the_next_agent_starts() {
 
 fn assert_run_takes_over(test_home: &TestHome) {
     let mut service = test_home.agent(&["run"]).spawn().unwrap();
-    wait_until("`run` does not take over", || only_pair(&lock(test_home)).supervisor.role == "run");
+    wait_until("`run` does not take over", || {
+        only_pair(&test_home.lock()).supervisor.role == "run"
+    });
     assert_served(test_home);
     assert_eq!(test_home.exit_of(&["stop"]), 0);
     assert!(service.wait().unwrap().success());
@@ -119,13 +120,13 @@ fn assert_run_takes_over(test_home: &TestHome) {
 #[test]
 fn a_run_that_does_not_accept_after_a_shutdown_loses_nothing() {
     let (test_home, pair) = pushed_to_helpers_agent();
-    let listener = UnixListener::bind(lock(&test_home).join("takeover")).unwrap();
+    let listener = UnixListener::bind(test_home.lock().join("takeover")).unwrap();
     let mut client = UnixStream::connect(test_home.path("agent.sock")).unwrap();
     client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
     let (stream, _) = listener.accept().unwrap();
     drop((stream, listener));
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&test_home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
@@ -137,10 +138,10 @@ fn an_agent_serves_on_although_the_run_that_asked_it_was_killed() {
         !socket.exists() || !is_alive(pair.supervisor.pid)
     });
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).agent, pair.agent);
+    assert_eq!(only_pair(&test_home.lock()).agent, pair.agent);
     // What the killed `run` left does not keep the agent from ending.
     send(pair.supervisor.pid, Signal::SIGTERM);
-    wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+    wait_until("it does not end", || holders(&test_home.lock()).is_empty());
 }
 
 #[test]
@@ -151,14 +152,14 @@ fn an_agent_that_a_killed_run_shut_down_is_started_again() {
     client.write_all(b"POST /v1/shutdown HTTP/1.0\r\n\r\n").unwrap();
     wait_until("the agent does not end", || !is_alive(pair.agent.pid));
     assert_served(&test_home);
-    assert_eq!(only_pair(&lock(&test_home)).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&test_home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
 fn a_service_ends_although_a_run_was_killed_beside_it() {
     let test_home = TestHome::new();
     let mut service = test_home.agent(&["run"]).spawn().unwrap();
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     leave_dead_socket(&test_home);
     send(pair.supervisor.pid, Signal::SIGTERM);
     assert!(service.wait().unwrap().success());
@@ -171,7 +172,7 @@ fn an_agent_obeys_a_request_to_stop_although_a_run_was_killed_long_ago() {
         let socket = leave_dead_socket(&test_home);
         succeed(Command::new("touch").args(["-d", "1 minute ago"]).arg(&socket));
         ends(&test_home, &pair);
-        wait_until("it does not end", || holders(&lock(&test_home)).is_empty());
+        wait_until("it does not end", || holders(&test_home.lock()).is_empty());
         assert!(!socket.exists(), "the dead socket is left");
     }
 }
@@ -188,7 +189,7 @@ fn by_request(test_home: &TestHome, _: &Pair) {
 
 /// Leaves what a killed `run` leaves.
 fn leave_dead_socket(test_home: &TestHome) -> PathBuf {
-    let socket = lock(test_home).join("takeover");
+    let socket = test_home.lock().join("takeover");
     drop(UnixListener::bind(&socket).unwrap());
     socket
 }
@@ -198,7 +199,7 @@ fn run_takes_over_although_an_agent_does_not_answer_that_it_ends() {
     let test_home = TestHome::new();
     let mut service = test_home.agent(&["run"]);
     let mut service = hand_over(&test_home, &mut service, b"{}");
-    assert_eq!(only_pair(&lock(&test_home)).supervisor.role, "run");
+    assert_eq!(only_pair(&test_home.lock()).supervisor.role, "run");
     assert_eq!(test_home.exit_of(&["stop"]), 0);
     assert!(service.wait().unwrap().success());
 }
@@ -210,7 +211,7 @@ fn a_state_that_cannot_be_read_is_named_and_not_quoted() {
     let mut service = test_home.agent(&["run"]);
     let service = service.stderr(File::create(&log).unwrap());
     let mut service = hand_over(&test_home, service, br#"{"pushed": "planted"}"#);
-    only_pair(&lock(&test_home));
+    only_pair(&test_home.lock());
     assert_eq!(test_home.exit_of(&["stop"]), 0);
     assert!(service.wait().unwrap().success());
     let log = fs::read_to_string(log).unwrap();
@@ -221,7 +222,7 @@ fn a_state_that_cannot_be_read_is_named_and_not_quoted() {
 /// Starts a `run` and hands it this state, as an agent whose supervisor cannot be seen and which does
 /// not answer the request to end.
 fn hand_over(test_home: &TestHome, run: &mut Command, state: &[u8]) -> Child {
-    let directory = lock(test_home);
+    let directory = test_home.lock();
     fs::create_dir(&directory).unwrap();
     fs::write(directory.join("replaceable"), "").unwrap();
     let held = File::open(&directory).unwrap();
@@ -246,7 +247,7 @@ struct FakeRun {
 
 impl FakeRun {
     fn begin(test_home: &TestHome, old: &Pair) -> Self {
-        let socket = lock(test_home).join("takeover");
+        let socket = test_home.lock().join("takeover");
         let listener = UnixListener::bind(&socket).unwrap();
         send(old.supervisor.pid, Signal::SIGTERM);
         let (stream, _) = listener.accept().unwrap();
@@ -275,23 +276,11 @@ fn pushed_to_helpers_agent() -> (TestHome, Pair) {
     assert_eq!(test_home.exit_of(&["start", "--unless-stopped"]), 0);
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync();
-    let pair = only_pair(&lock(&test_home));
+    let pair = only_pair(&test_home.lock());
     (test_home, pair)
 }
 
 fn assert_served(test_home: &TestHome) {
     let pushed = Some(("user".to_owned(), "pushed".to_owned()));
     assert_eq!(test_home.credential(SERVER), pushed);
-}
-
-fn is_alive(pid: i32) -> bool {
-    kill(Pid::from_raw(pid), None).is_ok()
-}
-
-fn lock(test_home: &TestHome) -> PathBuf {
-    test_home.path("agent.sock.lock")
-}
-
-fn send(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
 }

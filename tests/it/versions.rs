@@ -29,7 +29,7 @@ fn start_replaces_an_agent_of_another_version_which_loses_nothing() {
     let replaced = output_text(&succeed(&mut test_home.agent(&["start"])));
     assert!(replaced.contains("it was replaced and lost nothing"), "{replaced}");
     assert_eq!(test_home.status()["version"], VERSION);
-    only_pair(&test_home.path("agent.sock.lock"));
+    only_pair(&test_home.lock());
     let pushed = Some(("user".to_owned(), "pushed".to_owned()));
     assert_eq!(test_home.credential(PUSHED), pushed);
 

@@ -103,12 +103,12 @@ fn a_socket_directory_that_cannot_be_used_is_named_with_a_line_that_makes_anothe
 
 /// Kills the agent and its supervisor, so that nothing takes their place.
 fn kill_both(home: &TestHome) {
-    let pair = only_pair(&home.path("agent.sock.lock"));
+    let pair = only_pair(&home.lock());
     // A stopped agent does not notice that its supervisor died, and starts no other.
     kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
     kill_9(&pair.supervisor);
     kill_9(&pair.agent);
-    let lock = fs::File::open(home.path("agent.sock.lock")).unwrap();
+    let lock = fs::File::open(home.lock()).unwrap();
     wait_until("the lock is held", || lock.try_lock().is_ok());
 }
 

@@ -46,7 +46,7 @@ fn whether_it_never_ran_was_stopped_or_died_the_printed_line_starts_it() {
             succeed(&mut home.agent(&["stop"]));
         },
         |home| {
-            let lock = home.path("agent.sock.lock");
+            let lock = home.lock();
             let pair = only_pair(&lock);
             // A stopped agent does not take the place of its supervisor.
             kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
@@ -73,14 +73,14 @@ fn an_agent_that_hangs_is_replaced_by_the_printed_line_and_loses_nothing() {
     let home = home_for(&registry);
     home.sync();
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    let pair = only_pair(&home.path("agent.sock.lock"));
+    let pair = only_pair(&home.lock());
     kill(Pid::from_raw(pair.agent.pid), Signal::SIGSTOP).unwrap();
     let fix = fix_of_check(&home, "does not answer");
     assert_eq!(command_in(&fix), format!("kill -9 {}", pair.agent.pid));
     // As a shell without any of the variables.
     succeed(home.command("sh").args(["-c", command_in(&fix)]));
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    assert_eq!(only_pair(&home.path("agent.sock.lock")).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_agent_and_a_supervisor_that_a_signal_stopped_are_revived_by_the_printed_li
     let home = home_for(&registry);
     home.sync();
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    let pair = only_pair(&home.path("agent.sock.lock"));
+    let pair = only_pair(&home.lock());
     for process in [&pair.supervisor, &pair.agent] {
         kill(Pid::from_raw(process.pid), Signal::SIGSTOP).unwrap();
     }
@@ -100,7 +100,7 @@ fn an_agent_and_a_supervisor_that_a_signal_stopped_are_revived_by_the_printed_li
     // As a shell without any of the variables.
     succeed(home.command("sh").args(["-c", command_in(&fix)]));
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    assert_eq!(only_pair(&home.path("agent.sock.lock")).supervisor, pair.supervisor);
+    assert_eq!(only_pair(&home.lock()).supervisor, pair.supervisor);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_agent_that_is_starting_is_not_called_silent() {
 fn a_lock_directory_of_another_user_is_named_and_the_printed_line_chooses_another_one() {
     let registry = registry();
     let mut home = home_for(&registry);
-    let lock = home.path("agent.sock.lock");
+    let lock = home.lock();
     fs::create_dir(&lock).unwrap();
     chown(&lock, Some(OTHER), Some(OTHER)).unwrap();
     let said = format!("{}: it belongs to uid {OTHER}", lock.display());

@@ -110,7 +110,7 @@ fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
     let config = config_of(&home);
     home.sync();
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    let before = only_pair(&home.path("agent.sock.lock"));
+    let before = only_pair(&home.lock());
 
     let file = home.path("registries.env");
     let set = [("SERVER", &*other.server()), ("USER", USER), ("PASSWORD", PASSWORD)]
@@ -132,7 +132,7 @@ fn a_corrected_configuration_takes_effect_at_once_and_loses_nothing() {
     assert_eq!(home.exit_of(&["wait", "FILE", "ACME"]), 0);
     assert_well(&home, &registry.server(), (USER, PASSWORD));
     assert_well(&home, &other.server(), (USER, PASSWORD));
-    let after = only_pair(&home.path("agent.sock.lock"));
+    let after = only_pair(&home.lock());
     assert_eq!((after.agent, after.supervisor), (before.agent, before.supervisor));
 }
 

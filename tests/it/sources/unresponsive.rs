@@ -88,7 +88,7 @@ fn a_directory_that_never_answers_keeps_nobody_waiting() {
     assert_eq!(password_of(&test_home, SECOND).as_deref(), Some("pushed"));
 
     // Neither does a new agent wait, nor a stop.
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("two"));
     assert_eq!(password_of(&test_home, SECOND).as_deref(), Some("pushed"));
     succeed(&mut test_home.agent(&["stop"]));
@@ -118,7 +118,7 @@ fn a_directory_that_stops_answering_keeps_its_values_until_it_answers_again() {
     let begin = Instant::now();
     assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("one"));
     assert!(begin.elapsed() < AT_ONCE, "get took {:?}", begin.elapsed());
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("one"), "after a crash");
 
     drop(mount);
@@ -198,13 +198,13 @@ fn a_crash_loses_no_login_whose_file_is_cut_or_half_written() {
     let malformed = problem(&test_home.path("malformed"), "file-malformed");
     let kept_open = problem(&test_home.path("kept-open"), "file-kept-open");
     until("the malformed file is no problem", || codes(&test_home).contains(&malformed));
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("one"));
     assert_eq!(password_of(&test_home, SECOND).as_deref(), Some("two"));
     until("the malformed file is no problem", || codes(&test_home).contains(&malformed));
     until("the open file is no problem", || codes(&test_home).contains(&kept_open));
     // And once more, from what the second agent left.
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     assert_eq!(password_of(&test_home, FIRST).as_deref(), Some("one"));
     assert_eq!(password_of(&test_home, SECOND).as_deref(), Some("two"));
 }

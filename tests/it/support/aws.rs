@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 
+use super::background_server::BackgroundServer;
 use super::codeartifact;
 use super::sigv4::Signed;
 
@@ -23,7 +24,7 @@ use super::sigv4::Signed;
 pub(crate) struct FakeAws {
     port: u16,
     state: Arc<Mutex<Inner>>,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    _server: BackgroundServer,
 }
 
 /// The response to a correctly signed call.
@@ -82,20 +83,8 @@ impl FakeAws {
             domains: vec!["acme 111122223333".to_owned()],
             tokens: HashMap::new(),
         }));
-        let (stop, stopped) = tokio::sync::oneshot::channel();
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! {
-                    _ = axum::serve(listener, router) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { port, state, stop: Some(stop) }
+        Self { port, state, _server: BackgroundServer::start(listener, router) }
     }
 
     /// `127.0.0.1:PORT`, as a registry server.
@@ -137,12 +126,6 @@ impl FakeAws {
     /// The number of calls to `service`.
     pub(crate) fn calls_of(&self, service: &str) -> usize {
         self.state().calls.iter().filter(|call| call.starts_with(&format!("{service} "))).count()
-    }
-}
-
-impl Drop for FakeAws {
-    fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
     }
 }
 

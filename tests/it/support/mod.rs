@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod aws;
+pub(crate) mod background_server;
 pub(crate) mod booted;
 pub(crate) mod codeartifact;
 pub(crate) mod engine;

@@ -8,11 +8,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, Uri};
 
+use super::background_server::BackgroundServer;
+
 /// A running registry on plain HTTP, stopped on drop.
 pub(crate) struct PackageRegistry {
     port: u16,
     state: Arc<Mutex<PackageRegistryState>>,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    _server: BackgroundServer,
 }
 
 /// What a test can set and inspect.
@@ -42,20 +44,8 @@ impl PackageRegistry {
             protected: vec!["/".to_owned()],
             ..PackageRegistryState::default()
         }));
-        let (stop, stopped) = tokio::sync::oneshot::channel();
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! {
-                    _ = axum::serve(listener, router) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { port, state, stop: Some(stop) }
+        Self { port, state, _server: BackgroundServer::start(listener, router) }
     }
 
     /// The URL of this path.
@@ -71,12 +61,6 @@ impl PackageRegistry {
     pub(crate) fn received(&self) -> Vec<(String, String)> {
         let requests = self.state().requests.clone();
         requests.into_iter().filter_map(|(path, header)| Some((path, header?))).collect()
-    }
-}
-
-impl Drop for PackageRegistry {
-    fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
     }
 }
 

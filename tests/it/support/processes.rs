@@ -52,6 +52,15 @@ pub(crate) fn only_pair(lock: &Path) -> Pair {
     }
 }
 
+/// Whether a process of this ID exists.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None).is_ok()
+}
+
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
 /// Waits until `done` returns true, and fails with `otherwise` if it never does.
 pub(crate) fn wait_until(otherwise: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();

@@ -31,6 +31,11 @@ impl TestHome {
         test_home
     }
 
+    /// The directory that the supervisor and the agent lock.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path("agent.sock.lock")
+    }
+
     /// A file of this home.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)

@@ -24,7 +24,7 @@ fn the_credentials_of_a_service_are_a_source_by_default() {
     let shown = test_home.login("ACME")["source"].clone();
     assert_eq!(shown, test_home.path("credentials").display().to_string());
     // The next agent knows the directory too.
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     fs::write(test_home.path("credentials").join(PASSWORD), "changed").unwrap();
     wait_until("the password does not change", || {
         test_home.credential(SERVER) == Some(login("changed"))
@@ -73,7 +73,7 @@ fn with_credentials(files: &[(&str, &str)]) -> TestHome {
 fn run(test_home: &TestHome) -> Child {
     let mut service = test_home.agent(&["run"]);
     let service = service.env("CREDENTIALS_DIRECTORY", test_home.path("credentials")).spawn();
-    only_pair(&test_home.path("agent.sock.lock"));
+    only_pair(&test_home.lock());
     service.unwrap()
 }
 

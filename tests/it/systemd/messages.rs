@@ -33,12 +33,12 @@ fn the_state_is_kept_over_the_death_of_all_of_a_service() {
     systemd.listen_until(|systemd| systemd.holds("pushed"));
     assert_eq!(systemd.kept.len(), 1, "old states are taken out: {:?}", systemd.kept);
 
-    let pair = only_pair(&test_home.path("agent.sock.lock"));
+    let pair = only_pair(&test_home.lock());
     // systemd kills what is left of the service.
     kill_9(&pair.supervisor);
     service.wait().unwrap();
     wait_until("the orphan is still there", || {
-        let left = processes::holders(&test_home.path("agent.sock.lock"));
+        let left = processes::holders(&test_home.lock());
         left.iter().for_each(kill_9);
         left.is_empty()
     });
@@ -72,7 +72,7 @@ fn a_reload_is_announced_with_its_time_and_its_end() {
     test_home.declare("PUSHED", SERVER, ("user", "pushed"));
     test_home.sync();
 
-    let agent = only_pair(&test_home.path("agent.sock.lock")).agent;
+    let agent = only_pair(&test_home.lock()).agent;
     // The second time the agent has just been killed.
     for round in 1..=2 {
         if round == 2 {
@@ -107,7 +107,7 @@ fn the_status_line_counts_the_logins() {
     systemd.listen_until(|systemd| systemd.status() == Some("0 of 1 login ready, 1 unreachable"));
     // The next agent tells it again: systemd may have been told of the death of this one.
     systemd.messages.clear();
-    kill_9(&only_pair(&test_home.path("agent.sock.lock")).agent);
+    kill_9(&only_pair(&test_home.lock()).agent);
     systemd.listen_until(|systemd| systemd.status() == Some("0 of 1 login ready, 1 unreachable"));
     end(&test_home, &mut service);
 }
@@ -144,7 +144,7 @@ fn end(test_home: &TestHome, service: &mut Child) {
 
 /// Sends a signal to the main process of the service.
 fn signal(test_home: &TestHome, signal: Signal) {
-    let holders = processes::holders(&test_home.path("agent.sock.lock"));
+    let holders = processes::holders(&test_home.lock());
     let main = holders.iter().find(|process| process.role == "run").unwrap();
     kill(Pid::from_raw(main.pid), signal).unwrap();
 }

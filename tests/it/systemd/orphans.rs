@@ -3,18 +3,17 @@
 use std::fs;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use registry_agent::adapters::clock;
 
-use crate::support::processes::{holders, kill_9, only_pair, wait_until};
+use crate::support::processes::{holders, kill_9, only_pair, send, wait_until};
 use crate::support::test_home::TestHome;
 
 #[test]
 fn an_agent_whose_supervisor_was_killed_ends_when_asked() {
     for round in 0..40 {
         let test_home = TestHome::new();
-        let lock = test_home.path("agent.sock.lock");
+        let lock = test_home.lock();
         let mut service = test_home.agent(&["run"]).spawn().unwrap();
         let pair = only_pair(&lock);
         kill_9(&pair.supervisor);
@@ -33,7 +32,7 @@ fn an_agent_that_is_asked_to_reload_ends_when_asked() {
         let log = test_home.path("run.log");
         let mut service = test_home.agent(&["run"]);
         let mut service = service.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-        let pair = only_pair(&test_home.path("agent.sock.lock"));
+        let pair = only_pair(&test_home.lock());
         assert_eq!(test_home.exit_of(&["wait"]), 0);
         send(pair.agent.pid, Signal::SIGSTOP);
         send(pair.supervisor.pid, Signal::SIGHUP);
@@ -49,8 +48,4 @@ fn an_agent_that_is_asked_to_reload_ends_when_asked() {
         let log = fs::read_to_string(&log).unwrap();
         assert!(!log.contains("killed"), "round {round}: {log}");
     }
-}
-
-fn send(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
 }

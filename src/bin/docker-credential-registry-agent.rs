@@ -1,5 +1,4 @@
-//! The docker credential helper, and the kubelet's credential provider plug-in: one question to the
-//! agent.
+//! The credential helper of docker, the kubelet and the package clients: one question to the agent.
 
 use std::env;
 use std::io;
@@ -8,13 +7,8 @@ use std::process::ExitCode;
 use registry_agent::helper;
 
 fn main() -> ExitCode {
-    let program = env::args_os().next().unwrap_or_default();
-    let argument = env::args_os().nth(1).map(|argument| argument.to_string_lossy().into_owned());
-    helper::run(
-        &program,
-        argument.as_deref(),
-        &mut io::stdin(),
-        &mut io::stdout(),
-        &mut io::stderr(),
-    )
+    let mut arguments = env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<_> = arguments.collect();
+    helper::run(&program, &arguments, &mut io::stdin(), &mut io::stdout(), &mut io::stderr())
 }

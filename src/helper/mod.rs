@@ -4,7 +4,7 @@
 //! Every call ends within [`TOTAL_TIMEOUT`], because docker runs the helper for every build. An agent
 //! that hangs counts as one that does not run.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,16 +14,19 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use self::agent::Agent;
+use self::bazel::BazelHelper;
 use self::docker::DockerHelper;
 use self::kubelet::KubeletPlugin;
 use crate::adapters::paths::Paths;
 use crate::wire::helper::HelperCredential;
 
 mod agent;
+mod bazel;
 mod docker;
 mod fallback;
 mod kubelet;
 mod notice;
+mod package_login;
 
 /// The longest that a call may take.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
@@ -33,18 +36,19 @@ const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
 /// The output of a call; it may contain a secret.
 type Text = Zeroizing<String>;
 
-/// Answers the client that called this program by the name `program` (`argv[0]`), with at most one
-/// `argument`.
+/// Answers the client that called this program by the name `program` (`argv[0]`).
 pub fn run(
     program: &OsStr,
-    argument: Option<&str>,
+    arguments: &[OsString],
     input: &mut impl Read,
     output: &mut impl Write,
     stderr: &mut impl Write,
 ) -> ExitCode {
     let paths = Paths::of_this_process();
     let agent = Agent { paths, deadline: Instant::now() + TOTAL_TIMEOUT };
+    let argument = arguments.first().and_then(|argument| argument.to_str());
     match Path::new(program).file_name().and_then(OsStr::to_str) {
+        Some(bazel::PROGRAM) => BazelHelper { agent }.run(argument, input, output, stderr),
         Some(kubelet::PROGRAM) => KubeletPlugin { agent }.run(argument, input, output, stderr),
         _ => DockerHelper { agent }.run(argument, input, output, stderr),
     }

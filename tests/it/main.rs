@@ -32,6 +32,7 @@ mod log;
 mod login_changes;
 mod logins;
 mod manual;
+mod package_clients;
 mod package_hostile;
 mod package_logins;
 mod package_servers;

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::docker_config;
-use crate::domain::docker_config::{HELPER, credentials_store, environment_logins, own_entries};
+use crate::domain::docker_config::{
+    HELPER, credentials_store, entry_for_repository, environment_logins, own_entries,
+};
 use crate::domain::reasons::{PublishReason, Remedy, shell_word};
+use crate::domain::servers::image::Image;
 use crate::domain::servers::server::Server;
 
 /// Where clients look for credentials, according to one environment. A client may run in another
@@ -54,6 +57,20 @@ pub fn auth_files(environment: &ClientEnvironment<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The login with which podman, skopeo and buildah override the registry's for this image.
+pub fn shadowed_image(environment: &ClientEnvironment<'_>, image: &Image) -> Option<PublishReason> {
+    auth_files(environment).into_iter().find_map(|path| {
+        let text = docker_config::read(&path).ok()??;
+        let entry = entry_for_repository(&text, &image.server, &image.repository)?;
+        Some(PublishReason::Shadowed {
+            path: path.display().to_string(),
+            key: image.server.name().to_owned(),
+            entry: entry.key,
+            section: entry.section.into(),
+        })
+    })
+}
+
 fn shadowed_by_file(path: &Path, servers: &[Server]) -> Vec<PublishReason> {
     // A file that we cannot read is unreadable for the user's clients as well.
     let Ok(Some(text)) = docker_config::read(path) else { return Vec::new() };
@@ -82,7 +99,7 @@ fn shadowed_by_environment(
         let mut keys = server.keys().into_iter().filter(|key| !key.starts_with("docker.io"));
         keys.find(|key| logins.contains(key))
     });
-    shadowed.map(|key| PublishReason::ShadowedByEnvironment { key }).collect()
+    shadowed.map(|key| PublishReason::ShadowedByEnvironment { key, older: None }).collect()
 }
 
 fn missing_store(environment: &ClientEnvironment<'_>) -> Option<PublishReason> {

@@ -200,6 +200,7 @@ impl Entry {
             server: server.name().to_owned(),
             family: server.family(),
             scheme: server.transport().map(str::to_owned),
+            proxy: login.proxy.clone(),
             kind: server.kind_name().to_owned(),
             region,
             account,

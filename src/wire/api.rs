@@ -73,6 +73,10 @@ pub struct RegistryDocument {
     /// The transport as declared, `https` or `http`; null if none is stated.
     #[serde(default)]
     pub scheme: Option<String>,
+    /// The proxy of the agent's requests to it, without user and password; null if there is none,
+    /// or it was not asked yet.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// The kind of the registry, such as `ecr` or `generic`.
     pub kind: String,
     /// The AWS region.

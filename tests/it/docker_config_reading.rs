@@ -147,7 +147,7 @@ fn each_obstacle_for_clients_is_named() {
                 path: path(".docker/config.json"),
                 store: "dev-containers-1".to_owned()
             },
-            PublishReason::ShadowedByEnvironment { key },
+            PublishReason::ShadowedByEnvironment { key, older: None },
             shadowed("run/containers/auth.json"),
             shadowed(".config/containers/auth.json"),
         ]

@@ -118,6 +118,13 @@ impl Http {
         self.proxies.proxy_of(url)
     }
 
+    /// The address of the proxy for requests to this host.
+    pub(crate) fn proxy_for(&self, scheme: &str, host: &RegistryHost) -> Option<String> {
+        let url = Url::parse(&format!("{scheme}://{}/", host.authority)).ok()?;
+        let proxy = self.proxy_of(&url).filter(|_| !host.is_loopback);
+        proxy.map(|proxy| proxy.address)
+    }
+
     /// A client for AWS: uses the system's certificates and the configured proxies, and follows no
     /// redirect. Create one for each exchange, so that its connections end with it.
     pub fn aws_client(&self) -> Result<reqwest::Client, ConnectionFault> {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::agent::RunningAgent;
+use super::docker_version;
 use super::helper_program::HelperProgram;
 use super::report::{Finding, Outcome};
-use super::verdict::is_exchanged;
-use crate::adapters::client_obstacles::{ClientEnvironment, obstacles};
+use super::verdict::{is_exchanged, is_judged};
+use crate::adapters::client_obstacles::{ClientEnvironment, obstacles, shadowed_image};
 use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
 use crate::adapters::{agent_client, clock, docker_config};
 use crate::cli::absence::calling_user;
@@ -18,10 +19,13 @@ use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::declarations::variable::Family;
 use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_auth};
 use crate::domain::reasons::{ClientReason, PublishReason, Reason, Severity, Step};
+use crate::domain::servers::image::Image;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 use crate::wire::helper::HelperCredential;
 
+/// The first version of docker that reads `DOCKER_AUTH_CONFIG`.
+const READS_VARIABLE: (u32, u32) = (28, 3);
 /// How long an entry that another program removed may take to come back.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than the agent makes a client wait.
@@ -31,6 +35,8 @@ const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(12);
 pub(super) struct Clients<'a> {
     paths: &'a Paths,
     agent: &'a RunningAgent,
+    /// The image that the user asked about.
+    image: Option<&'a Image>,
     /// What the agent knows since it published again at the request of this command.
     status: Option<StatusDocument>,
     file: PathBuf,
@@ -40,10 +46,10 @@ pub(super) struct Clients<'a> {
 
 impl<'a> Clients<'a> {
     /// The clients of this process's environment.
-    pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent) -> Self {
+    pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent, image: Option<&'a Image>) -> Self {
         let file = paths.docker_config_file(variable("DOCKER_CONFIG").as_deref());
         let file = std::path::absolute(&file).unwrap_or(file);
-        Self { paths, agent, status: None, file, helper: None }
+        Self { paths, agent, image, status: None, file, helper: None }
     }
 
     /// The steps for one login. The first one that failed is the last.
@@ -171,7 +177,9 @@ impl<'a> Clients<'a> {
 
     /// No login of a client's own takes precedence.
     fn not_shadowed(&self, registry: &RegistryDocument) -> Outcome {
-        let mut found = self.obstacles(registry);
+        let image = self.image.and_then(|it| shadowed_image(&self.environment(&variable), it));
+        let mut found: Vec<PublishReason> = image.into_iter().collect();
+        found.extend(self.obstacles(registry));
         found.extend(self.store_first(registry));
         found.retain(|reason| reason.step() == Step::NotShadowed);
         let failure = found.iter().position(|reason| reason.severity() == Severity::Error);
@@ -199,7 +207,13 @@ impl<'a> Clients<'a> {
     fn obstacles(&self, registry: &RegistryDocument) -> Vec<PublishReason> {
         let server = Server::parse(&registry.server).map(|(server, _)| server);
         let servers: Vec<Server> = server.into_iter().collect();
-        obstacles(&self.environment(&variable), &servers)
+        let mut found = obstacles(&self.environment(&variable), &servers);
+        for reason in &mut found {
+            if let PublishReason::ShadowedByEnvironment { older, .. } = reason {
+                *older = docker_version::older_than(READS_VARIABLE);
+            }
+        }
+        found
     }
 
     fn environment<'e>(
@@ -213,7 +227,8 @@ impl<'a> Clients<'a> {
     /// The helper is on `PATH`, runs, and is of this version.
     fn helper(&mut self, registry: &RegistryDocument) -> Outcome {
         if self.plain_login(registry).is_some() {
-            return Outcome::Skipped("clients read the login from the file itself".to_owned());
+            let detail = "clients read the login from the file itself".to_owned();
+            return Outcome::Skipped(detail, Vec::new());
         }
         if let Some((program, remarks)) = &self.helper {
             return Outcome::Passed(program.0.display().to_string(), remarks.clone());
@@ -253,7 +268,8 @@ impl<'a> Clients<'a> {
             (Some(user), false) => format!("the login of {user}"),
             _ => "the token of AWS".to_owned(),
         };
-        Outcome::passed(format!("clients receive {what}, as the agent verified it"))
+        let verified = if is_judged(registry) { ", as the agent verified it" } else { "" };
+        Outcome::passed(format!("clients receive {what}{verified}"))
     }
 
     /// The agent serves the login to the helpers of package clients.

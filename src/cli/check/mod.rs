@@ -3,6 +3,7 @@
 mod agent;
 mod clients;
 mod declared;
+mod docker_version;
 mod helper_program;
 mod image;
 mod report;
@@ -49,7 +50,11 @@ pub fn check(what: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
             report.add(Step::Agent, outcome)?;
             match what.map(|what| subjects::target(what, &agent.status)).transpose() {
                 Ok(target) => {
-                    let clients = Clients::new(&paths, &agent);
+                    let image = match &target {
+                        Some(CheckTarget::Image(image)) => Some(image),
+                        _ => None,
+                    };
+                    let clients = Clients::new(&paths, &agent, image);
                     let verdicts = Verdicts { paths: &paths, stream: None, known: BTreeMap::new() };
                     let target = target.as_ref();
                     Checker { paths: &paths, agent: &agent, target, shell, verdicts, clients }

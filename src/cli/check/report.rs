@@ -27,8 +27,8 @@ pub(super) struct Finding {
 pub(super) enum Outcome {
     /// The step passed, perhaps with remarks.
     Passed(String, Vec<Finding>),
-    /// The step was not tried, for this reason.
-    Skipped(String),
+    /// The step was not tried, for this reason, perhaps with remarks.
+    Skipped(String, Vec<Finding>),
     /// The step failed.
     Failed(Finding, Vec<Finding>),
     /// There is no such step for this login.
@@ -105,7 +105,7 @@ impl Report {
     pub(super) fn add(&mut self, step: Step, outcome: Outcome) -> io::Result<bool> {
         let (name, detail, failure, remarks) = match outcome {
             Outcome::Passed(detail, remarks) => ("passed", Some(detail), None, remarks),
-            Outcome::Skipped(detail) => ("skipped", Some(detail), None, Vec::new()),
+            Outcome::Skipped(detail, remarks) => ("skipped", Some(detail), None, remarks),
             Outcome::Failed(failure, more) => ("failed", None, Some(failure), more),
             Outcome::NotApplicable => return Ok(true),
         };

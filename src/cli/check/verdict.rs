@@ -19,6 +19,8 @@ const STEPS: [Step; 7] = [
     Step::Credential,
 ];
 
+const NOT_VERIFIED: &str = "the login is served without being verified";
+
 /// The outcomes of these steps for a login that the agent has just verified; if not `repeats`, a
 /// refused one was left alone. The first one that failed is the last.
 pub(super) fn steps(registry: &RegistryDocument, repeats: bool) -> Vec<(Step, Outcome)> {
@@ -42,13 +44,11 @@ pub(super) fn steps(registry: &RegistryDocument, repeats: bool) -> Vec<(Step, Ou
         let outcome = match (reached, works) {
             (Some(finding), true) => {
                 let given = iter::once(finding.clone());
-                Outcome::Passed(detail(step, registry), given.chain(remarks(step)).collect())
+                passed(step, registry, given.chain(remarks(step)).collect())
             }
             (Some(finding), false) => Outcome::failed(finding.clone()),
             (None, false) if step == at => Outcome::failed(unfinished(registry)),
-            (None, _) if applies(step, registry) => {
-                Outcome::Passed(detail(step, registry), remarks(step).collect())
-            }
+            (None, _) if applies(step, registry) => passed(step, registry, remarks(step).collect()),
             (None, _) => Outcome::NotApplicable,
         };
         let ends = matches!(outcome, Outcome::Failed(..));
@@ -58,6 +58,23 @@ pub(super) fn steps(registry: &RegistryDocument, repeats: bool) -> Vec<(Step, Ou
         }
     }
     outcomes
+}
+
+fn passed(step: Step, registry: &RegistryDocument, findings: Vec<Finding>) -> Outcome {
+    match (step, &registry.proxy) {
+        (Step::Credential, _) if !is_judged(registry) => {
+            Outcome::Skipped(NOT_VERIFIED.to_owned(), findings)
+        }
+        (Step::NameResolution, Some(proxy)) => {
+            Outcome::Skipped(format!("the proxy {proxy} resolves the name"), findings)
+        }
+        _ => Outcome::Passed(detail(step, registry), findings),
+    }
+}
+
+/// Whether the registry accepted the login, or rejected it.
+pub(super) fn is_judged(registry: &RegistryDocument) -> bool {
+    registry.state != "unverified"
 }
 
 /// That an answer is not fresh, because asking again could do harm.
@@ -72,8 +89,8 @@ fn not_repeated(registry: &RegistryDocument) -> &'static str {
 
 /// The configuration disables verification.
 fn not_asked(finding: Option<Finding>) -> Vec<(Step, Outcome)> {
-    let detail = "the login is served without being verified".to_owned();
-    vec![(Step::Credential, Outcome::Passed(detail, finding.into_iter().collect()))]
+    let findings = finding.into_iter().collect();
+    vec![(Step::Credential, Outcome::Skipped(NOT_VERIFIED.to_owned(), findings))]
 }
 
 /// No verdict came within the time limit of the request.
@@ -109,9 +126,12 @@ fn detail(step: Step, registry: &RegistryDocument) -> String {
             None => "AWS issued a token".to_owned(),
         },
         Step::NameResolution => format!("the name {server} resolves"),
-        Step::Connection => format!("{server} accepts connections"),
+        Step::Connection => match &registry.proxy {
+            Some(proxy) => format!("{server} accepts connections through the proxy {proxy}"),
+            None => format!("{server} accepts connections"),
+        },
         Step::Tls if registry.scheme.is_none() && is_local(&registry.server) => {
-            "TLS is optional on a loopback address".to_owned()
+            format!("{server} is on this machine, so it needs no TLS")
         }
         Step::Tls => format!("the certificate of {server} is trusted"),
         Step::RegistryApi if registry.family == Family::Package => {

@@ -88,6 +88,8 @@ pub struct Login {
     pub verified_at: Option<Timestamp>,
     /// How the registry asks for the credential, if it said so.
     pub offered_scheme: Option<AuthScheme>,
+    /// The proxy of the last requests to the registry: scheme, host and port.
+    pub proxy: Option<String>,
     /// When the registry is asked next, unless something changes.
     pub due: Option<Timestamp>,
     /// How many times in a row the registry could not be asked.
@@ -106,6 +108,7 @@ impl Login {
             exchange_remark: None,
             verified_at: None,
             offered_scheme: None,
+            proxy: None,
             due: None,
             failures: 0,
         };
@@ -164,6 +167,7 @@ impl Login {
             None => None,
         };
         self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
+        self.proxy = verdict.proxy;
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.reason = verdict.reason.or_else(|| self.remark());
     }

@@ -118,6 +118,23 @@ pub fn own_entries(text: &str) -> OwnEntries {
     OwnEntries(entries_of(text).unwrap_or_default())
 }
 
+/// The login in podman's auth file that decides about this repository rather than about its whole
+/// registry: the longest path (containers-auth.json(5)).
+pub fn entry_for_repository(text: &str, server: &Server, repository: &str) -> Option<OwnEntry> {
+    let document = Object::parse(text).ok()?;
+    let logins = AUTHS.entries(&document).ok()?.into_iter();
+    let logins = logins.filter(|entry| parse_entry(entry.value()).is_some());
+    let below = |key: &str| {
+        let (_, path) = key.split_once('/')?;
+        let rest = repository.strip_prefix(path)?;
+        let is_asked = AskedServer::parse(key).is_some_and(|asked| server.matches(&asked));
+        (is_asked && (rest.is_empty() || rest.starts_with('/'))).then_some(path.len())
+    };
+    let matching = logins.filter_map(|entry| Some((below(&entry.key)?, entry.key.to_string())));
+    let (_, key) = matching.max()?;
+    Some(OwnEntry { key, section: "auths" })
+}
+
 fn entries_of(text: &str) -> Option<Vec<(AskedServer, OwnEntry)>> {
     let document = Object::parse(text).ok()?;
     let logins = AUTHS.entries(&document).ok()?.into_iter();

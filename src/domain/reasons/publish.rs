@@ -89,10 +89,13 @@ pub enum PublishReason {
         section: Box<str>,
     },
     /// `DOCKER_AUTH_CONFIG` has its own login for the registry.
-    #[error("DOCKER_AUTH_CONFIG has a login for {}, which docker uses instead", shown_key(.key))]
+    #[error("DOCKER_AUTH_CONFIG has a login for {}, which {}", shown_key(.key), reader(.older.as_deref()))]
     ShadowedByEnvironment {
         /// The registry's key.
         key: String,
+        /// The version of docker, if it is known not to read the variable.
+        #[serde(default)]
+        older: Option<String>,
     },
     /// The file or its directory is a separate mount, most likely from the host.
     #[error(
@@ -209,7 +212,9 @@ impl PublishReason {
     pub fn severity(&self) -> Severity {
         match self {
             // Our registries have an entry of their own in `credHelpers`.
-            Self::StoreMissing { .. } => Severity::Remark,
+            Self::StoreMissing { .. } | Self::ShadowedByEnvironment { older: Some(_), .. } => {
+                Severity::Remark
+            }
             _ => Severity::Error,
         }
     }
@@ -220,7 +225,7 @@ impl PublishReason {
             Self::OtherHelper { key, .. }
             | Self::OtherLogin { key, .. }
             | Self::Shadowed { key, .. }
-            | Self::ShadowedByEnvironment { key } => Some(key),
+            | Self::ShadowedByEnvironment { key, .. } => Some(key),
             _ => None,
         }
     }
@@ -290,7 +295,7 @@ impl PublishReason {
             Self::Shadowed { path, entry, section, .. } => {
                 format!("remove the entry \"{entry}\" from `{section}` in {path}")
             }
-            Self::ShadowedByEnvironment { key } => {
+            Self::ShadowedByEnvironment { key, .. } => {
                 format!(
                     "run `unset DOCKER_AUTH_CONFIG` in the shell that runs docker, or remove {key} from the variable"
                 )
@@ -330,6 +335,16 @@ impl PublishReason {
             Self::Busy { path } => format!("stop the program that keeps changing {path}"),
         }
     }
+}
+
+/// Who uses the login in `DOCKER_AUTH_CONFIG`; `older` is a docker that does not.
+fn reader(older: Option<&str>) -> String {
+    older.map_or_else(
+        || "docker uses instead".to_owned(),
+        |version| {
+            format!("docker uses instead from version 28.3 on; this docker has version {version}")
+        },
+    )
 }
 
 /// A server as people write it.

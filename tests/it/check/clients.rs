@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Checked, PASSWORD, USER, registry, started};
+use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
 #[test]
@@ -21,11 +22,80 @@ fn the_configuration_that_docker_reads_in_this_shell_counts() {
     let mut shell = home.command("sh");
     shell.args(["-c", &format!("{fix}; registry-agent check ACME")]);
     succeed(shell.env("DOCKER_CONFIG", home.path("elsewhere")));
+}
 
-    let mut shadowed = home.agent(&["check", "--json", "ACME"]);
+#[test]
+fn a_login_in_dockers_variable_is_a_remark_for_a_docker_that_does_not_read_it() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
     let auth = format!(r#"{{"auths": {{"{}": {{"auth": "ZGV2OngK"}}}}}}"#, registry.server());
-    let checked = Checked::by(shadowed.env("DOCKER_AUTH_CONFIG", auth));
-    assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"));
+    for (docker, reads) in [
+        ("echo Docker version 28.2.2, build e6534b4", false),
+        ("echo Docker version 20.10.24+dfsg1, build 297e128", false),
+        ("echo Docker version 28.3.0, build 38b7060", true),
+        ("echo podman version 5.4.2", true),
+        ("exit 1", true),
+        ("exec sleep 60", true),
+    ] {
+        write_program(&home, "docker", docker);
+        let mut check = home.agent(&["check", "--json", "ACME"]);
+        let checked = Checked::by(check.env("DOCKER_AUTH_CONFIG", &auth));
+        if reads {
+            assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-environment"), "{docker}");
+        } else {
+            assert_eq!(checked.status, 0, "{docker}: {:#?}", checked.steps);
+            assert_eq!(checked.remarks("not-shadowed"), ["shadowed-by-environment"], "{docker}");
+            let remark = checked.step("not-shadowed")["remarks"][0].to_string();
+            assert!(remark.contains("28.3"), "{remark}");
+        }
+    }
+}
+
+fn write_program(home: &TestHome, name: &str, script: &str) {
+    let path = home.path("bin").join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn with_any_image(heard: &ReceivedRequest) -> Vec<u8> {
+    match heard.header("authorization") {
+        Some(_) => json(200, &[], "{}"),
+        None => json(401, &["WWW-Authenticate: Basic realm=\"x\""], "{}"),
+    }
+}
+
+#[test]
+fn podmans_login_for_a_path_is_named_to_whom_it_concerns() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, with_any_image));
+    let server = registry.address.to_string();
+    let home = started(&server, PASSWORD);
+    let file = home.path(".config/containers/auth.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let login = r#"{"auth": "dTpw"}"#;
+    let entries = format!(
+        r#"{{"auths": {{"{server}/team": {login}, "{server}/team/app": {login}, "{server}/te": {login}}}}}"#
+    );
+    fs::write(file, entries).unwrap();
+    for (what, entry) in [
+        ("ACME".to_owned(), None),
+        (format!("{server}/other/app:1"), None),
+        (format!("{server}/teams/app:1"), None),
+        (format!("{server}/team/app:1"), Some(format!("{server}/team/app"))),
+        (format!("{server}/team/api"), Some(format!("{server}/team"))),
+    ] {
+        let checked = Checked::of(&home, &[&what]);
+        let step = checked.step("not-shadowed");
+        let Some(entry) = entry else {
+            assert_eq!(step["outcome"], "passed", "{what}: {step:#}");
+            continue;
+        };
+        assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-auth-file"), "{what}");
+        let detail = step["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{entry}`")), "{what}: {detail}");
+        let fix = step["fix"].as_str().unwrap();
+        assert!(fix.contains(&entry), "{what}: {fix}");
+    }
 }
 
 #[test]

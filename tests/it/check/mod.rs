@@ -117,6 +117,33 @@ fn a_login_that_works_passes_every_step_that_applies() {
 }
 
 #[test]
+fn a_login_that_nobody_judged_is_not_said_to_be_accepted() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = |_: &ReceivedRequest| json(200, &[], "{}");
+    let open = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, open));
+    let foreign = |_: &ReceivedRequest| {
+        let realm = "WWW-Authenticate: Bearer realm=\"https://auth.test/token\",service=\"x\"";
+        json(401, &[realm], "{}")
+    };
+    let foreign = runtime.block_on(ScriptedRegistry::start("127.0.0.1:0", None, foreign));
+    for (server, code) in [(open.address, "not-asked"), (foreign.address, "realm-not-allowed")] {
+        let home = started(&server.to_string(), PASSWORD);
+        let checked = Checked::of(&home, &["ACME"]);
+        assert_eq!(checked.status, 0, "{:#?}", checked.steps);
+        let step = checked.step("credential");
+        assert_eq!(step["outcome"], "skipped", "{step:#}");
+        assert_eq!(checked.remarks("credential"), [code]);
+        let text = output_text(&home.agent(&["check", "ACME"]).output().unwrap());
+        assert!(text.contains("skipped  credential"), "{text}");
+        assert!(
+            !text.contains("accepts the login") && !text.contains("as the agent verified"),
+            "{text}"
+        );
+        assert!(text.contains(&format!("more: registry-agent explain {code}")), "{text}");
+    }
+}
+
+#[test]
 fn the_first_failure_ends_the_walk_with_its_fix_and_nothing_false_follows() {
     let registry = registry();
     let home = started(&registry.server(), "wrong");
@@ -184,6 +211,9 @@ fn values_that_cannot_work_are_named_before_anything_is_asked() {
     let checked = Checked::of(&home, &["HUB"]);
     assert_eq!(checked.failed(), ("connection", "proxy-unreachable"), "a remark ends no walk");
     assert_eq!(checked.remarks("values"), ["email-as-user"]);
+    let resolution = checked.step("name-resolution");
+    assert_eq!(resolution["outcome"], "skipped", "the agent resolves no name behind a proxy");
+    assert_eq!(resolution["detail"], "the proxy http://127.0.0.1:9 resolves the name");
 }
 
 #[test]

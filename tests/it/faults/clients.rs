@@ -1,6 +1,7 @@
 //! What keeps clients from asking the agent although the docker configuration names its helper.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -110,6 +111,9 @@ fn a_login_in_dockers_variable_is_named_by_check_only_if_docker_uses_it() {
     let mut home = home_for(&registry);
     home.sync();
     assert_well(&home, &server, (USER, PASSWORD));
+    let docker = home.path("bin/docker");
+    fs::write(&docker, "#!/bin/sh\necho Docker version 28.3.0, build 38b7060\n").unwrap();
+    fs::set_permissions(docker, fs::Permissions::from_mode(0o755)).unwrap();
     let check = |home: &TestHome| {
         let check = home.with_declared(home.agent(&["check", "ACME"])).output().unwrap();
         (check.status.code().unwrap(), output_text(&check))

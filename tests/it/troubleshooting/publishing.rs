@@ -87,7 +87,7 @@ fn programs() -> Vec<Sample> {
             "The entry names another credential helper.",
         ),
         sample(
-            R::ShadowedByEnvironment { key: key() },
+            R::ShadowedByEnvironment { key: key(), older: None },
             "docker 28.3 and later read this variable before their configuration file.",
         ),
     ]

@@ -35,8 +35,7 @@ install() {
     for program in registry-agent docker-credential-registry-agent; do
         put "$programs/$program" "$prefix/bin/$program" 0755
     done
-    # The helper knows by its name who asks.
-    put_link docker-credential-registry-agent "$prefix/bin/registry-agent-credential-provider"
+    put_links
     for script in entrypoint hook; do
         put "$here/feature/$script" "$data/$script" 0755
     done
@@ -171,10 +170,15 @@ put() {
     installed="$installed$2$newline"
 }
 
-put_link() {
-    ln -sf "$1" "$2.new"
-    mv -f "$2.new" "$2"
-    installed="$installed$2$newline"
+# The helper knows by its name who asks. Each line of the list is a name and what it links to.
+put_links() {
+    while read -r name target; do
+        link=$prefix/$name
+        make_directory "${link%/*}"
+        ln -sf "$target" "$link.new"
+        mv -f "$link.new" "$link"
+        installed="$installed$link$newline"
+    done < "$here/feature/links"
 }
 
 make_directory() {

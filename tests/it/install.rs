@@ -31,15 +31,31 @@ fn it_installs_in_any_shell_with_the_tools_that_it_names_and_twice_gives_the_sam
 }
 
 #[test]
-fn the_kubelet_finds_its_plug_in_beside_the_helper() {
+fn every_name_of_the_helper_leads_to_it() {
     let machine = Machine::new();
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("feature/links");
+    let list = fs::read_to_string(list).unwrap();
     for _ in 0..2 {
         succeed(&mut machine.script(&["dash"], &[], &[]));
+        for line in list.lines() {
+            let (name, target) = line.split_once(' ').unwrap();
+            let link = Path::new("/usr/local").join(name);
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target), "{line}");
+            let helper = Path::new("/usr/local/bin/docker-credential-registry-agent");
+            assert_eq!(fs::canonicalize(&link).unwrap(), helper, "{line}");
+        }
         let plug_in = "/usr/local/bin/registry-agent-credential-provider";
         let version = output_text(&succeed(Command::new(plug_in).arg("--version")));
         assert!(version.starts_with("registry-agent-credential-provider "), "{version}");
-        let target = fs::read_link(plug_in).unwrap();
-        assert_eq!(target, Path::new("docker-credential-registry-agent"));
+    }
+    // A protocol without a name that leads to it would never be spoken.
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/helper")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let name = text.split_once("const PROGRAM: &str = \"");
+        let Some((name, _)) = name.and_then(|(_, rest)| rest.split_once('"')) else { continue };
+        let listed =
+            list.lines().any(|line| line.split(' ').next().unwrap().ends_with(&format!("/{name}")));
+        assert!(listed, "{name} is not in feature/links");
     }
 }
 

@@ -50,7 +50,7 @@ impl Machine {
     /// A package as `make feature` lays it out, with the programs under test.
     pub(crate) fn pack(&self, name: &str) {
         let (package, source) = (self.path(name), Path::new(env!("CARGO_MANIFEST_DIR")));
-        for file in ["install.sh", "feature/entrypoint", "feature/hook"] {
+        for file in ["install.sh", "feature/entrypoint", "feature/hook", "feature/links"] {
             write(&package.join(file), &fs::read_to_string(source.join(file)).unwrap());
         }
         write(&package.join("share/man/man1/registry-agent.1"), "the manual");

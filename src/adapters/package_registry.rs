@@ -59,12 +59,10 @@ pub async fn verify(
             .map_err(|fault| connection_failed(authority(), fault))?;
         Session { client, question, clock_ahead: SignedDuration::ZERO }.ask().await
     };
-    let verdict = match tokio::time::timeout(http.limits().total, asked).await {
+    match tokio::time::timeout(http.limits().total, asked).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
         Err(_) => connection_failed(authority(), ConnectionFault::TimedOut),
-    };
-    let scheme = question.server.scheme();
-    Verdict { proxy: http.proxy_for(scheme, &(&question.server).into()), ..verdict }
+    }
 }
 
 struct Session<'a> {

@@ -271,9 +271,10 @@ impl Controller {
                     self.counters.count(&EXCHANGES, label);
                     self.logins.exchanged(&key, result, now, &self.events);
                 }
-                WorkResult::Verified(server, generation, verdict) => {
-                    self.counters.count(&VERIFICATIONS, verdict.outcome.as_str());
-                    self.logins.verified(&server, generation, verdict, now, &self.events);
+                WorkResult::Verified(verified) => {
+                    let outcome = verified.verdict.outcome.as_str();
+                    self.counters.count(&VERIFICATIONS, outcome);
+                    self.logins.verified(verified, now, &self.events);
                 }
             }
             next = self.workers.try_next();

@@ -35,8 +35,20 @@ const MAX_CONCURRENT: usize = 64;
 pub enum WorkResult {
     /// The result of a token exchange.
     Exchanged(Box<ExchangeKey>, Result<Token, ExchangeFailure>),
-    /// The verdict of a registry on this generation of a login.
-    Verified(String, u64, Verdict),
+    /// The result of a verification.
+    Verified(Verified),
+}
+
+/// The verdict of a registry on a login.
+pub struct Verified {
+    /// The canonical server.
+    pub server: String,
+    /// The generation of the login.
+    pub generation: u64,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The proxy of the requests: scheme, host and port.
+    pub proxy: Option<String>,
 }
 
 /// A verification to run.
@@ -177,7 +189,7 @@ impl WorkerPool {
         generation: u64,
         verdict: impl Future<Output = Verdict> + Send + 'static,
     ) {
-        let slots = self.slots.clone();
+        let (slots, proxy) = (self.slots.clone(), self.http.proxy_for(&server));
         let work = async move {
             let _slot = slots.acquire().await;
             // A panic ends only this task. It becomes a result, so the login is retried.
@@ -185,7 +197,8 @@ impl WorkerPool {
                 let fault = ConnectionFault::Other { error: error.to_string() };
                 registry::connection_failed(server.authority().to_owned(), fault)
             });
-            WorkResult::Verified(server.name().to_owned(), generation, verdict)
+            let server = server.name().to_owned();
+            WorkResult::Verified(Verified { server, generation, verdict, proxy })
         };
         self.tasks.spawn_on(work, &self.runtime);
     }
@@ -222,7 +235,9 @@ mod tests {
         let server = Server::parse("registry.example").unwrap().0.into();
         pool.spawn_verification(server, 7, async { panic!("a mistake") });
         let result = LocalSet::new().run_until(pool.next()).await;
-        let Some(WorkResult::Verified(server, 7, verdict)) = result else { panic!("no result") };
-        assert_eq!((server.as_str(), verdict.outcome), ("registry.example", Outcome::Unreachable));
+        let Some(WorkResult::Verified(result)) = result else { panic!("no result") };
+        let Verified { server, generation, verdict, .. } = result;
+        assert_eq!((server.as_str(), generation), ("registry.example", 7));
+        assert_eq!(verdict.outcome, Outcome::Unreachable);
     }
 }

@@ -28,6 +28,7 @@ use self::trust::Trust;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
 /// The state that all clients share.
@@ -118,8 +119,13 @@ impl Http {
         self.proxies.proxy_of(url)
     }
 
-    /// The address of the proxy for requests to this host.
-    pub(crate) fn proxy_for(&self, scheme: &str, host: &RegistryHost) -> Option<String> {
+    /// The address of the proxy for requests to this registry.
+    pub(crate) fn proxy_for(&self, server: &RegistryServer) -> Option<String> {
+        let host = match server {
+            RegistryServer::Container(server) => RegistryHost::from(server),
+            RegistryServer::Package(server) => RegistryHost::from(server),
+        };
+        let scheme = server.transport().unwrap_or("https");
         let url = Url::parse(&format!("{scheme}://{}/", host.authority)).ok()?;
         let proxy = self.proxy_of(&url).filter(|_| !host.is_loopback);
         proxy.map(|proxy| proxy.address)

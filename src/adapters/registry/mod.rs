@@ -38,14 +38,12 @@ pub async fn verify(http: &Http, question: &VerificationRequest<'_>) -> Verdict 
     if let Some(reason) = precheck::fault_of(&server, question.credential) {
         return Verdict::because(Outcome::Invalid, reason);
     }
-    let verdict = match tokio::time::timeout(http.limits().total, ask(http, question)).await {
+    match tokio::time::timeout(http.limits().total, ask(http, question)).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
         Err(_) => {
             connection_failed(question.server.authority().to_owned(), ConnectionFault::TimedOut)
         }
-    };
-    let scheme = question.server.scheme().as_str().unwrap_or("https");
-    Verdict { proxy: http.proxy_for(scheme, &question.server.into()), ..verdict }
+    }
 }
 
 /// The sequence of requests: ping, token if required, authenticated request. An error is a verdict

@@ -8,8 +8,9 @@ use super::LoginStore;
 use crate::adapters::aws::{ExchangeFailure, Token};
 use crate::agent::events::Events;
 use crate::agent::login_entry::VerificationState;
+use crate::agent::workers::Verified;
 use crate::domain::credentials::exchange::ExchangeKey;
-use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
+use crate::domain::registry_protocol::verdict::Outcome;
 
 impl LoginStore {
     /// Records the result of an exchange.
@@ -50,14 +51,8 @@ impl LoginStore {
     }
 
     /// Records a registry's verdict on one generation of a login.
-    pub fn verified(
-        &mut self,
-        server: &str,
-        generation: u64,
-        verdict: Verdict,
-        now: Timestamp,
-        events: &Events,
-    ) {
+    pub fn verified(&mut self, verified: Verified, now: Timestamp, events: &Events) {
+        let Verified { server, generation, verdict, proxy } = verified;
         let server: &Arc<str> = &Arc::from(server);
         let Some(entry) = self.entries.get_mut(server) else { return };
         if entry.generation != generation {
@@ -67,6 +62,7 @@ impl LoginStore {
         self.due_queue.mark_changed(server);
         let before = entry.login.state(now);
         let refused = verdict.outcome == Outcome::Rejected;
+        entry.login.proxy = proxy;
         entry.login.verified(verdict, now, fastrand::f64());
         let after = entry.login.state(now);
         if after != before {

@@ -167,7 +167,6 @@ impl Login {
             None => None,
         };
         self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
-        self.proxy = verdict.proxy;
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.reason = verdict.reason.or_else(|| self.remark());
     }

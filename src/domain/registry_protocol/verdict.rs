@@ -63,20 +63,12 @@ pub struct Verdict {
     pub retry_after: Option<Duration>,
     /// How a package registry asks for the credential, if it said so.
     pub offered_scheme: Option<AuthScheme>,
-    /// The proxy of the requests: scheme, host and port.
-    pub proxy: Option<String>,
 }
 
 impl Verdict {
     /// The registry accepted the credential.
     pub fn ready() -> Self {
-        Self {
-            outcome: Outcome::Ready,
-            reason: None,
-            retry_after: None,
-            offered_scheme: None,
-            proxy: None,
-        }
+        Self { outcome: Outcome::Ready, reason: None, retry_after: None, offered_scheme: None }
     }
 
     /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of

@@ -26,9 +26,9 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Takes ownership of every descriptor beyond standard error that this process inherited. None of
 /// them reaches a child; [`take_inherited`] hands out those intended for this program.
 ///
-/// Call it at the start of `main`, before any file is opened.
+/// Call it before any file is opened.
 pub fn adopt_inherited() -> io::Result<()> {
-    // SAFETY: `main` calls this before anything has opened a descriptor, so no other owner exists.
+    // SAFETY: this is called before anything has opened a descriptor, so no other owner exists.
     #[expect(unsafe_code, reason = "descriptors from outside have no owner until one is declared")]
     unsafe {
         init_inherited_fds()

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -18,15 +18,18 @@ use super::examples;
 use super::inherited_fds::InheritedFds;
 use super::output::Failed;
 use super::{
-    agent_process, check, completions, events, exchange, explain, export, metrics, refresh, reset,
-    run, start, status, stop, sync, wait,
+    agent_process, check, completions, events, exchange, exec, explain, export, metrics, refresh,
+    reset, run, start, status, stop, sync, wait,
 };
 use crate::adapters::paths::Paths;
-use crate::adapters::process::THIS_PROGRAM;
+use crate::adapters::process::{self, THIS_PROGRAM};
 use crate::domain::servers::userinfo::without_userinfo;
 
 const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
 docker configuration, the logins that `docker login` stored, and its log. The configuration stays.";
+const LONG_EXEC: &str = "Run a command with the logins of package registries in its environment, for clients that cannot run a helper: npm, bun, \
+yarn 1, Bundler, Composer, Maven, Gradle, Dart and NuGet. Nothing is written to a disk. The command takes the place of this process.";
+const EXEC_NOTES: &str = "Exit status: that of COMMAND; 125 if a login is not available, 126 if COMMAND cannot be run, 127 if it is not found.";
 const SOCKET_OPTION: &str = "--socket";
 
 /// Logs in to declared container registries and gives the logins to docker and other clients
@@ -137,6 +140,16 @@ enum CliCommand {
         #[arg(value_parser = named)]
         names: Vec<String>,
     },
+    /// Run a command with the logins of package registries in its environment
+    #[command(long_about = LONG_EXEC, after_help = examples::EXEC, after_long_help = exec_help())]
+    Exec {
+        /// Names or servers; default: all package registries
+        #[arg(value_parser = named)]
+        names: Vec<String>,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Stop the agent and remove all that it wrote, for example before it is uninstalled
     #[command(long_about = LONG_RESET, after_help = examples::RESET)]
     Reset {
@@ -204,6 +217,12 @@ pub fn run() -> ExitCode {
     if let Some(socket) = cli.socket {
         return print_error(&with_socket(&socket, env::args_os().collect()));
     }
+    // The command that `exec` runs may need the descriptors that it inherits, such as those of `make -j`.
+    if !matches!(cli.command, CliCommand::Exec { .. })
+        && let Err(error) = process::adopt_inherited()
+    {
+        return print_error(&error.into());
+    }
     let done = match cli.command {
         CliCommand::Start { unless_stopped, json } => start::start(unless_stopped, json),
         CliCommand::Run { start } => run::run(start),
@@ -216,6 +235,7 @@ pub fn run() -> ExitCode {
         CliCommand::Reset { all_users, user } => reset::reset(all_users, user.as_deref()),
         CliCommand::Events { follow, json } => events::events(follow, json),
         CliCommand::Export { format, names } => export::export(format, &names),
+        CliCommand::Exec { names, command } => exec::exec(&names, &command),
         CliCommand::Metrics { textfile } => metrics::metrics(textfile.as_deref()),
         CliCommand::Completions { shell } => completions::completions(shell, &mut Cli::command()),
         CliCommand::Explain { code, json } => explain::explain(code.as_deref(), json),
@@ -237,6 +257,10 @@ fn without_passwords(error: clap::Error) -> clap::Error {
     Cli::try_parse_from(shown).err().unwrap_or(error)
 }
 
+fn exec_help() -> String {
+    format!("{EXEC_NOTES}\n\n{}", examples::EXEC)
+}
+
 /// The command line, for the manual.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -245,13 +269,17 @@ pub fn command() -> clap::Command {
 /// Executes the command again with the variable instead of the option, so that whatever it starts
 /// uses the same socket. Returns only on failure.
 fn with_socket(socket: &Path, mut arguments: Vec<OsString>) -> anyhow::Error {
+    // What follows are the arguments of another program.
+    let end = arguments.iter().position(|it| it == "--").unwrap_or(arguments.len());
+    let others = arguments.split_off(end);
     if let Some(at) = arguments.iter().position(|argument| argument == SOCKET_OPTION) {
         arguments.drain(at..arguments.len().min(at + 2));
     } else {
         let prefix = format!("{SOCKET_OPTION}=");
         arguments.retain(|it| !it.to_string_lossy().starts_with(&prefix));
     }
-    let mut command = process::Command::new(THIS_PROGRAM);
+    arguments.extend(others);
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg0(arguments.remove(0)).args(arguments).env("REGISTRY_AGENT_SOCKET", socket);
     command.exec().into()
 }

@@ -23,6 +23,9 @@ pub const EVENTS: &str =
     "Examples:\n  registry-agent events\n  registry-agent events --json | jq -r .detail";
 /// `export`
 pub const EXPORT: &str = "Examples:\n  registry-agent export docker-config > config.json\n  registry-agent export kubernetes-secret ACME > secret.yaml";
+/// `exec`
+pub const EXEC: &str =
+    "Examples:\n  registry-agent exec -- npm ci\n  registry-agent exec ACME -- bundle install";
 /// `reset`
 pub const RESET: &str = "Examples:\n  registry-agent reset";
 /// `completions`

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod events;
 pub mod examples;
 pub mod exchange;
+pub mod exec;
 pub mod explain;
 pub mod export;
 pub mod human_time;

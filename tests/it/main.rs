@@ -20,6 +20,7 @@ mod docker_config_race;
 mod docker_config_reading;
 mod ecr_agent;
 mod environment;
+mod exec;
 mod exit_status;
 mod faults;
 mod freed_memory;

@@ -1,8 +1,10 @@
 //! The help texts, the manual pages and the shell completions.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use crate::support::package_registry::PackageRegistry;
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -26,6 +28,12 @@ fn every_example_in_the_help_works_as_pasted() {
     let registry = Registry::start(&Auth::Htpasswd(&[LOGIN]), None);
     let mut home = TestHome::new();
     home.declare("ACME", &registry.server(), LOGIN);
+    let packages = PackageRegistry::start(&["Bearer token"]);
+    home.declare_packages("ACME", &[("SERVER", &packages.url("/")), ("PASSWORD", "token")]);
+    // What the examples of `exec` run.
+    for program in ["npm", "bundle"] {
+        symlink("/bin/true", home.path("bin").join(program)).unwrap();
+    }
     home.sync();
     let mut commands = commands(&home);
     assert!(commands.len() > 10, "{commands:?}");

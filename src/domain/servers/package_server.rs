@@ -90,6 +90,11 @@ impl PackageServer {
         self.url.port
     }
 
+    /// The path, which begins and ends with a slash.
+    pub fn path(&self) -> &str {
+        &self.url.path
+    }
+
     /// Whether the host is a loopback name or address.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.url.host)

@@ -28,6 +28,8 @@ pub(crate) struct PackageRegistryState {
     pub(crate) protected: Vec<String>,
     /// The status and, for a redirect, the location of a path, after its login.
     pub(crate) replies: BTreeMap<String, (u16, String)>,
+    /// The content of a path; `{}` for others.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// The path and the header of each request.
     pub(crate) requests: Vec<(String, Option<String>)>,
 }
@@ -83,5 +85,6 @@ async fn serve(
     }
     let (status, location) = state.replies.get(&path).cloned().unwrap_or((200, String::new()));
     let response = Response::builder().status(status).header("location", location);
-    response.body("{}".into()).unwrap()
+    let content = state.files.get(&path).cloned().unwrap_or_else(|| b"{}".to_vec());
+    response.body(content.into()).unwrap()
 }

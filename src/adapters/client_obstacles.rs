@@ -152,9 +152,11 @@ impl ClientEnvironment<'_> {
     /// The program of a credential helper on `PATH`.
     pub fn helper_path(&self, name: &str) -> Option<PathBuf> {
         let program = format!("docker-credential-{name}");
-        self.path().iter().map(|dir| dir.join(&program)).find(|path| {
-            fs::metadata(path)
-                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        })
+        self.path().iter().map(|dir| dir.join(&program)).find(|path| is_program(path))
     }
+}
+
+/// Whether a shell would run the file.
+pub fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use self::agent::Agent;
 use self::bazel::BazelHelper;
 use self::docker::DockerHelper;
+use self::keyring::KeyringHelper;
 use self::kubelet::KubeletPlugin;
 use crate::adapters::paths::Paths;
 use crate::wire::helper::HelperCredential;
@@ -24,6 +25,8 @@ mod agent;
 mod bazel;
 mod docker;
 mod fallback;
+mod keyring;
+mod keyring_question;
 mod kubelet;
 mod notice;
 mod package_login;
@@ -49,6 +52,10 @@ pub fn run(
     let argument = arguments.first().and_then(|argument| argument.to_str());
     match Path::new(program).file_name().and_then(OsStr::to_str) {
         Some(bazel::PROGRAM) => BazelHelper { agent }.run(argument, input, output, stderr),
+        Some(name @ (keyring::PROGRAM | keyring::PROGRAM_OF_BACKEND)) => {
+            let passes_on = name == keyring::PROGRAM;
+            KeyringHelper { agent, passes_on }.run(arguments, output, stderr)
+        }
         Some(kubelet::PROGRAM) => KubeletPlugin { agent }.run(argument, input, output, stderr),
         _ => DockerHelper { agent }.run(argument, input, output, stderr),
     }

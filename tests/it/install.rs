@@ -60,6 +60,20 @@ fn every_name_of_the_helper_leads_to_it() {
 }
 
 #[test]
+fn pip_finds_a_keyring_in_a_directory_of_its_own() {
+    let machine = Machine::new();
+    succeed(&mut machine.script(&["dash"], &[], &[]));
+    let keyring = Path::new("/usr/local/lib/registry-agent/bin/keyring");
+    let helper = fs::canonicalize("/usr/local/bin/docker-credential-registry-agent").unwrap();
+    assert_eq!(fs::canonicalize(keyring).unwrap(), helper);
+    let elsewhere = ["get", "pypi.test", "me"];
+    let output = Command::new(keyring).args(elsewhere).env_clear().output().unwrap();
+    assert_eq!((output.status.code(), output_text(&output)), (Some(1), String::new()));
+    let feature = include_str!("../../devcontainer-feature.json");
+    assert!(feature.contains(&format!("\"{}:${{PATH}}", keyring.parent().unwrap().display())));
+}
+
+#[test]
 fn only_the_programs_of_this_machine_are_installed_and_builders_leave_no_others() {
     let machine = Machine::new();
     succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::support::test_home::TestHome;
 
 mod bazel;
+mod python;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 

@@ -13,6 +13,7 @@ pub(crate) mod network;
 pub(crate) mod package_registry;
 pub(crate) mod pod;
 pub(crate) mod processes;
+pub(crate) mod pypi_server;
 pub(crate) mod registry;
 pub(crate) mod scripted_registry;
 pub(crate) mod sigv4;

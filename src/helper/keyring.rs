@@ -1,0 +1,158 @@
+//! The `keyring` program that pip and uv run (`keyring get URL [USER]`), as that of jaraco's keyring
+//! answers.
+//!
+//! It takes the place of another `keyring` on `PATH`, so it runs that one for everything that is not
+//! about a login of the agent. pip and uv also ask for a host without a scheme; whoever checked out an
+//! index URL with `http://` would get the password in plain text then, so that has no answer.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use serde::Serialize;
+
+use super::agent::Agent;
+use super::keyring_question::{Mode, Output, Question};
+use super::notice::Notice;
+use super::{Text, finish, package_login};
+use crate::adapters::client_obstacles::is_program;
+use crate::domain::credentials::authorization::AuthScheme;
+use crate::domain::credentials::secret_json;
+use crate::wire::exposed_secret::ExposedSecret;
+
+/// The name of the program that pip and uv run.
+pub(super) const PROGRAM: &str = "keyring";
+/// The name by which the Python backend asks: the other `keyring` would load that backend again.
+pub(super) const PROGRAM_OF_BACKEND: &str = "keyring-registry-agent";
+/// Tells a `keyring` that another one of ours has run it, so that two of them do not run each other.
+const PASSED_ON: &str = "REGISTRY_AGENT_KEYRING_PASSED_ON";
+/// The user of a token that is sent without one, as Python's package index has it.
+const TOKEN_USER: &str = "__token__";
+
+/// One call of pip or uv.
+pub(super) struct KeyringHelper {
+    pub(super) agent: Agent,
+    /// Whether another `keyring` answers what this one does not.
+    pub(super) passes_on: bool,
+}
+
+/// A login as JSON, or its lines in plain output.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    password: ExposedSecret,
+}
+
+impl KeyringHelper {
+    pub(super) fn run(
+        &self,
+        arguments: &[OsString],
+        output: &mut impl Write,
+        stderr: &mut impl Write,
+    ) -> ExitCode {
+        let question = Question::parse(arguments);
+        match &question {
+            Some(Question::Get { url, user, mode, output: form }) => {
+                match self.login(url, user.as_deref()) {
+                    Ok(Some(answer)) => {
+                        return finish(output, &text_of(answer, *mode, *form), ExitCode::SUCCESS);
+                    }
+                    Ok(None) => {}
+                    Err(notice) => notice.print(stderr, None),
+                }
+            }
+            Some(Question::Change { url }) if self.is_ours(url) => {
+                not_supported(url).print(stderr, None);
+                return ExitCode::FAILURE;
+            }
+            _ => {}
+        }
+        if self.passes_on
+            && let Some(other) = other_keyring()
+        {
+            let error = Command::new(&other).args(arguments).env(PASSED_ON, "1").exec();
+            let why = format!("{} cannot be run: {error}", other.display());
+            Notice::new(why, "remove it, or make it executable").print(stderr, None);
+        } else if !matches!(question, Some(Question::Get { .. })) {
+            Notice::new(
+                "this `keyring` knows only the logins of the agent, and there is no other one on PATH",
+                "run `pip install keyring` for one that stores passwords",
+            )
+            .print(stderr, None);
+        }
+        ExitCode::FAILURE
+    }
+
+    /// The login for `url`, unless it is that of another user than `asked`.
+    fn login(&self, url: &str, asked: Option<&str>) -> Result<Option<Answer>, Notice> {
+        // Nothing else can be ours, and the agent need not run for it.
+        if !url.contains("://") {
+            return Ok(None);
+        }
+        let Some(login) = package_login::find(&self.agent, url)? else { return Ok(None) };
+        let server = login.server;
+        if login.scheme == AuthScheme::Raw.as_str() {
+            let why =
+                format!("the login for {server} is sent as it is, which Python's tools cannot do");
+            return Err(Notice::new(why, "set its `_SCHEME` to `basic` or `bearer`"));
+        }
+        match (login.username, asked) {
+            (Some(user), Some(asked)) if user != asked => Err(Notice::new(
+                format!("the login for {server} belongs to the user {user}, not to {asked}"),
+                format!("write `{user}@` before the host in the URL of the index"),
+            )),
+            (user, asked) => {
+                let user =
+                    user.or(asked.map(str::to_owned)).unwrap_or_else(|| TOKEN_USER.to_owned());
+                Ok(Some(Answer { username: Some(user), password: login.secret }))
+            }
+        }
+    }
+
+    /// Whether the agent has a login for `url`, or withholds it.
+    fn is_ours(&self, url: &str) -> bool {
+        url.contains("://") && !matches!(package_login::find(&self.agent, url), Ok(None))
+    }
+}
+
+fn not_supported(url: &str) -> Notice {
+    // A URL may contain a password.
+    let shown = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = shown.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
+    Notice::new(
+        format!("the login for {host} comes from variables, and storing one here is not supported"),
+        "set its NAME_PACKAGE_REGISTRY_PASSWORD and run `registry-agent sync`",
+    )
+}
+
+fn text_of(answer: Answer, mode: Mode, output: Output) -> Text {
+    let username = answer.username.filter(|_| mode == Mode::Credentials);
+    let answer = Answer { username, ..answer };
+    match output {
+        Output::Json => {
+            let json = secret_json::to_json(&answer).unwrap_or_default();
+            String::from_utf8_lossy(&json).into_owned().into()
+        }
+        Output::Plain => {
+            let user = answer.username.map(|user| user + "\n").unwrap_or_default();
+            format!("{user}{}\n", answer.password.0.reveal()).into()
+        }
+    }
+}
+
+/// The first `keyring` on `PATH` that is none of ours.
+fn other_keyring() -> Option<PathBuf> {
+    if env::var_os(PASSED_ON).is_some() {
+        return None;
+    }
+    let this = env::current_exe().and_then(fs::canonicalize).ok();
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|directory| directory.join(OsStr::new(PROGRAM)))
+        .find(|program| is_program(program) && fs::canonicalize(program).ok() != this)
+}

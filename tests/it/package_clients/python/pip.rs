@@ -1,0 +1,61 @@
+//! pip, which asks `keyring` after a 401.
+
+use std::process::Output;
+
+use super::PythonTest;
+use crate::support::test_home::output_text;
+
+#[test]
+fn a_private_package_is_installed_without_a_password() {
+    let test = PythonTest::new();
+    let output = install(&test, "with", &[&test.private.url("/simple/")], "acme_private");
+    assert!(output.status.success(), "{}", output_text(&output));
+    assert!(test.installed("with", "acme_private").is_some());
+    let user = test.private.url("/simple/").replace("//", "//reader@");
+    let output = install(&test, "user", &[&user], "acme_private");
+    assert!(output.status.success(), "{}", output_text(&output));
+
+    test.test_home.exit_of(&["stop"]);
+    let output = install(&test, "without", &[&test.private.url("/simple/")], "acme_private");
+    assert!(!output.status.success(), "the package is not private");
+}
+
+#[test]
+fn an_index_url_of_another_user_gets_no_login() {
+    let test = PythonTest::new();
+    let other = test.private.url("/simple/").replace("//", "//other@");
+    let output = install(&test, "other", &[&other], "acme_private");
+    assert!(!output.status.success(), "{}", output_text(&output));
+    assert!(
+        !test.private.requests().iter().any(|line| line.starts_with("reader GET /simple/acme"))
+    );
+}
+
+#[test]
+fn public_packages_are_installed_while_the_login_is_withheld_and_after_stop() {
+    let test = PythonTest::new();
+    let (public, private) = (test.public.url("/simple/"), test.private.url("/simple/"));
+    test.withhold();
+    for (name, indexes) in [("alone", &[&*public][..]), ("both", &[&*public, &*private])] {
+        let output = install(&test, name, indexes, "acme_public");
+        assert!(output.status.success(), "{}", output_text(&output));
+    }
+    test.test_home.exit_of(&["stop"]);
+    for (name, indexes) in [("stopped", &[&*public][..]), ("stopped-both", &[&*public, &*private])]
+    {
+        let output = install(&test, name, indexes, "acme_public");
+        assert!(output.status.success(), "{}", output_text(&output));
+        assert!(test.installed(name, "acme_public").is_some());
+    }
+}
+
+/// Installs from the first index, with the others as extra ones.
+fn install(test: &PythonTest, directory: &str, indexes: &[&str], package: &str) -> Output {
+    let mut command = test
+        .module("pip", &["install", "--no-input", "--no-cache-dir", "--disable-pip-version-check"]);
+    command.args(["--target", directory, "--index-url", indexes[0]]);
+    for index in &indexes[1..] {
+        command.args(["--extra-index-url", index]);
+    }
+    command.arg(package).output().unwrap()
+}

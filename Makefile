@@ -44,9 +44,10 @@ test-fast: ## run the tests that need no docker engine
 bench: ## run the benchmarks and draw the plots in docs/
 	cargo bench --locked
 
-docs: ## write docs/troubleshooting.md and tests/it/transcripts, and docs/clients.md from the results of the last `make test`
+docs: ## write docs/troubleshooting.md and tests/it/transcripts, and the tables of clients from the results of the last `make test`
 	WRITE_DOCS=1 cargo test --locked --test it the_troubleshooting_document_is_current
 	WRITE_DOCS=1 cargo test --locked --test it the_commands_print_what_the_transcripts_show
+	WRITE_DOCS=1 cargo test --locked --test it the_table_of_package_clients_is_current
 	if [ -f $(target)/clients.md ]; then cp $(target)/clients.md docs/clients.md; fi
 
 lint: ## check formatting, clippy, shell scripts and dependencies

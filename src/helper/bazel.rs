@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::Agent;
-use super::{Text, finish, package_login, read};
+use super::package_login::PackageLogins;
+use super::{Text, finish, read};
 use crate::domain::credentials::secret_json;
 use crate::wire::exposed_secret::ExposedSecret;
 
@@ -19,7 +19,7 @@ pub(super) const PROGRAM: &str = "bazel-credential-registry-agent";
 
 /// One call of Bazel.
 pub(super) struct BazelHelper {
-    pub(super) agent: Agent,
+    pub(super) logins: PackageLogins,
 }
 
 #[derive(Deserialize)]
@@ -59,10 +59,7 @@ impl BazelHelper {
                 return finish(stderr, &line, ExitCode::FAILURE);
             }
         };
-        let login = package_login::find(&self.agent, &url).unwrap_or_else(|notice| {
-            notice.print(stderr, None);
-            None
-        });
+        let login = self.logins.find_or_print(&url, stderr);
         let expires = login.as_ref().and_then(|login| login.usable_until);
         let headers =
             login.into_iter().map(|login| ("Authorization", [login.authorization])).collect();

@@ -15,10 +15,10 @@ use std::process::{Command, ExitCode};
 
 use serde::Serialize;
 
-use super::agent::Agent;
 use super::keyring_question::{Mode, Output, Question};
 use super::notice::Notice;
-use super::{Text, finish, package_login};
+use super::package_login::PackageLogins;
+use super::{Text, finish};
 use crate::adapters::client_obstacles::is_program;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::secret_json;
@@ -35,7 +35,7 @@ const TOKEN_USER: &str = "__token__";
 
 /// One call of pip or uv.
 pub(super) struct KeyringHelper {
-    pub(super) agent: Agent,
+    pub(super) logins: PackageLogins,
     /// Whether another `keyring` answers what this one does not.
     pub(super) passes_on: bool,
 }
@@ -94,7 +94,7 @@ impl KeyringHelper {
         if !url.contains("://") {
             return Ok(None);
         }
-        let Some(login) = package_login::find(&self.agent, url)? else { return Ok(None) };
+        let Some(login) = self.logins.find(url)? else { return Ok(None) };
         let server = login.server;
         if login.scheme == AuthScheme::Raw.as_str() {
             let why =
@@ -116,7 +116,7 @@ impl KeyringHelper {
 
     /// Whether the agent has a login for `url`, or withholds it.
     fn is_ours(&self, url: &str) -> bool {
-        url.contains("://") && !matches!(package_login::find(&self.agent, url), Ok(None))
+        url.contains("://") && !matches!(self.logins.find(url), Ok(None))
     }
 }
 

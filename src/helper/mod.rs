@@ -1,8 +1,8 @@
 //! The small program that clients run for a credential. The name that it is called by says which
 //! client that is, and each protocol has a file of its own.
 //!
-//! Every call ends within [`TOTAL_TIMEOUT`], because docker runs the helper for every build. An agent
-//! that hangs counts as one that does not run.
+//! Every call ends within [`TOTAL_TIMEOUT`], and those of package clients earlier, because clients run the
+//! helper for every build. An agent that hangs counts as one that does not run.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -15,21 +15,32 @@ use zeroize::Zeroizing;
 
 use self::agent::Agent;
 use self::bazel::BazelHelper;
+use self::cargo::CargoProvider;
 use self::docker::DockerHelper;
+use self::git::GitHelper;
+use self::go::GoAuth;
 use self::keyring::KeyringHelper;
 use self::kubelet::KubeletPlugin;
+use self::nuget::NuGetPlugin;
+use self::package_login::PackageLogins;
+use self::terraform::TerraformHelper;
 use crate::adapters::paths::Paths;
 use crate::wire::helper::HelperCredential;
 
 mod agent;
 mod bazel;
+mod cargo;
 mod docker;
 mod fallback;
+mod git;
+mod go;
 mod keyring;
 mod keyring_question;
 mod kubelet;
 mod notice;
+mod nuget;
 mod package_login;
+mod terraform;
 
 /// The longest that a call may take.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
@@ -48,16 +59,26 @@ pub fn run(
     stderr: &mut impl Write,
 ) -> ExitCode {
     let paths = Paths::of_this_process();
+    let logins = PackageLogins { paths: paths.clone(), timeout: package_login::TIMEOUT };
     let agent = Agent { paths, deadline: Instant::now() + TOTAL_TIMEOUT };
-    let argument = arguments.first().and_then(|argument| argument.to_str());
-    match Path::new(program).file_name().and_then(OsStr::to_str) {
-        Some(bazel::PROGRAM) => BazelHelper { agent }.run(argument, input, output, stderr),
-        Some(name @ (keyring::PROGRAM | keyring::PROGRAM_OF_BACKEND)) => {
+    let argument = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    let (first, second) = (argument(0), argument(1));
+    match Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default() {
+        bazel::PROGRAM => BazelHelper { logins }.run(first, input, output, stderr),
+        cargo::PROGRAM => CargoProvider { logins }.run(first, input, output, stderr),
+        git::PROGRAM => GitHelper { logins }.run(first, input, output, stderr),
+        go::PROGRAM => GoAuth { logins }.run(first, output, stderr),
+        name @ (keyring::PROGRAM | keyring::PROGRAM_OF_BACKEND) => {
             let passes_on = name == keyring::PROGRAM;
-            KeyringHelper { agent, passes_on }.run(arguments, output, stderr)
+            KeyringHelper { logins, passes_on }.run(arguments, output, stderr)
         }
-        Some(kubelet::PROGRAM) => KubeletPlugin { agent }.run(argument, input, output, stderr),
-        _ => DockerHelper { agent }.run(argument, input, output, stderr),
+        kubelet::PROGRAM => KubeletPlugin { agent }.run(first, input, output, stderr),
+        nuget::PROGRAM => {
+            let logins = PackageLogins { timeout: nuget::TIMEOUT, ..logins };
+            NuGetPlugin { logins }.run(first, input, output, stderr)
+        }
+        terraform::PROGRAM => TerraformHelper { logins }.run(first, second, output, stderr),
+        _ => DockerHelper { agent }.run(first, input, output, stderr),
     }
 }
 

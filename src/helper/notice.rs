@@ -99,13 +99,16 @@ impl Notice {
 
     /// Prints the line; `used` is the docker configuration whose login is used instead.
     pub(super) fn print(&self, stderr: &mut impl Write, used: Option<&Path>) {
+        // An error here must not change the result.
+        let _ = writeln!(stderr, "{}", self.line(used));
+    }
+
+    /// The line without its end.
+    pub(super) fn line(&self, used: Option<&Path>) -> String {
         let Self { why, fix } = self;
         let instead = used.map_or_else(String::new, |path| {
             format!(", so the login in {} is used", path.display())
         });
-        let line = format!("registry-agent: {why}{instead}; {fix}");
-        let line = line.replace(char::is_control, " ");
-        // An error here must not change the result.
-        let _ = writeln!(stderr, "{line}");
+        format!("registry-agent: {why}{instead}; {fix}").replace(char::is_control, " ")
     }
 }

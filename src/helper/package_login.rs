@@ -1,25 +1,88 @@
 //! The login for a URL that a package client is about to request.
 
-use super::agent::Agent;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::agent::{Agent, NoAnswer};
 use super::encode;
 use super::notice::Notice;
 use crate::adapters::agent_client::ClientError;
-use crate::wire::api::UNKNOWN_REGISTRY;
+use crate::adapters::paths::Paths;
+use crate::domain::declarations::variable::Family;
+use crate::domain::servers::package_server::{PackageServer, PackageUrl};
+use crate::wire::api::{StatusDocument, UNKNOWN_REGISTRY};
 use crate::wire::package_credential::PackageCredential;
 
-/// The login that answers for `url`, or `None` if the registry is not ours, or no agent is wanted.
-///
-/// # Errors
-///
-/// If the login is withheld or the agent fails. Clients that go on without a login then also install
-/// public packages.
-pub(super) fn find(agent: &Agent, url: &str) -> Result<Option<PackageCredential>, Notice> {
-    let target = format!("/v1/credential?url={}", encode(url));
-    let none = match agent.ask("GET", &target, b"", |body| serde_json::from_slice(body).ok()) {
-        Ok(login) => return Ok(Some(login)),
-        Err(none) => none,
-    };
-    let is_unknown = matches!(&none.error, ClientError::Refused(problem)
-        if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
-    if is_unknown || none.is_expected() { Ok(None) } else { Err(Notice::of_failure(&none)) }
+/// The longest that a package client waits.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks this user's agent for the logins of one client.
+pub(super) struct PackageLogins {
+    pub(super) paths: Paths,
+    /// The longest that one question may take.
+    pub(super) timeout: Duration,
+}
+
+impl PackageLogins {
+    /// The login that answers for `url`, or `None` if the registry is not ours, or no agent is wanted.
+    ///
+    /// # Errors
+    ///
+    /// If the login is withheld or the agent fails. Clients that go on without a login then also install
+    /// public packages.
+    pub(super) fn find(&self, url: &str) -> Result<Option<PackageCredential>, Notice> {
+        let agent = self.agent();
+        // The agent has to say why a login is not there yet before this process gives up on the agent.
+        let wait = agent.remaining().as_secs();
+        let target = format!("/v1/credential?url={}&wait={wait}", encode(url));
+        let none = match agent.ask("GET", &target, b"", |body| serde_json::from_slice(body).ok()) {
+            Ok(login) => return Ok(Some(login)),
+            Err(none) => none,
+        };
+        if is_unknown(&none) || none.is_expected() {
+            Ok(None)
+        } else {
+            Err(Notice::of_failure(&none))
+        }
+    }
+
+    /// The same for a client that shows standard error.
+    pub(super) fn find_or_print(
+        &self,
+        url: &str,
+        stderr: &mut impl Write,
+    ) -> Option<PackageCredential> {
+        self.find(url).unwrap_or_else(|notice| {
+            notice.print(stderr, None);
+            None
+        })
+    }
+
+    /// Why the agent takes no login from the client for `url`, or `None` if the registry is not ours.
+    pub(super) fn refusal_to_store(&self, url: &str) -> Option<String> {
+        let asked = PackageUrl::parse(url).ok()?;
+        let parse = |body: &[u8]| serde_json::from_slice::<StatusDocument>(body).ok();
+        let status = self.agent().ask("GET", "/v1/status", b"", parse).ok()?;
+        let packages = status.registries.into_iter().filter(|it| it.family == Family::Package);
+        let covering = packages.filter_map(|registry| {
+            let server = PackageServer::parse(&registry.server).ok()?;
+            server.covers(&asked).then_some((server.depth(), registry))
+        });
+        let (_, registry) = covering.max_by_key(|(depth, _)| *depth)?;
+        let name = registry.name.unwrap_or_else(|| "NAME".to_owned());
+        Some(format!(
+            "not supported: registry-agent has the login of {}; to change it, set \
+             {name}_PACKAGE_REGISTRY_PASSWORD and run `registry-agent sync`",
+            registry.server
+        ))
+    }
+
+    fn agent(&self) -> Agent {
+        Agent { paths: self.paths.clone(), deadline: Instant::now() + self.timeout }
+    }
+}
+
+fn is_unknown(none: &NoAnswer) -> bool {
+    matches!(&none.error, ClientError::Refused(problem)
+        if problem.code.as_deref() == Some(UNKNOWN_REGISTRY))
 }

@@ -12,7 +12,7 @@ use crate::support::test_home::TestHome;
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 /// Runs a test in which the host of the domain leads to this machine.
-fn with_aws(test: impl FnOnce(&FakeAws, TestHome) + Send) {
+pub(crate) fn with_aws(test: impl FnOnce(&FakeAws, TestHome) + Send) {
     let etc = Etc { hosts: &[(codeartifact::HOST, "127.0.0.1")], ..Etc::default() };
     isolated::run(&etc, async || {
         let aws = FakeAws::start();
@@ -26,7 +26,7 @@ fn with_aws(test: impl FnOnce(&FakeAws, TestHome) + Send) {
     });
 }
 
-fn declare(test_home: &mut TestHome, name: &str, url: &str) {
+pub(crate) fn declare(test_home: &mut TestHome, name: &str, url: &str) {
     let keys = [("SERVER", url), ("USER", KEY), ("PASSWORD", "secret")];
     test_home.declare_packages(name, &keys);
 }

@@ -26,7 +26,7 @@ use crate::wire::api::{INCOMPLETE, UNKNOWN_REGISTRY, WITHHELD};
 use crate::wire::helper::HelperCredential;
 use crate::wire::package_credential::PackageCredential;
 
-/// How long a client waits for a first login or for the renewal of an expired token.
+/// The longest that a client waits for a first login or for the renewal of an expired token.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client waits until a stored login is safely on disk.
 const STORE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -44,6 +44,8 @@ pub struct ServerQuery {
 pub struct CredentialQuery {
     server: Option<String>,
     url: Option<String>,
+    /// How many seconds the client can wait.
+    wait: Option<u64>,
 }
 
 /// The response for a server or for a URL.
@@ -62,12 +64,13 @@ pub async fn get_credential(
     Parameters(query): Parameters<CredentialQuery>,
 ) -> Result<Json<CredentialAnswer>, ApiError> {
     let counters = state.counters.clone();
-    let found = match query {
-        CredentialQuery { server: Some(server), url: None } => {
-            find_credential(state, &server).await.map(CredentialAnswer::Container)
+    let wait = query.wait.map_or(CREDENTIAL_TIMEOUT, Duration::from_secs).min(CREDENTIAL_TIMEOUT);
+    let found = match (query.server, query.url) {
+        (Some(server), None) => {
+            find_credential(state, &server, wait).await.map(CredentialAnswer::Container)
         }
-        CredentialQuery { server: None, url: Some(url) } => {
-            package_credential::find(state, &url).await.map(CredentialAnswer::Package)
+        (None, Some(url)) => {
+            package_credential::find(state, &url, wait).await.map(CredentialAnswer::Package)
         }
         _ => return Err(ApiError::malformed("either `server` or `url` is required")),
     };
@@ -83,11 +86,16 @@ pub async fn get_credential(
     found.map(Json)
 }
 
-async fn find_credential(state: ApiState, server: &str) -> Result<HelperCredential, ApiError> {
+async fn find_credential(
+    state: ApiState,
+    server: &str,
+    wait: Duration,
+) -> Result<HelperCredential, ApiError> {
     if let Some(token) = state.now().web_login_token(server) {
         return Ok(HelperCredential::new(server, token));
     }
-    let login = await_login(state, |view| view.by_server(server), |view| view.unusable_set(server));
+    let login =
+        await_login(state, wait, |view| view.by_server(server), |view| view.unusable_set(server));
     let (_, credential) = login.await?;
     Ok(HelperCredential::new(server, &credential))
 }
@@ -96,10 +104,11 @@ async fn find_credential(state: ApiState, server: &str) -> Result<HelperCredenti
 /// of a set that would declare the login.
 pub(super) async fn await_login(
     mut state: ApiState,
+    wait: Duration,
     find: impl Fn(&View) -> Option<&Arc<Entry>>,
     unusable: impl Fn(&View) -> Option<&Problem>,
 ) -> Result<(Arc<Entry>, Credential), ApiError> {
-    let deadline = Instant::now() + CREDENTIAL_TIMEOUT;
+    let deadline = Instant::now() + wait;
     let mut woken = false;
     loop {
         // Only the login is kept: whoever holds a view makes the controller copy it.

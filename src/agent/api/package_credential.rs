@@ -1,5 +1,7 @@
 //! `/v1/credential?url=…`: the requests of package clients' helpers.
 
+use std::time::Duration;
+
 use super::ApiState;
 use super::credentials::await_login;
 use super::error::ApiError;
@@ -10,10 +12,18 @@ use crate::wire::package_credential::PackageCredential;
 ///
 /// A URL that is not understood is one that no login answers for: clients also ask for registries that
 /// are not ours.
-pub(super) async fn find(state: ApiState, url: &str) -> Result<PackageCredential, ApiError> {
+pub(super) async fn find(
+    state: ApiState,
+    url: &str,
+    wait: Duration,
+) -> Result<PackageCredential, ApiError> {
     let asked = PackageUrl::parse(url).map_err(|_| ApiError::unknown_registry())?;
-    let login =
-        await_login(state, |view| view.by_url(&asked), |view| view.unusable_package_set(&asked));
+    let login = await_login(
+        state,
+        wait,
+        |view| view.by_url(&asked),
+        |view| view.unusable_package_set(&asked),
+    );
     let (entry, credential) = login.await?;
     let declaration = &entry.login.declaration;
     let server = declaration.server.package().ok_or_else(ApiError::unknown_registry)?;

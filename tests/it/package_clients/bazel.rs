@@ -4,8 +4,8 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::helper;
-use crate::support::test_home::{TestHome, output_text, run_with_input};
+use super::table;
+use crate::support::test_home::{TestHome, output_text};
 
 const PROGRAM: &str = "bazel-credential-registry-agent";
 const SERVER: &str = "https://bazel.invalid/artifacts/";
@@ -35,6 +35,7 @@ fn a_file_below_the_declared_url_gets_the_header_and_no_other_one() {
         assert_eq!(headers(&output), json!({}), "{other}");
         assert!(output.stderr.is_empty(), "{other}: {}", output_text(&output));
     }
+    table::record("Bazel", "none", "the written protocol", &[format!("{PROGRAM} get")]);
 }
 
 #[test]
@@ -46,10 +47,7 @@ fn public_files_are_fetched_after_stop_and_a_request_that_is_none_is_named() {
     assert_eq!(headers(&output), json!({}));
     assert!(output.stderr.is_empty(), "{}", output_text(&output));
 
-    let output = run_with_input(
-        test_home.command(helper(&test_home, PROGRAM)).arg("get"),
-        "{\"uri\": \"https://user:canary@host/",
-    );
+    let output = super::ask(&test_home, PROGRAM, &["get"], "{\"uri\": \"https://user:canary@host/");
     assert_eq!(output.status.code(), Some(1));
     let text = output_text(&output);
     assert!(text.contains("standard input is not a request"), "{text}");
@@ -57,8 +55,7 @@ fn public_files_are_fetched_after_stop_and_a_request_that_is_none_is_named() {
 }
 
 fn ask(test_home: &TestHome, url: &str) -> Output {
-    let request = json!({"uri": url}).to_string();
-    run_with_input(test_home.command(helper(test_home, PROGRAM)).arg("get"), &request)
+    super::ask(test_home, PROGRAM, &["get"], &json!({"uri": url}).to_string())
 }
 
 fn headers(output: &Output) -> Value {

@@ -4,7 +4,7 @@
 //! points the SDK to it. It can do what AWS cannot do on demand: issue tokens that are valid for seconds, return
 //! any error, use another clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -62,6 +62,12 @@ pub(crate) struct Inner {
     pub(crate) calls: Vec<String>,
     /// Rejected requests to the registries that had a password.
     pub(crate) registry_refusals: usize,
+    /// What the repositories of `CodeArtifact` have, by path; any other path has an empty document.
+    pub(crate) files: HashMap<String, Vec<u8>>,
+    /// How long each of these files takes, except for crates.
+    pub(crate) file_delay: Duration,
+    /// The tokens with which the files were read.
+    pub(crate) reading_tokens: HashSet<String>,
     /// The domains of `CodeArtifact`, as `DOMAIN OWNER`.
     pub(crate) domains: Vec<String>,
     pub(super) tokens: HashMap<String, Timestamp>,
@@ -80,6 +86,9 @@ impl FakeAws {
             clock_ahead: SignedDuration::ZERO,
             calls: Vec::new(),
             registry_refusals: 0,
+            files: HashMap::new(),
+            file_delay: Duration::ZERO,
+            reading_tokens: HashSet::new(),
             domains: vec!["acme 111122223333".to_owned()],
             tokens: HashMap::new(),
         }));
@@ -163,7 +172,7 @@ async fn serve(
         if uri.path().starts_with("/v2/") {
             (registry(&mut inner, &headers), Duration::ZERO)
         } else if codeartifact::FORMATS.iter().any(|format| uri.path().starts_with(format)) {
-            (codeartifact::repository(&mut inner, uri.path(), &headers), Duration::ZERO)
+            codeartifact::repository(&mut inner, uri.path(), &headers)
         } else {
             aws(&mut inner, &method, &uri, &headers, &body)
         }

@@ -2,6 +2,7 @@
 //! accept only live ones, each format in its own way.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Response, Uri};
@@ -14,18 +15,30 @@ pub(crate) const HOST: &str = "acme-111122223333.d.codeartifact.eu-west-1.amazon
 /// The formats that have repositories, as the beginnings of their paths.
 pub(super) const FORMATS: [&str; 4] = ["/npm/", "/cargo/", "/pypi/", "/maven/"];
 
-/// The response of a repository.
-pub(super) fn repository(inner: &mut Inner, path: &str, headers: &HeaderMap) -> Response<Body> {
+/// The response of a repository, and how long it takes.
+pub(super) fn repository(
+    inner: &mut Inner,
+    path: &str,
+    headers: &HeaderMap,
+) -> (Response<Body>, Duration) {
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
-    if authorization.is_some_and(|it| accepts(inner, path, it)) {
-        return Response::new("{}".into());
+    if let Some(header) = authorization.filter(|it| accepts(inner, path, it)) {
+        let Some(file) = inner.files.get(path) else {
+            return (Response::new("{}".into()), Duration::ZERO);
+        };
+        let response = Response::new(file.clone().into());
+        inner.reading_tokens.insert(header.to_owned());
+        // cargo queues all downloads at once, each with the token of that moment.
+        let delay = if path.contains("/dl/") { Duration::ZERO } else { inner.file_delay };
+        return (response, delay);
     }
     inner.registry_refusals += usize::from(authorization.is_some());
-    Response::builder()
+    let response = Response::builder()
         .status(401)
         .header("www-authenticate", "Basic realm=\"CodeArtifact\"")
         .body("{}".into())
-        .unwrap()
+        .unwrap();
+    (response, Duration::ZERO)
 }
 
 /// Whether a repository of `CodeArtifact` accepts the header in a request for this path.

@@ -1,0 +1,108 @@
+//! git's credential helper protocol (`git help credential`, `gitcredentials`).
+//!
+//! Without an answer, git asks its next helper and then the user, as it does without this one.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use super::package_login::PackageLogins;
+use super::{Text, finish, read};
+use crate::wire::package_credential::PackageCredential;
+
+/// The name of the helper.
+pub(super) const PROGRAM: &str = "git-credential-registry-agent";
+
+/// The user of a token that is declared without one. git needs a user, and servers that take a token as a
+/// password ignore it, except that GitLab wants this one for some of its tokens.
+const TOKEN_USER: &str = "oauth2";
+
+/// One call of git.
+pub(super) struct GitHelper {
+    pub(super) logins: PackageLogins,
+}
+
+/// What git knows of the server.
+#[derive(Default)]
+struct Question {
+    protocol: String,
+    host: String,
+    path: String,
+    username: Option<String>,
+    /// Whether git also takes the value of an `Authorization` header; from 2.46 on.
+    takes_authorization: bool,
+    /// Whether the server asks for a user and a password.
+    asks_for_password: bool,
+}
+
+impl GitHelper {
+    pub(super) fn run(
+        &self,
+        verb: Option<&str>,
+        input: &mut impl Read,
+        output: &mut impl Write,
+        stderr: &mut impl Write,
+    ) -> ExitCode {
+        // git sends every login that works to `store`, and every one that does not to `erase`.
+        if verb != Some("get") {
+            return ExitCode::SUCCESS;
+        }
+        let Ok(text) = read(input) else { return ExitCode::FAILURE };
+        let question = Question::parse(&text);
+        let Some(login) = self.logins.find_or_print(&question.url(), stderr) else {
+            return ExitCode::SUCCESS;
+        };
+        finish(output, &question.answer(&login), ExitCode::SUCCESS)
+    }
+}
+
+impl Question {
+    fn parse(text: &str) -> Self {
+        let mut question = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "protocol" => value.clone_into(&mut question.protocol),
+                "host" => value.clone_into(&mut question.host),
+                "path" => value.clone_into(&mut question.path),
+                "username" => question.username = Some(value.to_owned()),
+                "capability[]" => question.takes_authorization |= value == "authtype",
+                "wwwauth[]" => {
+                    let scheme = value.split(' ').next().unwrap_or_default();
+                    question.asks_for_password |= scheme.eq_ignore_ascii_case("basic");
+                }
+                _ => {}
+            }
+        }
+        question
+    }
+
+    /// Without `credential.useHttpPath`, git names no path.
+    fn url(&self) -> String {
+        format!("{}://{}/{}", self.protocol, self.host, self.path)
+    }
+
+    fn answer(&self, login: &PackageCredential) -> Text {
+        let (secret, authorization) = (login.secret.0.reveal(), login.authorization.0.reveal());
+        let user = login.username.as_deref();
+        // The URL of the repository names another user.
+        let is_other = |asked: &String| user.is_some_and(|user| user != asked);
+        if self.username.as_ref().is_some_and(is_other) || authorization.contains(['\n', '\0']) {
+            return Text::default();
+        }
+        let end =
+            login.usable_until.map(|end| format!("password_expiry_utc={}\n", end.as_second()));
+        let end = end.unwrap_or_default();
+        if login.scheme != "basic" && self.takes_authorization && !self.asks_for_password {
+            let Some((scheme, value)) = authorization.split_once(' ') else {
+                return Text::default();
+            };
+            return Text::new(format!(
+                "capability[]=authtype\nauthtype={scheme}\ncredential={value}\nephemeral=1\n{end}"
+            ));
+        }
+        if login.scheme == "raw" || secret.contains(['\n', '\0']) {
+            return Text::default();
+        }
+        let user = user.or(self.username.as_deref()).unwrap_or(TOKEN_USER);
+        Text::new(format!("username={user}\npassword={secret}\n{end}"))
+    }
+}

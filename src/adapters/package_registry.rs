@@ -30,6 +30,9 @@ use crate::domain::registry_protocol::response::{
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
 
+/// How often one verification sends the login.
+const MAX_LOGINS: usize = 2;
+
 /// The parameters of a verification.
 pub struct PackageVerification {
     /// The registry.
@@ -77,13 +80,18 @@ impl Session<'_> {
     ///
     /// The registry's own URL has to exist, so a failure there ends it. Another resource may fail, but
     /// then the registry has not answered, unless a later one tells.
+    ///
+    /// Some registries answer a wrong password with 403, and lock the account after a few of them.
     async fn ask(mut self) -> Result<Verdict, Verdict> {
         let server = &self.question.server;
-        let mut untold = None;
+        let (mut untold, mut sent) = (None, 0);
         for resource in RESOURCES {
             let Ok(url) = Url::parse(&format!("{}{resource}", server.name())) else { continue };
             let told = match self.asks(&url).await {
-                Ok(Some(offered)) => self.log_in(url, &offered).await,
+                Ok(Some(offered)) => {
+                    sent += 1;
+                    self.log_in(url, &offered).await
+                }
                 Ok(None) => continue,
                 Err(verdict) => Err(verdict),
             };
@@ -94,6 +102,9 @@ impl Session<'_> {
                     return Err(verdict);
                 }
                 Err(verdict) => untold = Some(more_telling(untold, verdict)),
+            }
+            if sent == MAX_LOGINS {
+                break;
             }
         }
         Ok(untold.unwrap_or_else(|| not_asked(server)))

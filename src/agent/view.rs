@@ -135,9 +135,27 @@ impl View {
         if !named.is_empty() {
             return named;
         }
-        let by_url = || self.by_url(PackageServer::parse(asked).ok()?.url());
-        let found = self.entries.get(asked).or_else(|| self.by_server(asked)).or_else(by_url);
+        let exact = self.entries.get(asked);
+        let found = exact.or_else(|| self.by_server(asked)).or_else(|| self.by_package_url(asked));
         found.into_iter().collect()
+    }
+
+    /// The one login that is meant by a `<NAME>`, a server or a URL: of this family, or else of a container
+    /// registry if there is one.
+    pub fn one_selected(&self, asked: &str, family: Option<Family>) -> Option<&Arc<Entry>> {
+        let of = |entry: &Arc<Entry>| entry.login.declaration.family();
+        let selected = self.selected(asked);
+        let found = match family {
+            Some(family) => selected.into_iter().find(|entry| of(entry) == family),
+            None => selected.into_iter().max_by_key(|entry| of(entry) == Family::Container),
+        };
+        // The same text may name a container registry and be the URL of a package registry.
+        let wants_package = family == Some(Family::Package);
+        found.or_else(|| self.by_package_url(asked).filter(|_| wants_package))
+    }
+
+    fn by_package_url(&self, asked: &str) -> Option<&Arc<Entry>> {
+        self.by_url(PackageServer::parse(asked).ok()?.url())
     }
 
     /// Whether every source has been read and no login is `pending`.

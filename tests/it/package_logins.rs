@@ -1,6 +1,7 @@
 //! Logins of package registries: declared beside those of container registries, verified, and served by
 //! URL.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::support::package_registry::PackageRegistry;
@@ -327,4 +328,38 @@ fn check_understands_the_url_of_a_package_registry_that_no_login_covers() {
     let checked = succeed(&mut test_home.agent(&["check", "NPM"]));
     let text = output_text(&checked);
     assert!(text.contains("answers over HTTP") && !text.contains("as a registry"), "{text}");
+}
+
+#[test]
+fn a_name_of_two_families_is_the_container_registry_unless_the_family_is_given() {
+    let packages = PackageRegistry::start(&[BASIC]);
+    let containers = Registry::start(&Auth::Htpasswd(&[("user", "secret")]), None);
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", &containers.server(), ("user", "secret"));
+    let url = packages.url("/npm/");
+    let set = [("SERVER", url.as_str()), ("USER", "user"), ("PASSWORD", "secret")];
+    test_home.declare_packages("ACME", &set);
+    test_home.start_agent();
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let host = packages.url("").replace("http://", "");
+    for (asked, found) in [
+        ("ACME".to_owned(), Some(containers.server())),
+        ("ACME?family=container".to_owned(), Some(containers.server())),
+        ("ACME?family=package".to_owned(), Some(url.clone())),
+        (encoded(&url), Some(url.clone())),
+        (encoded(&packages.url("/npm")), Some(url.clone())),
+        (encoded(&url) + "?family=package", Some(url.clone())),
+        (encoded(&url) + "?family=container", None),
+        (encoded(&containers.server()) + "?family=package", None),
+        (encoded(&host) + "?family=package", None),
+    ] {
+        let (status, body) = test_home.get(&format!("/v1/registries/{asked}"));
+        assert_eq!(
+            (status == 200).then(|| body["server"].clone()),
+            found.map(|it| json!(it)),
+            "{asked}"
+        );
+    }
+    let (status, _) = test_home.get("/v1/registries/ACME?family=other");
+    assert_eq!(status, 400);
 }

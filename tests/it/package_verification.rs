@@ -1,5 +1,7 @@
 //! What the agent learns from the resources of a package registry, and what it says of them.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::support::package_registry::PackageRegistry;
@@ -59,6 +61,53 @@ fn a_login_is_sent_in_the_scheme_that_the_registry_asks_for() {
         assert_eq!(found(&login), ("ready", ""), "{challenge}: {login:#}");
         let served = test_home.authorization(&registry.url("/x"));
         assert_eq!(served.as_deref(), Some(header), "{challenge}");
+    }
+}
+
+#[test]
+fn a_rejected_password_without_a_user_asks_for_the_user() {
+    let registry = PackageRegistry::start(&[]);
+    registry.state().challenges = vec!["Basic realm=\"packages\"".to_owned()];
+    let test_home = home_with(&registry.url("/"), &[]);
+    let login = test_home.login("NPM");
+    assert_eq!(found(&login), ("rejected", "refused"), "{login:#}");
+    let (reason, hint) = (login["reason"].as_str().unwrap(), login["hint"].as_str().unwrap());
+    assert!(reason.contains("it asks for a user, and none is set"), "{reason}");
+    assert!(hint.contains("set NPM_PACKAGE_REGISTRY_USER to"), "{hint}");
+    // The empty user is sent: some registries take a token so.
+    assert_eq!(registry.received(), [("/".to_owned(), "Basic OnNlY3JldA==".to_owned())]);
+}
+
+#[test]
+fn a_login_that_every_resource_forbids_is_sent_twice() {
+    let registry = PackageRegistry::start(&[BEARER]);
+    let all = ["/f/", "/f/-/whoami", "/f/simple/", "/f/config.json", "/f/info/refs"];
+    registry.state().replies = all.map(|path| (path.to_owned(), (403, String::new()))).into();
+    let test_home = home_with(&registry.url("/f/"), &[]);
+    assert_eq!(found(&test_home.login("NPM")), ("unverified", "not-decided"));
+    let paths: Vec<_> = registry.received().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, all[..2]);
+}
+
+#[test]
+fn a_fine_grained_token_for_github_packages_is_named() {
+    let mut test_home = TestHome::new();
+    let config = test_home.path(".config/registry-agent/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, "verify = false\n").unwrap();
+    for (name, server) in
+        [("NPM", "https://npm.pkg.github.com/"), ("MAVEN", "https://maven.pkg.github.com/acme/")]
+    {
+        let set = [("SERVER", server), ("USER", "octo"), ("PASSWORD", "github_pat_11AA")];
+        test_home.declare_packages(name, &set);
+    }
+    test_home.start();
+    for (name, host) in [("NPM", "npm.pkg.github.com"), ("MAVEN", "maven.pkg.github.com")] {
+        let remark = test_home.login(name)["remarks"][0].clone();
+        assert_eq!(remark["code"], "fine-grained-token", "{remark}");
+        let text = remark["text"].as_str().unwrap();
+        let expected = format!("is a fine-grained GitHub token, which {host} does not accept");
+        assert!(text.contains(&expected) && text.contains("_PACKAGE_REGISTRY_PASSWORD"), "{text}");
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::ApiState;
 use crate::agent::counters::{Counters, FAMILIES};
-use crate::agent::view::View;
+use crate::agent::view::{Entry, View};
 use crate::domain::credentials::login::State as LoginState;
 
 /// The text format, with its version.
@@ -36,9 +36,10 @@ fn write_all(text: &mut String, view: &View, counters: &Counters, now: Timestamp
     let name = "registry_agent_login_state";
     head(text, name, "gauge", "The state of a login: 1 for the current one, 0 for the others.")?;
     for entry in view.entries.values() {
-        let (server, current) = (entry.login.declaration.server.name(), entry.login.state(now));
+        let current = entry.login.state(now);
         for state in LoginState::ALL {
-            let labels = [("server", server), ("state", state.as_str())];
+            let [called, server] = labels(entry);
+            let labels = [called, server, ("state", state.as_str())];
             sample(text, name, &labels, i64::from(state == current))?;
         }
     }
@@ -47,8 +48,7 @@ fn write_all(text: &mut String, view: &View, counters: &Counters, now: Timestamp
     head(text, name, "gauge", "When a credential expires, if known, as Unix time.")?;
     for entry in view.entries.values() {
         if let Some(expiry) = entry.login.credential.as_ref().and_then(|c| c.expires_at) {
-            let server = ("server", entry.login.declaration.server.name());
-            sample(text, name, &[server], expiry.as_second())?;
+            sample(text, name, &labels(entry), expiry.as_second())?;
         }
     }
 
@@ -64,6 +64,12 @@ fn write_all(text: &mut String, view: &View, counters: &Counters, now: Timestamp
         }
     }
     Ok(())
+}
+
+/// Other users see no paths, so that only the `<NAME>` tells two package registries of a host apart.
+fn labels(entry: &Entry) -> [(&str, &str); 2] {
+    let declaration = &entry.login.declaration;
+    [("name", declaration.called().unwrap_or_default()), ("server", declaration.server.name())]
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {

@@ -8,18 +8,21 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
+use self::hidden_paths::hide_paths_from_others;
 use self::peer::{AccessPolicy, Peer};
-use self::request::{ENVIRONMENT_LIMIT, LimitedBody, NameOrServer, VALUE_LIMIT};
+use self::request::{ENVIRONMENT_LIMIT, LimitedBody, NameOrServer, Parameters, VALUE_LIMIT};
 use super::command::AgentCommand;
 use super::counters::{Counters, REFUSED_REQUESTS};
 use super::events::Events;
 use super::view::View;
 use crate::adapters::clock::Clock;
 use crate::domain::declarations::source::Variables;
+use crate::domain::declarations::variable::Family;
 use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference, RegistryDocument};
 use crate::wire::handoff::conceal;
 
@@ -28,6 +31,7 @@ pub mod client_stream;
 pub mod connection_limits;
 pub mod credentials;
 pub mod error;
+mod hidden_paths;
 pub mod metrics;
 pub mod observe;
 pub mod package_credential;
@@ -88,14 +92,17 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/logins", post(credentials::post_login).delete(credentials::delete_login))
         .route("/v1/shutdown", post(post_shutdown))
         .route_layer(middleware::from_fn_with_state(state.clone(), owner_only));
-    Router::new()
+    let logins = Router::new()
         .route("/v1/status", get(status::get_status))
         .route("/v1/registries/{asked}", get(get_registry))
         .route("/v1/events", get(observe::get_events))
+        .route("/metrics", get(metrics::get_metrics))
+        .route_layer(middleware::from_fn_with_state(state.clone(), hide_paths_from_others));
+    Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(observe::get_readiness))
-        .route("/metrics", get(metrics::get_metrics))
         .route("/v1/openapi.json", get(get_openapi))
+        .merge(logins)
         .merge(owners)
         .fallback(async |uri: Uri| ApiError::no_resource(&uri))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
@@ -141,12 +148,21 @@ async fn get_openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
+/// Which registry is meant, if a `<NAME>` or a server has one of each family.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegistryQuery {
+    family: Option<Family>,
+}
+
+/// `GET /v1/registries/{asked}`
 async fn get_registry(
     State(state): State<ApiState>,
     NameOrServer(name_or_server): NameOrServer,
+    Parameters(query): Parameters<RegistryQuery>,
 ) -> Result<Json<RegistryDocument>, ApiError> {
     let view = state.now();
-    match view.selected(&name_or_server).first() {
+    match view.one_selected(&name_or_server, query.family) {
         Some(entry) => Ok(Json(entry.document(state.clock.now()))),
         None => Err(ApiError::unknown_registry()),
     }

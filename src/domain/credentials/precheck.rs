@@ -54,12 +54,17 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
         }
         Identity::Aws(_) => return found,
     };
+    let is_of_github = match &declaration.server {
+        RegistryServer::Container(server) => server.kind() == &Kind::Ghcr,
+        RegistryServer::Package(server) => server.kind() == &PackageKind::GithubPackages,
+    };
+    if is_of_github && password.starts_with("github_pat_") {
+        let host = declaration.server.authority().to_owned();
+        let value = declaration.password_variable();
+        found.push(ValueReason::FineGrainedToken { host, value }.into());
+    }
     let Some(server) = declaration.server.container() else { return found };
     match server.kind() {
-        Kind::Ghcr if password.starts_with("github_pat_") => {
-            let value = declaration.password_variable();
-            found.push(ValueReason::FineGrainedToken { value }.into());
-        }
         Kind::DockerHub if user.is_some_and(|user| user.contains('@')) => {
             found.push(ValueReason::Email { value: declaration.user_variable() }.into());
         }

@@ -66,6 +66,8 @@ pub enum RejectionHint {
     },
     /// A package registry that does not say in which scheme it wants the login.
     SchemeNotStated,
+    /// A package registry that asks for a user and a password, of a login without a user.
+    UserMissing,
 }
 
 /// The user name at Azure that marks the password as a refresh token.
@@ -114,6 +116,9 @@ impl RejectionHint {
         {
             return Self::OtherScheme { sent, offered: *first };
         }
+        if sent == AuthScheme::Basic && credential.user.is_empty() {
+            return Self::UserMissing;
+        }
         let begins = |start| credential.secret.reveal().starts_with(start);
         match server.kind() {
             PackageKind::GithubPackages if begins("github_pat_") => Self::GhcrFineGrained,
@@ -142,13 +147,14 @@ impl RejectionHint {
                 | Self::GitlabPackages
                 | Self::OtherScheme { .. }
                 | Self::SchemeNotStated
+                | Self::UserMissing
         )
     }
 
     /// A stable identifier for programs; all begin with `refused`.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Plain | Self::SchemeNotStated => "refused",
+            Self::Plain | Self::SchemeNotStated | Self::UserMissing => "refused",
             Self::OtherScheme { .. } => "refused-scheme",
             Self::DockerHubEmail | Self::DockerHub => "refused-docker-hub",
             Self::GhcrFineGrained | Self::GhcrAmbient | Self::Ghcr => "refused-ghcr",
@@ -178,6 +184,7 @@ impl RejectionHint {
                 Self::Plain.fix(server, user, login),
                 login.variable(Field::Scheme)
             ),
+            Self::UserMissing => login.set(&[(Field::User, "the user name of the password")]),
             Self::OtherScheme { offered, .. } => login.set(&[(Field::Scheme, offered.as_str())]),
             Self::DockerHubEmail => login.set(&[(Field::User, DOCKER_ID)]),
             Self::DockerHub => login.set(&[
@@ -278,6 +285,7 @@ impl fmt::Display for RejectionHint {
         f.write_str(match self {
             Self::DockerHubEmail => ": the user is an e-mail address, not a Docker ID",
             Self::GhcrFineGrained => ": fine-grained tokens are not supported",
+            Self::UserMissing => ": it asks for a user, and none is set",
             Self::GhcrAmbient => ": GITHUB_TOKEN is expired or not allowed to read packages",
             _ => "",
         })

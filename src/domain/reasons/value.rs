@@ -9,9 +9,12 @@ use super::{Severity, SourcedVariable};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueReason {
-    /// A fine-grained GitHub token for ghcr.io.
-    #[error("{value} is a fine-grained GitHub token, which ghcr.io does not accept")]
+    /// A fine-grained GitHub token for a registry of GitHub.
+    #[error("{value} is a fine-grained GitHub token, which {host} does not accept")]
     FineGrainedToken {
+        /// The registry's host.
+        #[serde(default)]
+        host: String,
         /// The password.
         value: SourcedVariable,
     },
@@ -43,7 +46,7 @@ impl ValueReason {
     /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
-            Self::FineGrainedToken { value } => {
+            Self::FineGrainedToken { value, .. } => {
                 value.set_to("a classic personal access token with read:packages")
             }
             Self::Email { value } => value.set_to("the Docker ID"),

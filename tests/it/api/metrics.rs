@@ -47,8 +47,8 @@ fn the_metrics_follow_the_rules_of_prometheus() {
     let samples = samples(&reply.body);
     for (name, value) in [
         (format!("registry_agent_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1),
-        ("registry_agent_login_state{server=\"127.0.0.1:1\",state=\"unreachable\"}".to_owned(), 1),
-        ("registry_agent_login_state{server=\"127.0.0.1:1\",state=\"ready\"}".to_owned(), 0),
+        ("registry_agent_login_state{name=\"ACME\",server=\"127.0.0.1:1\",state=\"unreachable\"}".to_owned(), 1),
+        ("registry_agent_login_state{name=\"ACME\",server=\"127.0.0.1:1\",state=\"ready\"}".to_owned(), 0),
         ("registry_agent_verifications_total{result=\"ready\"}".to_owned(), 0),
         ("registry_agent_exchanges_total{result=\"failure\"}".to_owned(), 0),
         ("registry_agent_credentials_served_total{result=\"served\"}".to_owned(), 1),

@@ -10,6 +10,7 @@ mod errors;
 mod examples;
 mod limits;
 mod metrics;
+mod others;
 
 /// A response.
 struct Reply {

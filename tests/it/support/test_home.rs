@@ -59,8 +59,13 @@ impl TestHome {
     pub(crate) fn package_credential(&self, url: &str) -> (u16, Value) {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("url", url);
+        self.get(&format!("/v1/credential?{}", query.finish()))
+    }
+
+    /// The status and the body of the agent's response to a `GET`.
+    pub(crate) fn get(&self, target: &str) -> (u16, Value) {
         let mut stream = UnixStream::connect(self.path("agent.sock")).unwrap();
-        let request = format!("GET /v1/credential?{} HTTP/1.0\r\n\r\n", query.finish());
+        let request = format!("GET {target} HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();

@@ -10,8 +10,11 @@ pub(super) fn values() -> Vec<Sample> {
     };
     vec![
         sample(
-            ValueReason::FineGrainedToken { value: variable("PASSWORD", "sync") },
-            "Tokens that begin with github_pat_ have no access to ghcr.io. A classic token begins with ghp_.",
+            ValueReason::FineGrainedToken {
+                host: "ghcr.io".to_owned(),
+                value: variable("PASSWORD", "sync"),
+            },
+            "Tokens that begin with github_pat_ have no access to ghcr.io and GitHub Packages. A classic token begins with ghp_.",
         ),
         sample(
             ValueReason::Email { value: variable("USER", "sync") },

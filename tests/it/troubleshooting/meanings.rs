@@ -21,7 +21,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("path-ignored", "the server contains a path"),
     ("token-already", "a variable has no effect on an ECR token"),
     ("only-for-ecr", "a variable has an effect only for AWS ECR"),
-    ("fine-grained-token", "ghcr.io rejects fine-grained GitHub tokens"),
+    ("fine-grained-token", "GitHub Packages rejects fine-grained tokens"),
     ("email-as-user", "the Docker Hub user is an e-mail address"),
     ("file-malformed", "a file with variables cannot be parsed"),
     ("value-malformed", "a value in a file cannot be decoded"),

@@ -143,6 +143,13 @@ pub(super) fn rejections() -> Vec<Sample> {
              wrong one.",
         ),
         refused(
+            "https://nexus.example.com/repository/npm/",
+            "",
+            H::UserMissing,
+            "The registry asks for a user and a password. Without a user, the password is sent with an empty one, \
+             which some registries accept.",
+        ),
+        refused(
             "europe-docker.pkg.dev",
             "_json_key",
             H::GoogleKey,

@@ -5,6 +5,7 @@ mod codespace;
 mod docker_config;
 mod features_test;
 mod hangup;
+mod packages;
 mod rights;
 mod start;
 

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::test_home::{output_text, succeed};
 
-/// A minimal Debian with `skopeo` and a user `dev` without sudo.
-pub(crate) const DEBIAN: &str = "registry-agent-test/debian:12";
+/// A minimal Debian with `skopeo`, Python and a user `dev` without sudo.
+pub(crate) const DEBIAN: &str = "registry-agent-test/python:12";
 /// The same with systemd.
 pub(crate) const SYSTEMD: &str = "registry-agent-test/systemd:12";
 /// One static program and its `/bin/sh`.

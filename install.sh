@@ -45,12 +45,22 @@ install() {
     ! is_feature || write_config
     forget_old_version
     remove_other_builds
+    ! has_systemd || systemctl daemon-reload || true
     if is_feature; then
         echo "$version is installed for the user $(remote_user)"
     else
-        echo "$version is installed. Run \`registry-agent start\` as the user who uses docker."
-        echo "To remove it, run \`sudo sh $data/install.sh uninstall\`."
+        say_what_is_next
     fi
+}
+
+say_what_is_next() {
+    echo "$version is installed. Run \`registry-agent start\` as the user who uses docker."
+    if has_systemd; then
+        echo "To let systemd run the agent from boot on, run one of these instead:"
+        echo "  systemctl --user enable --now registry-agent    as the user who uses docker"
+        echo "  sudo systemctl enable --now registry-agent      for root"
+    fi
+    echo "To remove it, run \`sudo sh $data/install.sh uninstall\`."
 }
 
 # A program that does not run here is not installed over one that does.
@@ -242,8 +252,11 @@ uninstall() {
 }
 
 disable_services() {
-    [ -d /run/systemd/system ] && command -v systemctl > /dev/null || return 0
-    systemctl --quiet disable --now registry-agent.service 2> /dev/null || true
+    ! has_systemd || systemctl --quiet disable --now registry-agent.service 2> /dev/null || true
+}
+
+has_systemd() {
+    [ -d /run/systemd/system ] && command -v systemctl > /dev/null
 }
 
 remove_config() {

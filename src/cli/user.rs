@@ -1,7 +1,10 @@
 //! The user that the agent runs as.
 
-use anyhow::Context;
+use std::{env, io};
 
+use anyhow::{Context, anyhow};
+
+use crate::adapters::passwd::User;
 use crate::adapters::paths::Paths;
 use crate::adapters::{config, passwd, process, socket, user_namespace};
 
@@ -17,9 +20,32 @@ pub(super) fn become_configured_user() -> anyhow::Result<Paths> {
     if user.uid == 0 {
         return Ok(paths);
     }
-    socket::prepare_system_dir(&user)
-        .with_context(|| format!("the socket directory for {name} cannot be created"))?;
-    process::become_user(&user)
-        .with_context(|| format!("this process is not allowed to switch to the user {name}"))?;
+    switch_to(&user).map_err(|error| named_setting(error, &name))?;
     Ok(Paths::of_user(&user))
+}
+
+fn switch_to(user: &User) -> anyhow::Result<()> {
+    let name = &user.name;
+    socket::prepare_system_dir(user)
+        .with_context(|| format!("the socket directory for {name} cannot be created"))?;
+    process::become_user(user)
+        .with_context(|| format!("this process is not allowed to switch to the user {name}"))
+}
+
+/// Names the setting of systemd that replaces `user` of the configuration: the unit takes away the
+/// right to change the user.
+fn named_setting(error: anyhow::Error, name: &str) -> anyhow::Error {
+    let is_service = env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty());
+    let is_refused = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
+    });
+    if !is_service || !is_refused {
+        return error;
+    }
+    anyhow!(
+        "{error:#}; run `sudo systemctl edit registry-agent`, add the lines `[Service]` and `User={name}`, \
+         then run `sudo systemctl restart registry-agent`"
+    )
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::machine::{Machine, PRIVATE, PROGRAMS, files, write};
+use crate::support::machine::{Machine, PRIVATE, PROGRAMS, files, program_file, write};
 use crate::support::test_home::{output_text, succeed};
 
 const CONFIG: &str = "/etc/registry-agent/config.toml";
@@ -71,6 +71,54 @@ fn pip_finds_a_keyring_in_a_directory_of_its_own() {
     assert_eq!((output.status.code(), output_text(&output)), (Some(1), String::new()));
     let feature = include_str!("../../devcontainer-feature.json");
     assert!(feature.contains(&format!("\"{}:${{PATH}}", keyring.parent().unwrap().display())));
+}
+
+#[test]
+fn where_systemd_runs_it_learns_of_the_units_and_their_commands_are_named() {
+    let machine = Machine::new();
+    let said = output_text(&machine.install(&[]));
+    assert!(!said.contains("systemd"), "{said}");
+    fs::create_dir_all("/run/systemd/system").unwrap();
+    let systemctl = machine.path("tools/systemctl");
+    program_file(&systemctl, "echo \"systemctl $*\"");
+    let said = output_text(&machine.install(&[]));
+    for line in [
+        "systemctl daemon-reload\n",
+        "\n  systemctl --user enable --now registry-agent ",
+        "\n  sudo systemctl enable --now registry-agent ",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    // What systemd refuses keeps nobody from the programs.
+    program_file(&systemctl, "exit 1");
+    assert!(machine.install(&[]).status.success());
+}
+
+#[test]
+fn a_service_that_may_not_change_its_user_names_the_setting_of_the_unit() {
+    let machine = Machine::new();
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let run = |notify_socket: &str| {
+        let mut run = Command::new("setpriv");
+        run.args([
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            "/usr/local/bin/registry-agent",
+            "run",
+        ])
+        .env_clear()
+        .env("HOME", "/root")
+        .env("NOTIFY_SOCKET", notify_socket);
+        let output = run.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", output_text(&output));
+        output_text(&output)
+    };
+    let fix =
+        "run `sudo systemctl edit registry-agent`, add the lines `[Service]` and `User=vscode`";
+    let said = run("/run/systemd/notify");
+    assert!(said.contains("Operation not permitted") && said.contains(fix), "{said}");
+    let said = run("");
+    assert!(said.contains("Operation not permitted") && !said.contains(fix), "{said}");
 }
 
 #[test]

@@ -51,6 +51,33 @@ fn the_feature_says_where_it_is_documented_and_has_no_option_for_a_secret() {
 }
 
 #[test]
+fn for_each_host_there_is_what_to_write_and_what_works_how() {
+    let hosts = read("docs/hosts.md");
+    let (table, sections) = hosts.split_once("\n## ").unwrap();
+    for host in [
+        "GitHub Codespaces",
+        "VS Code Dev Containers",
+        "Dev Container CLI",
+        "DevPod",
+        "Coder with envbuilder",
+        "JetBrains",
+        "Docker and Compose",
+        "Kubernetes",
+        "systemd",
+        "supervisord and s6",
+        "Plain Linux",
+    ] {
+        let mut found = sections.split("\n## ").filter_map(|section| section.strip_prefix(host));
+        let section = found.find(|rest| rest.starts_with('\n'));
+        let section = section.unwrap_or_else(|| panic!("there is no section {host}"));
+        assert!(section.contains("\n```"), "{host}: what to write is missing");
+        assert!(section.contains("\n- "), "{host}: what works how is missing");
+        let anchor = host.to_lowercase().replace(' ', "-");
+        assert!(table.contains(&format!("](#{anchor})")), "{host} is not in the table");
+    }
+}
+
+#[test]
 fn every_action_is_pinned_to_a_commit_and_no_workflow_has_more_rights_than_it_needs() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
     let mut count = 0;

@@ -6,6 +6,7 @@ mod docker_config;
 mod features_test;
 mod hangup;
 mod packages;
+mod readme;
 mod rights;
 mod start;
 

@@ -1,6 +1,6 @@
 # Commands for developers. `make help` lists the targets with the comments after `##`.
 .DEFAULT_GOAL := help
-.PHONY: help setup build release feature packages run test test-fast bench docs lint fmt deny clean
+.PHONY: help setup build release feature packages reproduce run test test-fast bench docs lint fmt deny clean
 
 ARCHS := x86_64 aarch64
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -31,6 +31,10 @@ feature: ## create the Dev Container Feature in dist/registry-agent, for the arc
 packages: feature ## create deb and rpm packages, archives, an SBOM and checksums in dist/packages
 	scripts/setup packages
 	scripts/packages $(ARCHS)
+	scripts/sbom
+
+reproduce: ## build the packages again in another directory, and compare the bytes
+	scripts/reproduce $(ARCHS)
 
 run: ## run the agent and show a login, until Ctrl-C
 	scripts/run

@@ -12,8 +12,11 @@ use std::{env, fs, io};
 use clap_complete::Shell;
 use registry_agent::cli::command_line;
 
-/// The helper has no command line that a page could be made from.
-const HELPER_PAGE: &str = include_str!("docker-credential-registry-agent.1");
+/// What clients run has no command line that a page could be made from.
+const HELPER_PAGES: [(&str, &str); 2] = [
+    ("docker-credential-registry-agent.1", include_str!("docker-credential-registry-agent.1")),
+    ("registry-agent-credential-provider.1", include_str!("registry-agent-credential-provider.1")),
+];
 
 fn main() -> io::Result<()> {
     let directory = env::args_os().nth(1).map(PathBuf::from);
@@ -25,8 +28,9 @@ pub(crate) fn write(share: &Path) -> io::Result<()> {
     let pages = share.join("man/man1");
     fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command_line::command(), &pages)?;
-    let helper = HELPER_PAGE.replacen("VERSION", env!("CARGO_PKG_VERSION"), 1);
-    fs::write(pages.join("docker-credential-registry-agent.1"), helper)?;
+    for (name, page) in HELPER_PAGES {
+        fs::write(pages.join(name), page.replacen("VERSION", env!("CARGO_PKG_VERSION"), 1))?;
+    }
     for (shell, directory, name) in [
         (Shell::Bash, "bash-completion/completions", "registry-agent"),
         (Shell::Zsh, "zsh/site-functions", "_registry-agent"),

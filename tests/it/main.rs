@@ -38,6 +38,7 @@ mod package_hostile;
 mod package_logins;
 mod package_servers;
 mod package_verification;
+mod packages;
 mod process_faults;
 mod registry_hostile;
 mod registry_hosts;

@@ -101,9 +101,13 @@ fn the_manual_pages_render_without_warnings_and_the_completions_are_written() {
     }
     let helper = "docker-credential-registry-agent";
     let helper_page = format!("{helper}.1");
-    for name in
-        ["registry-agent.1", "registry-agent-status.1", "registry-agent-sync.1", &helper_page]
-    {
+    for name in [
+        "registry-agent.1",
+        "registry-agent-status.1",
+        "registry-agent-sync.1",
+        "registry-agent-credential-provider.1",
+        &helper_page,
+    ] {
         assert!(names.iter().any(|it| it == name), "{names:?}");
     }
     let page = fs::read_to_string(pages.join(helper_page)).unwrap();

@@ -3,6 +3,7 @@
 
 pub mod agent_client;
 pub mod aws;
+pub mod client_files;
 pub mod client_obstacles;
 pub mod clock;
 pub mod config;
@@ -24,4 +25,5 @@ pub mod source_files;
 mod state_file;
 pub mod stored_logins;
 pub mod takeover;
+pub mod user_file;
 pub mod user_namespace;

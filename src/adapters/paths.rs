@@ -131,6 +131,17 @@ impl Paths {
         }
     }
 
+    /// The user's configuration of npm and pnpm.
+    pub fn npmrc(&self) -> PathBuf {
+        self.home.join(".npmrc")
+    }
+
+    /// The configuration of Python's keyring (`keyring/util/platform_.py`).
+    pub fn keyringrc(&self) -> PathBuf {
+        let user = self.xdg_config.clone().unwrap_or_else(|| self.home.join(".config"));
+        user.join("python_keyring/keyringrc.cfg")
+    }
+
     /// `path` with a leading `~` replaced by the home directory, or a leading [`CREDENTIALS`] by the
     /// directory of this service; `None` if that has none.
     pub fn expand(&self, path: &Path) -> Option<PathBuf> {

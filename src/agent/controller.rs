@@ -314,7 +314,8 @@ impl Controller {
         let servers = self.logins.logins().map(|login| &login.declaration.server);
         let servers: Vec<Server> = servers.filter_map(RegistryServer::container).cloned().collect();
         let docker_config = self.sources.merged_environment().get("DOCKER_CONFIG");
-        self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers);
+        let clients = self.logins.wanted_client_files(now);
+        self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers, clients);
     }
 
     /// Answers only after publication: the requester may use the result as soon as it has the
@@ -364,7 +365,10 @@ impl Controller {
                 view.docker_config = self.publisher.file();
             }
         });
-        if self.logins.take_served_changed() && self.publisher.mode() == Mode::Auths {
+        if self.logins.take_served_changed()
+            && (self.publisher.mode() == Mode::Auths
+                || self.publisher.lacks(&self.logins.wanted_client_files(now)))
+        {
             self.publish();
         }
         if self.handoff_to_supervisor.add(changed, &self.events) {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
+mod client_file_thread;
 pub mod command;
 pub mod config_watch;
 pub mod controller;

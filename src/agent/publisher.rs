@@ -1,5 +1,5 @@
-//! Writes the docker configuration on a thread of its own: a file system that hangs blocks only
-//! that thread.
+//! Writes the docker configuration on a thread of its own, and the files of package clients on
+//! another: a file system that hangs blocks only its thread.
 
 use std::future::Future;
 use std::io;
@@ -9,11 +9,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::client_file_thread::{self, ClientFilesReport};
 use super::events::Events;
 use super::publisher_thread::{self, Publication, PublishEvent, PublishReport};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::{Config, Mode};
 use crate::adapters::paths::Paths;
+use crate::domain::client_files::WantedClientFiles;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::reasons::problem::Problem;
@@ -31,6 +33,7 @@ pub struct Publisher {
     paths: Paths,
     publications: watch::Sender<Publication>,
     report: watch::Receiver<PublishReport>,
+    client_report: watch::Receiver<ClientFilesReport>,
     events: mpsc::UnboundedReceiver<PublishEvent>,
     /// When the oldest publication without a report was handed over.
     handed_over_at: Instant,
@@ -45,12 +48,20 @@ impl Publisher {
     pub fn new(config: &Config, paths: &Paths, clock: Clock) -> io::Result<Self> {
         let (publications, newest) = watch::channel(Publication::default());
         let (event_sender, events) = mpsc::unbounded_channel();
+        let client_report = client_file_thread::spawn(
+            config,
+            paths,
+            clock.clone(),
+            event_sender.clone(),
+            newest.clone(),
+        )?;
         let report = publisher_thread::spawn(config, paths, clock, event_sender, newest)?;
         Ok(Self {
             mode: config.mode,
             paths: paths.clone(),
             publications,
             report,
+            client_report,
             events,
             handed_over_at: Instant::now(),
             hangs: false,
@@ -65,24 +76,40 @@ impl Publisher {
 
     /// Publishes `wanted` to the configuration in the directory `docker_config`, a value of
     /// `DOCKER_CONFIG`. Returns immediately.
-    pub fn publish(&mut self, docker_config: Option<&str>, wanted: Wanted, servers: Vec<Server>) {
+    pub fn publish(
+        &mut self,
+        docker_config: Option<&str>,
+        wanted: Wanted,
+        servers: Vec<Server>,
+        clients: WantedClientFiles,
+    ) {
         let file = self.paths.docker_config_file(docker_config);
-        if self.is_published(&file, &wanted, &servers) {
+        if self.is_published(&file, &wanted, &servers) && !self.lacks(&clients) {
             return;
         }
         if self.is_up_to_date() {
             self.handed_over_at = Instant::now();
         }
         let number = self.publications.borrow().number + 1;
-        self.publications.send_replace(Publication { number, file, wanted, servers });
+        self.publications.send_replace(Publication { number, file, wanted, servers, clients });
+    }
+
+    /// Whether the files of package clients should contain something else than `clients`.
+    pub fn lacks(&self, clients: &WantedClientFiles) -> bool {
+        self.publications.borrow().clients != *clients
     }
 
     /// Resolves once everything handed over so far is published, or after the time limit.
     pub fn published(&self) -> impl Future<Output = ()> + use<> {
         let (mut report, number) = (self.report.clone(), self.publications.borrow().number);
+        let mut client_report = self.client_report.clone();
         let limit = if self.hangs { Duration::ZERO } else { PUBLISH_TIMEOUT };
         async move {
-            let _ = timeout(limit, report.wait_for(|report| report.number >= number)).await;
+            let both = async {
+                let _ = report.wait_for(|report| report.number >= number).await;
+                let _ = client_report.wait_for(|report| report.number >= number).await;
+            };
+            let _ = timeout(limit, both).await;
         }
     }
 
@@ -103,6 +130,7 @@ impl Publisher {
                         return;
                     }
                 }
+                Ok(()) = self.client_report.changed() => return,
                 () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
                     self.hangs = true;
                     return;
@@ -142,13 +170,19 @@ impl Publisher {
         }
         let report = self.report.borrow();
         let found = report.faults.iter().chain(&report.obstacles);
-        found.map(|reason| problem(&report.file, reason)).collect()
+        let found = found.map(|reason| problem(&report.file, reason));
+        let clients = self.client_report.borrow();
+        let clients = clients.faults.iter().map(|(file, reason)| problem(file, reason));
+        found.chain(clients).collect()
     }
 
     /// Waits for a write in progress, unless it hangs, and records what the thread did.
     pub async fn close(mut self, events: &Events) {
         self.publications = watch::channel(Publication::default()).0;
-        let ended = async { while self.report.changed().await.is_ok() {} };
+        let ended = async {
+            while self.report.changed().await.is_ok() {}
+            while self.client_report.changed().await.is_ok() {}
+        };
         let _ = timeout(CLOSE_TIMEOUT, ended).await;
         self.record_events(events);
     }
@@ -195,6 +229,7 @@ mod tests {
             paths: Paths::of_this_process(),
             publications: watch::channel(Publication::default()).0,
             report,
+            client_report: watch::channel(ClientFilesReport::default()).1,
             events: mpsc::unbounded_channel().1,
             handed_over_at: Instant::now(),
             hangs: false,
@@ -227,7 +262,8 @@ mod tests {
             (Some(&theirs), "2"),
             (Some(&theirs), "2"),
         ] {
-            publisher.publish(directory.map(String::as_str), login(secret), Vec::new());
+            let clients = WantedClientFiles::default();
+            publisher.publish(directory.map(String::as_str), login(secret), Vec::new(), clients);
             publisher.published().await;
             numbers.push(publisher.publications.borrow().number);
         }

@@ -17,6 +17,7 @@ use crate::adapters::config::Config;
 use crate::adapters::docker_config::DockerConfig;
 use crate::adapters::file_watcher::Watcher;
 use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
+use crate::domain::client_files::WantedClientFiles;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::servers::server::Server;
@@ -35,6 +36,8 @@ pub(super) struct Publication {
     pub(super) wanted: Wanted,
     /// The registries that clients should find in it.
     pub(super) servers: Vec<Server>,
+    /// What package clients should find in their files.
+    pub(super) clients: WantedClientFiles,
 }
 
 /// What the thread has done and found so far.

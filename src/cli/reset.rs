@@ -12,10 +12,12 @@ use nix::unistd::Uid;
 use super::output::{Failed, print_note, stdout};
 use super::stop::end_running;
 use super::user::become_configured_user;
+use crate::adapters::client_files::ClientFiles;
 use crate::adapters::docker_config::{self, DockerConfig};
 use crate::adapters::paths::{Paths, SYSTEM_RUNTIME_DIR};
 use crate::adapters::process::{THIS_PROGRAM, become_user};
 use crate::adapters::{lock, passwd};
+use crate::domain::client_files::WantedClientFiles;
 
 /// `registry-agent reset`; `user` is the one that root asks it for.
 pub fn reset(all_users: bool, user: Option<&str>) -> anyhow::Result<ExitCode> {
@@ -87,15 +89,24 @@ fn stop_and_remove(paths: &Paths) -> anyhow::Result<ExitCode> {
     if failed { Err(Failed(1).into()) } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// Removes the agent's entries from every docker configuration that has some.
+/// Removes the agent's entries from every configuration that has some.
 fn withdraw_entries(paths: &Paths, out: &mut impl Write) -> anyhow::Result<()> {
     let state_dir = paths.state_dir();
     let own = std::env::var("DOCKER_CONFIG").ok();
     let mut files: BTreeSet<PathBuf> = docker_config::recorded(&state_dir).into_iter().collect();
     files.insert(paths.docker_config_file(own.as_deref()));
+    let mut withdrawn: Vec<_> = files
+        .into_iter()
+        .map(|file| (DockerConfig::new(&file, true, &state_dir).withdraw(), file))
+        .collect();
+    if !paths.has_no_home() {
+        let reports = ClientFiles::new(paths, true).publish(&WantedClientFiles::default());
+        let reports = reports.map(|it| (it.outcome.map(|outcome| outcome.changed), it.path));
+        withdrawn.extend(reports);
+    }
     let mut failed = false;
-    for file in files {
-        match DockerConfig::new(&file, true, &state_dir).withdraw() {
+    for (changed, file) in withdrawn {
+        match changed {
             Ok(true) => {
                 writeln!(out, "removed the entries of registry-agent from {}", file.display())?;
             }

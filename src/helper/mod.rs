@@ -21,6 +21,7 @@ use self::git::GitHelper;
 use self::go::GoAuth;
 use self::keyring::KeyringHelper;
 use self::kubelet::KubeletPlugin;
+use self::npm::NpmHelper;
 use self::nuget::NuGetPlugin;
 use self::package_login::PackageLogins;
 use self::terraform::TerraformHelper;
@@ -38,6 +39,7 @@ mod keyring;
 mod keyring_question;
 mod kubelet;
 mod notice;
+mod npm;
 mod nuget;
 mod package_login;
 mod terraform;
@@ -73,6 +75,7 @@ pub fn run(
             KeyringHelper { logins, passes_on }.run(arguments, output, stderr)
         }
         kubelet::PROGRAM => KubeletPlugin { agent }.run(first, input, output, stderr),
+        npm::PROGRAM => NpmHelper { logins }.run(first, second, output, stderr),
         nuget::PROGRAM => {
             let logins = PackageLogins { timeout: nuget::TIMEOUT, ..logins };
             NuGetPlugin { logins }.run(first, input, output, stderr)

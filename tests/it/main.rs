@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod aws;
 mod check;
+mod client_files;
 mod clients;
 mod codeartifact;
 mod configuration;

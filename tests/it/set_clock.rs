@@ -20,6 +20,7 @@ use registry_agent::agent::config_watch::ConfigWatch;
 use registry_agent::agent::publisher::Publisher;
 use registry_agent::agent::source_set::SourceSet;
 use registry_agent::agent::{self, AgentSetup};
+use registry_agent::domain::client_files::WantedClientFiles;
 use registry_agent::domain::docker_config::Wanted;
 use registry_agent::wire::handoff::{SavedState, reveal};
 use tokio::task::{LocalSet, spawn_local};
@@ -126,7 +127,12 @@ async fn entries_are_put_back_although_the_clock_was_set_back_a_day() {
     let paths = Paths::of_user(&user(home.path()));
     let mut publisher = Publisher::new(&Config::default(), &paths, clock).unwrap();
     let helpers = BTreeSet::from(["registry.test".to_owned()]);
-    publisher.publish(None, Wanted { helpers, ..Wanted::default() }, Vec::new());
+    publisher.publish(
+        None,
+        Wanted { helpers, ..Wanted::default() },
+        Vec::new(),
+        WantedClientFiles::default(),
+    );
     publisher.published().await;
     hands.set(START - SignedDuration::from_hours(24));
     let config = home.path().join(".docker/config.json");

@@ -16,6 +16,8 @@ pub enum PackageFormat {
     Maven,
     /// `NuGet`.
     NuGet,
+    /// pip, uv, poetry, twine.
+    Python,
 }
 
 impl PackageFormat {
@@ -33,6 +35,7 @@ impl PackageFormat {
             Self::Composer => &["composer"],
             Self::Maven => &["maven"],
             Self::NuGet => &["nuget"],
+            Self::Python => &["pypi", "python"],
         }
     }
 }
@@ -63,10 +66,10 @@ fn stated_format(server: &PackageServer) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::PackageFormat::{self, Composer, Maven, Npm, NuGet, RubyGems};
+    use super::PackageFormat::{self, Composer, Maven, Npm, NuGet, Python, RubyGems};
     use super::*;
 
-    const ALL: [PackageFormat; 5] = [Npm, RubyGems, Composer, Maven, NuGet];
+    const ALL: [PackageFormat; 6] = [Npm, RubyGems, Composer, Maven, NuGet, Python];
 
     #[test]
     fn a_stated_format_excludes_all_others() {
@@ -75,14 +78,14 @@ mod tests {
             (format!("{domain}/"), &ALL[..]),
             (format!("{domain}/npm/shared/"), &[Npm]),
             (format!("{domain}/ruby/shared/"), &[RubyGems]),
-            (format!("{domain}/pypi/shared/"), &[]),
+            (format!("{domain}/pypi/shared/"), &[Python]),
             ("https://npm.pkg.github.com/".to_owned(), &[Npm]),
             ("https://nuget.pkg.github.com/acme/".to_owned(), &[NuGet]),
             ("https://rubygems.pkg.github.com/acme/".to_owned(), &[RubyGems]),
             ("https://maven.pkg.github.com/acme/".to_owned(), &[Maven]),
             ("https://europe-west1-npm.pkg.dev/project/repository/".to_owned(), &[Npm]),
             ("https://npm.europe-west1.rep.pkg.dev/project/".to_owned(), &[Npm]),
-            ("https://us-python.pkg.dev/project/repository/".to_owned(), &[]),
+            ("https://us-python.pkg.dev/project/repository/".to_owned(), &[Python]),
             ("https://pkgs.dev.azure.com/acme/".to_owned(), &ALL),
             ("https://pkgs.dev.azure.com/acme/_packaging/feed/nuget/v3/".to_owned(), &[NuGet]),
             ("https://pkgs.dev.azure.com/acme/app/_packaging/feed/".to_owned(), &ALL),

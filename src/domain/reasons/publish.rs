@@ -164,6 +164,32 @@ pub enum PublishReason {
         /// The path of the file.
         path: String,
     },
+    /// The user chose another login of an npm registry.
+    #[error("{path} already has `{setting}`, so pnpm does not ask the agent; left unchanged")]
+    OtherPackageLogin {
+        /// The path of the file.
+        path: String,
+        /// The name of the setting, such as `//registry.example.com/:_authToken`.
+        setting: String,
+    },
+    /// The user chose another backend of Python's keyring.
+    #[error(
+        "{path} already has `{setting}`, so poetry and twine do not ask the agent; left unchanged"
+    )]
+    OtherKeyring {
+        /// The path of the file.
+        path: String,
+        /// The option and its value.
+        setting: String,
+    },
+    /// A file of package clients could not be written.
+    #[error("{}, so {clients} may not find the agent's logins", cause.to_string().trim_end_matches("; left unchanged"))]
+    ClientFile {
+        /// The clients that read it.
+        clients: String,
+        /// Why not.
+        cause: Box<PublishReason>,
+    },
     /// Other programs changed the file before each attempt to write it.
     #[error("other programs keep changing {path}, so it is not written")]
     Busy {
@@ -194,6 +220,9 @@ impl PublishReason {
             Self::NoHome { .. } => "docker-config-without-home",
             Self::NoRoom { .. } => "docker-config-no-room",
             Self::Hanging { .. } => "docker-config-hangs",
+            Self::OtherPackageLogin { .. } => "other-package-login",
+            Self::OtherKeyring { .. } => "other-keyring",
+            Self::ClientFile { .. } => "package-client-file",
             Self::Busy { .. } => "docker-config-busy",
         }
     }
@@ -203,7 +232,10 @@ impl PublishReason {
         match self {
             Self::HelperMissing { .. }
             | Self::Shadowed { .. }
-            | Self::ShadowedByEnvironment { .. } => ReasonKind::Client,
+            | Self::ShadowedByEnvironment { .. }
+            | Self::OtherPackageLogin { .. }
+            | Self::OtherKeyring { .. }
+            | Self::ClientFile { .. } => ReasonKind::Client,
             _ => ReasonKind::DockerConfiguration,
         }
     }
@@ -215,6 +247,10 @@ impl PublishReason {
             Self::StoreMissing { .. } | Self::ShadowedByEnvironment { older: Some(_), .. } => {
                 Severity::Remark
             }
+            // Not everybody uses these clients.
+            Self::OtherPackageLogin { .. }
+            | Self::OtherKeyring { .. }
+            | Self::ClientFile { .. } => Severity::Remark,
             _ => Severity::Error,
         }
     }
@@ -332,6 +368,10 @@ impl PublishReason {
                     "make the file system of {path} respond again, or set DOCKER_CONFIG to a directory elsewhere and run `registry-agent sync`"
                 )
             }
+            Self::OtherPackageLogin { path, setting } | Self::OtherKeyring { path, setting } => {
+                format!("remove `{setting}` from {path} to use the agent's logins")
+            }
+            Self::ClientFile { cause, .. } => cause.fix_of_client_file(),
             Self::Busy { path } => format!("stop the program that keeps changing {path}"),
         }
     }
@@ -345,6 +385,21 @@ fn reader(older: Option<&str>) -> String {
             format!("docker uses instead from version 28.3 on; this docker has version {version}")
         },
     )
+}
+
+impl PublishReason {
+    /// What to do if a file of package clients cannot be written. No variable selects another one.
+    fn fix_of_client_file(&self) -> String {
+        match self {
+            Self::Mount { .. } => "set `publish_to_mounts = true` in the configuration".to_owned(),
+            Self::Malformed { path, .. } => format!("save {path} as UTF-8"),
+            Self::Unreadable { path, remedy: None, .. }
+            | Self::Unwritable { path, remedy: None, .. } => {
+                format!("make {path} and its directory writable for the agent's user")
+            }
+            _ => self.fix(),
+        }
+    }
 }
 
 /// A server as people write it.

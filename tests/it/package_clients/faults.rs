@@ -26,6 +26,8 @@ fn an_agent_that_hangs_keeps_no_client() {
         ("goauth-registry-agent", vec![URL], String::new(), 1),
         ("nuget-plugin-registry-agent", vec!["-Plugin"], format!("{nuget}\n"), 0),
         ("terraform-credentials-registry-agent", vec!["get", "acme.invalid"], String::new(), 0),
+        ("keyring-registry-agent", vec!["get", URL, "me"], String::new(), 1),
+        ("npm-credential-registry-agent", vec!["get", URL], String::new(), 1),
     ];
     std::thread::scope(|scope| {
         let count = questions.len();

@@ -16,6 +16,7 @@ mod faults;
 mod git;
 mod go;
 mod hostile;
+mod javascript;
 mod nuget;
 mod python;
 mod table;

@@ -7,7 +7,19 @@ use std::path::{Path, PathBuf};
 use crate::support::engine::target;
 
 /// The clients, in the order of the table.
-const CLIENTS: [&str; 6] = ["cargo", "Go", "git", "Bazel", "Terraform, OpenTofu", "NuGet"];
+const CLIENTS: [&str; 11] = [
+    "cargo",
+    "pip",
+    "uv",
+    "poetry",
+    "twine",
+    "pnpm",
+    "Go",
+    "git",
+    "Bazel",
+    "Terraform, OpenTofu",
+    "NuGet",
+];
 
 const HEAD: &str =
     "| client | version tested | what works | asks the helper |\n| --- | --- | --- | --- |\n";

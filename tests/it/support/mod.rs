@@ -24,3 +24,4 @@ pub(crate) mod test_home;
 pub(crate) mod test_workspace;
 pub(crate) mod token_server;
 pub(crate) mod unresponsive_mount;
+pub(crate) mod verdaccio;

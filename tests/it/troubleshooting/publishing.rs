@@ -44,6 +44,27 @@ fn entries() -> Vec<Sample> {
              that it did not write.",
         ),
         sample(
+            R::OtherPackageLogin {
+                path: "/home/dev/.npmrc".into(),
+                setting: "//npm.example.com/:_authToken".into(),
+            },
+            "The agent tells pnpm in this file where to ask, but a login of your own is in it already.",
+        ),
+        sample(
+            R::OtherKeyring {
+                path: "/home/dev/.config/python_keyring/keyringrc.cfg".into(),
+                setting: "default-keyring = keyring.backends.null.Keyring".into(),
+            },
+            "The agent tells Python's keyring in this file to ask it, but you or another tool chose a backend.",
+        ),
+        sample(
+            R::ClientFile {
+                clients: "pnpm".into(),
+                cause: Box::new(R::Mount { path: "/home/dev/.npmrc".into() }),
+            },
+            "The agent tells pnpm, poetry and twine in files of your home where to ask for logins.",
+        ),
+        sample(
             R::StoreFirst { path: path(), store: "desktop".into() },
             "With `mode = \"auths\"` the agent writes logins to `auths`, but docker reads the credentials \
              store first.",

@@ -74,6 +74,7 @@ fn a_withheld_login_and_one_of_another_user_are_explained_without_a_secret() {
 fn another_keyring_on_path_gets_everything_else_with_its_arguments_and_status() {
     let test = PythonTest::new();
     let url = test.private.url("/simple/");
+    fs::remove_file(test.test_home.path("bin/keyring")).unwrap();
     let output = ask(&test, &["set", &url, "reader"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output_text(&output).contains("not supported"), "{}", output_text(&output));

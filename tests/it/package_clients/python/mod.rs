@@ -4,14 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
-
-use super::helper;
+use super::{feature_variable, recorded_helper, table};
 use crate::support::pypi_server::{PypiServer, python};
-use crate::support::test_home::TestHome;
+use crate::support::test_home::{TestHome, output_text, succeed};
 
 mod keyring;
 mod pip;
+mod poetry;
+mod twine;
 mod uv;
 
 /// A password that has to be quoted in URLs, JSON and shells. pip and poetry send Latin-1.
@@ -36,7 +36,7 @@ impl PythonTest {
             "ACME",
             &[("SERVER", &private.url("/")), ("USER", user), ("PASSWORD", password)],
         );
-        helper(&test_home, "keyring");
+        recorded_helper(&test_home, "keyring");
         test_home.start();
         test_home.exit_of(&["wait"]);
         Self { test_home, private, public }
@@ -49,6 +49,20 @@ impl PythonTest {
         assert_eq!(self.test_home.login("ACME")["state"], "rejected");
     }
 
+    /// Records the row of the client in the table: the words of its version, and what it asks.
+    pub(super) fn record(&self, client: &str, version: &mut Command, words: usize, what: &str) {
+        let version = output_text(&succeed(version));
+        let version: Vec<&str> = version.split_whitespace().take(words).collect();
+        let mut asked = self.test_home.asked();
+        // A question for a host, which has no answer.
+        asked.retain(|call| call.contains("://"));
+        if asked.is_empty() {
+            // The backend runs the helper itself.
+            asked.push("keyring-registry-agent --mode=creds --output=json get URL".to_owned());
+        }
+        table::record(client, &version.join(" "), what, &asked);
+    }
+
     /// A module of the virtual environment as a program, with what the Feature sets.
     pub(super) fn module(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(python());
@@ -59,9 +73,9 @@ impl PythonTest {
     /// A program with what the Feature sets.
     pub(super) fn command(&self, program: PathBuf) -> Command {
         let mut command = self.test_home.command(program);
-        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap();
-        let path = format!("{}:{}", self.test_home.path("helpers").display(), path.display());
-        command.env("PATH", path).envs(feature_variables("PIP_")).envs(feature_variables("UV_"));
+        for name in ["PIP_KEYRING_PROVIDER", "UV_KEYRING_PROVIDER"] {
+            command.env(name, feature_variable(&self.test_home, name));
+        }
         command
     }
 
@@ -69,17 +83,4 @@ impl PythonTest {
     pub(super) fn installed(&self, name: &str, module: &str) -> Option<String> {
         fs::read_to_string(self.test_home.path(name).join(module).with_extension("py")).ok()
     }
-}
-
-/// The variables that the Feature sets whose names begin with `start`.
-fn feature_variables(start: &str) -> Vec<(String, String)> {
-    let feature: Value =
-        serde_json::from_str(include_str!("../../../../devcontainer-feature.json")).unwrap();
-    let variables = feature["containerEnv"].as_object().unwrap().iter();
-    let variables: Vec<_> = variables
-        .filter(|(name, _)| name.starts_with(start))
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
-        .collect();
-    assert!(!variables.is_empty(), "the Feature sets no variable {start}…");
-    variables
 }

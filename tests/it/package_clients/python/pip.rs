@@ -11,6 +11,8 @@ fn a_private_package_is_installed_without_a_password() {
     let output = install(&test, "with", &[&test.private.url("/simple/")], "acme_private");
     assert!(output.status.success(), "{}", output_text(&output));
     assert!(test.installed("with", "acme_private").is_some());
+    let mut version = test.module("pip", &["--version"]);
+    test.record("pip", &mut version, 2, "`pip install` of a private package");
     let user = test.private.url("/simple/").replace("//", "//reader@");
     let output = install(&test, "user", &[&user], "acme_private");
     assert!(output.status.success(), "{}", output_text(&output));

@@ -9,17 +9,13 @@ use crate::support::pypi_server::python;
 use crate::support::test_home::{output_text, succeed};
 
 #[test]
-fn a_private_package_is_installed_with_a_user_in_the_url() {
+fn a_private_package_is_installed_with_a_user_in_the_url_or_a_login_for_the_index() {
     let test = PythonTest::new();
     let url = test.private.url("/simple/").replace("//", "//reader@");
     let output = install(&test, "with", &url, "acme_private");
     assert!(output.status.success(), "{}", output_text(&output));
     assert!(test.installed("with", "acme_private").is_some());
-}
 
-#[test]
-fn a_project_whose_index_always_has_a_login_needs_no_user() {
-    let test = PythonTest::new();
     let project = format!(
         "[project]\nname = \"app\"\nversion = \"1\"\nrequires-python = \">=3\"\n\
          dependencies = [\"acme_private\", \"acme_public\"]\n\
@@ -36,6 +32,8 @@ fn a_project_whose_index_always_has_a_login_needs_no_user() {
     let lock = fs::read_to_string(test.test_home.path("app/uv.lock")).unwrap();
     assert!(lock.contains("acme-private"), "{lock}");
     assert!(!lock.contains("reader"), "{lock}");
+    let what = "`uv pip install` of a private package, `uv sync` with a private index";
+    test.record("uv", &mut uv(&test, &["--version"]), 2, what);
 }
 
 #[test]

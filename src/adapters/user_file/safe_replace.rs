@@ -43,6 +43,27 @@ pub(super) fn replace(path: &Path, old: Option<&Snapshot>, new: &[u8]) -> io::Re
     Ok(replaced)
 }
 
+/// Removes `old` at `path`. It is renamed first: what another program wrote there since comes back. The
+/// result is false then.
+pub(super) fn remove(path: &Path, old: &Snapshot) -> io::Result<bool> {
+    if !old.is_still_at(path)? {
+        return Ok(false);
+    }
+    let inode = old.file.metadata()?.ino();
+    let aside = path.with_file_name(format!("{}{INODE}{inode}", temporary_prefix(path)));
+    fs::rename(path, &aside)?;
+    if old.is_still_at(&aside)? {
+        fs::remove_file(&aside)?;
+        return Ok(true);
+    }
+    match renameat2(AT_FDCWD, &aside, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
+        // The last writer wins, as it would without us.
+        Err(Errno::EEXIST) => fs::remove_file(&aside)?,
+        restored => restored?,
+    }
+    Ok(false)
+}
+
 /// Overwrites a file in place, because a mount cannot be replaced. Space is allocated first, but a
 /// crash in the middle leaves a partial file, so this is only done if the user enables it.
 pub(super) fn overwrite(path: &Path, old: &Snapshot, new: &[u8]) -> io::Result<bool> {
@@ -281,6 +302,18 @@ mod tests {
         assert!(!checked.unwrap());
         drop(temporary);
         assert_eq!(fs::read_to_string(home.file()).unwrap(), "it");
+        assert_eq!(home.names(), ["config.json"]);
+    }
+
+    #[test]
+    fn only_the_file_that_was_read_is_removed() {
+        let home = Home::with("old");
+        let old = read(&home.file(), "").unwrap().unwrap();
+        assert!(remove(&home.file(), &old).unwrap());
+        assert!(home.names().is_empty());
+        fs::write(home.file(), "newest").unwrap();
+        assert!(!remove(&home.file(), &old).unwrap());
+        assert_eq!(fs::read_to_string(home.file()).unwrap(), "newest");
         assert_eq!(home.names(), ["config.json"]);
     }
 

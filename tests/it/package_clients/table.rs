@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::support::engine::target;
 
 /// The clients, in the order of the table.
-const CLIENTS: [&str; 11] = [
+const CLIENTS: [&str; 12] = [
     "cargo",
     "pip",
     "uv",
     "poetry",
     "twine",
     "pnpm",
+    "yarn",
     "Go",
     "git",
     "Bazel",

@@ -12,6 +12,7 @@ use crate::support::test_home::{TestHome, output_text};
 use crate::support::verdaccio::{Verdaccio, node};
 
 mod pnpm;
+mod yarn;
 
 /// A password that has to be quoted in JSON and shells.
 const LOGIN: (&str, &str) = ("reader", "p@s/s %20\"'$w");

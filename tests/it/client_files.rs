@@ -72,6 +72,9 @@ fn both_files_name_programs_of_the_state_directory_and_come_back_as_they_were() 
     let (program, rest) = program.split_once('\n').unwrap();
     assert_eq!(rest, THEIRS);
     assert!(Path::new(program).starts_with(home.at(".local/state/registry-agent")), "{program}");
+    // pnpm 12 refuses other characters, and then fails in every command.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    assert!(program.chars().all(is_plain), "{program}");
     assert!(home.at(".npmrc").is_symlink());
     assert_eq!(fs::metadata(home.at(".npmrc")).unwrap().mode() & 0o777, 0o640);
     let directory = home.at(".local/state/registry-agent/python").display().to_string();
@@ -97,6 +100,18 @@ fn a_file_that_does_not_exist_is_created_private_and_removed_again() {
     // Another agent, after a restart.
     assert_eq!(publish(&mut home.files(), &[]), [Ok(true), Ok(true)]);
     assert!(!home.at(".npmrc").exists() && !home.at(KEYRINGRC).exists());
+}
+
+#[test]
+fn a_program_that_pnpm_cannot_run_is_not_named() {
+    let home = Home::new();
+    let mut paths = Paths::of_this_process();
+    paths.home = home.at("home of dev");
+    fs::create_dir(&paths.home).unwrap();
+    let mut files = ClientFiles::new(&paths, false);
+    assert_eq!(publish(&mut files, &[SERVER]), [Ok(false), Ok(true)]);
+    let long = format!("https://npm.example.com/{}/", "a".repeat(300));
+    assert_eq!(publish(&mut home.files(), &[&long]), [Ok(false), Ok(true)]);
 }
 
 #[test]

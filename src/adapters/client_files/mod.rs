@@ -78,7 +78,9 @@ impl ClientFiles {
         let mut wanted = BTreeMap::new();
         for (key, url) in registries {
             let Some(program) = self.programs.token_program(url) else {
-                tracing::warn!("pnpm cannot run a program in the state directory for {url}");
+                tracing::warn!(
+                    "pnpm gets no login for {url}: it cannot run a program of that path"
+                );
                 continue;
             };
             self.programs

@@ -6,17 +6,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
 
 use crate::adapters::paths::Paths;
 use crate::domain::client_files::keyringrc::MODULE_FILE;
 use crate::domain::reasons::shell_word;
 
-/// The characters that stay as they are in the name of a program.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 /// The name by which the helper is asked for the token of an npm registry.
 const TOKEN_HELPER: &str = "npm-credential-registry-agent";
+
+/// The longest name of a file on Linux.
+const LONGEST_NAME: usize = 255;
 
 /// Where the programs are, and the helper that they run.
 #[derive(Debug)]
@@ -37,13 +37,14 @@ impl Programs {
         Path::new(program).parent() == Some(&self.npm())
     }
 
-    /// The program that pnpm runs for the token of the registry at `url`. pnpm passes the path to a shell, and
-    /// does not find a quoted one; `None` if it would have to be quoted.
+    /// The program that pnpm runs for the token of the registry at `url`; `None` if pnpm cannot run it: pnpm 10
+    /// passes the path to a shell and does not find a quoted one, and pnpm 12 refuses most characters.
     pub(super) fn token_program(&self, url: &str) -> Option<String> {
-        let path = self.npm().join(utf8_percent_encode(url, ENCODED).to_string());
+        let name = file_name(url);
+        let path = self.npm().join(&name);
         let path = path.to_str()?;
-        let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-%+@,".contains(c));
-        is_plain.then(|| path.to_owned())
+        let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        (is_plain && name.len() <= LONGEST_NAME).then(|| path.to_owned())
     }
 
     /// Writes that program. Without a token pnpm goes on anonymously, but it stops if the program fails.
@@ -85,6 +86,16 @@ impl Programs {
     fn npm(&self) -> PathBuf {
         self.directory.join("npm")
     }
+}
+
+/// The URL as the name of a file, with `_` instead of the percent sign of an encoding.
+fn file_name(url: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'.' | b'-' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("_{byte:02X}"),
+    };
+    url.bytes().map(encoded).collect()
 }
 
 fn create(directory: &Path) -> io::Result<()> {

@@ -72,6 +72,23 @@ impl PypiServer {
         write_login(self.directory.path(), login);
     }
 
+    /// Lets requests for paths that begin so wait until [`release`](Self::release).
+    pub(crate) fn hold(&self, path: &str) {
+        fs::write(self.directory.path().join("hold.new"), path).unwrap();
+        fs::rename(self.directory.path().join("hold.new"), self.directory.path().join("hold"))
+            .unwrap();
+    }
+
+    /// Whether such a request waits.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.directory.path().join("held").exists()
+    }
+
+    /// Lets them go on.
+    pub(crate) fn release(&self) {
+        fs::remove_file(self.directory.path().join("hold")).unwrap();
+    }
+
     /// Adds a package with one module of its name.
     pub(crate) fn add(&self, name: &str, version: &str) {
         write_wheel(&self.packages(), name, version);

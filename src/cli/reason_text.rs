@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::line_wrap::wrapped;
 use super::output::for_people;
 use super::status_report::label;
-use crate::domain::reasons::Severity;
+use crate::domain::reasons::{Reason, Severity};
 use crate::wire::api::{ProblemEntry, RegistryDocument};
 
 /// How far the lines after the first are indented.
@@ -33,6 +33,17 @@ impl ReasonText {
             fix: registry.hint.clone(),
             code: registry.code.clone(),
         })
+    }
+
+    /// A reason about the set or the login `subject`.
+    pub fn of(subject: &str, reason: &Reason) -> Self {
+        Self {
+            severity: reason.severity(),
+            subject: subject.to_owned(),
+            sentence: for_people(&reason.to_string()),
+            fix: Some(reason.fix()),
+            code: Some(reason.code().to_owned()),
+        }
     }
 
     /// What the values of a login show.

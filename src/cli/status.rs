@@ -1,5 +1,6 @@
 //! `status`: all logins and problems.
 
+use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use super::absence::{explained, of_another_user};
 use super::change_feed::{Change, ChangeFeed};
 use super::live_status;
 use super::output::{self, NO_TIMEOUT, ask_status};
-use super::status_report::{exit_code, status_text};
+use super::shell_sets::{undeclared, undeclared_text};
+use super::status_report::{NOT_WELL, exit_code, status_text};
 use super::terminal;
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::clock::{self, Clock};
@@ -25,12 +27,21 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_process();
     let done = match (watch, json) {
         (false, _) => ask_status(&paths).map_err(Into::into).and_then(|status| {
-            print(&status, json)?;
+            // If the agent knows of nothing, the reason may be in this shell.
+            let is_empty = status.registries.is_empty() && status.problems.is_empty();
+            let undeclared = if is_empty && !json { undeclared(&status) } else { BTreeMap::new() };
+            if undeclared.is_empty() {
+                print(&status, json)?;
+            } else {
+                let text = undeclared_text(&undeclared, terminal::width());
+                anstream::stdout().write_all(text.as_bytes())?;
+            }
             if let Some(absence) = of_another_user(&paths) {
                 output::print_note(&absence.to_string());
                 return Ok(ExitCode::from(NO_AGENT));
             }
-            Ok(ExitCode::from(exit_code(&status)))
+            let code = if undeclared.is_empty() { exit_code(&status) } else { NOT_WELL };
+            Ok(ExitCode::from(code))
         }),
         (true, false) if terminal::can_redraw(&stdout()) => live_status::watch(&paths),
         (true, _) => follow(&paths, json),

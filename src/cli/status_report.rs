@@ -11,7 +11,7 @@ use crate::domain::reasons::{ReasonKind, Severity};
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
 /// Exit status when a login is not usable, or a problem keeps clients from one.
-const NOT_WELL: u8 = 3;
+pub const NOT_WELL: u8 = 3;
 
 /// The exit status for a status document. The automatic login of `GITHUB_TOKEN` does not count,
 /// because nobody asked for it.

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::absence::of_sudo;
 use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
-use super::misnamed::misnamed_sets;
 use super::output::{self, HOW_TO_DECLARE};
 use super::reason_text::ReasonText;
 use super::settling::settled_soon;
+use super::shell_sets::{undeclared, undeclared_text};
 use super::status_report::hides_declarations;
 use super::terminal;
 use super::user::become_configured_user;
@@ -20,8 +20,8 @@ use crate::adapters::{agent_client, lock};
 use crate::domain::credentials::secret_json::to_json;
 use crate::domain::declarations::changes::Difference;
 use crate::domain::declarations::layers;
-use crate::domain::declarations::push::set_of;
 use crate::domain::declarations::source::Variables;
+use crate::domain::declarations::variable;
 use crate::domain::reasons::{ReasonKind, Severity};
 use crate::wire::api::{EnvironmentAnswer, ProblemEntry, RegistryDocument, StatusDocument};
 use crate::wire::handoff::reveal;
@@ -64,7 +64,9 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         writeln!(output::stdout(), "{}", Difference { added, changed, removed }.summary())?;
     }
     let wait = if json { wait.or(Some(Duration::ZERO)) } else { wait };
-    let StatusDocument { registries, mut problems, .. } = settled_soon(&paths, wait)?;
+    let status = settled_soon(&paths, wait)?;
+    let undeclared = undeclared(&status);
+    let StatusDocument { registries, mut problems, .. } = status;
     let hides_declarations = hides_declarations(&problems);
     problems.retain(|problem| {
         keeps_clients_away(problem, &variables) && !change.incomplete.contains(problem)
@@ -73,8 +75,10 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         registry.state == INVALID
             && registry.name.as_deref().is_some_and(|name| declares(&variables, name))
     };
-    let works =
-        change.incomplete.is_empty() && problems.is_empty() && !registries.iter().any(is_invalid);
+    let works = change.incomplete.is_empty()
+        && problems.is_empty()
+        && undeclared.is_empty()
+        && !registries.iter().any(is_invalid);
     let code = ExitCode::from(u8::from(!works));
     if json {
         let document = SyncDocument { change, problems, registries };
@@ -88,15 +92,14 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         output::print_note(&replaced(&gone));
     }
     if !counts {
-        let is_empty = registries.is_empty() && !hides_declarations;
+        let is_empty = registries.is_empty() && !hides_declarations && undeclared.is_empty();
         let how = if is_empty { format!("; {HOW_TO_DECLARE}") } else { String::new() };
         output::print_note(&format!("no exported variable of this shell declares a registry{how}"));
-        for reason in misnamed_sets().into_values() {
-            output::print_note(&format!("{reason}; {}", reason.fix()));
-        }
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
     print_problems(change.incomplete.iter().chain(&problems))?;
+    let text = undeclared_text(&undeclared, terminal::width_of_stderr());
+    anstream::stderr().write_all(text.as_bytes())?;
     Ok(code)
 }
 
@@ -109,9 +112,10 @@ fn replaced(removed: &[&str]) -> String {
     )
 }
 
-/// Whether a variable belongs to the set `name`.
+/// Whether a variable belongs to the set `name`, or was meant to.
 fn declares(variables: &Variables, name: &str) -> bool {
-    variables.keys().any(|variable| set_of(variable).is_some_and(|(_, set)| set == name))
+    let mut sets = variables.keys().filter_map(|variable| variable::parse(variable));
+    sets.any(|parsed| parsed.name == name)
 }
 
 /// Prints what keeps clients from a login, with its fix.

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::report::Finding;
-use crate::cli::launch::matching_environment;
-use crate::cli::misnamed::misnamed_sets;
 use crate::cli::output::package_server;
 use crate::cli::selection;
+use crate::cli::shell_sets::{misnamed_sets, of_this_shell, undeclared};
 use crate::cli::status_report::keeps_clients_away;
 use crate::domain::declarations::declaration::Declaration;
-use crate::domain::declarations::discovery::{self, Discovery};
-use crate::domain::declarations::source::{Source, SourceKind};
+use crate::domain::declarations::discovery::Discovery;
 use crate::domain::declarations::variable::{self, Family};
 use crate::domain::reasons::{ClientReason, Reason, ReasonKind};
 use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
@@ -18,6 +16,7 @@ use crate::domain::servers::image::{Image, ImageFault};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
 use crate::domain::servers::userinfo::without_userinfo;
+use crate::domain::servers::web_sites;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
 /// What to walk.
@@ -32,7 +31,7 @@ pub(super) enum Walk<'a> {
 
 /// What `text` means, given what the agent and this shell know.
 pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget, Finding> {
-    let sets = shell().sets.into_iter().map(|(_, name)| name);
+    let sets = of_this_shell().sets.into_iter().map(|(_, name)| name);
     let shell: Vec<String> = sets.chain(misnamed_sets().into_keys()).collect();
     let names = || {
         let logins = status.registries.iter().flat_map(|r| [&r.name, &r.covers]).flatten();
@@ -78,13 +77,7 @@ fn not_covered(
     let declared = status.registries.iter().filter_map(package_server);
     let of_host: Vec<_> = declared.filter(|server| server.host() == asked.host()).collect();
     // Of these hosts the other kinds tell by a path that an image may have, too.
-    let has_only_packages = matches!(
-        asked.kind(),
-        PackageKind::CodeArtifact(_)
-            | PackageKind::GithubPackages
-            | PackageKind::GooglePackages
-            | PackageKind::AzureArtifacts
-    );
+    let has_only_packages = PackageKind::is_only_of_packages(asked.host());
     let is_of_packages = has_only_packages || !of_host.is_empty();
     let is_meant = match parsed {
         Ok(CheckTarget::Image(image)) => {
@@ -179,10 +172,14 @@ fn all(status: &StatusDocument) -> Vec<Walk<'_>> {
     }
     walks
         .extend(broken.into_iter().map(|(name, problems)| Walk::Broken(name.to_owned(), problems)));
-    let shell = shell();
+    let shell = of_this_shell();
     let mut names: Vec<&Declaration> = shell.declarations.iter().collect();
     names.retain(|declared| !status.registries.iter().any(|r| r.server == declared.server.name()));
     walks.extend(names.into_iter().map(not_synced));
+    let unknown = undeclared(status).into_iter();
+    walks.extend(unknown.map(|(name, reasons)| {
+        Walk::Unknown(name, reasons.into_iter().map(Finding::from).collect())
+    }));
     if walks.is_empty() {
         walks.push(Walk::Unknown("-".to_owned(), vec![finding(ClientReason::NothingDeclared)]));
     }
@@ -208,7 +205,7 @@ fn is_before_the_registry(step: &str) -> bool {
 
 /// The agent does not know it; this shell may.
 fn unknown<'a>(target: &CheckTarget, status: &StatusDocument) -> Walk<'a> {
-    let shell = shell();
+    let shell = of_this_shell();
     let is_meant = |declared: &&Declaration| match target {
         CheckTarget::Name(name) => declared.name == *name,
         CheckTarget::Server(server) => declared.server.name() == server.name(),
@@ -221,7 +218,9 @@ fn unknown<'a>(target: &CheckTarget, status: &StatusDocument) -> Walk<'a> {
     match target {
         CheckTarget::Name(name) => unknown_name(name, &shell, status),
         CheckTarget::Server(server) => {
-            let meant = selection::similar(status, server.shown()).map(str::to_owned);
+            let similar = || selection::similar(status, server.shown());
+            let meant = web_sites::registry_of(server.host()).or_else(similar);
+            let meant = meant.map(str::to_owned);
             not_declared(server.shown(), meant, status)
         }
         CheckTarget::Image(image) => {
@@ -241,7 +240,7 @@ fn unknown_name<'a>(name: &str, shell: &Discovery, status: &StatusDocument) -> W
         let misnamed = misnamed_sets().remove(name);
         let meant = selection::similar(status, name).map(str::to_owned);
         match (misnamed, unread_sources(status)) {
-            (Some(misnamed), _) => own.push(finding(misnamed)),
+            (Some(misnamed), _) => own.push(misnamed.into()),
             (None, unread) if meant.is_none() && !unread.is_empty() => own = unread,
             (None, _) => {
                 own.push(finding(ClientReason::NoSuchName { name: name.to_owned(), meant }));
@@ -274,11 +273,4 @@ fn not_synced<'a>(declared: &Declaration) -> Walk<'a> {
 
 fn finding(reason: ClientReason) -> Finding {
     Reason::from(reason).into()
-}
-
-/// What the variables of this shell declare.
-fn shell() -> Discovery {
-    let variables = matching_environment();
-    let source = Source { kind: SourceKind::Pushed, name: "this shell".to_owned(), variables };
-    discovery::discover(&[source], &BTreeMap::new())
 }

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::credential::Credential;
 use super::exchange::shortened;
-use super::stated_expiry::claims_of;
+use super::secret::Secret;
+use super::stated_expiry::{self, claims_of};
 use crate::domain::declarations::declaration::{AwsIdentity, Declaration, Identity};
 use crate::domain::reasons::google_key::KeyFault;
 use crate::domain::reasons::rejection::ACR_TOKEN_USER;
@@ -17,6 +18,9 @@ use crate::domain::reasons::{AwsReason, Reason, RegistryReason, ValueReason};
 use crate::domain::servers::kind::Kind;
 use crate::domain::servers::package_server::PackageKind;
 use crate::domain::servers::registry_server::RegistryServer;
+
+/// Tokens are longer, and keys and passwords are shorter, in bytes.
+const ECR_TOKEN: usize = 200;
 
 /// Why `credential` cannot work at `server`, which makes it `invalid`: it is never sent.
 pub fn fault_of(server: &RegistryServer, credential: &Credential) -> Option<RegistryReason> {
@@ -65,6 +69,10 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
     }
     let Some(server) = declaration.server.container() else { return found };
     match server.kind() {
+        Kind::Ecr(_) | Kind::EcrPublic if user == Some("AWS") && !may_be_token(password) => {
+            let value = declaration.password_variable();
+            found.push(ValueReason::NotAnEcrToken { value }.into());
+        }
         Kind::DockerHub if user.is_some_and(|user| user.contains('@')) => {
             found.push(ValueReason::Email { value: declaration.user_variable() }.into());
         }
@@ -77,6 +85,11 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
 pub fn remark_on(server: &RegistryServer, credential: &Credential) -> Option<RegistryReason> {
     (is_google(server) && credential.user == "oauth2accesstoken")
         .then(|| RegistryReason::OneHourToken { server: server.name().to_owned() })
+}
+
+/// Whether a password may be an ECR token, which states its end or is several times as long as a key.
+fn may_be_token(password: &str) -> bool {
+    password.len() >= ECR_TOKEN || stated_expiry::end_of(&Secret::new(password)).is_some()
 }
 
 fn is_google(server: &RegistryServer) -> bool {

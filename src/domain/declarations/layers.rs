@@ -1,9 +1,9 @@
 //! The sources merged variable by variable, the highest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Source, Variables};
-use super::variable::{self, Field};
+use super::variable::{self, Family, Field};
 use crate::domain::credentials::secret::Secret;
 
 /// The merged value of each variable.
@@ -69,11 +69,26 @@ pub fn codespace_name(sources: &[Source]) -> Option<String> {
 }
 
 /// Whether a pushed environment replaces the previous one, `held`. One that declares no registry
-/// does not, because it comes from a shell without the secrets. Neither does `GITHUB_TOKEN` alone:
-/// it is a login too, but must not remove declared ones.
+/// does not, because it comes from a shell without the secrets. Neither does `GITHUB_TOKEN` alone, or a
+/// misspelt set: it is a login or a problem too, but must not remove declared ones.
 pub fn push_counts(held: Option<&Variables>, pushed: &Variables) -> bool {
     let has_token = pushed.get("GITHUB_TOKEN").is_some_and(|token| !token.is_empty());
-    declares_registry(pushed) || (has_token && !held.is_some_and(declares_registry))
+    let is_something = has_token || has_misspelt_set(pushed);
+    declares_registry(pushed) || (is_something && !held.is_some_and(declares_registry))
+}
+
+/// Whether at least two required variables of one set are there in another spelling.
+fn has_misspelt_set(variables: &Variables) -> bool {
+    let set = variables.iter().filter(|(_, value)| !value.is_empty());
+    let parsed = set.filter_map(|(variable, _)| variable::parse(variable));
+    let required = [Field::Server, Field::User, Field::Password];
+    let misspelt = parsed.filter(|it| !it.exact && required.contains(&it.field));
+    let mut fields: BTreeMap<(Family, String), BTreeSet<Field>> = BTreeMap::new();
+    for it in misspelt {
+        let name = it.name.to_ascii_uppercase();
+        fields.entry((it.family, name)).or_default().insert(it.field);
+    }
+    fields.values().any(|fields| fields.len() >= 2)
 }
 
 fn declares_registry(variables: &Variables) -> bool {
@@ -138,6 +153,9 @@ mod tests {
         assert!(push_counts(Some(&token), &set));
         assert!(push_counts(None, &token) && push_counts(Some(&token), &token));
         assert!(!push_counts(Some(&set), &token));
+        let lower = ["a_container_registry_server", "a_container_registry_user"];
+        let lower = Variables::from(lower.map(|name| (name.to_owned(), "x".into())));
+        assert!(push_counts(None, &lower) && !push_counts(Some(&set), &lower));
         assert!(!push_counts(None, &shell) && !push_counts(Some(&set), &shell));
     }
 }

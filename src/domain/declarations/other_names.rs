@@ -30,10 +30,7 @@ pub struct Wanted(BTreeSet<String>);
 impl Wanted {
     /// What is wanted of a source with variables of these names.
     pub fn among<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let parsed = names
-            .into_iter()
-            .filter_map(variable::parse)
-            .filter(|it| it.exact && it.family == Family::Container);
+        let parsed = names.into_iter().filter_map(variable::parse).filter(|it| it.exact);
         Self(parsed.map(|it| it.name.to_owned()).collect())
     }
 

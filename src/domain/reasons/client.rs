@@ -44,12 +44,6 @@ pub enum ClientReason {
         /// The name that was probably meant.
         meant: Option<String>,
     },
-    /// The variables of a set have names that other programs use.
-    #[error("{} {} set in this shell, but the agent reads {}", list(.variables.iter().map(|(other, _)| other)), if .variables.len() == 1 { "is" } else { "are" }, list(.variables.iter().map(|(_, read)| read)))]
-    Misnamed {
-        /// Each variable that is set, and the name that the agent reads instead.
-        variables: Vec<(String, String)>,
-    },
     /// Nothing is declared at all.
     #[error("no registry is declared")]
     NothingDeclared,
@@ -134,7 +128,6 @@ impl ClientReason {
             Self::NotUnderstood { .. } => "not-understood",
             Self::NotDeclared { .. } | Self::NotCovered { .. } => "server-not-declared",
             Self::NoSuchName { .. } => "name-not-declared",
-            Self::Misnamed { .. } => "variables-misnamed",
             Self::NothingDeclared => "nothing-declared",
             Self::NotSynced { .. } => "not-synced",
             Self::NotPublished { .. } => "not-published",
@@ -155,7 +148,6 @@ impl ClientReason {
             | Self::NotDeclared { .. }
             | Self::NotCovered { .. }
             | Self::NoSuchName { .. }
-            | Self::Misnamed { .. }
             | Self::NothingDeclared
             | Self::NotSynced { .. } => Step::Declared,
             Self::NotPublished { .. }
@@ -198,14 +190,6 @@ impl ClientReason {
                     "{}set {}, then run `export {variables} && registry-agent sync`; `registry-agent status` lists the names that the agent knows",
                     check_instead(meant.as_ref()),
                     list(REQUIRED.map(|field| field.variable(Family::Container, name)))
-                )
-            }
-            Self::Misnamed { variables } => {
-                let export = variables.iter().map(|(other, read)| format!("{read}=\"${other}\""));
-                let export: Vec<String> = export.collect();
-                format!(
-                    "run `export {} && registry-agent sync` in this shell, and rename the variables where they are set",
-                    export.join(" ")
                 )
             }
             Self::NothingDeclared => {

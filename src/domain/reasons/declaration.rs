@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::source::CODESPACES;
-use super::sourced_variable::{SourcedVariable, unset};
+use super::sourced_variable::{SourcedVariable, is_shell_name, unset};
 use super::step::Step;
-use super::{Severity, SourceReason};
+use super::{Severity, SourceReason, list};
 use crate::domain::declarations::variable::{self, Family, Field};
 
 /// A declaration that cannot work as it stands.
@@ -22,6 +22,12 @@ pub enum DeclarationReason {
         misspelt: Option<SourcedVariable>,
         /// The required variables of the set that are set.
         others: Vec<SourcedVariable>,
+    },
+    /// All variables of a set are misspelt, or have names that other programs use.
+    #[error("{} {} set{}, but the agent reads {}", list(.variables.iter().map(|(other, _)| &other.variable)), if .variables.len() == 1 { "is" } else { "are" }, in_file(.variables), list(.variables.iter().map(|(_, read)| read)))]
+    Misnamed {
+        /// Each variable that is set, and the name that the agent reads instead.
+        variables: Vec<(SourcedVariable, String)>,
     },
     /// A required variable is not set, and may be in a file that cannot be read.
     #[error("{}", in_unread_file(.missing, .file))]
@@ -60,6 +66,40 @@ pub enum DeclarationReason {
         variable: SourcedVariable,
         /// What is wrong with the value, without quoting it.
         fault: String,
+    },
+    /// `_SERVER` is a web site that shows the images of a registry.
+    #[error("{variable} is {host}, which is a web site; its images are on {registry}")]
+    WebSite {
+        /// The variable.
+        variable: SourcedVariable,
+        /// The host of the web site.
+        host: String,
+        /// The registry.
+        registry: String,
+    },
+    /// The host of `_CONTAINER_REGISTRY_SERVER` has packages only.
+    #[error("{variable} is {host}, which has packages and no container images")]
+    PackageHost {
+        /// The variable.
+        variable: SourcedVariable,
+        /// The host.
+        host: String,
+        /// Each variable of the set, and its name in a set of a package registry.
+        renamed: Vec<(SourcedVariable, String)>,
+    },
+    /// The user is the secret of AWS keys, and the password is their ID.
+    #[error("{user} and {password} are swapped: the password is an AWS access key ID")]
+    KeysSwapped {
+        /// The user.
+        user: SourcedVariable,
+        /// The password.
+        password: SourcedVariable,
+    },
+    /// `_ROLE_ARN` is not the ARN of a role.
+    #[error("{variable} is not the ARN of an IAM role")]
+    BadRole {
+        /// The variable.
+        variable: SourcedVariable,
     },
     /// A value contains a character that cannot be sent to a registry.
     #[error("{variable} contains {what}")]
@@ -170,11 +210,16 @@ impl DeclarationReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "variable-missing",
+            Self::Misnamed { .. } => "variables-misnamed",
             Self::InUnreadFile { .. } => "variable-in-unread-file",
             Self::IncompletePush { .. } => "set-kept",
             Self::SpellingIgnored { .. } => "spelling-ignored",
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
+            Self::WebSite { .. } => "server-is-a-web-site",
+            Self::PackageHost { .. } => "server-has-packages",
+            Self::KeysSwapped { .. } => "aws-keys-swapped",
+            Self::BadRole { .. } => "aws-role-not-an-arn",
             Self::BadValue { .. } => "value-refused",
             Self::NotExpanded { .. } => "value-not-expanded",
             Self::Quoted { .. } => "value-quoted",
@@ -195,9 +240,14 @@ impl DeclarationReason {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Missing { .. }
+            | Self::Misnamed { .. }
             | Self::InUnreadFile { .. }
             | Self::EmptyServer { .. }
             | Self::BadServer { .. }
+            | Self::WebSite { .. }
+            | Self::PackageHost { .. }
+            | Self::KeysSwapped { .. }
+            | Self::BadRole { .. }
             | Self::BadValue { .. }
             | Self::BadScheme { .. }
             | Self::NotExpanded { .. }
@@ -219,8 +269,13 @@ impl DeclarationReason {
     /// The step of `check` that it belongs to.
     pub fn step(&self) -> Step {
         match self {
-            Self::BadServer { .. } | Self::PathDropped { .. } => Step::Server,
+            Self::BadServer { .. }
+            | Self::WebSite { .. }
+            | Self::PackageHost { .. }
+            | Self::PathDropped { .. } => Step::Server,
             Self::BadScheme { .. }
+            | Self::KeysSwapped { .. }
+            | Self::BadRole { .. }
             | Self::BadValue { .. }
             | Self::NotExpanded { .. }
             | Self::Quoted { .. }
@@ -242,6 +297,7 @@ impl DeclarationReason {
                 let pushed = others.iter().any(|other| &*other.source == "sync");
                 set(missing, if pushed { "the whole set" } else { "it" })
             }
+            Self::Misnamed { variables } => rename_all(variables),
             Self::InUnreadFile { file, .. } => file.fix(),
             Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
             Self::SpellingIgnored { ignored, used } => {
@@ -257,6 +313,12 @@ impl DeclarationReason {
             }
             Self::BadServer { variable, .. } => {
                 variable.set_to("HOST or HOST:PORT, such as mycompany.azurecr.io")
+            }
+            Self::WebSite { variable, registry, .. } => variable.set_to(registry),
+            Self::PackageHost { renamed, .. } => rename_all(renamed),
+            Self::KeysSwapped { user, password } => swap(user, password),
+            Self::BadRole { variable } => {
+                variable.set_to("an ARN such as arn:aws:iam::111122223333:role/ROLE")
             }
             Self::BadScheme { variable } => {
                 variable.set_to("bearer, basic or raw, or unset it to use the registry's own")
@@ -329,10 +391,54 @@ fn aws_service(variable: &SourcedVariable, server: &str) -> String {
 }
 
 /// The one file that all of these variables come from.
-fn only_file(variables: &[SourcedVariable]) -> Option<&str> {
-    let first = &*variables.first()?.source;
-    let is_only = variables.iter().all(|variable| &*variable.source == first);
-    (first.starts_with('/') && is_only).then_some(first)
+fn only_file<'a>(variables: impl IntoIterator<Item = &'a SourcedVariable>) -> Option<&'a str> {
+    let mut sources = variables.into_iter().map(|variable| &*variable.source);
+    let first = sources.next()?;
+    (first.starts_with('/') && sources.all(|source| source == first)).then_some(first)
+}
+
+/// ` in FILE`, if all of these variables are in one.
+fn in_file(variables: &[(SourcedVariable, String)]) -> String {
+    let file = only_file(variables.iter().map(|(other, _)| other));
+    file.map_or_else(String::new, |file| format!(" in {file}"))
+}
+
+/// How to rename misspelt variables.
+fn rename_all(variables: &[(SourcedVariable, String)]) -> String {
+    let renamed =
+        |(other, read): &(SourcedVariable, String)| format!("{} to {read}", other.variable);
+    let renamed = list(variables.iter().map(renamed));
+    if let Some(file) = only_file(variables.iter().map(|(other, _)| other)) {
+        return format!("rename {renamed} in {file}");
+    }
+    let names = variables.iter().flat_map(|(other, read)| [&*other.variable, read]);
+    if !names.into_iter().all(is_shell_name) {
+        return format!(
+            "rename {renamed}, then run `registry-agent sync` in a shell that has them"
+        );
+    }
+    let export = variables.iter().map(|(other, read)| format!("{read}=\"${}\"", other.variable));
+    // The variables of another set would remain an incomplete set.
+    let of_set = variables.iter().map(|(other, _)| &*other.variable);
+    let of_set: Vec<&str> =
+        of_set.filter(|it| variable::parse(it).is_some_and(|parsed| parsed.exact)).collect();
+    let unset =
+        if of_set.is_empty() { String::new() } else { format!("unset {} && ", of_set.join(" ")) };
+    format!(
+        "run `export {} && {unset}registry-agent sync` in a shell that has them, and rename the variables where they are set",
+        export.collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// How to swap the values of two variables.
+fn swap(one: &SourcedVariable, other: &SourcedVariable) -> String {
+    if let Some(file) = only_file([one, other]) {
+        return format!("swap the values of {} and {} in {file}", one.variable, other.variable);
+    }
+    let (one, other) = (&one.variable, &other.variable);
+    format!(
+        "run `export {one}=\"${other}\" {other}=\"${one}\" && registry-agent sync` in a shell that has them, and swap the values where they are set"
+    )
 }
 
 fn add_to_file(missing: &str, file: &str) -> String {
@@ -365,6 +471,9 @@ fn known(misspelt: Option<&SourcedVariable>, others: &[SourcedVariable]) -> Stri
     match misspelt {
         Some(other) => format!(", but {other} is"),
         None if others.is_empty() => String::new(),
-        None => format!(", unlike {}", others.join(" and ")),
+        None => {
+            let are = if others.len() == 1 { "is" } else { "are" };
+            format!("; {} {are} set", list(others))
+        }
     }
 }

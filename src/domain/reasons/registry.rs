@@ -14,6 +14,7 @@ use super::stray::StrayCharacters;
 use super::{FixContext, Severity, duration, shown};
 use crate::domain::declarations::variable::Field;
 use crate::domain::registry_protocol::realm::RealmFault;
+use crate::domain::servers::web_sites;
 
 /// Why a registry did not accept a credential, or was not sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -289,7 +290,12 @@ impl RegistryReason {
                 "ask the registry's operator to use an https token server on the registry's own host, {}",
                 login.then_check()
             ),
-            Self::NotARegistry { server, .. } => login.set(&[(Field::Server, registry_of(server))]),
+            Self::NotARegistry { server, .. } => login.set(&[(
+                Field::Server,
+                web_sites::registry_of(server).unwrap_or(
+                    "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
+                ),
+            )]),
             Self::BadChallenge { .. } => {
                 "ask the registry's operator to correct the WWW-Authenticate header".to_owned()
             }
@@ -332,16 +338,6 @@ fn wait_of(wait: Option<u64>) -> String {
     wait.map_or_else(String::new, |seconds| {
         format!(" and asks to wait {}", duration(SignedDuration::from_secs(seconds)))
     })
-}
-
-/// The registry that belongs to a well-known web site.
-fn registry_of(server: &str) -> &'static str {
-    match server {
-        "github.com" | "www.github.com" => "ghcr.io",
-        "gitlab.com" => "registry.gitlab.com",
-        "hub.docker.com" | "docker.com" | "www.docker.com" => "docker.io",
-        _ => "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
-    }
 }
 
 /// The lines for the configuration file. The host comes from the registry's response, so it is

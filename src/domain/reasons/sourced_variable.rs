@@ -4,6 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::declarations::variable;
+
+/// The label of the environment of a command that is not `sync`.
+pub const THIS_SHELL: &str = "this shell";
+
 /// A variable that a source sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,9 +41,12 @@ impl SourcedVariable {
             return format!("rename {variable} to {name} in {source}");
         }
         if [variable, name].iter().all(|name| is_shell_name(name)) {
+            // A variable of another set would remain an incomplete set.
+            let is_of_set = variable::parse(variable).is_some_and(|parsed| parsed.exact);
+            let unset = if is_of_set { format!("unset {variable} && ") } else { String::new() };
             return format!(
                 "rename {variable} to {name}; until then, run \
-                 `export {name}=\"${variable}\" && registry-agent sync` in a shell that has it"
+                 `export {name}=\"${variable}\" && {unset}registry-agent sync` in a shell that has it"
             );
         }
         format!(
@@ -61,6 +69,8 @@ impl fmt::Display for SourcedVariable {
         let Self { variable, source } = self;
         if self.is_in_file() {
             write!(f, "{variable} from {source}")
+        } else if &**source == THIS_SHELL {
+            write!(f, "{variable} in {source}")
         } else {
             write!(f, "{variable} from `{source}`")
         }
@@ -89,7 +99,7 @@ fn is_file(source: &str) -> bool {
 }
 
 /// Whether a shell can set a variable of this name.
-fn is_shell_name(name: &str) -> bool {
+pub(super) fn is_shell_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

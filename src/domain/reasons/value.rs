@@ -18,6 +18,12 @@ pub enum ValueReason {
         /// The password.
         value: SourcedVariable,
     },
+    /// A password that is no token, with the user `AWS`.
+    #[error("{value} is not an ECR token, which it has to be because the user is AWS")]
+    NotAnEcrToken {
+        /// The password.
+        value: SourcedVariable,
+    },
     /// A remark: an e-mail address as the user of Docker Hub.
     #[error("{value} is an e-mail address, which Docker Hub often rejects")]
     Email {
@@ -31,6 +37,7 @@ impl ValueReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::FineGrainedToken { .. } => "fine-grained-token",
+            Self::NotAnEcrToken { .. } => "not-an-ecr-token",
             Self::Email { .. } => "email-as-user",
         }
     }
@@ -38,7 +45,7 @@ impl ValueReason {
     /// Whether it keeps clients from a login.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::FineGrainedToken { .. } => Severity::Error,
+            Self::FineGrainedToken { .. } | Self::NotAnEcrToken { .. } => Severity::Error,
             Self::Email { .. } => Severity::Remark,
         }
     }
@@ -48,6 +55,16 @@ impl ValueReason {
         match self {
             Self::FineGrainedToken { value, .. } => {
                 value.set_to("a classic personal access token with read:packages")
+            }
+            Self::NotAnEcrToken { value } => {
+                let user =
+                    value.variable.replace("_PASSWORD_FILE", "_USER").replace("_PASSWORD", "_USER");
+                format!(
+                    "{}; or set {user} to an AWS access key ID and the password to its secret access key, from which the agent gets tokens by itself",
+                    value.set_to(
+                        "the output of `aws ecr get-login-password` (AWS CLI; valid for 12 hours)"
+                    )
+                )
             }
             Self::Email { value } => value.set_to("the Docker ID"),
         }

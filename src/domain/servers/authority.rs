@@ -14,6 +14,15 @@ pub enum ServerFault {
     /// A control character, such as a line end, tab or escape.
     #[error("it contains a control character")]
     ControlCharacter,
+    /// Quotation marks around the server.
+    #[error("it is enclosed in quotation marks")]
+    Quoted,
+    /// `http//host` or `https:/host`.
+    #[error("its scheme is not followed by ://")]
+    SchemeEnd,
+    /// An ECR host without an account of twelve digits.
+    #[error("it is a host of AWS ECR, but does not begin with an AWS account of 12 digits")]
+    EcrAccount,
     /// A scheme such as `ftp://`.
     #[error("its scheme is neither https nor http")]
     Scheme,
@@ -38,6 +47,17 @@ pub enum ServerFault {
     /// Docker Hub in the URL of a package registry.
     #[error("it is Docker Hub, which has container images and no packages")]
     DockerHub,
+}
+
+/// What is mistyped around a server. Without this, a mistyped scheme would be a host.
+pub(super) fn mistyped(text: &str) -> Option<ServerFault> {
+    let text = text.trim();
+    if text.starts_with(['"', '\'', '`']) || text.ends_with(['"', '\'', '`']) {
+        return Some(ServerFault::Quoted);
+    }
+    let scheme = text.split('/').next().unwrap_or_default().trim_end_matches(':');
+    let is_scheme = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    (is_scheme && text.contains('/') && !text.contains("://")).then_some(ServerFault::SchemeEnd)
 }
 
 /// Whether `host`, as in a URL, is `localhost` or a loopback address.

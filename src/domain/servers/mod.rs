@@ -9,3 +9,4 @@ pub mod package_server;
 pub mod registry_server;
 pub mod server;
 pub mod userinfo;
+pub mod web_sites;

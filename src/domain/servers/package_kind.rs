@@ -61,6 +61,13 @@ impl PackageKind {
         }
     }
 
+    /// Whether a host has packages and nothing else. Of other hosts, the path tells.
+    pub fn is_only_of_packages(host: &str) -> bool {
+        use PackageKind::{AzureArtifacts, CodeArtifact, GithubPackages, GooglePackages};
+        let kind = Self::of(host, "/");
+        matches!(kind, CodeArtifact(_) | GithubPackages | GooglePackages | AzureArtifacts)
+    }
+
     /// The kind's name in `status`.
     pub fn as_str(&self) -> &'static str {
         match self {

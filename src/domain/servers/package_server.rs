@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use percent_encoding::percent_decode;
 
-use super::authority::{ServerFault, canonical_host, is_loopback, parse_port, split_port};
+use super::authority::{
+    ServerFault, canonical_host, is_loopback, mistyped, parse_port, split_port,
+};
 use super::kind::Kind;
 pub use super::package_kind::{CodeArtifactHost, PackageKind};
 use crate::domain::credentials::authorization::AuthScheme;
@@ -34,10 +36,22 @@ pub struct PackageUrl {
     path: String,
 }
 
+/// Whether a server of a set that does not state its family is most likely a package registry: a URL
+/// with a path, or a host that has only packages.
+pub fn is_meant_by(server: &str) -> bool {
+    let Ok(parsed) = PackageServer::parse(server) else { return false };
+    let has_path = !matches!(parsed.url.path.as_str(), "/" | "/v1/" | "/v2/");
+    let is_generic = Kind::of_host(&parsed.url.host) == Kind::Generic;
+    parsed.kind != PackageKind::Packages || (server.contains("://") && has_path && is_generic)
+}
+
 impl PackageServer {
     /// Parses a declared URL. Without a scheme, a loopback host is plain and any other has TLS.
     pub fn parse(declared: &str) -> Result<Self, ServerFault> {
         let text = declared.trim();
+        if let Some(fault) = mistyped(text) {
+            return Err(fault);
+        }
         let mut url = if text.contains("://") {
             PackageUrl::parse_whole(text)?
         } else if text.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 pub use super::authority::{ServerFault, is_loopback};
-use super::authority::{canonical_host, parse_port, split_port};
+use super::authority::{canonical_host, mistyped, parse_port, split_port};
 pub use super::kind::{EcrHost, Kind};
 
 /// A registry server.
@@ -226,6 +226,9 @@ impl Typed {
             return Err(ServerFault::ControlCharacter);
         }
         let text = text.trim();
+        if let Some(fault) = mistyped(text) {
+            return Err(fault);
+        }
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Unstated, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),

@@ -164,6 +164,7 @@ fn names_of_other_programs_for_the_same_values_are_named_with_the_line_that_send
     let output = home.with_declared(home.agent(&["sync"])).output().unwrap();
     let text = output_text(&output);
     assert!(text.contains("ACME_REGISTRY_SERVER") && !text.contains(PASSWORD), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(home.status()["sources"].to_string().matches("ACME").count(), 0);
     let mut check = home.with_declared(home.agent(&["check", "--json", "ACME"]));
     let checked = Checked::by(&mut check);

@@ -197,12 +197,19 @@ fn values_that_cannot_work_are_named_before_anything_is_asked() {
     home.declare("GH", "ghcr.io", (USER, "github_pat_11ABC"));
     home.declare("AWS", ECR, ("ASIAEXAMPLE000000001", "secret"));
     home.declare("GAR", "europe-docker.pkg.dev", ("_json_key", "/home/me/key.json"));
+    home.declare("SWAP", &ECR.replace("111", "222"), ("secret", "AKIAEXAMPLE000000001"));
+    home.declare("WORD", &ECR.replace("111", "333"), ("AWS", "a-plain-word"));
+    home.declare("ROLE", &ECR.replace("111", "444"), ("AKIAEXAMPLE000000001", "secret"));
+    home.set("ROLE_CONTAINER_REGISTRY_ROLE_ARN", "pull-images");
     home.start();
     home.exit_of(&["wait"]);
     for (name, code) in [
         ("GH", "fine-grained-token"),
         ("AWS", "aws-session-token-missing"),
         ("GAR", "not-a-service-account-key"),
+        ("SWAP", "aws-keys-swapped"),
+        ("WORD", "not-an-ecr-token"),
+        ("ROLE", "aws-role-not-an-arn"),
     ] {
         assert_eq!(Checked::of(&home, &[name]).failed(), ("values", code));
     }

@@ -307,6 +307,20 @@ fn a_pasted_token_that_expired_is_called_expired_whatever_the_registry_says() {
 }
 
 #[test]
+fn swapped_keys_are_named_and_the_secret_is_not_sent_in_place_of_its_id() {
+    with_aws(|aws, mut home| {
+        home.set(USER, "secret");
+        home.set(PASSWORD, KEY);
+        home.sync_in_vain();
+        let fault = Fault::error(&home, "aws-keys-swapped");
+        fault.says(&[USER, PASSWORD, "are swapped"]).checked(&home, &["ACME"], 1);
+        assert_eq!(aws.calls_of("ecr"), 0, "AWS was asked");
+        fault.paste(&home);
+        assert_token_is_served(&home);
+    });
+}
+
+#[test]
 fn a_clock_that_is_an_hour_off_is_a_remark_on_a_login_that_works() {
     with_aws(|aws, home| {
         aws.state().clock_ahead = SignedDuration::from_hours(1);

@@ -12,7 +12,9 @@ mod docker_config;
 mod network;
 mod registry;
 mod sources;
+mod spelling;
 mod tls;
+mod values;
 mod variables;
 
 use serde_json::Value;

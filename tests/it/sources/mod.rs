@@ -5,5 +5,6 @@ mod files;
 mod followed;
 mod formats;
 mod places;
+mod spelling;
 mod unresponsive;
 mod watching;

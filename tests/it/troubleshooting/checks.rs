@@ -17,6 +17,11 @@ pub(super) fn values() -> Vec<Sample> {
             "Tokens that begin with github_pat_ have no access to ghcr.io and GitHub Packages. A classic token begins with ghp_.",
         ),
         sample(
+            ValueReason::NotAnEcrToken { value: variable("PASSWORD", "sync") },
+            "With the user AWS, the password is an ECR token of several hundred characters, and not the secret \
+             key of an access key.",
+        ),
+        sample(
             ValueReason::Email { value: variable("USER", "sync") },
             "Docker Hub knows accounts by their Docker ID, which its website shows at the top right.",
         ),
@@ -163,17 +168,6 @@ pub(super) fn steps() -> Vec<Sample> {
         sample(
             ClientReason::NoSuchName { name: "AMCE".to_owned(), meant: Some("ACME".to_owned()) },
             "The name is mistyped.",
-        ),
-        sample(
-            ClientReason::Misnamed {
-                variables: ["SERVER", "USER", "PASSWORD"]
-                    .map(|field| {
-                        let read = format!("ACME_CONTAINER_REGISTRY_{field}");
-                        (format!("ACME_REGISTRY_{field}"), read)
-                    })
-                    .to_vec(),
-            },
-            "Other programs use such names, so the agent does not take their values for its own.",
         ),
         sample(ClientReason::NothingDeclared, "The agent has found no variables in any source."),
         sample(

@@ -37,6 +37,19 @@ fn required() -> Vec<Sample> {
              variable with a similar name is set.",
         ),
         sample(
+            R::Misnamed {
+                variables: ["SERVER", "USER", "PASSWORD"]
+                    .map(|field| {
+                        let other = format!("ACME_REGISTRY_{field}");
+                        let read = format!("ACME_CONTAINER_REGISTRY_{field}");
+                        (SourcedVariable::new(other, "this shell"), read)
+                    })
+                    .to_vec(),
+            },
+            "No variable of the set has the name that the agent reads. Other programs use such names, so the \
+             agent does not take their values for its own.",
+        ),
+        sample(
             R::Missing {
                 missing: "ACME_CONTAINER_REGISTRY_SERVER".into(),
                 misspelt: None,
@@ -101,6 +114,33 @@ fn values() -> Vec<Sample> {
             },
             "The value is not a host name or address with an optional port. The value itself is not shown, \
              because it may contain a password.",
+        ),
+        sample(
+            R::WebSite {
+                variable: acme("SERVER"),
+                host: "hub.docker.com".into(),
+                registry: "docker.io".into(),
+            },
+            "People look at images there, but no image name begins with that host.",
+        ),
+        sample(
+            R::PackageHost {
+                variable: acme("SERVER"),
+                host: "npm.pkg.github.com".into(),
+                renamed: ["SERVER", "USER", "PASSWORD"]
+                    .map(|field| (acme(field), format!("ACME_PACKAGE_REGISTRY_{field}")))
+                    .to_vec(),
+            },
+            "Package registries have variables of their own.",
+        ),
+        sample(
+            R::KeysSwapped { user: acme("USER"), password: acme("PASSWORD") },
+            "The user is the access key ID (AKIA… or ASIA…), and the password is the secret access key. Nothing \
+             was sent to AWS, which would have shown the secret key in the place of its ID.",
+        ),
+        sample(
+            R::BadRole { variable: acme("ROLE_ARN") },
+            "The name of a role is not enough, because it does not tell the account. Nothing was sent to AWS.",
         ),
         sample(
             R::BadValue { variable: acme("USER"), what: "a control character".into() },

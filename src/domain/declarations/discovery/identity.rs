@@ -65,6 +65,24 @@ impl Validator<'_> {
         Some((identity, source))
     }
 
+    /// Refuses AWS values that cannot work. A secret key in place of the ID would be sent as it is.
+    pub(super) fn refuse_aws_identity(&mut self, credentials: Option<&(Identity, String)>) {
+        let Some((Identity::Aws(identity), _)) = credentials else { return };
+        if let Some(keys) = &identity.keys
+            && is_access_key_id(keys.secret_access_key.reveal())
+            && !is_access_key_id(&keys.access_key_id)
+        {
+            let in_file = !self.is_set(Field::Password);
+            let field = if in_file { Field::PasswordFile } else { Field::Password };
+            let (user, password) = (self.sourced(Field::User), self.sourced(field));
+            self.refuse(field, DeclarationReason::KeysSwapped { user, password });
+        }
+        if identity.role_arn.as_deref().is_some_and(|role| !is_role(role)) {
+            let variable = self.sourced(Field::RoleArn);
+            self.refuse(Field::RoleArn, DeclarationReason::BadRole { variable });
+        }
+    }
+
     /// Refuses a token that cannot be sent in a header as it is.
     pub(super) fn refuse_in_header(
         &mut self,
@@ -151,6 +169,22 @@ pub(super) fn needs_user(
         }
         None => family == Family::Container,
     }
+}
+
+/// Whether `text` has the form of an AWS access key ID (AWS's "IAM identifiers").
+fn is_access_key_id(text: &str) -> bool {
+    (16..=128).contains(&text.len())
+        && (text.starts_with("AKIA") || text.starts_with("ASIA"))
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// Whether `text` has the form `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+fn is_role(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = *parts else { return false };
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    partition.starts_with("aws") && is_account && !name.is_empty()
 }
 
 /// Whether AWS issues the registry's tokens.

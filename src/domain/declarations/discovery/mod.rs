@@ -108,9 +108,9 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
             .add(parsed.field, parsed.exact, variable, value);
     }
     for (variable, value) in layers.iter().filter(|(_, value)| !value.text.is_empty()) {
-        if let Some(parsed) = other_names::parse(variable)
-            && let Some(set) = sets.get_mut(&(parsed.family, parsed.name))
-        {
+        let Some(parsed) = other_names::parse(variable) else { continue };
+        let family = Family::ALL.into_iter().find(|it| sets.contains_key(&(*it, parsed.name)));
+        if let Some(set) = family.and_then(|family| sets.get_mut(&(family, parsed.name))) {
             set.other_names.push((parsed.field, SourcedVariable::new(variable, value.source)));
         }
     }

@@ -14,9 +14,10 @@ use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::stray::is_quoted;
 use crate::domain::reasons::{DeclarationReason, SourcedVariable};
-use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::registry_server::RegistryServer;
-use crate::domain::servers::server::{Server, ServerFault};
+use crate::domain::servers::server::{EcrHost, Server, ServerFault};
+use crate::domain::servers::web_sites;
 
 /// The result for a set.
 pub(super) struct Validated {
@@ -36,6 +37,10 @@ impl Set<'_> {
     /// Validates the set; `files` holds the contents of password files.
     pub(super) fn validate(&self, files: &PasswordFiles) -> Validated {
         let mut validator = Validator { set: self, refused: BTreeSet::new(), problems: Vec::new() };
+        if let Some(variables) = self.all_misspelt() {
+            validator.remark(Field::Server, DeclarationReason::Misnamed { variables });
+            return validator.without_declaration();
+        }
         validator.refuse_values();
         let server = validator.server();
         let auth_scheme = validator.auth_scheme();
@@ -43,6 +48,7 @@ impl Set<'_> {
         let needs_user = needs_user(server.as_ref(), self.family, auth_scheme);
         let file = password_file.as_deref();
         let credentials = validator.credentials(server.as_ref(), needs_user, file, files);
+        validator.refuse_aws_identity(credentials.as_ref());
         validator.refuse_in_header(server.as_ref(), auth_scheme, credentials.as_ref());
         let ca_file = validator.path(Field::CaFile);
         let declaration = match (&server, credentials) {
@@ -96,6 +102,16 @@ pub(super) struct Validator<'a> {
 }
 
 impl Validator<'_> {
+    fn without_declaration(self) -> Validated {
+        Validated {
+            server: None,
+            server_variable: self.sourced(Field::Server),
+            declaration: None,
+            problems: self.problems,
+            password_file: None,
+        }
+    }
+
     /// Refuses values that cannot be sent to a registry, or must not.
     fn refuse_values(&mut self) {
         for (&field, value) in &self.set.values {
@@ -136,6 +152,12 @@ impl Validator<'_> {
         };
         match parsed {
             Ok((server, dropped)) => {
+                if let RegistryServer::Container(container) = &server
+                    && let Some(reason) = self.no_registry(container)
+                {
+                    self.refuse(Field::Server, reason);
+                    return None;
+                }
                 if let Some(path) = dropped {
                     self.remark(Field::Server, DeclarationReason::PathDropped { variable, path });
                 }
@@ -151,6 +173,27 @@ impl Validator<'_> {
                 None
             }
         }
+    }
+
+    /// Why a host is known to have no container registry.
+    fn no_registry(&self, server: &Server) -> Option<DeclarationReason> {
+        let (variable, host) = (self.sourced(Field::Server), server.host());
+        if EcrHost::lacks_account(host) {
+            let fault = ServerFault::EcrAccount.to_string();
+            return Some(DeclarationReason::BadServer { variable, fault });
+        }
+        let host = host.to_owned();
+        if let Some(registry) = web_sites::registry_of(&host) {
+            let registry = registry.to_owned();
+            return Some(DeclarationReason::WebSite { variable, host, registry });
+        }
+        let renamed =
+            |field: &Field| (self.sourced(*field), field.variable(Family::Package, self.set.name));
+        PackageKind::is_only_of_packages(&host).then(|| DeclarationReason::PackageHost {
+            variable,
+            host,
+            renamed: self.set.values.keys().map(renamed).collect(),
+        })
     }
 
     fn auth_scheme(&mut self) -> Option<AuthScheme> {

@@ -60,6 +60,59 @@ impl<'a> Set<'a> {
         alike.find(|(meant, _)| *meant == field).map(|(_, variable)| variable)
     }
 
+    /// Takes the variables of another set as misspelt ones of this set.
+    pub(super) fn take_misspelt(&mut self, other: Self) {
+        self.look_alikes.extend(other.sourced_values());
+        self.look_alikes.extend(other.look_alikes);
+    }
+
+    /// The variables with the exact spelling.
+    pub(super) fn sourced_values(&self) -> impl Iterator<Item = (Field, SourcedVariable)> {
+        self.values.iter().map(|(field, value)| {
+            (*field, SourcedVariable::new(self.variable(*field), value.source))
+        })
+    }
+
+    /// The misspelt variable of each field, with its correct name, if no variable is spelled correctly.
+    pub(super) fn all_misspelt(&self) -> Option<Vec<(SourcedVariable, String)>> {
+        if !self.values.is_empty() {
+            return None;
+        }
+        let is_lower = |text: &str| !text.contains(|c: char| c.is_ascii_uppercase());
+        let all_lower = self.look_alikes.iter().all(|(_, it)| is_lower(&it.variable));
+        // Nobody writes a part of a name in another case.
+        let name = if all_lower { self.name.to_ascii_uppercase() } else { self.name.to_owned() };
+        let mut by_field: BTreeMap<Field, SourcedVariable> = BTreeMap::new();
+        for (field, variable) in &self.look_alikes {
+            by_field.entry(*field).or_insert_with(|| variable.clone());
+        }
+        let named = |(field, variable): (Field, SourcedVariable)| {
+            (variable, field.variable(self.family, &name))
+        };
+        Some(by_field.into_iter().map(named).collect())
+    }
+
+    /// Whether neither set is complete, and both are one complete set together.
+    pub(super) fn completes(&self, other: &Self) -> bool {
+        let [own, theirs] = [self, other].map(Self::required_values);
+        // A package registry may take the password as a token.
+        let needs_user = ![self.family, other.family].contains(&Family::Package);
+        let has = |field: &Field| own.contains(field) || theirs.contains(field);
+        own.is_disjoint(&theirs)
+            && !own.is_empty()
+            && !theirs.is_empty()
+            && REQUIRED.iter().all(|field| has(field) || (!needs_user && *field == Field::User))
+    }
+
+    /// The required variables that are set; a file holds a password as well.
+    fn required_values(&self) -> BTreeSet<Field> {
+        let meant = |field: &Field| match field {
+            Field::PasswordFile => Field::Password,
+            field => *field,
+        };
+        self.values.keys().map(meant).filter(|field| REQUIRED.contains(field)).collect()
+    }
+
     /// Whether the set is meant to declare a registry. Misspelt variables count only if two of the three
     /// required ones are there, because other programs use names such as
     /// `AZURE_CONTAINER_REGISTRY_ENDPOINT`.

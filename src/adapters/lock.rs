@@ -117,8 +117,7 @@ pub fn note_socket(paths: &Paths, socket: &Path) {
 
 /// The socket that was noted last.
 pub fn noted_socket(paths: &Paths) -> Option<PathBuf> {
-    let dir = dir_of_notes(paths)?;
-    let noted = fs::read(dir.join(SOCKET)).ok()?;
+    let noted = read_note(paths, SOCKET)?;
     Some(PathBuf::from(OsString::from_vec(noted)))
 }
 
@@ -128,7 +127,7 @@ pub fn note_supervisor(paths: &Paths) {
 }
 
 /// Replaces a note atomically. A full disk must not prevent the agent from running.
-fn write_note(paths: &Paths, name: &str, content: &[u8]) {
+pub(super) fn write_note(paths: &Paths, name: &str, content: &[u8]) {
     let written = open(paths).map_err(io::Error::other).and_then(|(dir, _file)| {
         let mut note = NamedTempFile::new_in(&dir)?;
         note.write_all(content)?;
@@ -137,6 +136,19 @@ fn write_note(paths: &Paths, name: &str, content: &[u8]) {
     });
     if let Err(error) = written {
         warn!("the note `{name}` cannot be written to the lock directory: {error}");
+    }
+}
+
+/// The content of a note.
+pub(super) fn read_note(paths: &Paths, name: &str) -> Option<Vec<u8>> {
+    fs::read(dir_of_notes(paths)?.join(name)).ok()
+}
+
+/// Removes a note, if it exists.
+pub(super) fn remove_note(paths: &Paths, name: &str) {
+    let removed = dir_of_notes(paths).map(|dir| remove_if_there(&dir.join(name)));
+    if let Some(Err(error)) = removed {
+        warn!("the note `{name}` cannot be removed from the lock directory: {error}");
     }
 }
 

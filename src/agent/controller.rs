@@ -310,12 +310,17 @@ impl Controller {
 
     fn publish(&mut self) {
         let now = self.clock.now();
-        let wanted = self.logins.wanted(self.publisher.mode(), now);
+        let mut wanted = self.logins.wanted(self.publisher.mode(), now);
+        if self.publisher.mode() == Mode::Helper {
+            wanted.helpers.extend(self.sources.lost_keys().cloned());
+        }
         let servers = self.logins.logins().map(|login| &login.declaration.server);
         let servers: Vec<Server> = servers.filter_map(RegistryServer::container).cloned().collect();
         let docker_config = self.sources.merged_environment().get("DOCKER_CONFIG");
         let clients = self.logins.wanted_client_files(now);
-        self.publisher.publish(docker_config.map(Secret::reveal), wanted, servers, clients);
+        let pushed = self.sources.logins_to_note();
+        let docker_config = docker_config.map(Secret::reveal);
+        self.publisher.publish(docker_config, wanted, servers, clients, pushed);
     }
 
     /// Answers only after publication: the requester may use the result as soon as it has the

@@ -53,6 +53,7 @@ use crate::adapters::config::Config;
 use crate::adapters::handoff::{self, Message};
 use crate::adapters::paths::Paths;
 use crate::adapters::process;
+use crate::adapters::pushed_record;
 use crate::wire::handoff::SavedState;
 
 /// The environment an agent runs in, which tests can replace.
@@ -100,13 +101,14 @@ pub enum AgentExit {
 /// Runs until told to stop or until the supervisor dies. The agent uses a single thread, because it
 /// mostly waits: call this within a `LocalSet`.
 pub async fn run(setup: AgentSetup) -> io::Result<AgentExit> {
-    let inherited_state = setup.latest.try_clone()?;
+    let (inherited_state, paths) = (setup.latest.try_clone()?, setup.paths.clone());
     let mut agent = Agent::start(setup)?;
     let first_view = agent.view.clone();
     let (cause, ended) = agent.wait().await?;
     if let ExitCause::Stop = cause {
         let (now, detail) = (agent.clock.now(), "the agent stopped".to_owned());
         agent.events.record(now, "agent-stopped", EVENT_SUBJECT, detail);
+        pushed_record::forget(&paths);
     }
     agent.stop.cancel();
     let controller = match ended {

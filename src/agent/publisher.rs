@@ -16,6 +16,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::config::{Config, Mode};
 use crate::adapters::paths::Paths;
 use crate::domain::client_files::WantedClientFiles;
+use crate::domain::declarations::push::PushedLogin;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::reasons::problem::Problem;
@@ -75,23 +76,26 @@ impl Publisher {
     }
 
     /// Publishes `wanted` to the configuration in the directory `docker_config`, a value of
-    /// `DOCKER_CONFIG`. Returns immediately.
+    /// `DOCKER_CONFIG`, and notes what was `pushed`. Returns immediately.
     pub fn publish(
         &mut self,
         docker_config: Option<&str>,
         wanted: Wanted,
         servers: Vec<Server>,
         clients: WantedClientFiles,
+        pushed: Option<Vec<PushedLogin>>,
     ) {
         let file = self.paths.docker_config_file(docker_config);
-        if self.is_published(&file, &wanted, &servers) && !self.lacks(&clients) {
+        let is_noted = self.publications.borrow().pushed == pushed;
+        if is_noted && self.is_published(&file, &wanted, &servers) && !self.lacks(&clients) {
             return;
         }
         if self.is_up_to_date() {
             self.handed_over_at = Instant::now();
         }
         let number = self.publications.borrow().number + 1;
-        self.publications.send_replace(Publication { number, file, wanted, servers, clients });
+        let newest = Publication { number, file, wanted, servers, clients, pushed };
+        self.publications.send_replace(newest);
     }
 
     /// Whether the files of package clients should contain something else than `clients`.
@@ -262,8 +266,9 @@ mod tests {
             (Some(&theirs), "2"),
             (Some(&theirs), "2"),
         ] {
-            let clients = WantedClientFiles::default();
-            publisher.publish(directory.map(String::as_str), login(secret), Vec::new(), clients);
+            let (directory, clients) =
+                (directory.map(String::as_str), WantedClientFiles::default());
+            publisher.publish(directory, login(secret), Vec::new(), clients, None);
             publisher.published().await;
             numbers.push(publisher.publications.borrow().number);
         }

@@ -17,7 +17,9 @@ use crate::adapters::config::Config;
 use crate::adapters::docker_config::DockerConfig;
 use crate::adapters::file_watcher::Watcher;
 use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
+use crate::adapters::pushed_record;
 use crate::domain::client_files::WantedClientFiles;
+use crate::domain::declarations::push::PushedLogin;
 use crate::domain::docker_config::Wanted;
 use crate::domain::reasons::PublishReason;
 use crate::domain::servers::server::Server;
@@ -38,6 +40,8 @@ pub(super) struct Publication {
     pub(super) servers: Vec<Server>,
     /// What package clients should find in their files.
     pub(super) clients: WantedClientFiles,
+    /// What `sync` declared; `None` if that is noted already.
+    pub(super) pushed: Option<Vec<PushedLogin>>,
 }
 
 /// What the thread has done and found so far.
@@ -91,6 +95,7 @@ pub(super) fn spawn(
             events,
             report,
             watcher: Watcher::default(),
+            noted: None,
             failures: 0,
             written_at: None,
             retry_at: None,
@@ -111,6 +116,8 @@ struct PublisherThread {
     events: mpsc::UnboundedSender<PublishEvent>,
     report: watch::Sender<PublishReport>,
     watcher: Watcher,
+    /// What was noted of `sync`.
+    noted: Option<Vec<PushedLogin>>,
     /// The number of failed attempts in a row.
     failures: u32,
     written_at: Option<Instant>,
@@ -155,6 +162,12 @@ impl PublisherThread {
 
     fn write(&mut self) {
         self.report.send_modify(|report| report.working_since = Some(Instant::now()));
+        if let Some(pushed) = &self.newest.pushed
+            && self.noted.as_ref() != Some(pushed)
+        {
+            pushed_record::write(&self.paths, pushed);
+            self.noted = Some(pushed.clone());
+        }
         let published = self.file.publish(&self.newest.wanted);
         let subject = self.newest.file.display().to_string();
         self.retry_at = None;

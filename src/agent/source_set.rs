@@ -14,7 +14,7 @@ use crate::domain::declarations::declaration::{Declaration, Identity, STORED, St
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers::{self, Layers};
 use crate::domain::declarations::other_names::Wanted;
-use crate::domain::declarations::push::{self, IncompleteSets, SetId};
+use crate::domain::declarations::push::{self, IncompleteSets, PUSHED, PushedLogin, SetId};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, Reason};
@@ -30,6 +30,12 @@ pub struct SourceSet {
     pushed_at: Option<Timestamp>,
     /// What the sets that were kept from an earlier push lack in the last one.
     kept: Vec<Problem>,
+    /// What `sync` declared, as last discovered; `None` if nothing was pushed.
+    pushed_logins: Option<Vec<PushedLogin>>,
+    /// What an earlier `sync` declared to processes that died with it.
+    lost: Vec<PushedLogin>,
+    /// Those of the lost logins that nothing else declares.
+    lost_problems: Vec<Problem>,
     stored: StoredLogins,
     /// The variables that configure AWS, proxies, TLS and docker.
     merged_environment: Variables,
@@ -54,6 +60,9 @@ impl SourceSet {
             pushed,
             pushed_at: saved.pushed_at,
             kept: std::mem::take(&mut saved.kept),
+            pushed_logins: None,
+            lost: Vec::new(),
+            lost_problems: Vec::new(),
             stored: StoredLogins::default(),
             merged_environment: Variables::new(),
             github_token,
@@ -65,6 +74,29 @@ impl SourceSet {
         };
         sources.sources = sources.in_order(sources.files.sources());
         sources
+    }
+
+    /// The same sources, after an agent that had these logins of `sync` and left no state.
+    #[must_use]
+    pub fn after_losing(mut self, lost: Vec<PushedLogin>) -> Self {
+        if self.pushed.is_none() {
+            self.lost = lost;
+        }
+        self
+    }
+
+    /// What to note of `sync` for the case that all processes die; `None` for what is noted already.
+    pub fn logins_to_note(&self) -> Option<Vec<PushedLogin>> {
+        let pushed = self.pushed_logins.as_ref()?;
+        Some(self.lost.iter().chain(pushed).cloned().collect())
+    }
+
+    /// The keys of lost logins, which stay published until the user sends them again.
+    pub fn lost_keys(&self) -> impl Iterator<Item = &String> {
+        let is_missing = |login: &&PushedLogin| {
+            self.lost_problems.iter().any(|it| it.server.as_ref() == Some(&login.server))
+        };
+        self.lost.iter().filter(is_missing).flat_map(|login| &login.keys)
     }
 
     /// The variables that configure AWS, proxies, TLS and docker, from every source as last read.
@@ -95,6 +127,16 @@ impl SourceSet {
         self.stored_end = None;
         let found = self.discover()?;
         self.file_problems = self.files.problems();
+        self.pushed_logins = self
+            .pushed
+            .as_ref()
+            .map(|_| found.declarations.iter().filter_map(PushedLogin::of).collect());
+        let is_declared = |lost: &PushedLogin| {
+            found.sets.contains(&(lost.family, lost.name.clone()))
+                || found.declarations.iter().any(|it| it.server.name() == lost.server)
+        };
+        let lost = self.lost.iter().filter(|lost| !is_declared(lost));
+        self.lost_problems = lost.map(PushedLogin::lost).collect();
         self.problems = self.with_unread_files(found.problems);
         let mut selected: BTreeMap<String, Declaration> = found
             .declarations
@@ -138,13 +180,16 @@ impl SourceSet {
         if !layers::push_counts(self.pushed.as_ref(), &variables) {
             return Vec::new();
         }
+        if layers::declares_registry(&variables) {
+            self.lost.clear();
+        }
         let held = self.pushed.clone().unwrap_or_default();
         let before = self.sources.clone();
         let mut after = before.clone();
         after.retain(|source| source.kind != SourceKind::Pushed);
         after.push(Source {
             kind: SourceKind::Pushed,
-            name: "sync".to_owned(),
+            name: PUSHED.to_owned(),
             variables: variables.clone(),
         });
         let IncompleteSets { variables: kept, kept: problems, others } =
@@ -187,7 +232,7 @@ impl SourceSet {
         let names: Vec<String> = variables.keys().cloned().collect();
         let mut after = self.sources.clone();
         after.retain(|source| source.kind != SourceKind::Pushed);
-        after.push(Source { kind: SourceKind::Pushed, name: "sync".to_owned(), variables });
+        after.push(Source { kind: SourceKind::Pushed, name: PUSHED.to_owned(), variables });
         let (before, after) = (Layers::of(&self.sources), Layers::of(&after));
         let differs = |name: &String| {
             let (before, after) = (before.get(name), after.get(name));
@@ -227,7 +272,7 @@ impl SourceSet {
 
     /// Problems with the files and the declarations.
     pub fn problems(&self) -> Vec<Problem> {
-        let parts = [&self.file_problems, &self.problems, &self.kept];
+        let parts = [&self.file_problems, &self.problems, &self.kept, &self.lost_problems];
         parts.into_iter().flatten().cloned().collect()
     }
 
@@ -289,7 +334,7 @@ impl SourceSet {
             variables: variables.clone(),
         };
         files.extend(
-            self.pushed.as_ref().map(|pushed| environment(SourceKind::Pushed, "sync", pushed)),
+            self.pushed.as_ref().map(|pushed| environment(SourceKind::Pushed, PUSHED, pushed)),
         );
         files.push(environment(SourceKind::Environment, "start", &self.environment));
         if !self.github_token {

@@ -20,6 +20,7 @@ use super::supervision::Supervision;
 use crate::adapters::clock::Clock;
 use crate::adapters::handoff::{self, Message};
 use crate::adapters::paths::Paths;
+use crate::adapters::pushed_record;
 use crate::adapters::source_files::{CODESPACES_DIR, FileSources};
 use crate::adapters::{clock, lock, process, takeover};
 use crate::agent::config_watch::ConfigWatch;
@@ -142,7 +143,8 @@ fn run_agent(
     let required = config.own_sources().filter_map(|path| paths.expand(path)).collect();
     let saved = std::mem::take(&mut state.files);
     let files = FileSources::new(Path::new(CODESPACES_DIR), &configured, saved).requiring(required);
-    let sources = SourceSet::new(files, &mut state, config.github_token);
+    let sources = SourceSet::new(files, &mut state, config.github_token)
+        .after_losing(pushed_record::read(paths));
     let setup = AgentSetup {
         listener: inherited.listener.try_clone()?,
         control: control.try_clone()?,

@@ -14,6 +14,7 @@ use crate::adapters::agent_client;
 use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
+use crate::adapters::pushed_record;
 
 /// Longer than a supervisor needs, including the time to kill its agent.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(4);
@@ -31,6 +32,8 @@ pub fn stop(json: bool) -> anyhow::Result<ExitCode> {
     let paths = become_configured_user().unwrap_or_else(|_| Paths::of_this_process());
     lock::set_stopped(&paths, true)?;
     let was_running = end_running(&paths)?;
+    // An agent that hangs does not remove it itself.
+    pushed_record::forget(&paths);
     let mut out = stdout();
     match (json, was_running) {
         (true, stopped) => writeln!(out, "{{\"stopped\": {stopped}}}")?,

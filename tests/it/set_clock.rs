@@ -132,6 +132,7 @@ async fn entries_are_put_back_although_the_clock_was_set_back_a_day() {
         Wanted { helpers, ..Wanted::default() },
         Vec::new(),
         WantedClientFiles::default(),
+        None,
     );
     publisher.published().await;
     hands.set(START - SignedDuration::from_hours(24));

@@ -134,7 +134,10 @@ fn tls(error: &rustls::Error) -> ConnectionFault {
             Bad::UnknownIssuer | Bad::BadSignature => {
                 ConnectionFault::UnknownAuthority { directory: String::new() }
             }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => ConnectionFault::WrongName,
+            Bad::NotValidForName => ConnectionFault::WrongName { names: Vec::new() },
+            Bad::NotValidForNameContext { presented, .. } => ConnectionFault::WrongName {
+                names: presented.iter().filter_map(|it| name(it)).collect(),
+            },
             Bad::Expired => ConnectionFault::Expired { at: None, now: None },
             Bad::ExpiredContext { time, not_after } => {
                 ConnectionFault::Expired { at: timestamp(*not_after), now: timestamp(*time) }
@@ -150,6 +153,13 @@ fn tls(error: &rustls::Error) -> ConnectionFault {
         },
         _ => ConnectionFault::Tls { error: error.to_string() },
     }
+}
+
+/// The name in `DnsName("r.test")` or `IpAddress(…)`, which is how the parser shows it.
+fn name(presented: &str) -> Option<String> {
+    let name = presented.split(['(', ')']).nth(1)?.trim_matches('"');
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._*:".contains(c);
+    (!name.is_empty() && name.chars().all(is_plain)).then(|| name.to_owned())
 }
 
 fn timestamp(time: UnixTime) -> Option<Timestamp> {

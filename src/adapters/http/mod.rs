@@ -20,6 +20,8 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, RequestBuilder, Response, Url};
+use tokio::net::TcpStream;
+use url::Host;
 use zeroize::Zeroizing;
 
 use self::proxies::{Proxies, UsedProxy};
@@ -64,6 +66,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long a server that did not complete a TLS handshake may take to accept another connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The maximum size of a response body that is read, in bytes.
 const BODY_CAP: usize = 64 * 1024;
@@ -285,14 +290,44 @@ impl RegistryClient<'_> {
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpReply, ConnectionFault> {
         let request = request.build().map_err(|error| connection_fault::of(&error, None))?;
         let proxy = if self.proxied { self.http.proxy_of(request.url()) } else { None };
+        let (url, is_direct) = (request.url().clone(), proxy.is_none());
         match tokio::time::timeout(self.http.limits.step, self.exchange(request)).await {
+            // Connecting has a shorter limit.
+            Err(_) if is_direct => Err(ConnectionFault::Silent { in_tls: false }),
             Err(_) => Err(ConnectionFault::TimedOut),
-            Ok(Err(error)) => Err(self.fault(&error, proxy)),
+            Ok(Err(error)) => match self.fault(&error, proxy) {
+                ConnectionFault::TimedOut if is_direct && self.is_silent(&url).await => {
+                    Err(ConnectionFault::Silent { in_tls: true })
+                }
+                fault => Err(fault),
+            },
             Ok(Ok(reply)) => match proxy {
                 Some(proxy) if reply.status == 407 => Err(connection_fault::proxy_login(proxy)),
                 _ => Ok(reply),
             },
         }
+    }
+
+    /// Whether the server accepts connections although it did not complete a TLS handshake in time.
+    async fn is_silent(&self, url: &Url) -> bool {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return false;
+        };
+        let connect = async {
+            let addresses = match host {
+                Host::Domain(name) => self.http.resolver.addresses(name).await,
+                Host::Ipv4(address) => vec![address.into()],
+                Host::Ipv6(address) => vec![address.into()],
+            };
+            for address in addresses {
+                if TcpStream::connect((address, port)).await.is_ok() {
+                    return true;
+                }
+            }
+            false
+        };
+        url.scheme() == "https"
+            && tokio::time::timeout(PROBE_TIMEOUT, connect).await.unwrap_or_default()
     }
 
     async fn exchange(&self, request: reqwest::Request) -> reqwest::Result<HttpReply> {

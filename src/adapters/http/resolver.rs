@@ -86,6 +86,12 @@ impl Names {
 }
 
 impl SystemResolver {
+    /// The addresses of a host; none if they cannot be found.
+    pub(super) async fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let Ok(names) = self.current() else { return Vec::new() };
+        names.addresses(name).await.unwrap_or_default()
+    }
+
     /// The current content of the files.
     fn current(&self) -> Result<Names, ResolveFault> {
         let stamp = ["/etc/hosts", "/etc/resolv.conf"].map(stamp);

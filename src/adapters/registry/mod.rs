@@ -57,6 +57,7 @@ async fn ask(http: &Http, question: &VerificationRequest<'_>) -> Result<Verdict,
             session.verify_with_token(&token).await
         }
     }?;
+    let verdict = verdict.with_remark(session.plain_remark());
     let verdict = verdict.with_clock(question.server.name(), session.clock_ahead());
     Ok(verdict.with_remark(session.certificate_remark()))
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{VerificationRequest, connection_failed};
 use crate::adapters::clock::Clock;
+use crate::adapters::docker_daemon;
 use crate::adapters::http::{Http, HttpReply, RegistryClient, authority};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::lifetime::RoundTrip;
@@ -159,6 +160,17 @@ impl<'a> Session<'a> {
         let (server, directory) = (self.server.name(), self.server.authority());
         let (server, directory) = (server.to_owned(), directory.to_owned());
         Some(RegistryReason::DistrustedByClients { server, file, directory })
+    }
+
+    /// A remark if docker does not speak plain HTTP to the registry. It does to a loopback address, and
+    /// to those that its daemon allows, which may run on another machine.
+    pub(super) fn plain_remark(&self) -> Option<RegistryReason> {
+        let is_plain = self.server.scheme() == Scheme::Http && !self.server.is_loopback();
+        let allowed = || docker_daemon::insecure_registries();
+        let is_meant =
+            is_plain && !allowed().iter().any(|it| self.server.answers_to(&format!("http://{it}")));
+        let server = self.server.shown().to_owned();
+        is_meant.then_some(RegistryReason::PlainForDocker { server })
     }
 
     /// Sends user name and password to the registry itself.

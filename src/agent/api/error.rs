@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::peer::Peer;
 use crate::domain::credentials::login::State;
 use crate::domain::reasons::problem::Problem;
+use crate::domain::reasons::{DeclarationReason, Reason};
 use crate::wire::api::{INCOMPLETE, ProblemDocument, UNKNOWN_REGISTRY, WITHHELD};
 
 const CONTENT_TYPE: &str = "application/problem+json";
@@ -58,13 +59,15 @@ impl ApiError {
 
     /// Variables declare the registry, but their set cannot be used.
     pub fn unusable_set(problem: &Problem) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "incomplete declaration",
-            &problem.reason.to_string(),
-            &format!("run `registry-agent check {}`", problem.name),
-        )
-        .code(INCOMPLETE)
+        let hint = match &problem.reason {
+            // `check` has nothing to add.
+            Reason::Declaration(DeclarationReason::Lost { .. }) => {
+                "run `registry-agent sync` in a shell that has the variables".to_owned()
+            }
+            _ => format!("run `registry-agent check {}`", problem.name),
+        };
+        let detail = problem.reason.to_string();
+        Self::new(StatusCode::NOT_FOUND, "incomplete declaration", &detail, &hint).code(INCOMPLETE)
     }
 
     /// The login `name` exists, but its credential is withheld.

@@ -240,7 +240,8 @@ impl<'a> Clients<'a> {
         let version = match program.version() {
             Ok(version) => version,
             Err(fault) => {
-                return Outcome::failed(Reason::from(ClientReason::HelperFails { fault }));
+                let path = program.0.display().to_string();
+                return Outcome::failed(Reason::from(ClientReason::HelperFails { path, fault }));
             }
         };
         let (path, ours) = (program.0.display().to_string(), env!("CARGO_PKG_VERSION").to_owned());

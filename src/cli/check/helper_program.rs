@@ -11,15 +11,25 @@ use crate::wire::helper::HelperCredential;
 /// The most of the helper's message that is shown, in characters.
 const MESSAGE_SHOWN: usize = 200;
 
+/// What our helper calls itself.
+const NAME: &str = "docker-credential-registry-agent ";
+
 /// A credential helper. Errors are the message of the helper.
 pub(super) struct HelperProgram(pub(super) PathBuf);
 
 impl HelperProgram {
-    /// The version that it states, the last word of its output.
+    /// The version that it states after its name.
     pub(super) fn version(&self) -> Result<String, String> {
         let output = self.run("version", "")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(shortened(text.split_whitespace().last().unwrap_or("unknown")))
+        match text.trim().strip_prefix(NAME).map(str::trim) {
+            Some(version) if !version.contains(char::is_whitespace) => Ok(shortened(version)),
+            _ if text.trim().is_empty() => Err("`version` prints nothing".to_owned()),
+            _ => {
+                let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                Err(format!("it is another program, whose `version` prints `{}`", shortened(line)))
+            }
+        }
     }
 
     /// What it returns to a client that asks for `key`.
@@ -29,7 +39,7 @@ impl HelperProgram {
     }
 
     fn run(&self, verb: &str, input: &str) -> Result<Output, String> {
-        let fault = |error: std::io::Error| format!("{}: {error}", self.0.display());
+        let fault = |error: std::io::Error| error.to_string();
         let mut child = Command::new(&self.0)
             .arg(verb)
             .stdin(Stdio::piped())

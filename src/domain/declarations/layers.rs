@@ -91,7 +91,8 @@ fn has_misspelt_set(variables: &Variables) -> bool {
     fields.values().any(|fields| fields.len() >= 2)
 }
 
-fn declares_registry(variables: &Variables) -> bool {
+/// Whether a set has one of its required variables.
+pub fn declares_registry(variables: &Variables) -> bool {
     variables.iter().any(|(variable, value)| {
         variable::parse(variable).is_some_and(|parsed| {
             let essential = [Field::Server, Field::User, Field::Password, Field::PasswordFile];

@@ -2,11 +2,57 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
+use super::declaration::Declaration;
 use super::discovery::{self, Discovery};
 use super::source::{Source, Variables};
 use super::variable::{self, Family};
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{DeclarationReason, Reason, Severity};
+use crate::domain::reasons::{self, DeclarationReason, Reason, Severity};
+
+/// The label of what `sync` sent.
+pub const PUSHED: &str = "sync";
+
+/// A login that `sync` declared, without anything secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedLogin {
+    /// The `<NAME>`.
+    pub name: String,
+    /// The family of its set.
+    pub family: Family,
+    /// The canonical server.
+    pub server: String,
+    /// The keys that it is published under.
+    pub keys: Vec<String>,
+}
+
+impl PushedLogin {
+    /// The login, if `sync` sent a part of it.
+    pub fn of(declaration: &Declaration) -> Option<Self> {
+        let mut sources = declaration.variables.iter().map(|variable| &*variable.source);
+        sources.any(|source| source == PUSHED).then_some(())?;
+        let server = &declaration.server;
+        Some(Self {
+            name: declaration.set_name()?.to_owned(),
+            family: declaration.family(),
+            server: server.name().to_owned(),
+            keys: server.keys(),
+        })
+    }
+
+    /// That nothing declares it any more.
+    pub fn lost(&self) -> Problem {
+        let server = reasons::shown(&self.server).to_owned();
+        Problem {
+            family: Some(self.family),
+            name: self.name.clone(),
+            source: None,
+            server: Some(self.server.clone()),
+            reason: DeclarationReason::Lost { server }.into(),
+        }
+    }
+}
 
 /// The sets that are incomplete in a push.
 pub struct IncompleteSets {

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::connection::{CORRECT_CLOCK, ConnectionFault};
+use super::connection::ConnectionFault;
+use super::connection_fix::CORRECT_CLOCK;
 use super::step::Step;
 use super::{FixContext, Severity, duration, shell_word};
 use crate::domain::declarations::variable::Field;

@@ -90,9 +90,11 @@ pub enum ClientReason {
         directory: String,
     },
     /// The helper does not run.
-    #[error("docker-credential-registry-agent cannot be run: {fault}")]
+    #[error("{path} does not work as the credential helper: {fault}")]
     HelperFails {
-        /// The error.
+        /// The path of the program.
+        path: String,
+        /// The error, or what the program prints.
         fault: String,
     },
     /// A remark: another version of the helper.
@@ -211,9 +213,9 @@ impl ClientReason {
                 "run docker without sudo, or run it as `sudo docker --config {} pull IMAGE`",
                 shell_word(directory)
             ),
-            Self::HelperFails { .. } => {
-                "install docker-credential-registry-agent again, for example in /usr/local/bin".to_owned()
-            }
+            Self::HelperFails { path, .. } => format!(
+                "replace {path} with the docker-credential-registry-agent of this version, or put the directory of that before it on PATH"
+            ),
             Self::HelperVersion { path, program, .. } => {
                 format!("replace {path} with the helper of version {program}")
             }

@@ -1,13 +1,10 @@
 //! Why a request gets no response: DNS, routing, TLS, proxies.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
-use super::{FixContext, instant, shell_word};
-use crate::domain::declarations::variable::Field;
+use super::{instant, list};
 
 /// Why a host sent no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +41,17 @@ pub enum ConnectionFault {
         /// The `certs.d` directory name for this host, such as `registry.test:5000`.
         directory: String,
     },
+    /// The server accepts connections, and then says nothing.
+    Silent {
+        /// Whether it says nothing in the TLS handshake.
+        in_tls: bool,
+    },
     /// The certificate is for another name.
-    WrongName,
+    WrongName {
+        /// The names that it is for.
+        #[serde(default)]
+        names: Vec<String>,
+    },
     /// The certificate has expired.
     Expired {
         /// Its expiry (UTC), if it is known.
@@ -132,7 +138,18 @@ impl ConnectionFault {
             Self::UnknownAuthority { .. } => {
                 format!("{host}'s certificate is signed by an unknown authority")
             }
-            Self::WrongName => format!("{host}'s certificate is issued for another name"),
+            Self::Silent { in_tls: true } => {
+                format!("{host} accepts connections, but does not answer the TLS handshake")
+            }
+            Self::Silent { in_tls: false } => {
+                format!("{host} accepts connections, but does not answer the request")
+            }
+            Self::WrongName { names } if names.is_empty() => {
+                format!("{host}'s certificate is issued for another name")
+            }
+            Self::WrongName { names } => {
+                format!("{host}'s certificate is issued for another name: {}", shown_names(names))
+            }
             Self::Expired { at, now } => {
                 format!("{host}'s certificate expired{}{}", time(*at), this_clock(*now))
             }
@@ -180,7 +197,8 @@ impl ConnectionFault {
             Self::SpeaksTls { .. } => "speaks-tls",
             Self::HandshakeEnded => "handshake-ended",
             Self::UnknownAuthority { .. } => "unknown-authority",
-            Self::WrongName => "certificate-name",
+            Self::Silent { .. } => "server-silent",
+            Self::WrongName { .. } => "certificate-name",
             Self::Expired { .. } => "certificate-expired",
             Self::NotYetValid { .. } => "certificate-not-yet-valid",
             Self::Tls { .. } => "tls-failed",
@@ -200,7 +218,8 @@ impl ConnectionFault {
             Self::NotTls
                 | Self::HandshakeEnded
                 | Self::UnknownAuthority { .. }
-                | Self::WrongName
+                | Self::WrongName { .. }
+                | Self::Silent { in_tls: true }
                 | Self::Expired { .. }
                 | Self::NotYetValid { .. }
                 | Self::Tls { .. }
@@ -211,132 +230,25 @@ impl ConnectionFault {
     pub fn step(&self) -> Step {
         match self {
             Self::NoSuchHost | Self::NoNameServer => Step::NameResolution,
-            Self::BrokenOff | Self::NotHttp => Step::RegistryApi,
+            Self::BrokenOff | Self::NotHttp | Self::Silent { in_tls: false } => Step::RegistryApi,
             Self::CaFile { .. } => Step::Tls,
             fault if fault.is_of_tls() => Step::Tls,
             _ => Step::Connection,
         }
     }
+}
 
-    /// What to do about a failed request to `host`, which is `HOST:PORT`, for this login.
-    pub fn fix(&self, host: &str, login: &FixContext) -> String {
-        let name = name_of(host);
-        let correct_server = |value: &str| {
-            if login.is_elsewhere(host) {
-                format!(
-                    "ask the registry's operator to correct {host}, to which the registry sends its clients"
-                )
-            } else {
-                login.set(&[(Field::Server, value)])
-            }
-        };
-        // The path of a package registry belongs to its server.
-        let or_url = |of_container, of_package| {
-            if login.package().is_some() { of_package } else { of_container }
-        };
-        match self {
-            Self::NoSuchHost => format!(
-                "{}; or connect to the network or VPN that knows {name}",
-                correct_server(or_url("the registry's host", "the registry's URL"))
-            ),
-            Self::NoNameServer => format!(
-                "check the network, and that /etc/resolv.conf names a name server that responds; {}",
-                login.then_check()
-            ),
-            Self::Refused => format!(
-                "check that a registry runs at {host}, {}; or {}",
-                login.then_check(),
-                correct_server(or_url("the registry's host and port", "the registry's URL"))
-            ),
-            Self::NoRoute { .. } | Self::TimedOut => {
-                "check network, VPN and firewall; if this network needs a proxy, set HTTPS_PROXY to http://PROXY:PORT and run `registry-agent sync`".to_owned()
-            }
-            Self::BrokenOff | Self::Other { .. } => {
-                format!("{}. If it persists, ask the registry's operator", login.retried())
-            }
-            Self::NotHttp => {
-                correct_server(or_url("the host and port of a registry", "the URL of a package registry"))
-            },
-            Self::NotTls => format!(
-                "{}; otherwise ask the registry's operator to turn on TLS",
-                correct_server(&format!(
-                    "{} (only if passwords may cross this network unencrypted)",
-                    without_tls(host, login)
-                ))
-            ),
-            // A package registry may lead to another port of its host.
-            Self::SpeaksTls { server } => match login.package() {
-                Some(package) => login.set(&[(Field::Server, &package.at("https", server))]),
-                None => correct_server(&format!("{server} (without http://)")),
-            },
-            Self::UnknownAuthority { directory } => format!(
-                "ask the registry's operator for the certificate of its authority, save it as ca.pem, run `{}` as root, {}{}",
-                install_authority("ca.pem", directory),
-                login.then_check(),
-                ca_file(login)
-            ),
-            Self::WrongName => correct_server(or_url(
-                "a name that the certificate contains",
-                "the same URL with a name that the certificate contains",
-            )),
-            Self::Expired { .. } => format!(
-                "ask the registry's operator to renew the certificate, {}; if this machine's clock is wrong, {CORRECT_CLOCK}",
-                login.then_check()
-            ),
-            Self::NotYetValid { .. } => format!(
-                "{CORRECT_CLOCK}, {}; if the clock is right, ask the registry's operator for a certificate that is valid now",
-                login.then_check()
-            ),
-            Self::HandshakeEnded | Self::Tls { .. } => format!(
-                "ask the registry's operator whether {host} supports TLS 1.2 or 1.3 and requires no client certificate"
-            ),
-            Self::ProxyLogin { proxy, variable } | Self::ProxyLoginRefused { proxy, variable } => {
-                let (scheme, address) = proxy.split_once("://").unwrap_or(("http", proxy));
-                format!(
-                    "set {variable} to {scheme}://USER:PASSWORD@{address} with the proxy's user and password (write @ as %40, : as %3A, / as %2F, % as %25), then {SYNC_ALL}"
-                )
-            }
-            Self::ProxyRefused { proxy } => format!(
-                "ask the operator of {proxy} to allow connections to {name}; if {name} needs no proxy, add it to NO_PROXY and {SYNC_ALL}"
-            ),
-            Self::ProxyUnreachable { variable, .. } => format!(
-                "set {variable} to the proxy of this network, or unset it if there is none, then {SYNC_ALL}; if only {name} needs no proxy, add it to NO_PROXY"
-            ),
-            Self::CaFile { was_read: true, .. } if login.has(Field::CaFile) => {
-                login.set(&[(Field::CaFile, "the path of a file with CA certificates in PEM format")])
-            }
-            Self::CaFile { path, .. } => format!(
-                "write the CA certificates to {path} in PEM format and let the agent's user read it, {}",
-                login.then_check()
-            ),
-        }
+/// The names in a certificate, of which there may be hundreds.
+fn shown_names(names: &[String]) -> String {
+    let shown = &names[..names.len().min(NAMES_SHOWN)];
+    match names.len() - shown.len() {
+        0 => list(shown),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
-/// A push replaces the one before it, so it has to come from a shell that has everything.
-const SYNC_ALL: &str = "run `registry-agent sync` in a shell that also has the registry variables";
-
-/// How to correct the clock. It starts with a verb.
-pub(super) const CORRECT_CLOCK: &str = "correct the clock (`sudo timedatectl set-ntp true` where systemd runs; in a container, on its host)";
-
-/// The command that makes the authorities in `file` trusted ones for the registry of `directory`.
-pub(super) fn install_authority(file: &str, directory: &str) -> String {
-    let directory = format!("/etc/docker/certs.d/{directory}");
-    let (to, from) = (format!("{directory}/ca.crt"), shell_word(file));
-    format!("mkdir -p {} && cp {from} {}", shell_word(&directory), shell_word(&to))
-}
-
-/// The other way to trust an authority, which helps the agent alone.
-fn ca_file(login: &FixContext) -> String {
-    if login.has(Field::Server) {
-        format!(
-            "; if docker trusts the certificate already, set {} to the path of that file instead and run `registry-agent sync`",
-            login.variable(Field::CaFile)
-        )
-    } else {
-        String::new()
-    }
-}
+/// How many names of a certificate are shown.
+const NAMES_SHOWN: usize = 5;
 
 fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(String::new, |at| format!(" at {}", instant(at)))
@@ -346,23 +258,8 @@ fn this_clock(now: Option<Timestamp>) -> String {
     now.map_or_else(String::new, |now| format!(" (this machine's clock says {})", instant(now)))
 }
 
-/// The login's server without TLS.
-fn without_tls(host: &str, login: &FixContext) -> String {
-    let authority = with_port(host);
-    match login.package() {
-        Some(package) => package.at("http", &authority),
-        None => format!("http://{authority}"),
-    }
-}
-
-/// `host` with its port, which is that of https unless it is given: with `http://`, a client takes
-/// another.
-fn with_port(host: &str) -> Cow<'_, str> {
-    if name_of(host) == host { format!("{host}:443").into() } else { host.into() }
-}
-
 /// `host` without its port.
-fn name_of(host: &str) -> &str {
+pub(super) fn name_of(host: &str) -> &str {
     let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(name, _)| name)
 }

@@ -45,6 +45,14 @@ pub enum DeclarationReason {
         /// A similarly spelled variable that is set instead.
         misspelt: Option<SourcedVariable>,
     },
+    /// Agent and supervisor died at once, and with them what `sync` had sent.
+    #[error(
+        "the login for {server} that `sync` declared is lost: agent and supervisor were killed"
+    )]
+    Lost {
+        /// The server as people write it.
+        server: String,
+    },
     /// Another spelling of a variable is set as well.
     #[error("{ignored} is ignored, because {used} is set")]
     SpellingIgnored {
@@ -213,6 +221,7 @@ impl DeclarationReason {
             Self::Misnamed { .. } => "variables-misnamed",
             Self::InUnreadFile { .. } => "variable-in-unread-file",
             Self::IncompletePush { .. } => "set-kept",
+            Self::Lost { .. } => "login-lost",
             Self::SpellingIgnored { .. } => "spelling-ignored",
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
@@ -240,6 +249,7 @@ impl DeclarationReason {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Missing { .. }
+            | Self::Lost { .. }
             | Self::Misnamed { .. }
             | Self::InUnreadFile { .. }
             | Self::EmptyServer { .. }
@@ -300,6 +310,9 @@ impl DeclarationReason {
             Self::Misnamed { variables } => rename_all(variables),
             Self::InUnreadFile { file, .. } => file.fix(),
             Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
+            Self::Lost { .. } => {
+                "run `registry-agent sync` in a shell that has the variables; to forget the login, run `registry-agent stop && registry-agent start`".to_owned()
+            }
             Self::SpellingIgnored { ignored, used } => {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }

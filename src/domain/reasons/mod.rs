@@ -10,6 +10,7 @@ pub mod aws;
 pub mod classification;
 pub mod client;
 pub mod connection;
+mod connection_fix;
 pub mod declaration;
 pub mod fix_context;
 pub mod google_key;

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::connection::{CORRECT_CLOCK, ConnectionFault, install_authority};
+use super::connection::ConnectionFault;
+use super::connection_fix::{CORRECT_CLOCK, install_authority};
 use super::google_key::{KeyFault, SERVICE_ACCOUNT};
 use super::image_access::ImageAccessReason;
 use super::login::new_token;
@@ -186,6 +187,14 @@ pub enum RegistryReason {
         /// The name of the directory below `certs.d` where clients look for authorities.
         directory: String,
     },
+    /// A remark: docker speaks plain HTTP only to registries that its daemon allows.
+    #[error(
+        "docker speaks no plain HTTP to {server} unless `insecure-registries` of its daemon allows it"
+    )]
+    PlainForDocker {
+        /// The server as people write it.
+        server: String,
+    },
     /// A remark: the credential expires within the hour.
     #[error(
         "the access token declared for {server} expires after one hour and cannot be renewed automatically"
@@ -219,6 +228,7 @@ impl RegistryReason {
             Self::ImageAccess(reason) => reason.code(),
             Self::ClockOff { .. } => "clock-off",
             Self::DistrustedByClients { .. } => "certificate-distrusted-by-clients",
+            Self::PlainForDocker { .. } => "plain-for-docker",
             Self::OneHourToken { .. } => "one-hour-token",
         }
     }
@@ -232,6 +242,7 @@ impl RegistryReason {
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
             | Self::DistrustedByClients { .. }
+            | Self::PlainForDocker { .. }
             | Self::OneHourToken { .. } => Severity::Remark,
             Self::ImageAccess(reason) => reason.severity(),
             Self::Refused { .. }
@@ -267,6 +278,8 @@ impl RegistryReason {
             | Self::Failing { .. } => Step::RegistryApi,
             Self::Unreached { fault, .. } => fault.step(),
             Self::DistrustedByClients { .. } => Step::Tls,
+            // A plain registry has no step for TLS.
+            Self::PlainForDocker { .. } => Step::Connection,
             Self::NotAKey { .. }
             | Self::NotARefreshToken { .. }
             | Self::ClockOff { .. }
@@ -317,6 +330,9 @@ impl RegistryReason {
                 "run `{}` as root, also on the machine of the docker daemon if that is another one, {}",
                 install_authority(file, directory),
                 login.then_check()
+            ),
+            Self::PlainForDocker { server } => format!(
+                "add {server} to `insecure-registries` in /etc/docker/daemon.json on the machine of the docker daemon, as in {{\"insecure-registries\": [\"{server}\"]}}, and restart the daemon; other clients have settings of their own"
             ),
             Self::OneHourToken { .. } => login.set(&SERVICE_ACCOUNT),
         }

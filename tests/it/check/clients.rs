@@ -107,12 +107,12 @@ fn the_helper_is_run_and_its_answer_compared() {
     for (program, step, code) in [
         ("echo broken >&2; exit 1", "helper", "helper-fails"),
         (
-            "[ $1 = version ] && echo v 0.1.0 || { echo credentials not found; exit 1; }",
+            "[ $1 = version ] && echo docker-credential-registry-agent 0.1.0 || { echo credentials not found; exit 1; }",
             "served",
             "login-not-served",
         ),
         (
-            r#"[ $1 = version ] && echo v 0.1.0 || echo '{"ServerURL":"x","Username":"dev","Secret":"old"}'"#,
+            r#"[ $1 = version ] && echo docker-credential-registry-agent 0.1.0 || echo '{"ServerURL":"x","Username":"dev","Secret":"old"}'"#,
             "served",
             "other-login-served",
         ),
@@ -121,8 +121,11 @@ fn the_helper_is_run_and_its_answer_compared() {
         let checked = Checked::of(&home, &["ACME"]);
         assert_eq!(checked.failed(), (step, code), "{program}");
     }
-    let other =
-        recorder.replacen("case $1 in", "[ $1 = version ] && echo v 9.9.9 && exit\ncase $1 in", 1);
+    let other = recorder.replacen(
+        "case $1 in",
+        "[ $1 = version ] && echo docker-credential-registry-agent 9.9.9 && exit\ncase $1 in",
+        1,
+    );
     fs::write(&helper, other).unwrap();
     let checked = Checked::of(&home, &["ACME"]);
     assert_eq!((checked.status, checked.remarks("helper")), (0, vec!["helper-of-another-version"]));
@@ -132,6 +135,27 @@ fn the_helper_is_run_and_its_answer_compared() {
     nowhere.args(["check", "--json", "ACME"]).env("PATH", "/usr/bin:/bin");
     let checked = Checked::by(&mut nowhere);
     assert_eq!(checked.failed(), ("helper", "helper-not-on-path"));
+}
+
+#[test]
+fn another_program_under_the_name_of_the_helper_is_named_with_what_it_prints() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let path = home.path("bin/docker-credential-registry-agent").display().to_string();
+    for (program, said) in [
+        ("echo hello from another program", "prints `hello from another program`"),
+        ("exit 0", "`version` prints nothing"),
+        ("echo cannot open the keyring >&2; exit 3", "cannot open the keyring"),
+        ("exit 3", "exit status: 3"),
+    ] {
+        write_program(&home, "docker-credential-registry-agent", program);
+        let checked = Checked::of(&home, &["ACME"]);
+        assert_eq!(checked.failed(), ("helper", "helper-fails"), "{program}");
+        let step = checked.step("helper");
+        let (detail, fix) = (step["detail"].as_str().unwrap(), step["fix"].as_str().unwrap());
+        assert!(detail.starts_with(&path) && detail.contains(said), "{program}: {detail}");
+        assert!(fix.contains(&path), "{fix}");
+    }
 }
 
 #[test]

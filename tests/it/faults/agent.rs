@@ -8,7 +8,7 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PASSWORD, USER, assert_well, home_for, registry};
+use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::processes::{holders, kill_9, only_pair, wait_until};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -65,6 +65,65 @@ fn whether_it_never_ran_was_stopped_or_died_the_printed_line_starts_it() {
         paste(&home, "registry-agent sync");
         assert_well(&home, &registry.server(), (USER, PASSWORD));
     }
+}
+
+/// Kills agent and supervisor at once, so that neither can start the other again.
+fn kill_both(home: &TestHome) {
+    let lock = home.lock();
+    let pair = only_pair(&lock);
+    for process in [&pair.agent, &pair.supervisor] {
+        kill(Pid::from_raw(process.pid), Signal::SIGSTOP).unwrap();
+    }
+    kill_9(&pair.supervisor);
+    kill_9(&pair.agent);
+    wait_until("it lives on", || holders(&lock).is_empty());
+}
+
+#[test]
+fn logins_that_died_with_agent_and_supervisor_are_named_until_they_are_sent_again() {
+    let registry = registry();
+    let server = registry.server();
+    let home = home_for(&registry);
+    home.sync();
+    assert_well(&home, &server, (USER, PASSWORD));
+    let published = fs::read_to_string(home.path(".docker/config.json")).unwrap();
+    kill_both(&home);
+    // docker starts a new agent, which has none of the variables.
+    let get = home.helper("get", &server);
+    let text = output_text(&get);
+    let lost = format!("the login for {server} that `sync` declared is lost");
+    assert!(!get.status.success() && text.contains(&lost), "{text}");
+    assert!(text.contains("registry-agent sync"), "{text}");
+    let fault = Fault::error(&home, "login-lost");
+    fault.says(&[&lost]).checked(&home, &["ACME"], 1).checked(&home, &[], 1);
+    fault.checked(&home, &[&server], 1);
+    assert_eq!(fs::read_to_string(home.path(".docker/config.json")).unwrap(), published);
+    // The next one knows it as well, and so does one that gets another login.
+    kill_both(&home);
+    home.start();
+    assert_well(&home, &server, (USER, PASSWORD));
+    kill_both(&home);
+    succeed(&mut home.agent(&["start"]));
+    let fault = Fault::error(&home, "login-lost");
+    fault.paste(&home);
+    Fault::is_gone(&home, "login-lost");
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_login_that_died_with_its_agent_can_be_forgotten_and_one_that_was_stopped_is() {
+    let registry = registry();
+    let home = home_for(&registry);
+    home.sync();
+    kill_both(&home);
+    succeed(&mut home.agent(&["start"]));
+    let fault = Fault::error(&home, "login-lost");
+    let mut shell = home.command("sh");
+    let commands: Vec<&str> = fault.fix.split('`').collect();
+    succeed(shell.args(["-c", commands[3]]));
+    assert_eq!(home.exit_of(&["status"]), 0, "{:#}", home.status());
+    let config = fs::read_to_string(home.path(".docker/config.json")).unwrap();
+    assert!(!config.contains(&registry.server()), "{config}");
 }
 
 #[test]

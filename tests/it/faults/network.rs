@@ -1,5 +1,7 @@
 //! Host names, ports and proxies.
 
+use std::net::TcpListener;
+
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
@@ -121,4 +123,22 @@ fn each_fault_of_a_proxy_is_told_apart_and_solved_by_its_variable() {
         fault.paste(&home);
         assert_well(&home, "other.test", (USER, PASSWORD));
     });
+}
+
+#[test]
+fn a_server_that_accepts_connections_and_says_nothing_is_named_at_its_step() {
+    // The kernel accepts connections that nobody takes from the listener.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    for (scheme, step, sentence) in [
+        ("https", "tls", "accepts connections, but does not answer the TLS handshake"),
+        ("http", "registry-api", "accepts connections, but does not answer the request"),
+    ] {
+        let mut home = TestHome::new();
+        home.declare("ACME", &format!("{scheme}://{address}"), (USER, PASSWORD));
+        home.start();
+        let fault = Fault::error(&home, "server-silent");
+        fault.says(&[&address.to_string(), sentence]).checked(&home, &["ACME"], 1);
+        assert_eq!(home.login("ACME")["step"], step);
+    }
 }

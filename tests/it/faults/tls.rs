@@ -109,7 +109,7 @@ fn a_certificate_for_another_name_is_solved_by_declaring_that_name() {
         let (registry, _files) = registry(Some(&authority.sign(&["r.test"])));
         let mut home = home_for(&format!("other.test:{}", registry.port()));
         let fault = Fault::error(&home, "certificate-name");
-        fault.checked(&home, &["ACME"], 1);
+        fault.says(&["is issued for another name: r.test"]).checked(&home, &["ACME"], 1);
         assert!(
             fault.fix.starts_with(&format!(
                 "set {SERVER} (from `start`) to a name that the certificate contains"
@@ -121,6 +121,43 @@ fn a_certificate_for_another_name_is_solved_by_declaring_that_name() {
         home.set(SERVER, &server);
         fault.paste_last(&home);
         assert_well(&home, &server, (USER, PASSWORD));
+    });
+}
+
+#[test]
+fn the_names_of_a_certificate_are_listed_but_not_all_of_many() {
+    let authority = Authority::new("The authority");
+    let etc = Etc { hosts: &HOSTS, roots: &authority.pem(), files: &[] };
+    isolated::run_threaded(&etc, async || {
+        let names: Vec<String> = (0..8).map(|at| format!("r{at}.test")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let acceptor = authority.sign(&names).acceptor();
+        let registry = ScriptedRegistry::start("127.0.0.1:0", Some(acceptor), friendly).await;
+        let home = home_for(&format!("other.test:{}", registry.address.port()));
+        let fault = Fault::error(&home, "certificate-name");
+        fault.says(&["another name: r0.test, r1.test, r2.test, r3.test, r4.test and 3 more"]);
+    });
+}
+
+#[test]
+fn docker_needs_leave_to_speak_plainly_to_a_registry_that_is_not_on_this_machine() {
+    isolated::run_threaded(&Etc { hosts: &HOSTS, ..Etc::default() }, async || {
+        let (registry, _) = registry(None);
+        let server = format!("r.test:{}", registry.port());
+        let home = home_for(&format!("http://{server}"));
+        let fault = Fault::remark(&home, "plain-for-docker");
+        fault.says(&["docker speaks no plain HTTP", &server]).checked(&home, &["ACME"], 0);
+        // As the fix says.
+        let daemon = fault.fix.split_once("as in ").unwrap().1;
+        let daemon = daemon.split_once(", and restart").unwrap().0;
+        isolated::write("docker/daemon.json", daemon);
+        assert_eq!(home.exit_of(&["check", "ACME"]), 0);
+        Fault::is_gone(&home, "plain-for-docker");
+        for loopback in ["127.0.0.1", "localhost"] {
+            let home = home_for(&format!("http://{loopback}:{}", registry.port()));
+            assert_well(&home, &format!("{loopback}:{}", registry.port()), (USER, PASSWORD));
+            assert!(home.login("ACME")["code"].is_null(), "{:#}", home.status());
+        }
     });
 }
 

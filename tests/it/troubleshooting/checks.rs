@@ -202,10 +202,11 @@ pub(super) fn steps() -> Vec<Sample> {
         ),
         sample(
             ClientReason::HelperFails {
-                fault: "/usr/local/bin/docker-credential-registry-agent: Exec format error"
-                    .to_owned(),
+                path: "/usr/local/bin/docker-credential-registry-agent".to_owned(),
+                fault: "Exec format error (os error 8)".to_owned(),
             },
-            "The program is for another processor, or was copied incompletely.",
+            "The program is for another processor, was copied incompletely, or is another program of the same \
+             name.",
         ),
         sample(
             ClientReason::HelperVersion {

@@ -20,6 +20,7 @@ fn npm(suffix: &str) -> SourcedVariable {
 
 pub(super) fn variables() -> Vec<Sample> {
     let mut variables = required();
+    variables.extend(misplaced());
     variables.extend(values());
     variables
 }
@@ -35,6 +36,12 @@ fn required() -> Vec<Sample> {
             },
             "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is missing, and a \
              variable with a similar name is set.",
+        ),
+        sample(
+            R::Lost { server: "mycompany.azurecr.io".into() },
+            "What `sync` sends is in the memory of the agent and of its supervisor. Either survives the death of \
+             the other, but both were killed before one could start the other again. The entries in the docker \
+             configuration stay.",
         ),
         sample(
             R::Misnamed {
@@ -100,21 +107,10 @@ fn required() -> Vec<Sample> {
     ]
 }
 
-fn values() -> Vec<Sample> {
+/// Values that cannot work, and hosts that have no registry.
+fn misplaced() -> Vec<Sample> {
     use DeclarationReason as R;
     vec![
-        sample(
-            R::EmptyServer { variable: acme("SERVER") },
-            "Other variables of the set have values. An empty server never means Docker Hub.",
-        ),
-        sample(
-            R::BadServer {
-                variable: acme("SERVER"),
-                fault: "it contains a user name or password".into(),
-            },
-            "The value is not a host name or address with an optional port. The value itself is not shown, \
-             because it may contain a password.",
-        ),
         sample(
             R::WebSite {
                 variable: acme("SERVER"),
@@ -141,6 +137,24 @@ fn values() -> Vec<Sample> {
         sample(
             R::BadRole { variable: acme("ROLE_ARN") },
             "The name of a role is not enough, because it does not tell the account. Nothing was sent to AWS.",
+        ),
+    ]
+}
+
+fn values() -> Vec<Sample> {
+    use DeclarationReason as R;
+    vec![
+        sample(
+            R::EmptyServer { variable: acme("SERVER") },
+            "Other variables of the set have values. An empty server never means Docker Hub.",
+        ),
+        sample(
+            R::BadServer {
+                variable: acme("SERVER"),
+                fault: "it contains a user name or password".into(),
+            },
+            "The value is not a host name or address with an optional port. The value itself is not shown, \
+             because it may contain a password.",
         ),
         sample(
             R::BadValue { variable: acme("USER"), what: "a control character".into() },

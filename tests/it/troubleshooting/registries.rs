@@ -197,6 +197,12 @@ pub(super) fn tokens() -> Vec<Sample> {
             "The password is a token that has expired.",
         ),
         sample(
+            R::PlainForDocker { server: "registry.example.com:5000".into() },
+            "The server is declared with http://. The agent speaks to it as declared, but the docker daemon \
+             insists on TLS for every host but localhost and 127.0.0.0/8. podman, skopeo and buildah need \
+             `insecure = true` for it in registries.conf.",
+        ),
+        sample(
             R::OneHourToken { server: "europe-docker.pkg.dev".into() },
             "The user oauth2accesstoken goes with a short-lived access token. It is used until it expires.",
         ),
@@ -332,6 +338,11 @@ pub(super) fn connections() -> Vec<Sample> {
             "This machine has no network path to the host.",
         ),
         (F::TimedOut, "The host is down, overloaded, or a firewall drops the packets."),
+        (
+            F::Silent { in_tls: true },
+            "The host is reached, but nothing there speaks TLS, or the server is stuck.",
+        ),
+        (F::Silent { in_tls: false }, "The host is reached, but the server is stuck."),
         (F::BrokenOff, "The registry or a proxy in front of it ended the connection."),
         (F::NotHttp, "Another service listens on this port."),
         (
@@ -354,7 +365,7 @@ pub(super) fn connections() -> Vec<Sample> {
              does not trust.",
         ),
         (
-            F::WrongName,
+            F::WrongName { names: vec!["registry.example.com".into()] },
             "The server is declared with an alias or address that its certificate lacks.",
         ),
         (

@@ -30,8 +30,8 @@ use crate::domain::registry_protocol::response::{
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
 
-/// How often one verification sends the login.
-const MAX_LOGINS: usize = 2;
+/// How many times a registry may forbid the login before a verification ends.
+const MAX_FORBIDDEN: usize = 2;
 
 /// The parameters of a verification.
 pub struct PackageVerification {
@@ -60,7 +60,7 @@ pub async fn verify(
         let client = http
             .client(&(&question.server).into(), ca_file)
             .map_err(|fault| connection_failed(authority(), fault))?;
-        Session { client, question, clock_ahead: SignedDuration::ZERO }.ask().await
+        Session { client, question, clock_ahead: SignedDuration::ZERO, forbidden: 0 }.ask().await
     };
     match tokio::time::timeout(http.limits().total, asked).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
@@ -73,6 +73,8 @@ struct Session<'a> {
     question: &'a PackageVerification,
     /// How far the local clock is ahead of the registry's.
     clock_ahead: SignedDuration,
+    /// How many times the registry answered the login with 403.
+    forbidden: usize,
 }
 
 impl Session<'_> {
@@ -84,14 +86,11 @@ impl Session<'_> {
     /// Some registries answer a wrong password with 403, and lock the account after a few of them.
     async fn ask(mut self) -> Result<Verdict, Verdict> {
         let server = &self.question.server;
-        let (mut untold, mut sent) = (None, 0);
+        let mut untold = None;
         for resource in RESOURCES {
             let Ok(url) = Url::parse(&format!("{}{resource}", server.name())) else { continue };
             let told = match self.asks(&url).await {
-                Ok(Some(offered)) => {
-                    sent += 1;
-                    self.log_in(url, &offered).await
-                }
+                Ok(Some(offered)) => self.log_in(url, &offered).await,
                 Ok(None) => continue,
                 Err(verdict) => Err(verdict),
             };
@@ -103,7 +102,7 @@ impl Session<'_> {
                 }
                 Err(verdict) => untold = Some(more_telling(untold, verdict)),
             }
-            if sent == MAX_LOGINS {
+            if self.forbidden == MAX_FORBIDDEN {
                 break;
             }
         }
@@ -111,7 +110,7 @@ impl Session<'_> {
     }
 
     /// Sends the login to `url`, which asks for it in one of the schemes `offered`.
-    async fn log_in(&self, url: Url, offered: &[AuthScheme]) -> Result<Verdict, Verdict> {
+    async fn log_in(&mut self, url: Url, offered: &[AuthScheme]) -> Result<Verdict, Verdict> {
         let PackageVerification { server, credential, auth_scheme } = self.question;
         let Ok(asked) = PackageUrl::parse(url.as_str()) else { return Err(not_asked(server)) };
         let usual = || server.scheme_for(&asked, !credential.user.is_empty(), offered);
@@ -120,6 +119,7 @@ impl Session<'_> {
         let Ok(mut authorization) = value else { return Err(not_asked(server)) };
         authorization.set_sensitive(true);
         let reply = self.get(url, Some(authorization)).await?;
+        self.forbidden += usize::from(reply.status == 403);
         let answer = self.read(RequestStep::WithLogin, &reply);
         let learnt = |verdict| Verdict { offered_scheme: Some(sent), ..verdict };
         after_login(server, credential, sent, offered, &answer).map(learnt).map_err(learnt)

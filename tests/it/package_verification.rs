@@ -90,6 +90,17 @@ fn a_login_that_every_resource_forbids_is_sent_twice() {
 }
 
 #[test]
+fn a_registry_that_asks_everywhere_is_verified_by_the_one_resource_that_it_has() {
+    let registry = PackageRegistry::start(&[BEARER]);
+    let missing = ["/f/", "/f/-/whoami", "/f/simple/"];
+    registry.state().replies = missing.map(|path| (path.to_owned(), (404, String::new()))).into();
+    let test_home = home_with(&registry.url("/f/"), &[]);
+    assert_eq!(test_home.login("NPM")["state"], "ready");
+    let last = registry.received().pop().map(|(path, _)| path);
+    assert_eq!(last.as_deref(), Some("/f/config.json"));
+}
+
+#[test]
 fn a_fine_grained_token_for_github_packages_is_named() {
     let mut test_home = TestHome::new();
     let config = test_home.path(".config/registry-agent/config.toml");

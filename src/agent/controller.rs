@@ -370,10 +370,10 @@ impl Controller {
                 view.docker_config = self.publisher.file();
             }
         });
-        if self.logins.take_served_changed()
-            && (self.publisher.mode() == Mode::Auths
-                || self.publisher.lacks(&self.logins.wanted_client_files(now)))
-        {
+        let serves_other_logins = self.logins.take_served_changed();
+        let clients_need_others =
+            !changed.is_empty() && self.publisher.lacks(&self.logins.wanted_client_files(now));
+        if (serves_other_logins && self.publisher.mode() == Mode::Auths) || clients_need_others {
             self.publish();
         }
         if self.handoff_to_supervisor.add(changed, &self.events) {

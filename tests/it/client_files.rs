@@ -170,14 +170,15 @@ fn the_agent_keeps_the_lines_of_served_logins_and_reset_removes_them() {
     let mut home = TestHome::new();
     fs::write(home.path(".npmrc"), THEIRS).unwrap();
     home.declare_packages("ACME", &[("SERVER", &registry.url("/npm/")), ("PASSWORD", "right")]);
-    home.start_agent();
+    home.start();
     let npmrc = || fs::read_to_string(home.path(".npmrc")).unwrap();
     let line = format!("{}:tokenHelper=", registry.url("/npm/").strip_prefix("http:").unwrap());
-    wait_until("the line is not there", || npmrc().contains(&line));
+    assert!(npmrc().contains(&line), "{}", npmrc());
     assert!(!npmrc().contains("right"));
     let program = npmrc().split_once('=').unwrap().1.lines().next().unwrap().to_owned();
     let header = output_text(&succeed(&mut home.command(&program)));
     assert_eq!(header.trim_end(), "Bearer right");
+    succeed(&mut home.agent(&["wait"]));
 
     fs::write(home.path(".npmrc"), THEIRS).unwrap();
     wait_until("the line is not put back", || npmrc().contains(&line));

@@ -10,6 +10,7 @@ use crate::adapters::config::Mode;
 use crate::agent::events::Events;
 use crate::agent::exchanges;
 use crate::domain::client_files::WantedClientFiles;
+use crate::domain::credentials::login::State;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::docker_config::Wanted;
 use crate::wire::handoff::{SavedLogin, SavedState, SavedToken};
@@ -67,14 +68,16 @@ impl LoginStore {
         wanted
     }
 
-    /// What the files of package clients should contain. The login of `GITHUB_TOKEN` is not in `.npmrc`:
+    /// What the files of package clients should contain. A pending login is in them, because the helper waits
+    /// for it: otherwise, a client would have to wait for the files. The login of `GITHUB_TOKEN` is not in `.npmrc`:
     /// pnpm would prefer it to the token in a project's own `.npmrc`.
     pub fn wanted_client_files(&self, now: Timestamp) -> WantedClientFiles {
         let mut wanted = WantedClientFiles::default();
         for login in self.logins() {
             let is_ambient = login.declaration.called() == Some(AMBIENT_NAME);
             if let Some(server) = login.declaration.server.package() {
-                wanted.add(server, !is_ambient && login.served(now).is_some());
+                let is_usable = login.served(now).is_some() || login.state(now) == State::Pending;
+                wanted.add(server, is_usable && !is_ambient);
             }
         }
         wanted

@@ -15,7 +15,7 @@ use super::servers::package_server::PackageServer;
 /// What the files of package clients should contain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WantedClientFiles {
-    /// The URLs of the npm registries whose logins are served, by the key of their settings in
+    /// The URLs of the npm registries whose logins are not withheld, by the key of their settings in
     /// `.npmrc`, such as `//registry.example.com/npm/`.
     pub npm: BTreeMap<String, String>,
     /// Whether Python's keyring should ask the agent.
@@ -34,9 +34,9 @@ pub enum NewText {
 }
 
 impl WantedClientFiles {
-    /// Adds what clients need for the login of `server`; `is_served` tells whether it is served.
-    pub fn add(&mut self, server: &PackageServer, is_served: bool) {
-        if is_served && let Some((key, url)) = npmrc::setting(server) {
+    /// Adds what clients need for the login of `server`; `is_usable` tells that it is not withheld.
+    pub fn add(&mut self, server: &PackageServer, is_usable: bool) {
+        if is_usable && let Some((key, url)) = npmrc::setting(server) {
             self.npm.insert(key, url);
         }
         self.keyring |= PackageFormat::Python.may_be_in(server);

@@ -9,6 +9,7 @@ use crate::support::crate_registry::{CrateRegistry, crate_files};
 use crate::support::engine::{DEBIAN, target};
 use crate::support::pypi_server::PypiServer;
 use crate::support::test_workspace::TestWorkspace;
+use crate::support::verdaccio::{Verdaccio, node};
 
 const PASSWORD: &str = "canary-of-packages";
 /// `dev:canary-of-packages`
@@ -16,11 +17,13 @@ const BASIC: &str = "Basic ZGV2OmNhbmFyeS1vZi1wYWNrYWdlcw==";
 
 #[test]
 #[ignore = "needs the docker engine that `make test` provides"]
-fn cargo_and_pip_install_private_packages_at_the_first_terminal() {
+fn cargo_pip_and_pnpm_install_private_packages_at_the_first_terminal() {
     let crates = CrateRegistry::start(Some(BASIC), "Basic realm=\"crates\"");
     crates.state().files.extend(crate_files(&crates.url, "/", "greeter", None));
     let index = PypiServer::start(Some(("dev", PASSWORD)));
     index.add("acme_private", "1.0");
+    let npm = Verdaccio::start(("dev", PASSWORD));
+    npm.publish("@private/one");
 
     let toolchain = Path::new(env!("CARGO")).parent().unwrap().parent().unwrap();
     let pip = target().join("venv/lib");
@@ -30,16 +33,25 @@ fn cargo_and_pip_install_private_packages_at_the_first_terminal() {
         "runArgs": [
             format!("--volume={}:/opt/rust:ro", toolchain.display()),
             format!("--volume={}:/opt/venv:ro", pip.display()),
+            format!("--volume={}:/opt/node:ro", node().display()),
+            format!("--volume={}:/opt/npm:ro", target().join("npm/node_modules").display()),
         ],
         "containerEnv": {
             "CRATES_PACKAGE_REGISTRY_SERVER": crates.url,
             "CRATES_PACKAGE_REGISTRY_USER": "dev",
             "PYPI_PACKAGE_REGISTRY_SERVER": index.url("/"),
             "PYPI_PACKAGE_REGISTRY_USER": "dev",
+            "NPM_PACKAGE_REGISTRY_SERVER": npm.url(),
+            "NPM_PACKAGE_REGISTRY_USER": "dev",
         },
     }));
     let password = |name: &str| format!("{name}_PACKAGE_REGISTRY_PASSWORD");
-    test_workspace.up(&json!({password("CRATES"): PASSWORD, password("PYPI"): PASSWORD}));
+    let secrets = ["CRATES", "PYPI", "NPM"].map(|name| (password(name), json!(PASSWORD)));
+    test_workspace.up(&serde_json::Map::from_iter(secrets).into());
+
+    let plugins = test_workspace.stdout("dev", "printenv YARN_PLUGINS");
+    assert_eq!(plugins.trim(), "/usr/local/lib/registry-agent/yarn-plugin.cjs");
+    test_workspace.stdout("dev", &format!("test -f {plugins}"));
 
     // What a project has.
     let project = format!(
@@ -58,12 +70,19 @@ fn cargo_and_pip_install_private_packages_at_the_first_terminal() {
     );
     test_workspace.stdout("dev", &pip);
     test_workspace.stdout("dev", "test -f ~/packages/acme_private.py");
+    let pnpm = format!(
+        "mkdir -p ~/web && cd ~/web && echo {{}} > package.json && \
+         /opt/node /opt/npm/pnpm/bin/pnpm.cjs add --registry={} @private/one && \
+         test -f node_modules/@private/one/package.json",
+        npm.url()
+    );
+    test_workspace.stdout("dev", &pnpm);
     let fetch = "cd ~/app && PATH=/opt/rust/bin:$PATH cargo fetch";
     test_workspace.stdout("dev", fetch);
 
     // A login shell sets PATH anew.
-    test_workspace.stdout("dev", "rm -rf ~/packages ~/.cargo");
-    for script in [&pip, fetch] {
+    test_workspace.stdout("dev", "rm -rf ~/packages ~/.cargo ~/web");
+    for script in [&pip, &pnpm, fetch] {
         test_workspace.stdout("dev", &format!("bash -lc '{script}'"));
     }
     let refused = &crates.state().refused;

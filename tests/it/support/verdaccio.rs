@@ -8,6 +8,36 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::engine::target;
+use super::test_home::{output_text, succeed};
+
+/// Publishes a package as npm does: URL NAME LOGIN.
+const PUBLISH: &str = r#"
+const { execFileSync } = require("child_process");
+const crypto = require("crypto");
+const fs = require("fs");
+const [url, name, login] = process.argv.slice(1);
+const version = { name, version: "1.0.0" };
+fs.mkdirSync("package", { recursive: true });
+fs.writeFileSync("package/package.json", JSON.stringify(version));
+execFileSync("tar", ["-czf", "package.tgz", "package"]);
+const data = fs.readFileSync("package.tgz");
+const file = `${name}-1.0.0.tgz`;
+const integrity = "sha512-" + crypto.createHash("sha512").update(data).digest("base64");
+const shasum = crypto.createHash("sha1").update(data).digest("hex");
+const dist = { integrity, shasum, tarball: `${url}${name}/-/${file}` };
+const attachment = { content_type: "application/octet-stream", data: data.toString("base64"), length: data.length };
+fetch(url + name.replace("/", "%2f"), {
+  method: "PUT",
+  headers: { "Content-Type": "application/json", Authorization: `Basic ${btoa(login)}` },
+  body: JSON.stringify({
+    _id: name,
+    name,
+    "dist-tags": { latest: "1.0.0" },
+    versions: { "1.0.0": { ...version, dist } },
+    _attachments: { [file]: attachment },
+  }),
+}).then((response) => process.exit(response.ok ? 0 : 1));
+"#;
 
 /// A running `verdaccio`, stopped on drop.
 pub(crate) struct Verdaccio {
@@ -43,6 +73,14 @@ impl Verdaccio {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
+    /// Publishes version 1.0.0 of a package.
+    pub(crate) fn publish(&self, name: &str) {
+        let login = fs::read_to_string(self.directory.path().join("login")).unwrap();
+        let mut publish = Command::new(node());
+        publish.args(["--eval", PUBLISH, "--", &self.url(), name, &login]);
+        succeed(publish.current_dir(self.directory.path()));
+    }
+
     /// Replaces the login from the next request on.
     pub(crate) fn set_login(&self, login: (&str, &str)) {
         write_login(self.directory.path(), login);
@@ -62,10 +100,14 @@ impl Drop for Verdaccio {
     }
 }
 
-/// The version of Node.js that `make setup` found or installed.
+/// The program of Node.js that `make setup` found or installed.
 pub(crate) fn node() -> PathBuf {
     let installed = target().join("venv/bin/node");
-    if installed.exists() { installed } else { PathBuf::from("node") }
+    if installed.exists() {
+        return installed;
+    }
+    let found = succeed(Command::new("node").args(["--print", "process.execPath"]));
+    output_text(&found).trim().into()
 }
 
 /// With a rename, because a request may read it at any time.

@@ -69,6 +69,10 @@ impl JavascriptTest {
         let mut command = self.test_home.command(node());
         command.arg(target().join("npm/node_modules").join(script)).current_dir(directory);
         command.env("npm_config_cache", self.test_home.path("npm-cache"));
+        // `pnpm publish` runs npm, which is next to Node.js.
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap();
+        let path = format!("{}:{}", node().parent().unwrap().display(), path.display());
+        command.env("PATH", path);
         command
     }
 }

@@ -223,8 +223,26 @@ fn parse(path: &Path, text: &str) -> Result<Layer, ConfigError> {
     toml::from_str(text).map_err(|error| ConfigError::Malformed {
         path: path.to_owned(),
         line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-        fault: in_words(error.message()),
+        fault: fault_in(line_at(text, error.span().map_or(0, |span| span.start)), error.message()),
     })
+}
+
+fn line_at(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    text[start..].lines().next().unwrap_or_default()
+}
+
+/// What is wrong in `line`, with its key.
+fn fault_in(line: &str, message: &str) -> String {
+    let server = line.trim().strip_prefix("[servers.").and_then(|rest| rest.strip_suffix(']'));
+    if let Some(server) = server.filter(|it| it.contains('.') && !it.contains(['"', '\''])) {
+        return format!("the server needs quotation marks: [servers.\"{server}\"]");
+    }
+    let fault = in_words(message);
+    match line.split_once('=').map(|(key, _)| key.trim()) {
+        Some(key) if !fault.contains(&format!("`{key}`")) => format!("`{key}`: {fault}"),
+        _ => fault,
+    }
 }
 
 /// The message of the TOML parser, with what was probably meant instead of a list of all keys.
@@ -303,6 +321,9 @@ mod tests {
             ("sources = [\"reg.env\"]", "`reg.env` in `sources` is a relative path; "),
             ("sources = [\"$HOME/reg.env\"]", "`$HOME/reg.env` in `sources` is a relative path; "),
             ("[servers.\"a.test\"]\nrealm = []", "unknown key `realm` (did you mean `realms`?)"),
+            ("[servers.a.test]\nrealms = []", "quotation marks: [servers.\"a.test\"]"),
+            ("verify = \"yes\"", "`verify`: invalid type"),
+            ("mode = \"plain\"", "`mode`: unknown value"),
         ] {
             let error = load_texts(&[text]).unwrap_err().to_string();
             assert!(error.contains(fault), "{text:?}: {error}");

@@ -177,6 +177,7 @@ enum CliCommand {
     #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Code of the reason; default: list all codes
+        #[arg(value_parser = named)]
         code: Option<String>,
         /// Print JSON
         #[arg(long)]

@@ -5,7 +5,9 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::absence::{explained, of_another_user};
+use serde::Serialize;
+
+use super::absence::{explained, of_another_user, why_none};
 use super::change_feed::{Change, ChangeFeed};
 use super::live_status;
 use super::output::{self, NO_TIMEOUT, ask_status};
@@ -21,6 +23,16 @@ use crate::wire::api::StatusDocument;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Exit status when no agent serves this user.
 const NO_AGENT: u8 = 4;
+
+/// What `status --json` prints if there is no agent.
+#[derive(Serialize)]
+struct Absence {
+    /// Null; a status has the agent's version and process ID.
+    agent: Option<()>,
+    code: &'static str,
+    reason: String,
+    hint: String,
+}
 
 /// `registry-agent status`
 pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
@@ -48,6 +60,16 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
     };
     done.or_else(|error: anyhow::Error| match error.downcast_ref() {
         Some(ClientError::NoAgent | ClientError::Broken(_)) => {
+            if json && !watch {
+                let reason = why_none(&paths);
+                let absence = Absence {
+                    agent: None,
+                    code: reason.code(),
+                    reason: reason.to_string(),
+                    hint: reason.fix(),
+                };
+                writeln!(stdout(), "{}", serde_json::to_string_pretty(&absence)?)?;
+            }
             output::print_note(&explained(&paths, &error));
             Ok(ExitCode::from(NO_AGENT))
         }

@@ -13,7 +13,7 @@ use super::output::{self, HOW_TO_DECLARE};
 use super::reason_text::ReasonText;
 use super::settling::settled_soon;
 use super::shell_sets::{undeclared, undeclared_text};
-use super::status_report::hides_declarations;
+use super::status_report::{hides_declarations, is_well};
 use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::{agent_client, lock};
@@ -63,11 +63,16 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         let EnvironmentAnswer { added, changed, removed, .. } = change.clone();
         writeln!(output::stdout(), "{}", Difference { added, changed, removed }.summary())?;
     }
-    let wait = if json { wait.or(Some(Duration::ZERO)) } else { wait };
+    let (waits, wait) = (wait.is_some(), if json { wait.or(Some(Duration::ZERO)) } else { wait });
     let status = settled_soon(&paths, wait)?;
     let undeclared = undeclared(&status);
     let StatusDocument { registries, mut problems, .. } = status;
     let hides_declarations = hides_declarations(&problems);
+    // A set that is ignored leaves a login that works, but not the one that was sent.
+    let is_ignored = |problem: &ProblemEntry| {
+        problem.code == "server-declared-twice" && declares(&variables, &problem.name)
+    };
+    let ignored: Vec<ProblemEntry> = problems.iter().filter(|it| is_ignored(it)).cloned().collect();
     problems.retain(|problem| {
         keeps_clients_away(problem, &variables) && !change.incomplete.contains(problem)
     });
@@ -75,7 +80,13 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         registry.state == INVALID
             && registry.name.as_deref().is_some_and(|name| declares(&variables, name))
     };
-    let works = change.incomplete.is_empty()
+    // Who waits for the verdicts wants to know them.
+    let is_well = |registry: &RegistryDocument| {
+        is_well(registry)
+            || !registry.name.as_deref().is_some_and(|name| declares(&variables, name))
+    };
+    let works = (!waits || registries.iter().all(is_well))
+        && change.incomplete.is_empty()
         && problems.is_empty()
         && undeclared.is_empty()
         && !registries.iter().any(is_invalid);
@@ -97,7 +108,7 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         output::print_note(&format!("no exported variable of this shell declares a registry{how}"));
     }
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
-    print_problems(change.incomplete.iter().chain(&problems))?;
+    print_problems(change.incomplete.iter().chain(&problems).chain(&ignored))?;
     let text = undeclared_text(&undeclared, terminal::width_of_stderr());
     anstream::stderr().write_all(text.as_bytes())?;
     Ok(code)
@@ -134,6 +145,7 @@ pub(super) fn print_problems<'a>(
 pub(super) fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
     let of_all = [ReasonKind::Configuration, ReasonKind::DockerConfiguration];
     let concerns_sync = declares(variables, &problem.name)
+        || variables.contains_key(&problem.name)
         || of_all.iter().any(|kind| problem.kind == kind.as_str());
     concerns_sync && problem.severity == Severity::Error
 }

@@ -208,3 +208,34 @@ fn sync_fails_for_a_login_that_is_invalid_as_it_is_declared() {
     }
     assert_eq!(test_home.login("ACME")["state"], "invalid");
 }
+
+#[test]
+fn sync_that_waits_for_the_verdicts_fails_as_wait_does() {
+    let registry = Registry::start(&Auth::Htpasswd(&[("dev", "right")]), None);
+    for (password, status) in [("right", 0), ("wrong", 1)] {
+        let mut home = TestHome::new();
+        home.declare("ACME", &registry.server(), ("dev", password));
+        let sync = |arguments: &[&str]| {
+            let output = home.with_declared(home.agent(arguments)).output().unwrap();
+            (output.status.code().unwrap(), output_text(&output))
+        };
+        assert_eq!(sync(&["sync"]).0, 0, "{password}");
+        let (code, text) = sync(&["sync", "--wait", "60s"]);
+        assert_eq!(code, status, "{text}");
+        assert_eq!(home.exit_of(&["wait"]), status, "{text}");
+    }
+}
+
+#[test]
+fn status_in_json_without_an_agent_says_why_in_json() {
+    let home = TestHome::new();
+    let output = home.agent(&["status", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&document["agent"], &document["code"]),
+        (&Value::Null, &"agent-not-started".into())
+    );
+    assert!(document["reason"].as_str().unwrap().contains("no agent is running"), "{document}");
+    assert!(document["hint"].as_str().unwrap().contains("registry-agent sync"), "{document}");
+}

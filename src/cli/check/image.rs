@@ -40,7 +40,7 @@ fn outcome(access: &AccessDocument) -> Outcome {
         let reason = access.pull.reason.as_deref().unwrap_or_default();
         return Outcome::failed(Finding {
             code: access.pull.code.clone(),
-            text: format!("login accepted; pull denied: {reason}"),
+            text: denied("pull", reason),
             hint: access.pull.hint.clone(),
         });
     }
@@ -50,6 +50,15 @@ fn outcome(access: &AccessDocument) -> Outcome {
     }
     let remarks = [("pull", &access.pull), ("push", &access.push)].into_iter();
     Outcome::Passed(detail, remarks.filter_map(|(what, right)| remark(what, right)).collect())
+}
+
+/// Most reasons say themselves that the login was accepted.
+fn denied(what: &str, reason: &str) -> String {
+    if reason.contains("login accepted") {
+        reason.to_owned()
+    } else {
+        format!("login accepted; {what} denied: {reason}")
+    }
 }
 
 fn word(right: &RightEntry) -> &'static str {
@@ -62,7 +71,10 @@ fn word(right: &RightEntry) -> &'static str {
 
 fn remark(what: &str, right: &RightEntry) -> Option<Finding> {
     let reason = right.reason.as_ref()?;
-    let text = format!("{what} {}: {reason}", word(right));
+    let text = match right.granted {
+        Some(false) => denied(what, reason),
+        _ => format!("{what} {}: {reason}", word(right)),
+    };
     Some(Finding { code: right.code.clone(), text, hint: right.hint.clone() })
 }
 

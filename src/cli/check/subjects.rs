@@ -19,6 +19,9 @@ use crate::domain::servers::userinfo::without_userinfo;
 use crate::domain::servers::web_sites;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
+/// The code of a set whose server another set declares as well.
+const DUPLICATE: &str = "server-declared-twice";
+
 /// What to walk.
 pub(super) enum Walk<'a> {
     /// A login that the agent knows, with the problems of its set and of its sources.
@@ -37,16 +40,27 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         let logins = status.registries.iter().flat_map(|r| [&r.name, &r.covers]).flatten();
         logins.chain(status.problems.iter().map(|problem| &problem.name)).chain(&shell)
     };
-    let known = |text: &str| {
+    let in_any_case = |text: &str| {
         let exact = names().find(|name| *name == text);
         exact.or_else(|| names().find(|name| name.eq_ignore_ascii_case(text))).cloned()
     };
+    // Who pastes a whole variable means its set.
+    let of_variable = |text: &str| {
+        let parsed = variable::parse(text).filter(|parsed| parsed.exact)?;
+        Some(in_any_case(parsed.name).unwrap_or_else(|| parsed.name.to_owned()))
+    };
+    let known = |text: &str| in_any_case(text).or_else(|| of_variable(text));
     let package = |text: &str| {
         let mut called = selection::find(&status.registries, text).into_iter();
         called.find_map(package_server)
     };
     let is_known = |text: &str| !selection::find(&status.registries, text).is_empty();
     let parsed = CheckTarget::parse(text, known, package, is_known);
+    if let Some(image) = image_of_login(text, status) {
+        let fault = "begins with the name of a login instead of its server".to_owned();
+        let text = text.to_owned();
+        return Err(finding(ClientReason::NotUnderstood { text, fault, meant: Some(image) }));
+    }
     if let Some(not_covered) = not_covered(text, &parsed, status) {
         return Err(not_covered);
     }
@@ -96,6 +110,20 @@ fn not_covered(
     let meant = meant.map(|server| server.name().to_owned());
     let url = text.to_owned();
     is_meant.then(|| finding(ClientReason::NotCovered { url, meant }))
+}
+
+/// The image that `NAME/PATH` was meant to be, if `NAME` is a login. In lower case it is an image on Docker
+/// Hub, too.
+fn image_of_login(text: &str, status: &StatusDocument) -> Option<String> {
+    let (name, path) = text.split_once('/')?;
+    let mut logins = status.registries.iter().filter(|it| it.family == Family::Container);
+    let login =
+        logins.find(|it| it.name.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(name)))?;
+    let is_hub = !selection::find(&status.registries, "docker.io").is_empty();
+    let is_lower = name.chars().all(|c| !c.is_ascii_uppercase());
+    let (server, _) = Server::parse(&login.server).ok()?;
+    let image = format!("{}/{path}", server.shown());
+    (Image::parse(&image).is_ok() && !(is_hub && is_lower)).then_some(image)
 }
 
 fn not_understood(text: &str, fault: TargetFault) -> Finding {
@@ -196,7 +224,11 @@ fn concerns(problem: &ProblemEntry, registry: &RegistryDocument) -> bool {
     let names = [&registry.name, &registry.covers];
     let of_family = problem.family.is_none_or(|family| family == registry.family);
     let is_named = of_family && names.into_iter().any(|name| name.as_ref() == Some(&problem.name));
-    is_named || registry.variables.iter().any(|variable| variable.source == problem.name)
+    let is_duplicate =
+        problem.code == DUPLICATE && problem.registry.as_ref() == Some(&registry.server);
+    is_named
+        || (of_family && is_duplicate)
+        || registry.variables.iter().any(|variable| variable.source == problem.name)
 }
 
 fn is_before_the_registry(step: &str) -> bool {

@@ -226,11 +226,16 @@ pub fn is_pushed(variable: &str) -> bool {
 /// Whether the variable of this name configures AWS, proxies, TLS or docker, for the agent as for any
 /// other program.
 pub fn is_tool_variable(variable: &str) -> bool {
-    const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-    let lower = |known: &&str| known.to_ascii_lowercase() == variable;
     variable.strip_prefix("AWS_").is_some_and(is_name)
         || matches!(variable, "SSL_CERT_FILE" | "SSL_CERT_DIR" | "DOCKER_CONFIG")
-        || PROXIES.iter().any(|known| *known == variable || lower(known))
+        || matches!(variable, "NO_PROXY" | "no_proxy")
+        || is_proxy(variable)
+}
+
+/// Whether the variable of this name names a proxy.
+pub fn is_proxy(variable: &str) -> bool {
+    const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    PROXIES.iter().any(|known| *known == variable || known.to_ascii_lowercase() == variable)
 }
 
 #[cfg(test)]

@@ -109,6 +109,12 @@ pub enum DeclarationReason {
         /// The variable.
         variable: SourcedVariable,
     },
+    /// A variable that should name a proxy does not.
+    #[error("{variable} is not the URL of a proxy, so no proxy is used")]
+    BadProxy {
+        /// The variable.
+        variable: SourcedVariable,
+    },
     /// A value contains a character that cannot be sent to a registry.
     #[error("{variable} contains {what}")]
     BadValue {
@@ -229,6 +235,7 @@ impl DeclarationReason {
             Self::PackageHost { .. } => "server-has-packages",
             Self::KeysSwapped { .. } => "aws-keys-swapped",
             Self::BadRole { .. } => "aws-role-not-an-arn",
+            Self::BadProxy { .. } => "proxy-not-a-url",
             Self::BadValue { .. } => "value-refused",
             Self::NotExpanded { .. } => "value-not-expanded",
             Self::Quoted { .. } => "value-quoted",
@@ -258,6 +265,7 @@ impl DeclarationReason {
             | Self::PackageHost { .. }
             | Self::KeysSwapped { .. }
             | Self::BadRole { .. }
+            | Self::BadProxy { .. }
             | Self::BadValue { .. }
             | Self::BadScheme { .. }
             | Self::NotExpanded { .. }
@@ -286,6 +294,7 @@ impl DeclarationReason {
             Self::BadScheme { .. }
             | Self::KeysSwapped { .. }
             | Self::BadRole { .. }
+            | Self::BadProxy { .. }
             | Self::BadValue { .. }
             | Self::NotExpanded { .. }
             | Self::Quoted { .. }
@@ -330,6 +339,9 @@ impl DeclarationReason {
             Self::WebSite { variable, registry, .. } => variable.set_to(registry),
             Self::PackageHost { renamed, .. } => rename_all(renamed),
             Self::KeysSwapped { user, password } => swap(user, password),
+            Self::BadProxy { variable } => {
+                format!("{}, or unset it", variable.set_to("http://PROXY:PORT"))
+            }
             Self::BadRole { variable } => {
                 variable.set_to("an ARN such as arn:aws:iam::111122223333:role/ROLE")
             }

@@ -161,6 +161,7 @@ impl FixContext {
     /// That there is nothing to do, and when the agent tries again.
     pub(super) fn retried(&self) -> String {
         match self.retry_in {
+            Some(wait) if wait.as_secs() < 1 => "no action needed; retried at once".to_owned(),
             Some(wait) => format!("no action needed; retried in {}", super::duration(wait)),
             None => "no action needed; retried automatically".to_owned(),
         }

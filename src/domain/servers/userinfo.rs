@@ -7,11 +7,19 @@ const HIDDEN: &str = "***";
 
 /// Whether `text` is written like a URL or a server with a user name or a password.
 pub fn has_userinfo(text: &str) -> bool {
-    matches!(without_userinfo(text), Cow::Owned(_))
+    matches!(without_login(text), Cow::Owned(_))
 }
 
-/// `text` as a message may repeat it.
+/// `text` as a message may repeat it: a query may contain a token.
 pub fn without_userinfo(text: &str) -> Cow<'_, str> {
+    let shown = without_login(text);
+    match shown.split_once('?') {
+        Some((before, query)) if !query.is_empty() => Cow::Owned(format!("{before}?{HIDDEN}")),
+        _ => shown,
+    }
+}
+
+fn without_login(text: &str) -> Cow<'_, str> {
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let start = match text.split_once("://") {
         Some((scheme, _)) if is_scheme(scheme) => scheme.len() + "://".len(),
@@ -58,6 +66,19 @@ mod tests {
             assert_eq!(without_userinfo(typed), shown, "{typed}");
             assert!(has_userinfo(typed), "{typed}");
         }
+    }
+
+    #[test]
+    fn a_query_is_not_shown_and_is_no_login() {
+        for (typed, shown) in [
+            ("https://host/npm/?token=secret", "https://host/npm/?***"),
+            ("https://user:secret@host/?x", "https://***@host/?***"),
+            ("host/app?sig=secret", "host/app?***"),
+        ] {
+            assert_eq!(without_userinfo(typed), shown);
+        }
+        assert!(!has_userinfo("https://host/npm/?token=secret"));
+        assert_eq!(without_userinfo("what?"), "what?");
     }
 
     #[test]

@@ -98,10 +98,63 @@ fn the_forms_of_skopeo_helm_and_browsers_name_the_same_image() {
 }
 
 #[test]
+fn a_variable_means_its_set_and_a_name_before_a_path_means_its_server() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    for variable in ["ACME_CONTAINER_REGISTRY_SERVER", "ACME_CONTAINER_REGISTRY_PASSWORD"] {
+        let checked = Checked::of(&home, &[variable]);
+        assert_eq!(checked.status, 0, "{variable}: {:#?}", checked.steps);
+        assert!(checked.with("ACME", "passed").contains(&"served"), "{variable}");
+    }
+    let other = Checked::of(&home, &["OTHER_CONTAINER_REGISTRY_USER"]);
+    assert_eq!(other.failed(), ("declared", "name-not-declared"));
+    assert!(detail_of(&other).ends_with("has the name OTHER"), "{}", detail_of(&other));
+    for name in ["ACME", "acme"] {
+        let checked = Checked::of(&home, &[&format!("{name}/team/app:1")]);
+        assert_eq!(checked.failed(), ("declared", "not-understood"), "{name}");
+        assert_eq!(line_of(&checked), format!("registry-agent check {server}/team/app:1"));
+    }
+}
+
+#[test]
+fn a_second_set_for_a_server_is_told_by_sync_and_by_check_of_the_server() {
+    let registry = registry();
+    let server = registry.server();
+    let mut home = TestHome::new();
+    home.declare("ACME", &server, (USER, PASSWORD));
+    home.declare("WORK", &server, (USER, PASSWORD));
+    let sync = home.with_declared(home.agent(&["sync"])).output().unwrap();
+    let text = output_text(&sync);
+    assert!(sync.status.success() && text.contains("server-declared-twice"), "{text}");
+    for what in [&server[..], "ACME"] {
+        let checked = Checked::of(&home, &[what]);
+        assert_eq!(checked.status, 0, "{what}: {:#?}", checked.steps);
+        assert_eq!(checked.remarks("declared"), ["server-declared-twice"], "{what}");
+    }
+}
+
+#[test]
+fn a_query_in_the_argument_is_not_repeated() {
+    let home = TestHome::new();
+    home.start();
+    for arguments in [
+        &["check", "https://nexus.example.com/npm/?token=hidden"][..],
+        &["wait", "--timeout", "0s", "https://nexus.example.com/?token=hidden"],
+        &["explain", "https://nexus.example.com/?token=hidden"],
+        &["status", "https://nexus.example.com/?token=hidden"],
+    ] {
+        let text = output_text(&home.agent(arguments).output().unwrap());
+        assert!(text.contains("example.com") && !text.contains("hidden"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
 fn nothing_at_all_is_wrong_usage() {
     let home = TestHome::new();
     for arguments in [
-        &["check", ""][..],
+        &["explain", ""][..],
+        &["check", ""],
         &["check", " "],
         &["wait", ""],
         &["refresh", ""],

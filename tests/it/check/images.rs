@@ -56,7 +56,8 @@ fn pull_and_push_are_told_in_words_and_a_denied_pull_fails() {
         } else {
             assert_eq!(checked.failed(), ("image-access", "not-granted"));
             let detail = told["detail"].as_str().unwrap();
-            assert!(detail.starts_with("login accepted; pull denied: "), "{told}");
+            assert_eq!(detail.matches("login accepted").count(), 1, "{told}");
+            assert_eq!(detail.matches("pull denied").count(), 1, "{told}");
         }
     }
 }

@@ -99,7 +99,10 @@ fn a_value_that_no_key_has_is_named_with_those_that_it_has() {
     let home = TestHome::new();
     fs::write(config_of(&home), "mode = \"plain\"\n").unwrap();
     let text = output_text(&home.agent(&["start"]).output().unwrap());
-    assert!(text.contains("line 1: unknown value `plain`; use `helper` or `auths`"), "{text}");
+    assert!(
+        text.contains("line 1: `mode`: unknown value `plain`; use `helper` or `auths`"),
+        "{text}"
+    );
     fs::remove_file(config_of(&home)).unwrap();
 }
 

@@ -82,3 +82,27 @@ fn what_is_mistyped_around_a_server_is_named() {
     fault.paste(&home);
     assert_well(&home, &registry.server(), (USER, PASSWORD));
 }
+
+#[test]
+fn a_proxy_variable_that_is_no_url_is_named_and_its_value_is_not_shown() {
+    let registry = registry();
+    for value in ["not a proxy", "http://", "user:hidden proxy"] {
+        let mut home = home_for(&registry);
+        home.set("HTTPS_PROXY", value);
+        home.sync_in_vain();
+        let fault = Fault::error(&home, "proxy-not-a-url");
+        fault.says(&["HTTPS_PROXY from `sync` is not the URL of a proxy"]);
+        assert!(!fault.sentence.contains("hidden"), "{}", fault.sentence);
+        home.set("HTTPS_PROXY", "");
+        fault.paste(&home);
+        assert_well(&home, &registry.server(), (USER, PASSWORD));
+    }
+    let mut home = home_for(&registry);
+    for (variable, value) in
+        [("HTTPS_PROXY", "proxy.example.com:3128"), ("ALL_PROXY", "socks5://127.0.0.1:1080")]
+    {
+        home.set(variable, value);
+    }
+    home.sync();
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}

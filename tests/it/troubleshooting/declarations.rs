@@ -135,6 +135,11 @@ fn misplaced() -> Vec<Sample> {
              was sent to AWS, which would have shown the secret key in the place of its ID.",
         ),
         sample(
+            R::BadProxy { variable: SourcedVariable::new("HTTPS_PROXY", "sync") },
+            "curl and other programs cannot use the value either. It is not shown, because it may contain a \
+             password.",
+        ),
+        sample(
             R::BadRole { variable: acme("ROLE_ARN") },
             "The name of a role is not enough, because it does not tell the account. Nothing was sent to AWS.",
         ),

@@ -13,6 +13,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("server-is-a-web-site", "the server is a web site"),
     ("server-has-packages", "the server has packages only"),
     ("aws-keys-swapped", "an access key ID and its secret are swapped"),
+    ("proxy-not-a-url", "a proxy variable is not a URL"),
     ("aws-role-not-an-arn", "_ROLE_ARN is not the ARN of a role"),
     ("value-refused", "a value contains a forbidden character"),
     ("value-not-expanded", "a value is an unexpanded reference"),

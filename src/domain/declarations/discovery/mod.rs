@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use url::Url;
+
 use super::declaration::{Declaration, Identity};
 use super::layers::{Layers, Value};
 use super::other_names;
@@ -79,8 +81,30 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
             found.declarations.push(ambient);
         }
     }
+    found.problems.extend(proxy_problems(&layers));
     found.problems.sort_by(|one, other| one.name.cmp(&other.name));
     found
+}
+
+/// Names the proxy variables that nothing can use.
+fn proxy_problems<'a>(layers: &'a Layers<'_>) -> impl Iterator<Item = Problem> + 'a {
+    let is_unusable = |value: &str| {
+        let has_scheme = value.contains("://");
+        let url = if has_scheme { value.to_owned() } else { format!("http://{value}") };
+        let parsed = Url::parse(&url);
+        value.contains(char::is_whitespace) || parsed.map_or(true, |url| !url.has_host())
+    };
+    let unusable = layers.iter().filter(move |(name, value)| {
+        variable::is_proxy(name) && !value.text.is_empty() && is_unusable(value.text)
+    });
+    unusable.map(|(name, value)| Problem {
+        family: None,
+        name: name.to_owned(),
+        source: Some(value.source.to_owned()),
+        server: None,
+        reason: DeclarationReason::BadProxy { variable: SourcedVariable::new(name, value.source) }
+            .into(),
+    })
 }
 
 /// The intended sets, each with its variables and misspelt variables. An invalid name is a problem.
@@ -148,7 +172,8 @@ fn ambient(layers: &Layers<'_>) -> Vec<Declaration> {
     let user_variable = layers.get("GITHUB_USER");
     let user = user_variable.map_or(AMBIENT_USER, |value| value.text);
     let odd = |text: &str| text.contains(|c: char| c.is_control());
-    if odd(token.text) || odd(user) || user.contains(':') {
+    let is_unexpanded = [token.text, user].into_iter().any(reference::is_reference);
+    if odd(token.text) || odd(user) || user.contains(':') || is_unexpanded {
         return Vec::new();
     }
     let container = Server::parse("ghcr.io").map(|(server, _)| RegistryServer::from(server));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{LOGIN, PythonTest};
 use crate::package_clients::{HELPER, helper};
-use crate::support::test_home::output_text;
+use crate::support::test_home::{output_text, run_with_input};
 
 #[test]
 fn each_question_is_answered_as_by_the_keyring_of_python() {
@@ -125,4 +125,33 @@ fn ask(test: &PythonTest, arguments: &[&str]) -> Output {
 
 fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn another_backend_of_pythons_keyring_gets_everything_else() {
+    let test = PythonTest::new();
+    // Python loads this module first, which makes the backend known.
+    let backend = "from keyring import backend\n\
+                   class Other(backend.KeyringBackend):\n\
+                   \x20   priority = 5\n\
+                   \x20   def get_password(self, service, username):\n\
+                   \x20       return {'https://other.test/': 'theirs'}.get(service)\n\
+                   \x20   def set_password(self, service, username, password):\n\
+                   \x20       print('stored', service)\n";
+    fs::create_dir(test.test_home.path("site")).unwrap();
+    fs::write(test.test_home.path("site/sitecustomize.py"), backend).unwrap();
+    let keyring = |arguments: &[&str]| {
+        let mut command = test.module("keyring", arguments);
+        command.env("PYTHONPATH", test.test_home.path("site"));
+        run_with_input(&mut command, "secret-word\n")
+    };
+    let url = test.private.url("/simple/");
+    assert_eq!(text(&keyring(&["get", &url, "reader"])), format!("{}\n", LOGIN.1));
+    assert_eq!(text(&keyring(&["get", "https://other.test/", "me"])), "theirs\n");
+    assert_eq!(keyring(&["get", "https://none.test/", "me"]).status.code(), Some(1));
+    assert!(text(&keyring(&["set", "https://other.test/", "me"])).contains("stored https://other"));
+    let output = keyring(&["set", &url, "reader"]);
+    assert!(!output.status.success(), "{}", output_text(&output));
+    assert!(output_text(&output).contains("stores none"), "{}", output_text(&output));
+    assert!(!output_text(&output).contains("secret-word"), "{}", output_text(&output));
 }

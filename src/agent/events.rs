@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::domain::printable::{into_printable, printable};
 use crate::wire::api::EventDocument;
 
 /// How many events are kept.
@@ -28,13 +29,14 @@ impl Events {
 
     /// Records that `event` happened to `subject`; `detail` is the whole sentence.
     pub fn record(&self, at: Timestamp, event: &str, subject: &str, detail: String) {
-        tracing::info!(event, subject, "{detail}");
+        let (subject, detail) = (printable(subject), into_printable(detail));
+        tracing::info!(event, subject = &*subject, "{detail}");
         let mut last = self.lock();
         let event = EventDocument {
             seq: last_seq(&last) + 1,
             at,
             event: event.to_owned(),
-            subject: subject.to_owned(),
+            subject: subject.into_owned(),
             detail,
         };
         if last.len() == CAPACITY {

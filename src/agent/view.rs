@@ -4,6 +4,7 @@
 //! Readers never wait for the controller.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::domain::credentials::login::{Login, State};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::declaration::Identity;
 use crate::domain::declarations::variable::Family;
+use crate::domain::printable::into_printable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{FixContext, Reason, Severity, SourcedVariable};
 use crate::domain::servers::package_server::{PackageKind, PackageServer, PackageUrl};
@@ -180,7 +182,7 @@ impl View {
             at: now,
             seq: self.seq,
             settled: self.settled(now),
-            docker_config: self.docker_config.as_ref().map(|file| file.display().to_string()),
+            docker_config: self.docker_config.as_ref().map(|file| shown(file.display())),
             sources: self.sources.clone(),
             registries: self.entries.values().map(|entry| entry.document(now)).collect(),
             problems: self.problems(now),
@@ -228,9 +230,9 @@ impl Entry {
             state: login.state(now).as_str().to_owned(),
             code: reason.as_ref().map(|reason| reason.code().to_owned()),
             severity: reason.as_ref().map(Reason::severity),
-            hint: reason.as_ref().map(|reason| reason.fix_for(&context)),
+            hint: reason.as_ref().map(|reason| shown(reason.fix_for(&context))),
             step: reason.as_ref().and_then(Reason::step).map(|step| step.to_string()),
-            reason: reason.map(|reason| reason.to_string()),
+            reason: reason.map(shown),
             remarks: remarks(login, now),
             variables: declaration.variables.iter().map(variable_entry).collect(),
             verified_at: login.verified_at,
@@ -263,8 +265,8 @@ fn remarks(login: &Login, now: Timestamp) -> Vec<RemarkEntry> {
         code: reason.code().to_owned(),
         severity: reason.severity(),
         step: reason.step().map(|step| step.to_string()),
-        text: reason.to_string(),
-        hint: reason.fix_for(&FixContext::of(&login.declaration, None)),
+        hint: shown(reason.fix_for(&FixContext::of(&login.declaration, None))),
+        text: shown(reason),
     };
     login.remarks(now).into_iter().map(entry).collect()
 }
@@ -279,28 +281,33 @@ pub fn problem_entry(problem: &Problem) -> ProblemEntry {
     let family = problem.family.unwrap_or_default();
     let context = FixContext::of_set(family, &problem.name, problem.source.as_deref());
     ProblemEntry {
-        name: problem.name.clone(),
+        name: shown(&problem.name),
         family: problem.family,
-        source: problem.source.clone(),
+        source: problem.source.as_ref().map(shown),
         code: problem.reason.code().to_owned(),
         kind: problem.reason.kind().as_str().to_owned(),
         severity: problem.reason.severity(),
-        registry: registry.map(str::to_owned),
+        registry: registry.map(shown),
         step: problem.reason.step().map(|step| step.to_string()),
-        problem: problem.reason.to_string(),
-        hint: problem.reason.fix_for(&context),
+        problem: shown(&problem.reason),
+        hint: shown(problem.reason.fix_for(&context)),
     }
+}
+
+/// Paths and values of variables may contain anything.
+fn shown(text: impl fmt::Display) -> String {
+    into_printable(text.to_string())
 }
 
 /// The user name, with an access key ID shortened: it is an identifier, but need not be shown in
 /// full.
 fn shown_user(identity: &Identity) -> Option<String> {
     match identity {
-        Identity::Password { user, .. } => Some(user.clone()),
+        Identity::Password { user, .. } => Some(shown(user)),
         Identity::Token(_) => None,
         Identity::Aws(identity) => match (&identity.keys, &identity.profile) {
             (Some(keys), _) => Some(exchange::shortened(&keys.access_key_id)),
-            (None, Some(profile)) => Some(format!("profile {profile}")),
+            (None, Some(profile)) => Some(shown(format_args!("profile {profile}"))),
             (None, None) => None,
         },
     }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::adapters::paths::Paths;
 use crate::adapters::process::{self, THIS_PROGRAM};
+use crate::domain::printable::printable;
 use crate::domain::servers::userinfo::without_userinfo;
 
 const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
@@ -298,7 +299,7 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     if gone {
         return ExitCode::FAILURE;
     }
-    eprintln!("registry-agent: {}", explained(&Paths::of_this_process(), error));
+    eprintln!("registry-agent: {}", printable(&explained(&Paths::of_this_process(), error)));
     ExitCode::FAILURE
 }
 

@@ -9,6 +9,7 @@ use clap::builder::styling::Style;
 use serde::Serialize;
 
 use super::line_wrap::wrapped;
+use super::output::{Failed, print_note};
 use super::terminal;
 use crate::domain::servers::userinfo::without_userinfo;
 
@@ -55,7 +56,7 @@ pub fn explain(asked: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         None => list(&codes, width),
         Some(asked) => {
             let Some(entry) = codes.iter().find(|it| it.code.eq_ignore_ascii_case(asked)) else {
-                bail!(unknown(asked, &codes, terminal::width_of_stderr()));
+                return unknown(asked, &codes, terminal::width_of_stderr());
             };
             let section = Section { entry: *entry, cases: cases(entry.code) };
             if json { serde_json::to_string_pretty(&section)? + "\n" } else { section.text(width) }
@@ -149,8 +150,8 @@ fn bold(text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The message about an unknown code, with the codes that are like it or about it.
-fn unknown(asked: &str, codes: &[Entry], width: Option<usize>) -> String {
+/// Says that a code is unknown, and lists the codes that are like it or about it.
+fn unknown(asked: &str, codes: &[Entry], width: Option<usize>) -> anyhow::Result<ExitCode> {
     let word = asked.to_lowercase();
     let likeness = |it: &Entry| {
         let contains = it.code.contains(&word) || it.meaning.to_lowercase().contains(&word);
@@ -169,7 +170,9 @@ fn unknown(asked: &str, codes: &[Entry], width: Option<usize>) -> String {
         without_userinfo(asked)
     );
     if nearest.is_empty() {
-        return unknown;
+        bail!(unknown);
     }
-    format!("{unknown}, and these are similar:\n{}", rows(&nearest, width).trim_end())
+    print_note(&format!("{unknown}, and these are similar:"));
+    anstream::stderr().write_all(rows(&nearest, width).as_bytes())?;
+    Err(Failed(1).into())
 }

@@ -14,6 +14,7 @@ use tracing::{Event, Level};
 
 use crate::adapters::clock::Clock;
 use crate::adapters::config::LogFormat;
+use crate::domain::printable::is_printable;
 
 /// The form of each line.
 #[derive(Clone)]
@@ -68,7 +69,7 @@ fn json(at: Timestamp, level: Level, message: String, fields: Map<String, Value>
 
 /// An event is one line, whatever its message contains.
 fn one_line(message: &str) -> String {
-    message.replace(char::is_control, " ")
+    message.replace(|c| !is_printable(c), " ")
 }
 
 /// The prefixes that the journal understands (sd-daemon(3)).

@@ -9,6 +9,7 @@ use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::lock;
 use crate::adapters::paths::Paths;
 use crate::domain::declarations::variable::Family;
+use crate::domain::printable::printable;
 use crate::domain::reasons::shell_word;
 use crate::domain::servers::package_server::PackageServer;
 use crate::wire::api::{RegistryDocument, StatusDocument};
@@ -67,11 +68,11 @@ pub fn server_for_people(server: &str) -> &str {
 
 /// A sentence with Docker Hub as people call it, not as the docker configuration does.
 pub fn for_people(text: &str) -> String {
-    text.replace(DOCKER_HUB_KEY, DOCKER_HUB)
+    printable(text).replace(DOCKER_HUB_KEY, DOCKER_HUB)
 }
 
 /// Prints a note on standard error.
 #[expect(clippy::print_stderr, reason = "notes are not part of the output")]
 pub fn print_note(text: &str) {
-    eprintln!("registry-agent: {text}");
+    eprintln!("registry-agent: {}", printable(text));
 }

@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod declarations;
 pub mod docker_config;
 pub mod package_clients;
+pub mod printable;
 pub mod reasons;
 pub mod registry_protocol;
 pub mod servers;

@@ -11,6 +11,7 @@ use super::fallback::Fallback;
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::lock;
 use crate::adapters::paths::Paths;
+use crate::domain::printable::is_printable;
 use crate::domain::reasons::AgentReason;
 use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY};
 
@@ -109,6 +110,6 @@ impl Notice {
         let instead = used.map_or_else(String::new, |path| {
             format!(", so the login in {} is used", path.display())
         });
-        format!("registry-agent: {why}{instead}; {fix}").replace(char::is_control, " ")
+        format!("registry-agent: {why}{instead}; {fix}").replace(|c| !is_printable(c), " ")
     }
 }

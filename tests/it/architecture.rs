@@ -106,21 +106,48 @@ fn the_walks_name_functions_that_exist() {
 
 #[test]
 fn every_invariant_names_tests_that_exist() {
-    let document = document();
-    let tests: String = rust_files(&root().join("tests/it"))
-        .into_iter()
-        .chain(rust_files(&root().join("src")))
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
-    let rows = rows(section(&document, "Invariants"));
-    let held = rows.iter().flat_map(|cells| quoted(cells.last().map_or("", String::as_str)));
-    let mut count = 0;
-    for name in held.filter(|name| name.contains("::")) {
-        count += 1;
-        let function = name.rsplit("::").next().unwrap_or_default();
-        assert!(tests.contains(&format!("fn {function}(")), "there is no test {name}");
-    }
+    let count = each_test_exists(section(&document(), "Invariants"));
     assert!(count > 50, "the tables were not found");
+}
+
+#[test]
+fn every_promise_of_the_threat_model_names_tests_that_exist() {
+    let document = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let promises = section(&document, "Promises");
+    let count = each_test_exists(promises);
+    let all = rows(promises);
+    let without = all.iter().skip_while(|cells| !cells[0].starts_with("---")).skip(1);
+    for cells in without.filter(|cells| !cells[0].starts_with("---") && cells[0] != "promise") {
+        assert!(cells[1].contains("::"), "no test holds the promise: {}", cells[0]);
+    }
+    assert!(count > 30, "the tables were not found");
+}
+
+/// Fails if a test in the last column of the tables does not exist. Returns how many there are.
+fn each_test_exists(tables: &str) -> usize {
+    let rows = rows(tables);
+    let held = rows.iter().flat_map(|cells| quoted(cells.last().map_or("", String::as_str)));
+    let names: Vec<String> = held.filter(|name| name.contains("::")).collect();
+    for name in &names {
+        assert!(is_test(name), "there is no test {name}");
+    }
+    names.len()
+}
+
+/// Whether the function at the end of this path is a test of the module before it.
+fn is_test(name: &str) -> bool {
+    let (module, function) = name.rsplit_once("::").unwrap();
+    let module = module.strip_suffix("::tests").unwrap_or(module).replace("::", "/");
+    ["tests/it", "src"].iter().any(|directory| {
+        let place = root().join(directory).join(&module);
+        [place.with_extension("rs"), place.join("mod.rs")].iter().any(|file| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            text.find(&format!("fn {function}(")).is_some_and(|at| {
+                let before = text[..at].rsplit("\n\n").next().unwrap_or_default();
+                before.contains("#[test]") || before.contains("#[tokio::test")
+            })
+        })
+    })
 }
 
 #[test]

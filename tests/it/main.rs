@@ -40,6 +40,7 @@ mod package_logins;
 mod package_servers;
 mod package_verification;
 mod packages;
+mod printable_text;
 mod process_faults;
 mod registry_hostile;
 mod registry_hosts;

@@ -5,6 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::support::package_registry::PackageRegistry;
+use crate::support::processes::wait_until;
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -273,8 +274,10 @@ fn plain_logins_in_the_docker_configuration_are_those_of_container_registries() 
     let login = [("SERVER", url.as_str()), ("USER", "user"), ("PASSWORD", "secret")];
     test_home.declare_packages("NPM", &login);
     test_home.start_agent();
-    let file = std::fs::read_to_string(test_home.path(".docker/config.json")).unwrap();
-    let auths: serde_json::Value = serde_json::from_str(&file).unwrap();
+    // The file is written after the registry has accepted the login.
+    let file = || std::fs::read_to_string(test_home.path(".docker/config.json"));
+    wait_until("no login is written", || file().is_ok_and(|it| it.contains("\"auth\"")));
+    let auths: serde_json::Value = serde_json::from_str(&file().unwrap()).unwrap();
     let keys: Vec<&String> = auths["auths"].as_object().unwrap().keys().collect();
     assert_eq!(keys, [&container.server()]);
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::line_wrap::wrapped;
 use crate::cli::output::for_people;
 use crate::cli::terminal;
+use crate::domain::printable::{into_printable, printable};
 use crate::domain::reasons::{Reason, Step};
 use crate::wire::api::{ProblemEntry, RegistryDocument, RemarkEntry};
 
@@ -91,6 +92,7 @@ impl Report {
 
     /// Begins the steps of another login.
     pub(super) fn begin(&mut self, subject: Subject, heading: &str) -> io::Result<()> {
+        let heading = printable(heading);
         self.subject = subject;
         self.counts = true;
         if self.json { Ok(()) } else { writeln!(anstream::stdout(), "\n{heading}") }
@@ -109,6 +111,8 @@ impl Report {
             Outcome::Failed(failure, more) => ("failed", None, Some(failure), more),
             Outcome::NotApplicable => return Ok(true),
         };
+        let (detail, failure) = (detail.map(into_printable), failure.map(Finding::printable));
+        let remarks: Vec<Finding> = remarks.into_iter().map(Finding::printable).collect();
         let failed = failure.is_some();
         if !self.json {
             print(step, name, detail.as_deref(), failure.as_ref(), &remarks)?;
@@ -251,6 +255,15 @@ impl From<&RemarkEntry> for Finding {
 }
 
 impl Finding {
+    /// The same as printable text: it may name a path or a value of this shell.
+    fn printable(self) -> Self {
+        Self {
+            text: into_printable(self.text),
+            hint: self.hint.map(into_printable),
+            code: self.code,
+        }
+    }
+
     /// Why a login is not `ready`, or a remark although it is.
     pub(super) fn of_login(registry: &RegistryDocument) -> Option<Self> {
         Some(Self {

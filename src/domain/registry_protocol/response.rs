@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::domain::credentials::secret::Secret;
+use crate::domain::printable::is_printable;
 
 /// One response of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,13 +161,6 @@ pub fn clean(text: &str, secrets: &[&Secret]) -> String {
 /// The first `characters` of `text`.
 fn start_of(text: &str, characters: usize) -> &str {
     text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
-}
-
-/// Control characters would move the terminal's cursor, and bidirectional control characters would
-/// change what the line appears to say.
-fn is_printable(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Whether `text` contains `secret` or a recognizable part of it, in plain or percent-encoded.

@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{TOKEN, exec};
+use crate::package_clients::table::record;
 use crate::support::package_registry::PackageRegistry;
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -78,6 +79,18 @@ impl ClientTest {
         assert!(!text.contains(TOKEN) && !text.contains(BASIC_PASSWORD), "{text}");
     }
 
+    /// Records what a client has just done, for the table of `docs/packages.md`.
+    fn record(&self, client: &str, version: &[&str], what: &str) {
+        let mut command = self.home.command(version[0]);
+        let path = format!("{}:{}", programs().display(), std::env::var("PATH").unwrap());
+        command.args(&version[1..]).env("PATH", path).env("COMPOSER_ALLOW_SUPERUSER", "1");
+        let output = String::from_utf8(succeed(&mut command).stdout).unwrap();
+        // Composer says when it was built.
+        let number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+        let version = output.split_whitespace().find(number).unwrap();
+        record(client, version, what, &["registry-agent exec".to_owned()]);
+    }
+
     /// An npm registry with one package.
     fn serve_npm(&self) {
         self.shell("mkdir package; echo '{\"name\": \"private\", \"version\": \"1.0.0\"}' > package/package.json");
@@ -113,15 +126,14 @@ fn npm_installs_with_a_token_and_with_a_password() {
         let registry = format!("--registry={}", setup.registry.url("/team/"));
         let npm = ["npm", "install", &registry, "--no-audit", "--no-fund", "--fetch-retries=0"];
         setup.installs(&npm, "node_modules/private/package.json");
+        setup.record("npm", &["npm", "--version"], "`npm install` with a private package");
     }
 }
 
 #[test]
 fn yarn_1_and_bun_install_through_a_reference_in_npmrc() {
-    for client in [
-        &["node", &npm_package("yarn/bin/yarn.js"), "install"][..],
-        &[&npm_package(".bin/bun"), "install"],
-    ] {
+    let (yarn, bun) = (npm_package("yarn/bin/yarn.js"), npm_package(".bin/bun"));
+    for (name, program) in [("yarn 1", &["node", &yarn][..]), ("bun", &[&bun])] {
         let setup = ClientTest::with_token();
         setup.serve_npm();
         let url = setup.registry.url("/team/");
@@ -130,7 +142,9 @@ fn yarn_1_and_bun_install_through_a_reference_in_npmrc() {
         // Without the last line, yarn sends a token only for packages with a scope.
         let text = format!("registry={url}\n{key}:_authToken={reference}\nalways-auth=true\n");
         setup.write(".npmrc", &text);
-        setup.installs(client, "node_modules/private/package.json");
+        setup.installs(&[program, &["install"]].concat(), "node_modules/private/package.json");
+        let what = format!("`{} install` with a private package", name.replace(" 1", ""));
+        setup.record(name, &[program, &["--version"]].concat(), &what);
     }
 }
 
@@ -156,6 +170,7 @@ fn bundler_installs() {
     setup.write("project/Gemfile", &format!("source '{source}'\ngem 'private'\n"));
     setup.shell("bundle config set --local path gems; bundle config set --local retry 0");
     setup.installs(&["bundle", "install"], "gems/ruby");
+    setup.record("Bundler", &["bundle", "--version"], "`bundle install` with a private gem");
 }
 
 #[test]
@@ -176,5 +191,7 @@ fn composer_installs_with_a_token_and_with_a_password() {
         setup.write("project/composer.json", &project.to_string());
         let composer = ["env", "COMPOSER_ALLOW_SUPERUSER=1", "composer", "install"];
         setup.installs(&[&composer[..], &["--no-interaction"]].concat(), "vendor/acme/private");
+        let version = ["composer", "--no-ansi", "--version"];
+        setup.record("Composer", &version, "`composer install` with a private package");
     }
 }

@@ -19,7 +19,7 @@ mod hostile;
 mod javascript;
 mod nuget;
 mod python;
-mod table;
+pub(crate) mod table;
 mod terraform;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::engine::target;
 
 /// The clients, in the order of the table.
-const CLIENTS: [&str; 12] = [
+const CLIENTS: [&str; 17] = [
     "cargo",
     "pip",
     "uv",
@@ -20,6 +20,11 @@ const CLIENTS: [&str; 12] = [
     "Bazel",
     "Terraform, OpenTofu",
     "NuGet",
+    "npm",
+    "yarn 1",
+    "bun",
+    "Bundler",
+    "Composer",
 ];
 
 const HEAD: &str =
@@ -27,7 +32,7 @@ const HEAD: &str =
 
 /// Records the row of a client that has just done `what`, having asked the helper `asked`. Fails if the
 /// document says something else.
-pub(super) fn record(client: &str, version: &str, what: &str, asked: &[String]) {
+pub(crate) fn record(client: &str, version: &str, what: &str, asked: &[String]) {
     let mut calls: Vec<String> = Vec::new();
     for call in asked.iter().map(|call| format!("`{}`", without_urls(call))) {
         if !calls.contains(&call) {
@@ -74,7 +79,7 @@ fn document() -> String {
 }
 
 fn file_of(client: &str) -> PathBuf {
-    let name = client.split([',', ' ']).next().unwrap_or_default().to_lowercase();
+    let name = client.to_lowercase().replace(", ", "-").replace(' ', "-");
     target().join("package-clients").join(name)
 }
 

@@ -11,6 +11,7 @@ use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::layers::Value;
 use crate::domain::declarations::variable::{Family, Field};
+use crate::domain::printable::is_printable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::stray::is_quoted;
 use crate::domain::reasons::{DeclarationReason, SourcedVariable};
@@ -121,11 +122,13 @@ impl Validator<'_> {
                 self.refuse(field, DeclarationReason::NotExpanded { variable });
                 continue;
             }
-            let shown = matches!(field, Field::Server | Field::User);
+            let shown = !matches!(field, Field::Password | Field::SessionToken);
             let what = if text.contains('\0') {
                 "a NUL character"
             } else if shown && text.chars().any(char::is_control) {
                 "a control character"
+            } else if shown && !text.chars().all(is_printable) {
+                "an invisible character"
             } else if field == Field::User && text.contains(':') {
                 "a colon"
             } else {

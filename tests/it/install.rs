@@ -315,8 +315,9 @@ fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
         fs::remove_file(path).unwrap();
     }
     assert_eq!(files(&PRIVATE), before);
-    let pids =
-        Command::new("pgrep").args(["--full", "/usr/local/bin/registry-agent"]).output().unwrap();
+    // Of this machine alone: other tests run agents at the same path.
+    let agents = "pgrep --ns $$ --nslist mnt --full '[/]usr/local/bin/registry-agent'";
+    let pids = Command::new("sh").args(["-c", agents]).output().unwrap();
     assert_eq!(output_text(&pids), "", "an agent still runs");
 }
 

@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::source::CODESPACES;
-use super::sourced_variable::{SourcedVariable, is_shell_name, unset};
+use super::sourced_variable::SourcedVariable;
 use super::step::Step;
 use super::{Severity, SourceReason, list};
-use crate::domain::declarations::variable::{self, Family, Field};
+use crate::domain::declarations::variable::{self, Family};
 
 /// A declaration that cannot work as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -302,107 +301,13 @@ impl DeclarationReason {
             _ => Step::Declared,
         }
     }
-
-    /// What to do about it.
-    pub fn fix(&self) -> String {
-        match self {
-            Self::Missing { missing, misspelt: Some(other), .. }
-            | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing),
-            Self::Missing { missing, misspelt: None, others } => {
-                if let Some(file) = only_file(others) {
-                    return add_to_file(missing, file);
-                }
-                // A push replaces the previous one.
-                let pushed = others.iter().any(|other| &*other.source == "sync");
-                set(missing, if pushed { "the whole set" } else { "it" })
-            }
-            Self::Misnamed { variables } => rename_all(variables),
-            Self::InUnreadFile { file, .. } => file.fix(),
-            Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
-            Self::Lost { .. } => {
-                "run `registry-agent sync` in a shell that has the variables; to forget the login, run `registry-agent stop && registry-agent start`".to_owned()
-            }
-            Self::SpellingIgnored { ignored, used } => {
-                format!("{}, or set {used} to its value if that is the right one", ignored.unset())
-            }
-            Self::EmptyServer { variable } | Self::BadServer { variable, .. }
-                if is_package(variable) =>
-            {
-                variable.set_to("the registry's URL, such as https://npm.pkg.github.com/")
-            }
-            Self::EmptyServer { variable } => {
-                variable.set_to("the registry's host, such as ghcr.io or docker.io")
-            }
-            Self::BadServer { variable, .. } => {
-                variable.set_to("HOST or HOST:PORT, such as mycompany.azurecr.io")
-            }
-            Self::WebSite { variable, registry, .. } => variable.set_to(registry),
-            Self::PackageHost { renamed, .. } => rename_all(renamed),
-            Self::KeysSwapped { user, password } => swap(user, password),
-            Self::BadProxy { variable } => {
-                format!("{}, or unset it", variable.set_to("http://PROXY:PORT"))
-            }
-            Self::BadRole { variable } => {
-                variable.set_to("an ARN such as arn:aws:iam::111122223333:role/ROLE")
-            }
-            Self::BadScheme { variable } => {
-                variable.set_to("bearer, basic or raw, or unset it to use the registry's own")
-            }
-            Self::BadValue { variable, .. } => variable.set_to("the value itself and nothing else"),
-            Self::NotExpanded { variable } => {
-                let fix = variable.set_to("the value that the reference stands for");
-                match variable.variable.strip_suffix("_PASSWORD") {
-                    Some(set) => {
-                        format!(
-                            "{fix}; if it is the password itself, put it in a file and set {set}_PASSWORD_FILE"
-                        )
-                    }
-                    None => fix,
-                }
-            }
-            Self::Quoted { variable } => format!(
-                "{}, unless the quotation marks belong to it",
-                variable.set_to("the value without the quotation marks")
-            ),
-            Self::WhiteSpace { variable, .. } => format!(
-                "{}, unless the white space belongs to it",
-                variable.set_to("the value without the white space")
-            ),
-            Self::TwoPasswords { password, file } => {
-                format!("{}, or {}", file.unset(), password.unset())
-            }
-            Self::Duplicate { ignored, .. } => {
-                let set = ignored.variable.trim_end_matches("SERVER");
-                let variables = ["SERVER", "USER", "PASSWORD"].map(|name| format!("{set}{name}"));
-                let variables = variables.each_ref().map(String::as_str);
-                unset(&variables, &ignored.source)
-            }
-            Self::PathDropped { variable, .. } => variable.set_to("its value without the path"),
-            Self::BadName { variable } => {
-                let family = family_of(variable);
-                format!(
-                    "rename {} and the rest of its set, for example to {}, \
-                     then run `registry-agent sync` in a shell that has the whole set",
-                    variable.variable,
-                    Field::Server.variable(family, "ACME")
-                )
-            }
-            Self::RelativePath { variable } => variable.set_to("an absolute path"),
-            Self::PasswordFile { reason, .. } => reason.fix(),
-            Self::TokenAlready { variable, .. } => format!(
-                "{}, or declare an access key ID and its secret key instead of the token",
-                variable.unset()
-            ),
-            Self::OnlyForEcr { variable, .. } => variable.unset(),
-        }
-    }
 }
 
-fn family_of(variable: &SourcedVariable) -> Family {
+pub(super) fn family_of(variable: &SourcedVariable) -> Family {
     variable::parse(&variable.variable).map(|parsed| parsed.family).unwrap_or_default()
 }
 
-fn is_package(variable: &SourcedVariable) -> bool {
+pub(super) fn is_package(variable: &SourcedVariable) -> bool {
     family_of(variable) == Family::Package
 }
 
@@ -416,7 +321,9 @@ fn aws_service(variable: &SourcedVariable, server: &str) -> String {
 }
 
 /// The one file that all of these variables come from.
-fn only_file<'a>(variables: impl IntoIterator<Item = &'a SourcedVariable>) -> Option<&'a str> {
+pub(super) fn only_file<'a>(
+    variables: impl IntoIterator<Item = &'a SourcedVariable>,
+) -> Option<&'a str> {
     let mut sources = variables.into_iter().map(|variable| &*variable.source);
     let first = sources.next()?;
     (first.starts_with('/') && sources.all(|source| source == first)).then_some(first)
@@ -426,60 +333,6 @@ fn only_file<'a>(variables: impl IntoIterator<Item = &'a SourcedVariable>) -> Op
 fn in_file(variables: &[(SourcedVariable, String)]) -> String {
     let file = only_file(variables.iter().map(|(other, _)| other));
     file.map_or_else(String::new, |file| format!(" in {file}"))
-}
-
-/// How to rename misspelt variables.
-fn rename_all(variables: &[(SourcedVariable, String)]) -> String {
-    let renamed =
-        |(other, read): &(SourcedVariable, String)| format!("{} to {read}", other.variable);
-    let renamed = list(variables.iter().map(renamed));
-    if let Some(file) = only_file(variables.iter().map(|(other, _)| other)) {
-        return format!("rename {renamed} in {file}");
-    }
-    let names = variables.iter().flat_map(|(other, read)| [&*other.variable, read]);
-    if !names.into_iter().all(is_shell_name) {
-        return format!(
-            "rename {renamed}, then run `registry-agent sync` in a shell that has them"
-        );
-    }
-    let export = variables.iter().map(|(other, read)| format!("{read}=\"${}\"", other.variable));
-    // The variables of another set would remain an incomplete set.
-    let of_set = variables.iter().map(|(other, _)| &*other.variable);
-    let of_set: Vec<&str> =
-        of_set.filter(|it| variable::parse(it).is_some_and(|parsed| parsed.exact)).collect();
-    let unset =
-        if of_set.is_empty() { String::new() } else { format!("unset {} && ", of_set.join(" ")) };
-    format!(
-        "run `export {} && {unset}registry-agent sync` in a shell that has them, and rename the variables where they are set",
-        export.collect::<Vec<_>>().join(" ")
-    )
-}
-
-/// How to swap the values of two variables.
-fn swap(one: &SourcedVariable, other: &SourcedVariable) -> String {
-    if let Some(file) = only_file([one, other]) {
-        return format!("swap the values of {} and {} in {file}", one.variable, other.variable);
-    }
-    let (one, other) = (&one.variable, &other.variable);
-    format!(
-        "run `export {one}=\"${other}\" {other}=\"${one}\" && registry-agent sync` in a shell that has them, and swap the values where they are set"
-    )
-}
-
-fn add_to_file(missing: &str, file: &str) -> String {
-    if file.starts_with(CODESPACES) {
-        return format!(
-            "add {missing} to the secrets of the codespace, then stop the codespace and start it again"
-        );
-    }
-    format!("add {missing} to {file}")
-}
-
-/// How to set a missing variable, for a push from a shell that has `what`.
-fn set(missing: &str, what: &str) -> String {
-    let kind =
-        if missing.ends_with("_PASSWORD") { " as a secret (not in containerEnv)" } else { "" };
-    format!("set {missing}{kind}, then run `registry-agent sync` in a shell that has {what}")
 }
 
 /// What is wrong with a file, and that a missing variable may be in it.

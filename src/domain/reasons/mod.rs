@@ -7,11 +7,13 @@
 
 pub mod agent;
 pub mod aws;
+mod aws_fix;
 pub mod classification;
 pub mod client;
 pub mod connection;
 mod connection_fix;
 pub mod declaration;
+mod declaration_fix;
 pub mod fix_context;
 pub mod google_key;
 pub mod image_access;

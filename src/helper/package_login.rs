@@ -8,6 +8,7 @@ use super::encode;
 use super::notice::Notice;
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
+use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::Family;
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
 use crate::wire::api::{StatusDocument, UNKNOWN_REGISTRY};
@@ -69,7 +70,8 @@ impl PackageLogins {
             server.covers(&asked).then_some((server.depth(), registry))
         });
         let (_, registry) = covering.max_by_key(|(depth, _)| *depth)?;
-        let name = registry.name.unwrap_or_else(|| "NAME".to_owned());
+        let name = registry.name.filter(|name| name != AMBIENT_NAME);
+        let name = name.unwrap_or_else(|| "NAME".to_owned());
         Some(format!(
             "not supported: registry-agent has the login of {}; to change it, set \
              {name}_PACKAGE_REGISTRY_PASSWORD and run `registry-agent sync`",

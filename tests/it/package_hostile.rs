@@ -56,6 +56,8 @@ async fn no_odd_query_gets_a_login() {
         (format!("server=a.test&url=http://{host}/feed/"), 400),
         (format!("url=http://{host}/feed/&url=http://{host}/feed/"), 400),
         (format!("URL=http://{host}/feed/"), 400),
+        (format!("url=http://{host}/feed/&wait=-1"), 400),
+        (format!("url=http://{host}/feed/&wait=10s"), 400),
         (format!("url=http://{host}/feed/%ff"), 400),
         (format!("url=http://{host}/feed/%00"), 404),
         (format!("url=http://{host}/feed/%0a"), 404),

@@ -194,6 +194,24 @@ fn a_withheld_login_is_named_and_the_users_own_one_is_used() {
 }
 
 #[test]
+fn a_download_that_is_elsewhere_is_requested_without_the_login() {
+    let registry = CrateRegistry::start(Some(RAW.header), RAW.challenge);
+    let elsewhere = CrateRegistry::start(Some("never sent"), RAW.challenge);
+    registry.state().files.extend(crate_registry::crate_files(&registry.url, "/", "greeter", None));
+    registry.state().downloads = Some(elsewhere.url.clone());
+    let mut test_home = home_with(&registry.url);
+    test_home.declare_packages("ACME", &[("SERVER", registry.url.as_str())]);
+    test_home.declare_packages("ACME", RAW.login);
+    test_home.start_agent();
+    write_app(&test_home);
+    let output = cargo(&test_home, "app", &["fetch"]).output().unwrap();
+    let text = output_text(&output);
+    assert!(text.contains(&format!("failed to download from `{}/dl/", registry.url)), "{text}");
+    assert!(text.contains("got 401"), "{text}");
+    assert_eq!(elsewhere.state().refused, Vec::<String>::new());
+}
+
+#[test]
 fn cargo_login_stores_nothing_where_the_agent_has_the_login() {
     let registry = CrateRegistry::start(Some(RAW.header), RAW.challenge);
     let other = CrateRegistry::start(None, "");

@@ -123,6 +123,29 @@ fn only_repositories_below_the_declared_url_get_the_login() {
 }
 
 #[test]
+fn a_server_that_a_redirect_leads_to_gets_no_login() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = server(directory.path(), &["never sent"], CHALLENGE);
+    let declared = tempfile::tempdir().unwrap();
+    let declared = server(declared.path(), &[BASIC], CHALLENGE);
+    let mut test_home = home_with(&declared.url);
+    // For every server.
+    let every = ["config", "--global", "credential.helper", "registry-agent"];
+    succeed(&mut git(&test_home, "", &every));
+    let login = [("SERVER", declared.url.as_str()), ("USER", "builder"), ("PASSWORD", "secret")];
+    test_home.declare_packages("ACME", &login);
+    test_home.start();
+    test_home.exit_of(&["wait"]);
+    declared.state().moved = Some(elsewhere.url.clone());
+    let url = format!("{}/private/team/app.git", declared.url);
+    let output = git(&test_home, "", &["clone", &url, "clone"]).output().unwrap();
+    let text = output_text(&output);
+    // The declared server accepts the login, so this is said of the other one.
+    assert!(text.contains("Authentication failed"), "{text}");
+    assert_eq!(elsewhere.state().refused, Vec::<String>::new());
+}
+
+#[test]
 fn public_repositories_are_cloned_while_a_login_is_withheld_and_no_agent_runs() {
     let directory = tempfile::tempdir().unwrap();
     let server = server(directory.path(), &[BASIC], CHALLENGE);

@@ -32,6 +32,8 @@ pub(crate) struct CrateRegistryState {
     /// The challenge of a 401.
     pub(crate) challenge: &'static str,
     pub(crate) files: Files,
+    /// Where downloads are, if that is another server.
+    pub(crate) downloads: Option<String>,
     /// The other headers that requests had.
     pub(crate) refused: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl CrateRegistry {
             accepted: accepted.map(str::to_owned),
             challenge,
             files: [config(&url, "/", accepted.is_some())].into(),
+            downloads: None,
             refused: Vec::new(),
         }));
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
@@ -127,6 +130,10 @@ async fn serve(
     if path == "/api/v1/crates/new" {
         state.files.extend(published(&body));
         return Response::new(Body::from("{}"));
+    }
+    if let (Some(other), true) = (&state.downloads, path.starts_with("/dl/")) {
+        let response = Response::builder().status(302).header("location", format!("{other}{path}"));
+        return response.body(Body::empty()).unwrap();
     }
     match state.files.get(path) {
         Some(file) => Response::new(file.clone().into()),

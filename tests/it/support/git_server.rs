@@ -27,6 +27,8 @@ pub(crate) struct GitServerState {
     pub(crate) accepted: Vec<String>,
     /// The challenge of a 401.
     pub(crate) challenge: &'static str,
+    /// The server that has the repositories instead.
+    pub(crate) moved: Option<String>,
     /// The other headers that requests had.
     pub(crate) refused: Vec<String>,
     repositories: PathBuf,
@@ -42,6 +44,7 @@ impl GitServer {
         let state = Arc::new(Mutex::new(GitServerState {
             accepted: accepted.iter().map(|header| (*header).to_owned()).collect(),
             challenge,
+            moved: None,
             refused: Vec::new(),
             repositories: repositories.clone(),
         }));
@@ -82,6 +85,10 @@ async fn serve(
         let response = Response::builder().status(401);
         let response = response.header("www-authenticate", state.challenge);
         state.refused.extend(authorization);
+        return response.body(Body::empty()).unwrap();
+    }
+    if let Some(other) = &state.moved {
+        let response = Response::builder().status(302).header("location", format!("{other}{uri}"));
         return response.body(Body::empty()).unwrap();
     }
     let mut backend = Command::new("git");

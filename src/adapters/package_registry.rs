@@ -113,7 +113,7 @@ impl Session<'_> {
     async fn log_in(&mut self, url: Url, offered: &[AuthScheme]) -> Result<Verdict, Verdict> {
         let PackageVerification { server, credential, auth_scheme } = self.question;
         let Ok(asked) = PackageUrl::parse(url.as_str()) else { return Err(not_asked(server)) };
-        let usual = || server.scheme_for(&asked, !credential.user.is_empty(), offered);
+        let usual = || server.scheme_for(&asked, !credential.user.is_empty(), offered, None);
         let sent = auth_scheme.unwrap_or_else(usual);
         let value = HeaderValue::from_str(sent.authorization(credential).reveal());
         let Ok(mut authorization) = value else { return Err(not_asked(server)) };

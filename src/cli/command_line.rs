@@ -30,7 +30,7 @@ const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for examp
 docker configuration, the logins that `docker login` stored, and its log. The configuration stays.";
 const LONG_EXEC: &str = "Run a command with the logins of package registries in its environment, for clients that cannot run a helper: npm, bun, \
 yarn 1, Bundler, Composer, Maven, Gradle, Dart and NuGet. Nothing is written to a disk. The command takes the place of this process.";
-const EXEC_NOTES: &str = "Exit status: that of COMMAND; 125 if a login is not available, 126 if COMMAND cannot be run, 127 if it is not found.";
+const EXEC_NOTES: &str = "Exit status: that of COMMAND; 125 if a NAME has no login, 126 if COMMAND cannot be run, 127 if it is not found.";
 const SOCKET_OPTION: &str = "--socket";
 
 /// Logs in to declared container registries and gives the logins to docker and other clients

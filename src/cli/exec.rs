@@ -50,8 +50,22 @@ pub fn exec(names: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::from(if is_missing { NOT_FOUND } else { CANNOT_RUN }))
 }
 
-/// The variables for the logins that are named, or for all that are served.
+/// The variables for the logins that are named, or for all that are served. Public packages need no login,
+/// so without names nothing that is missing keeps the command from running.
 fn environment(names: &[String]) -> anyhow::Result<ClientEnvironment> {
+    let logins = match logins(names) {
+        Err(error) if names.is_empty() => {
+            print_error(&error);
+            Vec::new()
+        }
+        logins => logins?,
+    };
+    Ok(ClientEnvironment::of(&logins, |name| {
+        env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }))
+}
+
+fn logins(names: &[String]) -> anyhow::Result<Vec<ClientLogin>> {
     let paths = Paths::of_this_process();
     let status = ask_status(&paths)?;
     let mut logins = Vec::new();
@@ -64,12 +78,7 @@ fn environment(names: &[String]) -> anyhow::Result<ClientEnvironment> {
             Err(error) => return Err(error.into()),
         }
     }
-    if logins.is_empty() {
-        bail!("no login of a package registry is available; run `registry-agent check`");
-    }
-    Ok(ClientEnvironment::of(&logins, |name| {
-        env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-    }))
+    Ok(logins)
 }
 
 /// The package registries that are named, or all.

@@ -12,12 +12,16 @@ use serde::{Deserialize, Serialize};
 use super::package_login::PackageLogins;
 use super::{INPUT_LIMIT, Text, finish};
 use crate::adapters::clock::Clock;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::secret_json;
 use crate::wire::exposed_secret::ExposedSecret;
 use crate::wire::package_credential::PackageCredential;
 
 /// The name of the provider.
 pub(super) const PROGRAM: &str = "cargo-credential-registry-agent";
+
+/// cargo sends a token as it is (the cargo book, "Registry Web API").
+pub(super) const SCHEME: AuthScheme = AuthScheme::Raw;
 
 /// How long cargo keeps a login whose expiry is unknown: a password that is replaced during a long
 /// installation has to arrive there. cargo stops using a login one minute before it expires.

@@ -5,6 +5,9 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::package_login::PackageLogins;
 use super::{Text, finish, read};
 use crate::wire::package_credential::PackageCredential;
@@ -91,18 +94,30 @@ impl Question {
         let end =
             login.usable_until.map(|end| format!("password_expiry_utc={}\n", end.as_second()));
         let end = end.unwrap_or_default();
-        if login.scheme != "basic" && self.takes_authorization && !self.asks_for_password {
-            let Some((scheme, value)) = authorization.split_once(' ') else {
-                return Text::default();
-            };
-            return Text::new(format!(
-                "capability[]=authtype\nauthtype={scheme}\ncredential={value}\nephemeral=1\n{end}"
-            ));
+        let asks_for_password = login.scheme == "basic" || self.asks_for_password;
+        if !asks_for_password && self.takes_authorization {
+            return authorization
+                .split_once(' ')
+                .map(|(scheme, value)| header(scheme, value, &end))
+                .unwrap_or_default();
         }
         if login.scheme == "raw" || secret.contains(['\n', '\0']) {
             return Text::default();
         }
         let user = user.or(self.username.as_deref()).unwrap_or(TOKEN_USER);
+        if self.takes_authorization {
+            // git sends a password that worked to its other helpers, which may store it. A header stays
+            // in this process.
+            let pair = Text::new(format!("{user}:{secret}"));
+            return header("Basic", &Text::new(STANDARD.encode(pair.as_bytes())), &end);
+        }
         Text::new(format!("username={user}\npassword={secret}\n{end}"))
     }
+}
+
+/// The answer with the value of an `Authorization` header, which git gives to no other helper.
+fn header(scheme: &str, value: &str, end: &str) -> Text {
+    Text::new(format!(
+        "capability[]=authtype\nauthtype={scheme}\ncredential={value}\nephemeral=1\n{end}"
+    ))
 }

@@ -66,9 +66,14 @@ impl KeyringHelper {
                     Err(notice) => notice.print(stderr, None),
                 }
             }
-            Some(Question::Change { url }) if self.is_ours(url) => {
-                not_supported(url).print(stderr, None);
-                return ExitCode::FAILURE;
+            Some(Question::Change { url }) => {
+                if let Some(why) = self.logins.refusal_to_store(url) {
+                    return finish(
+                        stderr,
+                        &format!("registry-agent: this is {why}"),
+                        ExitCode::FAILURE,
+                    );
+                }
             }
             _ => {}
         }
@@ -113,21 +118,6 @@ impl KeyringHelper {
             }
         }
     }
-
-    /// Whether the agent has a login for `url`, or withholds it.
-    fn is_ours(&self, url: &str) -> bool {
-        url.contains("://") && !matches!(self.logins.find(url), Ok(None))
-    }
-}
-
-fn not_supported(url: &str) -> Notice {
-    // A URL may contain a password.
-    let shown = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = shown.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
-    Notice::new(
-        format!("the login for {host} comes from variables, and storing one here is not supported"),
-        "set its NAME_PACKAGE_REGISTRY_PASSWORD and run `registry-agent sync`",
-    )
 }
 
 fn text_of(answer: Answer, mode: Mode, output: Output) -> Text {

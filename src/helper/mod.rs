@@ -61,13 +61,17 @@ pub fn run(
     stderr: &mut impl Write,
 ) -> ExitCode {
     let paths = Paths::of_this_process();
-    let logins = PackageLogins { paths: paths.clone(), timeout: package_login::TIMEOUT };
+    let timeout = package_login::TIMEOUT;
+    let logins = PackageLogins { paths: paths.clone(), timeout, scheme: None };
     let agent = Agent { paths, deadline: Instant::now() + TOTAL_TIMEOUT };
     let argument = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
     let (first, second) = (argument(0), argument(1));
     match Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default() {
         bazel::PROGRAM => BazelHelper { logins }.run(first, input, output, stderr),
-        cargo::PROGRAM => CargoProvider { logins }.run(first, input, output, stderr),
+        cargo::PROGRAM => {
+            let logins = PackageLogins { scheme: Some(cargo::SCHEME), ..logins };
+            CargoProvider { logins }.run(first, input, output, stderr)
+        }
         git::PROGRAM => GitHelper { logins }.run(first, input, output, stderr),
         go::PROGRAM => GoAuth { logins }.run(first, output, stderr),
         name @ (keyring::PROGRAM | keyring::PROGRAM_OF_BACKEND) => {

@@ -92,9 +92,15 @@ impl Notice {
             let why = fault.to_string();
             return Some(Self::new(why.trim_end_matches("; left unchanged"), fault.fix()));
         }
-        // The agent before it may have known the login.
+        Self::of_unknown_registry(none, server)
+    }
+
+    /// If this process started the agent, one that ran before may have known the login.
+    pub(super) fn of_unknown_registry(none: &NoAnswer, registry: &str) -> Option<Self> {
+        let is_unknown = matches!(&none.error, ClientError::Refused(problem)
+            if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
         let started =
-            format!("no agent was running; one was started, but it does not know {server}");
+            format!("no agent was running; one was started, but it does not know {registry}");
         (is_unknown && none.has_started).then(|| Self::new(started, SYNC))
     }
 

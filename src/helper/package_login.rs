@@ -8,6 +8,7 @@ use super::encode;
 use super::notice::Notice;
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::Family;
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
@@ -16,12 +17,16 @@ use crate::wire::package_credential::PackageCredential;
 
 /// The longest that a package client waits.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest URL that a request to the agent has room for. No registry has one as long.
+const LONGEST_URL: usize = 4096;
 
 /// Asks this user's agent for the logins of one client.
 pub(super) struct PackageLogins {
     pub(super) paths: Paths,
     /// The longest that one question may take.
     pub(super) timeout: Duration,
+    /// The scheme that the client sends to most registries, if it has one of its own.
+    pub(super) scheme: Option<AuthScheme>,
 }
 
 impl PackageLogins {
@@ -32,18 +37,24 @@ impl PackageLogins {
     /// If the login is withheld or the agent fails. Clients that go on without a login then also install
     /// public packages.
     pub(super) fn find(&self, url: &str) -> Result<Option<PackageCredential>, Notice> {
+        if url.len() > LONGEST_URL {
+            return Ok(None);
+        }
         let agent = self.agent();
         // The agent has to say why a login is not there yet before this process gives up on the agent.
         let wait = agent.remaining().as_secs();
-        let target = format!("/v1/credential?url={}&wait={wait}", encode(url));
+        let scheme = self.scheme.map(|scheme| format!("&scheme={}", scheme.as_str()));
+        let scheme = scheme.unwrap_or_default();
+        let target = format!("/v1/credential?url={}&wait={wait}{scheme}", encode(url));
         let none = match agent.ask("GET", &target, b"", |body| serde_json::from_slice(body).ok()) {
             Ok(login) => return Ok(Some(login)),
             Err(none) => none,
         };
-        if is_unknown(&none) || none.is_expected() {
-            Ok(None)
-        } else {
-            Err(Notice::of_failure(&none))
+        // A URL may contain a password.
+        match Notice::of_unknown_registry(&none, "this registry") {
+            Some(notice) => Err(notice),
+            None if is_unknown(&none) || none.is_expected() => Ok(None),
+            None => Err(Notice::of_failure(&none)),
         }
     }
 

@@ -187,7 +187,25 @@ fn the_scheme_follows_from_the_kind_the_url_and_the_user() {
         ("https://nexus.test/".to_owned(), false, Bearer),
     ] {
         let url = PackageUrl::parse(&asked).unwrap();
-        assert_eq!(server(&asked).scheme_for(&url, has_user, &[]), scheme, "{asked}");
+        assert_eq!(server(&asked).scheme_for(&url, has_user, &[], None), scheme, "{asked}");
+    }
+}
+
+#[test]
+fn the_scheme_of_a_client_counts_where_kind_and_registry_leave_it_open() {
+    use AuthScheme::{Basic, Bearer, Raw};
+    for (asked, has_user, offered, scheme) in [
+        ("https://crates.test/", true, &[][..], Raw),
+        ("https://crates.test/", false, &[], Raw),
+        ("https://crates.test/", true, &[Basic], Basic),
+        ("https://crates.test/", false, &[Bearer, Raw], Raw),
+        ("https://crates.test/", true, &[Bearer, Basic], Basic),
+        ("https://acme.jfrog.io/artifactory/api/cargo/x/", false, &[], Bearer),
+        ("https://pkgs.dev.azure.com/org/", true, &[], Basic),
+    ] {
+        let url = PackageUrl::parse(asked).unwrap();
+        let found = server(asked).scheme_for(&url, has_user, offered, Some(Raw));
+        assert_eq!(found, scheme, "{asked} {offered:?}");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::agent::command::{AgentCommand, RefreshRequest};
 use crate::agent::counters::CREDENTIALS_SERVED;
 use crate::agent::stored_login_writer::ChangeAnswer;
 use crate::agent::view::{Entry, View};
+use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::login::State as LoginState;
 use crate::domain::credentials::replaced;
@@ -44,6 +45,8 @@ pub struct ServerQuery {
 pub struct CredentialQuery {
     server: Option<String>,
     url: Option<String>,
+    /// The scheme that the package client usually sends.
+    scheme: Option<AuthScheme>,
     /// How many seconds the client can wait.
     wait: Option<u64>,
 }
@@ -70,7 +73,8 @@ pub async fn get_credential(
             find_credential(state, &server, wait).await.map(CredentialAnswer::Container)
         }
         (None, Some(url)) => {
-            package_credential::find(state, &url, wait).await.map(CredentialAnswer::Package)
+            let found = package_credential::find(state, &url, query.scheme, wait).await;
+            found.map(CredentialAnswer::Package)
         }
         _ => return Err(ApiError::malformed("either `server` or `url` is required")),
     };

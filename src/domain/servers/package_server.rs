@@ -134,17 +134,24 @@ impl PackageServer {
     }
 
     /// How clients send a credential in a request to `asked`, unless `_SCHEME` says otherwise. `offered`
-    /// is what the registry asks for, if that is known.
+    /// is what the registry asks for, if that is known, and `usual` what this client sends to most
+    /// registries.
     pub fn scheme_for(
         &self,
         asked: &PackageUrl,
         has_user: bool,
         offered: &[AuthScheme],
+        usual: Option<AuthScheme>,
     ) -> AuthScheme {
         self.kind.scheme(&asked.host, &asked.path).unwrap_or_else(|| {
-            let usual = if has_user { AuthScheme::Basic } else { AuthScheme::Bearer };
-            let is_usual = offered.is_empty() || offered.contains(&usual);
-            if is_usual { usual } else { offered[0] }
+            let by_user = if has_user { AuthScheme::Basic } else { AuthScheme::Bearer };
+            let usual = usual.filter(|_| self.kind == PackageKind::Packages);
+            let mut candidates = usual.into_iter().chain([by_user]);
+            let first = usual.unwrap_or(by_user);
+            match offered {
+                [] => first,
+                [one, ..] => candidates.find(|it| offered.contains(it)).unwrap_or(*one),
+            }
         })
     }
 

@@ -104,6 +104,28 @@ fn a_crate_is_published_and_installed_without_a_password() {
     }
 }
 
+/// cargo's own convention is the token as it is, unless the registry asked for something else.
+#[test]
+fn a_token_is_sent_as_it_is_while_nobody_knows_what_the_registry_asks_for() {
+    for login in
+        [&[("PASSWORD", "raw token")][..], &[("USER", "builder"), ("PASSWORD", "raw token")]]
+    {
+        let registry = CrateRegistry::start(Some("raw token"), RAW.challenge);
+        let mut test_home = home_with(&registry.url);
+        let files = crate_registry::crate_files(&registry.url, "/", "greeter", None);
+        registry.state().files.extend(files);
+        write_app(&test_home);
+        write(&test_home.path("app/src/main.rs"), "fn main() {}");
+        write(&test_home.path(".config/registry-agent/config.toml"), "verify = false\n");
+        test_home.declare_packages("ACME", &[("SERVER", registry.url.as_str())]);
+        test_home.declare_packages("ACME", login);
+        test_home.start();
+        assert_eq!(test_home.login("ACME")["state"], "unverified");
+        succeed(&mut cargo(&test_home, "app", &["fetch"]));
+        assert!(registry.state().refused.is_empty());
+    }
+}
+
 #[test]
 fn a_long_installation_goes_on_over_tokens_that_expire() {
     with_aws(|aws, mut test_home| {
@@ -156,19 +178,24 @@ fn public_crates_are_installed_while_a_login_is_withheld_and_no_agent_runs() {
     write_package(&test_home, "app", needed, ("lib.rs", ""));
     let fetch = |test_home: &TestHome| {
         let _ = fs::remove_dir_all(test_home.path(".cargo/registry"));
-        let output = succeed(&mut cargo(test_home, "app", &["fetch"]));
-        assert!(!output_text(&output).contains("registry-agent"), "{}", output_text(&output));
+        output_text(&succeed(&mut cargo(test_home, "app", &["fetch"])))
+    };
+    let fetch_silently = |test_home: &TestHome| {
+        let text = fetch(test_home);
+        assert!(!text.contains("registry-agent"), "{text}");
     };
 
-    // The provider starts an agent, which knows nothing.
-    fetch(&test_home);
+    // The provider starts an agent, which knows nothing, but whose predecessor may have known the login.
+    let text = fetch(&test_home);
+    assert!(text.contains("no agent was running; one was started"), "{text}");
+    fetch_silently(&test_home);
     let login = [("SERVER", private.url.as_str()), ("USER", "builder"), ("PASSWORD", "wrong")];
     test_home.declare_packages("ACME", &login);
     test_home.sync();
     assert_eq!(test_home.login("ACME")["state"], "rejected");
-    fetch(&test_home);
+    fetch_silently(&test_home);
     test_home.exit_of(&["stop"]);
-    fetch(&test_home);
+    fetch_silently(&test_home);
 }
 
 #[test]

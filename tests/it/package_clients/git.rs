@@ -39,6 +39,11 @@ fn home_with(server: &str) -> TestHome {
     test_home
 }
 
+fn knows_headers(test_home: &TestHome) -> bool {
+    let version = output_text(&succeed(&mut git(test_home, "", &["--version"])));
+    version.as_str() >= "git version 2.46"
+}
+
 fn server(directory: &Path, accepted: &[&str], challenge: &'static str) -> GitServer {
     let server = GitServer::start(directory, accepted, challenge);
     server.create("private/team/app.git");
@@ -86,11 +91,28 @@ fn a_token_is_sent_as_a_bearer_token_where_git_and_the_server_know_that() {
     let login = [("SERVER", server.url.as_str()), ("PASSWORD", "secret")];
     test_home.declare_packages("ACME", &login);
     test_home.start_agent();
-    let version = output_text(&succeed(&mut git(&test_home, "", &["--version"])));
-    if version.as_str() < "git version 2.46" {
+    if !knows_headers(&test_home) {
         return;
     }
     push(&test_home, &server, "private/team/app.git");
+}
+
+/// git sends a password that worked to every helper. From 2.46 on, it keeps a header to itself.
+#[test]
+fn no_other_helper_of_git_stores_the_login() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path(), &[BASIC], CHALLENGE);
+    let mut test_home = home_with(&server.url);
+    succeed(&mut git(&test_home, "", &["config", "--global", "credential.helper", "store"]));
+    let login = [("SERVER", server.url.as_str()), ("USER", "builder"), ("PASSWORD", "secret")];
+    test_home.declare_packages("ACME", &login);
+    test_home.start_agent();
+    if !knows_headers(&test_home) {
+        return;
+    }
+    push(&test_home, &server, "private/team/app.git");
+    let stored = std::fs::read_to_string(test_home.path(".git-credentials")).unwrap_or_default();
+    assert_eq!(stored, "");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Validator<'_> {
             Some((Identity::Password { password, .. }, _)) => (password, true),
             _ => return,
         };
-        let scheme = auth_scheme.unwrap_or(package.scheme_for(package.url(), has_user, &[]));
+        let scheme = auth_scheme.unwrap_or(package.scheme_for(package.url(), has_user, &[], None));
         let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         if scheme == AuthScheme::Basic || secret.reveal().bytes().all(is_visible) {
             return;
@@ -164,7 +164,7 @@ pub(super) fn needs_user(
     match server {
         Some(RegistryServer::Container(_)) => true,
         Some(RegistryServer::Package(server)) => {
-            let scheme = auth_scheme.unwrap_or(server.scheme_for(server.url(), false, &[]));
+            let scheme = auth_scheme.unwrap_or(server.scheme_for(server.url(), false, &[], None));
             scheme == AuthScheme::Basic || matches!(server.kind(), PackageKind::CodeArtifact(_))
         }
         None => family == Family::Container,

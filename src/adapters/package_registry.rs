@@ -19,10 +19,11 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::lifetime::RoundTrip;
 use crate::domain::credentials::precheck;
 use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::package_verdict::{
-    RESOURCES, after_login, asks_for_login, more_telling, not_asked,
+    RESOURCES, after_login, asks_for_login, more_telling, not_asked, nothing_at_url,
 };
 use crate::domain::registry_protocol::response::{
     RawResponse, RegistryResponse, RequestStep, http_date,
@@ -60,7 +61,9 @@ pub async fn verify(
         let client = http
             .client(&(&question.server).into(), ca_file)
             .map_err(|fault| connection_failed(authority(), fault))?;
-        Session { client, question, clock_ahead: SignedDuration::ZERO, forbidden: 0 }.ask().await
+        let clock_ahead = SignedDuration::ZERO;
+        let session = Session { client, question, clock_ahead, forbidden: 0, missing: 0 };
+        session.ask(ca_file).await
     };
     match tokio::time::timeout(http.limits().total, asked).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
@@ -75,6 +78,8 @@ struct Session<'a> {
     clock_ahead: SignedDuration,
     /// How many times the registry answered the login with 403.
     forbidden: usize,
+    /// How many resources do not exist for a request without the login.
+    missing: usize,
 }
 
 impl Session<'_> {
@@ -84,7 +89,7 @@ impl Session<'_> {
     /// then the registry has not answered, unless a later one tells.
     ///
     /// Some registries answer a wrong password with 403, and lock the account after a few of them.
-    async fn ask(mut self) -> Result<Verdict, Verdict> {
+    async fn ask(mut self, ca_file: Option<&Path>) -> Result<Verdict, Verdict> {
         let server = &self.question.server;
         let mut untold = None;
         for resource in RESOURCES {
@@ -95,7 +100,10 @@ impl Session<'_> {
                 Err(verdict) => Err(verdict),
             };
             match told {
-                Ok(verdict) => return Ok(verdict.with_clock(server.name(), self.clock_ahead)),
+                Ok(verdict) => {
+                    let verdict = verdict.with_clock(server.name(), self.clock_ahead);
+                    return Ok(verdict.with_remark(ca_file.and(self.certificate_remark())));
+                }
                 Err(verdict) if verdict.outcome == Outcome::RateLimited => return Err(verdict),
                 Err(verdict) if resource.is_empty() && verdict.outcome != Outcome::Unverified => {
                     return Err(verdict);
@@ -106,7 +114,17 @@ impl Session<'_> {
                 break;
             }
         }
-        Ok(untold.unwrap_or_else(|| not_asked(server)))
+        let is_nowhere = self.missing == RESOURCES.len();
+        let unasked = || if is_nowhere { nothing_at_url(server) } else { not_asked(server) };
+        Ok(untold.unwrap_or_else(unasked))
+    }
+
+    /// A remark if clients would reject the registry's certificate.
+    fn certificate_remark(&self) -> Option<RegistryReason> {
+        let file = self.client.file_that_clients_lack()?.display().to_string();
+        let server = &self.question.server;
+        let (server, host) = (server.name().to_owned(), server.authority().to_owned());
+        Some(RegistryReason::DistrustedByPackageClients { server, host, file })
     }
 
     /// Sends the login to `url`, which asks for it in one of the schemes `offered`.
@@ -129,7 +147,21 @@ impl Session<'_> {
     async fn asks(&mut self, url: &Url) -> Result<Option<Vec<AuthScheme>>, Verdict> {
         let clock = Clock::system();
         let sent_at = clock.now();
-        let reply = self.get(url.clone(), None).await?;
+        let reply = self.client.send(self.client.request().get(url.clone())).await;
+        let server = &self.question.server;
+        let is_first = url.as_str() == server.name();
+        if is_first
+            && url.scheme() == "http"
+            && let Some(authority) = self
+                .client
+                .tls_server(server.host(), server.port(), server.authority(), &reply)
+                .await
+        {
+            let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
+            return Err(connection_failed(authority, fault));
+        }
+        let reply = reply.map_err(|fault| self.failed(fault))?;
+        self.missing += usize::from(reply.status == 404);
         let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
         self.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
         refuse_tls(url, &reply)?;
@@ -149,8 +181,11 @@ impl Session<'_> {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let authority = || self.question.server.authority().to_owned();
-        self.client.send(request).await.map_err(|fault| connection_failed(authority(), fault))
+        self.client.send(request).await.map_err(|fault| self.failed(fault))
+    }
+
+    fn failed(&self, fault: ConnectionFault) -> Verdict {
+        connection_failed(self.question.server.authority().to_owned(), fault)
     }
 
     /// Parses the response and removes the credential from it.

@@ -126,9 +126,27 @@ async fn a_login_goes_only_to_a_host_whose_certificate_is_trusted() {
         (&login["state"], &login["code"]),
         (&json!("unreachable"), &json!("unknown-authority"))
     );
-    assert!(login["hint"].as_str().unwrap().contains("NPM_PACKAGE_REGISTRY_CA_FILE"), "{login:#}");
+    let hint = login["hint"].as_str().unwrap();
+    assert!(hint.starts_with("set NPM_PACKAGE_REGISTRY_CA_FILE to"), "{hint}");
+    assert!(hint.contains("update-ca-certificates") && !hint.contains("docker"), "{hint}");
     drop(test_home);
     assert_eq!(registry.heard(), []);
+
+    // The file is for the agent alone.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let file = file.to_str().unwrap();
+    let test_home = home_with(&url, &[("CA_FILE", file)]);
+    let login = test_home.login("NPM");
+    assert_eq!(
+        (&login["state"], &login["code"]),
+        (&json!("ready"), &json!("certificate-distrusted-by-clients"))
+    );
+    let (reason, hint) = (login["reason"].as_str().unwrap(), login["hint"].as_str().unwrap());
+    assert!(reason.contains(file) && !reason.contains("docker"), "{reason}");
+    assert!(hint.contains(file) && hint.contains("update-ca-certificates"), "{hint}");
+    assert!(!hint.contains("docker"), "{hint}");
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");

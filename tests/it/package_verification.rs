@@ -1,9 +1,13 @@
 //! What the agent learns from the resources of a package registry, and what it says of them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::support::authority::Authority;
 use crate::support::package_registry::PackageRegistry;
 use crate::support::processes::{kill_9, only_pair};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, reply};
@@ -30,7 +34,7 @@ fn a_login_that_may_not_use_a_resource_is_not_rejected() {
     let registry = PackageRegistry::start(&[BASIC]);
     let all = ["/f/", "/f/-/whoami", "/f/simple/", "/f/config.json", "/f/info/refs"];
     for (forbidden, expected) in
-        [(&all[..1], ("ready", "")), (&all[..], ("unverified", "not-decided"))]
+        [(&all[..1], ("ready", "")), (&all[..], ("unverified", "login-forbidden"))]
     {
         let reply = |path: &&str| ((*path).to_owned(), (403, String::new()));
         registry.state().replies = forbidden.iter().map(reply).collect();
@@ -84,9 +88,60 @@ fn a_login_that_every_resource_forbids_is_sent_twice() {
     let all = ["/f/", "/f/-/whoami", "/f/simple/", "/f/config.json", "/f/info/refs"];
     registry.state().replies = all.map(|path| (path.to_owned(), (403, String::new()))).into();
     let test_home = home_with(&registry.url("/f/"), &[]);
-    assert_eq!(found(&test_home.login("NPM")), ("unverified", "not-decided"));
+    assert_eq!(found(&test_home.login("NPM")), ("unverified", "login-forbidden"));
     let paths: Vec<_> = registry.received().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, all[..2]);
+}
+
+#[test]
+fn a_login_that_every_url_forbids_may_have_a_wrong_password() {
+    let registry = PackageRegistry::start(&[BASIC, BEARER]);
+    let rest = ["/f/-/whoami", "/f/simple/", "/f/config.json", "/f/info/refs"];
+    let forbid = |first: u16| {
+        let rest = rest.map(|path| (path.to_owned(), (403, String::new())));
+        registry.state().replies = rest.into();
+        registry.state().replies.insert("/f/".to_owned(), (first, String::new()));
+    };
+    for (user, said) in [("user", "user may not read"), ("", "it may not read")] {
+        forbid(403);
+        let variables = [("USER", user)];
+        let variables = if user.is_empty() { &[][..] } else { &variables[..] };
+        let test_home = home_with(&registry.url("/f/"), variables);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unverified", "login-forbidden"), "{login:#}");
+        assert_eq!(login["severity"], json!("remark"));
+        let (reason, hint) = (login["reason"].as_str().unwrap(), login["hint"].as_str().unwrap());
+        assert!(reason.contains("403") && reason.contains(said), "{reason}");
+        assert!(hint.starts_with("set NPM_PACKAGE_REGISTRY_PASSWORD (from `start`) to"), "{hint}");
+        assert!(!hint.contains("no action needed"), "{hint}");
+    }
+    // Another answer tells that the login is not forbidden everywhere.
+    forbid(404);
+    let test_home = home_with(&registry.url("/f/"), &[("USER", "user")]);
+    assert_eq!(found(&test_home.login("NPM")), ("unverified", "not-decided"));
+}
+
+#[test]
+fn a_url_at_which_nothing_answers_is_named() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    registry.state().protected.clear();
+    let resources = ["", "-/whoami", "simple/", "config.json", "info/refs"];
+    for (path, missing, code) in [
+        ("/f/", 5, "nothing-at-url"),
+        ("/f/", 4, "not-asked"),
+        // GitLab has nothing at this URL, and packages below it.
+        ("/api/v4/", 5, "not-asked"),
+    ] {
+        let missing = resources[..missing].iter();
+        let reply = |it: &&str| (format!("{path}{it}"), (404, String::new()));
+        registry.state().replies = missing.map(reply).collect();
+        let test_home = home_with(&registry.url(path), &[("USER", "user")]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unverified", code), "{path}: {login:#}");
+        let hint = login["hint"].as_str().unwrap();
+        let is_named = hint.starts_with("set NPM_PACKAGE_REGISTRY_SERVER (from `start`) to");
+        assert_eq!(is_named, code == "nothing-at-url", "{hint}");
+    }
 }
 
 #[test]
@@ -215,7 +270,7 @@ fn an_unsupported_scheme_is_named_and_gets_no_login() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fix_for_the_transport_keeps_the_path_of_the_url() {
     // A port that is closed.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let registry = PackageRegistry::start(&[BEARER]);
     let plain = registry.url("/feed/");
     let target = "https://127.0.0.1:2/elsewhere";
@@ -258,4 +313,37 @@ async fn a_fix_for_the_transport_keeps_the_path_of_the_url() {
         assert!(hint.contains(&fix), "{url}: {hint}");
         assert!(reason.contains(said), "{url}: {reason}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_speaks_tls_is_named_however_it_ends_a_request_in_plain_text() {
+    let tls = Authority::new("packages").sign(&["localhost"]).acceptor();
+    let ok = |_: &ReceivedRequest| reply(200, &[], "{}");
+    let alerting = ScriptedRegistry::start("127.0.0.1:0", Some(tls), ok).await;
+    for port in [alerting.address.port(), closing_port()] {
+        let test_home = home_with(&format!("http://localhost:{port}/feed/"), &[]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unreachable", "speaks-tls"), "{login:#}");
+        let hint = login["hint"].as_str().unwrap();
+        assert!(hint.contains(&format!("to https://localhost:{port}/feed/")), "{hint}");
+    }
+    assert_eq!(alerting.heard(), [], "no login was sent");
+}
+
+/// A port that answers a TLS handshake, and closes any other connection.
+fn closing_port() -> u16 {
+    const HANDSHAKE: u8 = 0x16;
+    const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 40];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut sent) = (stream.unwrap(), [0; 4096]);
+            let length = stream.read(&mut sent).unwrap_or_default();
+            if sent[..length].first() == Some(&HANDSHAKE) {
+                let _ = stream.write_all(&HANDSHAKE_FAILURE);
+            }
+        }
+    });
+    port
 }

@@ -9,6 +9,7 @@ pub(crate) mod connection_fault;
 mod extra_roots;
 pub(crate) mod proxies;
 mod resolver;
+mod tls_server;
 mod trust;
 
 use std::collections::HashSet;

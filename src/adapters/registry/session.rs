@@ -1,7 +1,5 @@
 //! A sequence of requests to a registry and its token server.
 
-use std::iter;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
@@ -115,38 +113,17 @@ impl<'a> Session<'a> {
         Ok((session, auth_method))
     }
 
-    /// The server with TLS if it speaks TLS although `http://` is declared: its response to the
-    /// request in plain text was an error, and TLS gets further, on the same port or, where none is
-    /// declared, on that of https. Nothing secret is sent.
+    /// The server with TLS if it speaks TLS although `http://` is declared: it redirects to TLS, or
+    /// [`RegistryClient::tls_server`] finds it.
     async fn tls_server(&self, reply: &Result<HttpReply, ConnectionFault>) -> Option<String> {
-        match reply {
-            Ok(reply) => {
-                if let Some(target) = redirect(&self.base, reply) {
-                    let same = target.host_str() == self.base.host_str();
-                    return (same && target.scheme() == "https").then(|| authority(&target));
-                }
-                if reply.status != 400 {
-                    return None;
-                }
-            }
-            Err(ConnectionFault::NotHttp | ConnectionFault::BrokenOff) => {}
-            Err(_) => return None,
+        if let Ok(reply) = reply
+            && let Some(target) = redirect(&self.base, reply)
+        {
+            let same = target.host_str() == self.base.host_str();
+            return (same && target.scheme() == "https").then(|| authority(&target));
         }
-        let host = self.server.host();
-        let own_port = format!("{host}:{}", self.server.port());
-        let has_port = self.server.authority() == own_port;
-        for server in iter::once(own_port.as_str()).chain((!has_port).then_some(host)) {
-            let secure = Url::parse(&format!("https://{server}/")).ok()?;
-            let speaks = match self.client.send(self.client.request().get(secure)).await {
-                Ok(_) => true,
-                Err(ConnectionFault::NotTls | ConnectionFault::HandshakeEnded) => false,
-                Err(fault) => fault.is_of_tls(),
-            };
-            if speaks {
-                return Some(server.to_owned());
-            }
-        }
-        None
+        let (host, port) = (self.server.host(), self.server.port());
+        self.client.tls_server(host, port, self.server.authority(), reply).await
     }
 
     /// How far the local clock is ahead of the registry's, by the registry's `Date`.

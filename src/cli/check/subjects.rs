@@ -88,8 +88,8 @@ fn not_covered(
     status: &StatusDocument,
 ) -> Option<Finding> {
     let asked = PackageServer::parse(text).ok().filter(|_| text.contains("://"))?;
-    let declared = status.registries.iter().filter_map(package_server);
-    let of_host: Vec<_> = declared.filter(|server| server.host() == asked.host()).collect();
+    let declared = status.registries.iter().filter_map(|it| Some((package_server(it)?, it)));
+    let of_host: Vec<_> = declared.filter(|(server, _)| server.host() == asked.host()).collect();
     // Of these hosts the other kinds tell by a path that an image may have, too.
     let has_only_packages = PackageKind::is_only_of_packages(asked.host());
     let is_of_packages = has_only_packages || !of_host.is_empty();
@@ -106,10 +106,21 @@ fn not_covered(
     let in_common = |server: &PackageServer| {
         path(server).into_iter().zip(path(&asked)).take_while(|(one, other)| one == other).count()
     };
-    let meant = of_host.iter().max_by_key(|server| in_common(server));
-    let meant = meant.map(|server| server.name().to_owned());
+    // Another port is another server, but for the two that a URL does not state.
+    let has_port = |server: &PackageServer| server.authority() != server.host();
+    let may_be_meant = |server: &PackageServer| {
+        server.port() == asked.port() || !(has_port(server) || has_port(&asked))
+    };
+    let near = of_host.iter().filter(|(server, _)| may_be_meant(server));
+    let nearest =
+        near.max_by_key(|(server, _)| (server.scheme() == asked.scheme(), in_common(server)));
+    let variable = nearest.and_then(|(_, registry)| {
+        let is_server = |name: &&String| name.ends_with("_PACKAGE_REGISTRY_SERVER");
+        registry.variables.iter().map(|it| &it.name).find(is_server).cloned()
+    });
+    let meant = nearest.map(|(server, _)| server.name().to_owned());
     let url = text.to_owned();
-    is_meant.then(|| finding(ClientReason::NotCovered { url, meant }))
+    is_meant.then(|| finding(ClientReason::NotCovered { url, meant, variable }))
 }
 
 /// The image that `NAME/PATH` was meant to be, if `NAME` is a login. In lower case it is an image on Docker

@@ -35,6 +35,9 @@ pub enum ClientReason {
         url: String,
         /// The URL of a declared package registry that was probably meant.
         meant: Option<String>,
+        /// The variable that declares that URL.
+        #[serde(default)]
+        variable: Option<String>,
     },
     /// A set of this name is neither declared nor known.
     #[error("no set of variables has the name {name}{}", did_you_mean(.meant.as_ref()))]
@@ -181,6 +184,10 @@ impl ClientReason {
             Self::NotDeclared { server, meant } => format!(
                 "{}set and export `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`",
                 check_instead(meant.as_ref())
+            ),
+            Self::NotCovered { url, meant: Some(meant), variable: Some(variable) } => format!(
+                "run `registry-agent check {}`; or set {variable}, which is {meant}, to {url} or a URL above it, then run `registry-agent sync`; or declare a second set",
+                shell_word(meant)
             ),
             Self::NotCovered { meant, .. } => format!(
                 "{}set and export `<NAME>_PACKAGE_REGISTRY_SERVER` to the URL of the package registry, `<NAME>_PACKAGE_REGISTRY_PASSWORD` to the password or token and, if there is one, `<NAME>_PACKAGE_REGISTRY_USER` to the user, then run `registry-agent sync`",

@@ -63,10 +63,15 @@ impl ConnectionFault {
                 None => correct_server(&format!("{server} (without http://)")),
             },
             // Package clients do not read the directory for docker.
-            Self::UnknownAuthority { .. } if login.package().is_some() => login.set(&[(
-                Field::CaFile,
-                "the path of a file with the certificate of its authority, which the registry's operator has",
-            )]),
+            Self::UnknownAuthority { .. } if login.package().is_some() => format!(
+                "{}; or save it as ca.pem and run `{}` as root, for package clients too, {}",
+                login.set(&[(
+                    Field::CaFile,
+                    "the path of a file with the certificate of its authority, which the registry's operator has",
+                )]),
+                trust_on_system("ca.pem", host),
+                login.then_check()
+            ),
             Self::UnknownAuthority { directory } => format!(
                 "ask the registry's operator for the certificate of its authority, save it as ca.pem, run `{}` as root, {}{}",
                 install_authority("ca.pem", directory),
@@ -139,6 +144,13 @@ pub(super) fn install_authority(file: &str, directory: &str) -> String {
     let directory = format!("/etc/docker/certs.d/{directory}");
     let (to, from) = (format!("{directory}/ca.crt"), shell_word(file));
     format!("mkdir -p {} && cp {from} {}", shell_word(&directory), shell_word(&to))
+}
+
+/// The command that makes the authorities in `file` trusted ones of the whole system, for the certificate of
+/// `host`, which is `HOST:PORT`.
+pub(super) fn trust_on_system(file: &str, host: &str) -> String {
+    let to = format!("/usr/local/share/ca-certificates/{}.crt", name_of(host));
+    format!("cp {} {} && update-ca-certificates", shell_word(file), shell_word(&to))
 }
 
 /// The other way to trust an authority, which helps the agent alone.

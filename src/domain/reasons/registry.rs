@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::connection::ConnectionFault;
-use super::connection_fix::{CORRECT_CLOCK, install_authority};
+use super::connection_fix::{CORRECT_CLOCK, install_authority, trust_on_system};
 use super::google_key::{KeyFault, SERVICE_ACCOUNT};
 use super::image_access::ImageAccessReason;
 use super::login::new_token;
 use super::rejection::{ACR_TOKEN_USER, RejectionHint};
 use super::step::Step;
 use super::stray::StrayCharacters;
-use super::{FixContext, Severity, duration, shown};
+use super::{FixContext, Severity, duration, shell_word, shown};
 use crate::domain::declarations::variable::Field;
 use crate::domain::registry_protocol::realm::RealmFault;
 use crate::domain::servers::web_sites;
@@ -70,6 +70,29 @@ pub enum RegistryReason {
         server: String,
         /// The last request, its status and the registry's own message, sanitized.
         seen: String,
+    },
+    /// A package registry asks for the credential and allows it nothing.
+    #[error(
+        "{server} answered 403 to {} at every URL that asks for a login ({seen}): the password is wrong, or {} may not read there",
+        login_of(.user), if .user.is_empty() { "it" } else { .user }
+    )]
+    LoginForbidden {
+        /// The canonical server.
+        server: String,
+        /// The user name that was sent; empty for a token alone.
+        user: String,
+        /// What is known about such a login. It determines the fix.
+        refusal: RejectionHint,
+        /// The last request, its status and the registry's own message, sanitized.
+        seen: String,
+    },
+    /// A package registry has none of the resources that the agent asks for, and not its own URL either.
+    #[error(
+        "{server} answered 404 to every request, so probably no registry is at this URL, and the login is not verified"
+    )]
+    NothingAtUrl {
+        /// The canonical server.
+        server: String,
     },
     /// A package registry asks for a login in schemes that only other clients support.
     #[error(
@@ -187,6 +210,19 @@ pub enum RegistryReason {
         /// The name of the directory below `certs.d` where clients look for authorities.
         directory: String,
     },
+    /// A remark: only the file of `_CA_FILE`, which clients do not read, makes the certificate of a package
+    /// registry a trusted one.
+    #[error(
+        "package clients may reject the certificate of {server}: only {file} has its authority, and they do not read that file"
+    )]
+    DistrustedByPackageClients {
+        /// The canonical server.
+        server: String,
+        /// The host and port of the server.
+        host: String,
+        /// The path of the file.
+        file: String,
+    },
     /// A remark: docker speaks plain HTTP only to registries that its daemon allows.
     #[error(
         "docker speaks no plain HTTP to {server} unless `insecure-registries` of its daemon allows it"
@@ -214,6 +250,8 @@ impl RegistryReason {
             Self::RateLimited { .. } => "rate-limited",
             Self::NotAsked { .. } => "not-asked",
             Self::Undecided { .. } => "not-decided",
+            Self::LoginForbidden { .. } => "login-forbidden",
+            Self::NothingAtUrl { .. } => "nothing-at-url",
             Self::UnsupportedScheme { .. } => "scheme-not-supported",
             Self::RealmNotAllowed { .. } => "realm-not-allowed",
             Self::RealmForbidden { .. } => "realm-forbidden",
@@ -227,7 +265,9 @@ impl RegistryReason {
             Self::NotARefreshToken { .. } => "not-a-refresh-token",
             Self::ImageAccess(reason) => reason.code(),
             Self::ClockOff { .. } => "clock-off",
-            Self::DistrustedByClients { .. } => "certificate-distrusted-by-clients",
+            Self::DistrustedByClients { .. } | Self::DistrustedByPackageClients { .. } => {
+                "certificate-distrusted-by-clients"
+            }
             Self::PlainForDocker { .. } => "plain-for-docker",
             Self::OneHourToken { .. } => "one-hour-token",
         }
@@ -238,10 +278,13 @@ impl RegistryReason {
         match self {
             Self::NotAsked { .. }
             | Self::Undecided { .. }
+            | Self::LoginForbidden { .. }
+            | Self::NothingAtUrl { .. }
             | Self::UnsupportedScheme { .. }
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
             | Self::DistrustedByClients { .. }
+            | Self::DistrustedByPackageClients { .. }
             | Self::PlainForDocker { .. }
             | Self::OneHourToken { .. } => Severity::Remark,
             Self::ImageAccess(reason) => reason.severity(),
@@ -267,17 +310,19 @@ impl RegistryReason {
             | Self::TokenExpired { .. }
             | Self::NotAsked { .. }
             | Self::Undecided { .. }
+            | Self::LoginForbidden { .. }
             | Self::UnsupportedScheme { .. }
             | Self::RealmNotAllowed { .. }
             | Self::RealmForbidden { .. }
             | Self::IdentityTokenUseless { .. } => Step::Credential,
             Self::RateLimited { .. }
             | Self::NotARegistry { .. }
+            | Self::NothingAtUrl { .. }
             | Self::BadChallenge { .. }
             | Self::NoToken { .. }
             | Self::Failing { .. } => Step::RegistryApi,
             Self::Unreached { fault, .. } => fault.step(),
-            Self::DistrustedByClients { .. } => Step::Tls,
+            Self::DistrustedByClients { .. } | Self::DistrustedByPackageClients { .. } => Step::Tls,
             // A plain registry has no step for TLS.
             Self::PlainForDocker { .. } => Step::Connection,
             Self::NotAKey { .. }
@@ -298,6 +343,13 @@ impl RegistryReason {
             Self::NotAsked { .. } | Self::Undecided { .. } | Self::UnsupportedScheme { .. } => {
                 "no action needed; the login is served if a client asks for it".to_owned()
             }
+            Self::LoginForbidden { server, user, refusal, .. } => format!(
+                "{}; or ask the registry's operator to let it read there",
+                refusal.fix(server, user, &login.as_package())
+            ),
+            Self::NothingAtUrl { .. } => login
+                .as_package()
+                .set(&[(Field::Server, "the URL that the project names for its registry")]),
             Self::RealmNotAllowed { server, realm } => allow_realm(server, realm),
             Self::RealmForbidden { .. } => format!(
                 "ask the registry's operator to use an https token server on the registry's own host, {}",
@@ -330,6 +382,11 @@ impl RegistryReason {
                 "run `{}` as root, also on the machine of the docker daemon if that is another one, {}",
                 install_authority(file, directory),
                 login.then_check()
+            ),
+            Self::DistrustedByPackageClients { host, file, .. } => format!(
+                "run `{}` as root; for npm and pnpm, which do not use the certificates of the system, also run `export NODE_EXTRA_CA_CERTS={}`",
+                trust_on_system(file, host),
+                shell_word(file)
             ),
             Self::PlainForDocker { server } => format!(
                 "add {server} to `insecure-registries` in /etc/docker/daemon.json on the machine of the docker daemon, as in {{\"insecure-registries\": [\"{server}\"]}}, and restart the daemon; other clients have settings of their own"

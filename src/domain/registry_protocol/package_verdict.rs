@@ -8,10 +8,10 @@ use super::response::RegistryResponse;
 use super::verdict::{Outcome, Verdict, rate_limited_or_failing};
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
-use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::rejection::RejectionHint;
 use crate::domain::reasons::stray::StrayCharacters;
-use crate::domain::servers::package_server::PackageServer;
+use crate::domain::reasons::{Reason, RegistryReason};
+use crate::domain::servers::package_server::{PackageKind, PackageServer};
 
 /// The resources to ask for, relative to the registry's URL: the URL itself, npm's own user, an index
 /// of Python packages (PEP 503), a sparse index of cargo, and the references of a git repository.
@@ -74,17 +74,29 @@ pub fn after_login(
             let reason = RegistryReason::Refused { server, user, refusal, stray, seen };
             Ok(Verdict::because(Outcome::Rejected, reason))
         }
-        // With 403 the registry knows the login, and does not allow it this resource.
+        // Most registries answer so to a login that they know. Some answer so to a wrong password.
+        403 => {
+            let user = credential.user.clone();
+            let refusal = RejectionHint::of_package(server, credential, sent, offered);
+            let (server, seen) = (server.name().to_owned(), answer.to_string());
+            let reason = RegistryReason::LoginForbidden { server, user, refusal, seen };
+            Err(Verdict::because(Outcome::Unverified, reason))
+        }
         _ => Err(undecided(server, answer)),
     }
 }
 
 /// Of two verdicts on resources that did not tell whether the login is accepted, the one to report:
-/// a failure, after which the registry is asked again, or else the earlier one.
+/// a failure, after which the registry is asked again, or else the earlier one. A login is forbidden if
+/// no resource answered anything else.
 pub fn more_telling(earlier: Option<Verdict>, later: Verdict) -> Verdict {
     let is_failure = |verdict: &Verdict| verdict.outcome != Outcome::Unverified;
+    let forbids = |verdict: &Verdict| {
+        matches!(verdict.reason, Some(Reason::Registry(RegistryReason::LoginForbidden { .. })))
+    };
     match earlier {
-        Some(earlier) if is_failure(&earlier) || !is_failure(&later) => earlier,
+        Some(earlier) if is_failure(&earlier) => earlier,
+        Some(earlier) if !is_failure(&later) && !forbids(&earlier) => earlier,
         _ => later,
     }
 }
@@ -92,6 +104,16 @@ pub fn more_telling(earlier: Option<Verdict>, later: Verdict) -> Verdict {
 /// The verdict if no resource asked for a login.
 pub fn not_asked(server: &PackageServer) -> Verdict {
     let reason = RegistryReason::NotAsked { server: server.name().to_owned() };
+    Verdict::because(Outcome::Unverified, reason)
+}
+
+/// The verdict if not even the registry's own URL exists.
+pub fn nothing_at_url(server: &PackageServer) -> Verdict {
+    // Registries of the other kinds may have nothing at the URL that their packages are below.
+    if !matches!(server.kind(), PackageKind::Packages | PackageKind::Jfrog) {
+        return not_asked(server);
+    }
+    let reason = RegistryReason::NothingAtUrl { server: server.name().to_owned() };
     Verdict::because(Outcome::Unverified, reason)
 }
 

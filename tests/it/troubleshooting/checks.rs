@@ -149,6 +149,7 @@ pub(super) fn steps() -> Vec<Sample> {
             ClientReason::NotCovered {
                 url: "https://nexus.example.com/repository/npm/".to_owned(),
                 meant: Some("https://nexus.example.com/repository/pypi/".to_owned()),
+                variable: Some("ACME_PACKAGE_REGISTRY_SERVER".to_owned()),
             },
             "The login of a package registry answers for the URLs below its own, with the same scheme, host and \
              port.",

@@ -266,23 +266,7 @@ pub(super) fn answers() -> Vec<Sample> {
         ),
         sample(
             R::NotAsked { server: server() },
-            "The registry allows anonymous access, or asks for a login only for some images.",
-        ),
-        sample(
-            R::Undecided {
-                server: "https://nexus.example.com/repository/npm/".into(),
-                seen: "GET with the login: 404".into(),
-            },
-            "The package registry asks for a login, but has none of the resources that tell whether it is \
-             accepted: npm's user, an index of Python packages or of cargo, or git references. Or it knows the \
-             login and does not allow it these resources (403). Clients get the login.",
-        ),
-        sample(
-            R::UnsupportedScheme {
-                server: "https://nuget.example.com/feed/".into(),
-                scheme: Some("Negotiate".into()),
-            },
-            "The agent can send a login as Basic, as Bearer or as it is. Clients get the login.",
+            "The registry allows anonymous access, or asks for a login only for some images or packages.",
         ),
         sample(
             R::RealmNotAllowed { server: server(), realm: "auth.example.com".into() },
@@ -303,6 +287,7 @@ pub(super) fn answers() -> Vec<Sample> {
             cause,
         ));
     }
+    samples.extend(answers_of_packages());
     samples.extend([
         sample(
             R::NotARegistry { server: server(), seen: seen("200, a web page (text/html)") },
@@ -322,6 +307,51 @@ pub(super) fn answers() -> Vec<Sample> {
         ),
     ]);
     samples
+}
+
+fn answers_of_packages() -> Vec<Sample> {
+    use RegistryReason as R;
+    vec![
+        sample(
+            R::DistrustedByPackageClients {
+                server: "https://nexus.example.com/repository/npm/".into(),
+                host: "nexus.example.com".into(),
+                file: "/home/dev/ca.pem".into(),
+            },
+            "The certificate is signed by a private authority. The agent trusts it because of _CA_FILE. Most \
+             clients use the certificates of the system, or have a setting of their own.",
+        ),
+        sample(
+            R::Undecided {
+                server: "https://nexus.example.com/repository/npm/".into(),
+                seen: "GET with the login: 404".into(),
+            },
+            "The package registry asks for a login, but has none of the resources that tell whether it is \
+             accepted: npm's user, an index of Python packages or of cargo, or git references. Clients get the \
+             login.",
+        ),
+        sample(
+            R::LoginForbidden {
+                server: "https://pypi.example.com/".into(),
+                user: "octo".into(),
+                refusal: RejectionHint::Plain,
+                seen: "GET with the login: 403".into(),
+            },
+            "Most registries answer 401 to a wrong password, and 403 to a login that they know and that has \
+             no right. Some, such as pypiserver, answer 403 to a wrong password too. Clients get the login.",
+        ),
+        sample(
+            R::NothingAtUrl { server: "https://nexus.example.com/repository/nmp/".into() },
+            "The path is mistyped, or the registry has moved. Clients get the login.",
+        ),
+        sample(
+            R::UnsupportedScheme {
+                server: "https://nuget.example.com/feed/".into(),
+                scheme: Some("Negotiate".into()),
+            },
+            "The agent can send a login as Basic, as Bearer or as it is. Clients get the login.",
+        ),
+    ]
 }
 
 pub(super) fn connections() -> Vec<Sample> {
@@ -362,7 +392,8 @@ pub(super) fn connections() -> Vec<Sample> {
         (
             F::UnknownAuthority { directory: HOST.into() },
             "The certificate is self-signed or signed by a private certificate authority that this machine \
-             does not trust.",
+             does not trust. For a package registry, set `<NAME>_PACKAGE_REGISTRY_CA_FILE` to the path of a file with \
+             the certificate of its authority, or add that to the certificates of the system.",
         ),
         (
             F::WrongName { names: vec!["registry.example.com".into()] },

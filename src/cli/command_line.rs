@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::SignedDuration;
@@ -24,6 +25,7 @@ use super::{
 use crate::adapters::paths::Paths;
 use crate::adapters::process::{self, THIS_PROGRAM};
 use crate::domain::printable::printable;
+use crate::domain::reasons::shell_word;
 use crate::domain::servers::userinfo::without_userinfo;
 
 const LONG_RESET: &str = "Stop the agent and remove all that it wrote, for example before it is uninstalled: its entries in the \
@@ -255,8 +257,32 @@ pub fn run() -> ExitCode {
 /// The error of a wrong command line. It quotes arguments, which may contain passwords.
 fn without_passwords(error: clap::Error) -> clap::Error {
     let arguments = env::args_os();
-    let shown = arguments.map(|it| without_userinfo(&it.to_string_lossy()).into_owned());
-    Cli::try_parse_from(shown).err().unwrap_or(error)
+    let shown: Vec<String> =
+        arguments.map(|it| without_userinfo(&it.to_string_lossy()).into_owned()).collect();
+    without_separator(error.kind(), &shown)
+        .or_else(|| Cli::try_parse_from(shown).err())
+        .unwrap_or(error)
+}
+
+/// The error of `exec` if its command does not begin after `--`.
+fn without_separator(kind: ErrorKind, arguments: &[String]) -> Option<clap::Error> {
+    let is_meant = matches!(kind, ErrorKind::MissingRequiredArgument | ErrorKind::UnknownArgument);
+    match arguments {
+        [_, exec, command @ ..]
+            if is_meant
+                && exec == "exec"
+                && command.first().is_some_and(|it| !it.starts_with('-'))
+                && !command.iter().any(|it| it == "--") =>
+        {
+            let command: Vec<_> = command.iter().map(|it| shell_word(it)).collect();
+            let message = format!(
+                "`exec` has no `--` before the command: write `registry-agent exec -- {}`",
+                command.join(" ")
+            );
+            Some(Cli::command().error(kind, message))
+        }
+        _ => None,
+    }
 }
 
 fn exec_help() -> String {

@@ -28,7 +28,7 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// How people call it.
 const DOCKER_HUB: &str = "docker.io";
 /// The fix if no registry is declared.
-pub const HOW_TO_DECLARE: &str = "set and export <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, then run `registry-agent sync`";
+pub const HOW_TO_DECLARE: &str = "set and export <NAME>_CONTAINER_REGISTRY_SERVER, <NAME>_CONTAINER_REGISTRY_USER and <NAME>_CONTAINER_REGISTRY_PASSWORD, or for packages the same with _PACKAGE_REGISTRY_, then run `registry-agent sync`";
 
 /// Standard output.
 pub fn stdout() -> StdoutLock<'static> {

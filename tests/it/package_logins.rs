@@ -368,3 +368,72 @@ fn a_name_of_two_families_is_the_container_registry_unless_the_family_is_given()
     let (status, _) = test_home.get("/v1/registries/ACME?family=other");
     assert_eq!(status, 400);
 }
+
+#[test]
+fn what_surrounds_the_url_of_a_server_is_named_and_the_fix_has_the_url_alone() {
+    for (server, said) in [
+        ("'https://h.test/npm/'", "quotation marks"),
+        ("\"sparse+https://h.test/npm/\"", "quotation marks"),
+        ("sparse+https://h.test/npm/", "sparse+"),
+        ("https://user:hidden@h.test/npm/", "a user name or password"),
+    ] {
+        let test_home = home_with(server);
+        let problem = test_home.status()["problems"][0].clone();
+        assert_eq!(problem["code"], "server-not-understood", "{problem:#}");
+        assert!(problem["problem"].as_str().unwrap().contains(said), "{problem:#}");
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.contains("set NPM_PACKAGE_REGISTRY_SERVER to https://h.test/npm/,"), "{hint}");
+        assert!(!problem.to_string().contains("hidden"), "{problem:#}");
+    }
+}
+
+#[test]
+fn check_takes_a_url_as_it_is_in_a_project() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    let url = registry.url("/feed/").replace("127.0.0.1", "localhost");
+    let test_home = home_with(&url);
+    let with_login = url.replace("://", "://user:hidden@");
+    for what in [&format!("sparse+{url}"), &with_login, &format!("{with_login}x/y"), "NPM"] {
+        let text = output_text(&succeed(&mut test_home.agent(&["check", what])));
+        assert!(text.contains("package clients receive the login"), "{what}: {text}");
+        assert!(text.contains("the name localhost resolves"), "{what}: {text}");
+        assert!(!text.contains("hidden"), "{text}");
+    }
+    let other = with_login.replace("/feed/", "/other/");
+    let checked = test_home.agent(&["check", &other]).output().unwrap();
+    let text = output_text(&checked);
+    assert!(text.contains("did you mean") && !text.contains("hidden"), "{text}");
+}
+
+#[test]
+fn a_misspelt_user_is_named_where_none_is_needed() {
+    let registry = PackageRegistry::start(&[]);
+    registry.state().challenges = vec!["Bearer".to_owned()];
+    let mut test_home = TestHome::new();
+    let url = registry.url("/");
+    let set = [("SERVER", url.as_str()), ("USERNAME", "user"), ("PASSWORD", "secret")];
+    test_home.declare_packages("NPM", &set);
+    test_home.start();
+    let problem = test_home.status()["problems"][0].clone();
+    assert_eq!(problem["code"], "spelling-ignored", "{problem:#}");
+    assert_eq!(problem["severity"], "remark", "{problem:#}");
+    let hint = problem["hint"].as_str().unwrap();
+    let rename = "rename NPM_PACKAGE_REGISTRY_USERNAME to NPM_PACKAGE_REGISTRY_USER";
+    assert!(hint.starts_with(rename), "{hint}");
+    // The password of a user may have been taken for a token.
+    let login = test_home.login("NPM");
+    assert_eq!(login["state"], "rejected", "{login:#}");
+    let hint = login["hint"].as_str().unwrap();
+    assert!(hint.ends_with("set NPM_PACKAGE_REGISTRY_USER to the user"), "{hint}");
+}
+
+#[test]
+fn the_variables_of_both_families_are_named_where_nothing_is_declared() {
+    let test_home = TestHome::new();
+    test_home.start();
+    for arguments in [&["status"][..], &["sync"], &["check"], &["check", "ACME"]] {
+        let text = output_text(&test_home.agent(arguments).output().unwrap());
+        assert!(text.contains("_CONTAINER_REGISTRY_"), "{arguments:?}: {text}");
+        assert!(text.contains("_PACKAGE_REGISTRY_"), "{arguments:?}: {text}");
+    }
+}

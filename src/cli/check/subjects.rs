@@ -15,7 +15,7 @@ use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_ca
 use crate::domain::servers::image::{Image, ImageFault};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
-use crate::domain::servers::userinfo::without_userinfo;
+use crate::domain::servers::userinfo::{has_userinfo, without_userinfo};
 use crate::domain::servers::web_sites;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -34,6 +34,8 @@ pub(super) enum Walk<'a> {
 
 /// What `text` means, given what the agent and this shell know.
 pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget, Finding> {
+    let url = package_url(text, status);
+    let text = url.as_deref().unwrap_or(text);
     let sets = of_this_shell().sets.into_iter().map(|(_, name)| name);
     let shell: Vec<String> = sets.chain(misnamed_sets().into_keys()).collect();
     let names = || {
@@ -78,6 +80,17 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         }
         parsed => parsed.map_err(|fault| not_understood(text, fault)),
     }
+}
+
+/// The URL of a package registry in `text`, which has cargo's `sparse+`, or a login for a host with
+/// packages.
+fn package_url(text: &str, status: &StatusDocument) -> Option<String> {
+    let is_sparse = text.starts_with("sparse+");
+    let has_login = text.contains("://") && has_userinfo(text);
+    let asked = PackageServer::cleaned(text).filter(|_| is_sparse || has_login)?;
+    let mut declared = status.registries.iter().filter_map(package_server);
+    let is_known = is_sparse || declared.any(|server| server.host() == asked.host());
+    is_known.then(|| asked.name().to_owned())
 }
 
 /// That no package login covers this URL, if it is one of a package registry: its host has a package

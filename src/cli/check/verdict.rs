@@ -3,8 +3,10 @@
 use std::iter;
 
 use super::report::{Finding, Outcome};
+use crate::cli::output::package_server;
 use crate::domain::declarations::variable::Family;
 use crate::domain::reasons::Step;
+use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::server::Server;
 use crate::wire::api::{RegistryDocument, RemarkEntry};
 
@@ -119,21 +121,25 @@ pub(super) fn is_exchanged(registry: &RegistryDocument) -> bool {
 
 fn detail(step: Step, registry: &RegistryDocument) -> String {
     let server = shown(registry);
+    // What is below a host does not resolve, listen or have a certificate.
+    let package = package_server(registry);
+    let host = package.as_ref().map_or(server.as_str(), PackageServer::host);
+    let authority = package.as_ref().map_or(server.as_str(), PackageServer::authority);
     match step {
         Step::Server => format!("{server} is of the kind {}", registry.kind),
         Step::Exchange => match registry.expires_at {
             Some(end) => format!("AWS issued a token that expires at {end}"),
             None => "AWS issued a token".to_owned(),
         },
-        Step::NameResolution => format!("the name {server} resolves"),
+        Step::NameResolution => format!("the name {host} resolves"),
         Step::Connection => match &registry.proxy {
-            Some(proxy) => format!("{server} accepts connections through the proxy {proxy}"),
-            None => format!("{server} accepts connections"),
+            Some(proxy) => format!("{authority} accepts connections through the proxy {proxy}"),
+            None => format!("{authority} accepts connections"),
         },
         Step::Tls if registry.scheme.is_none() && is_local(&registry.server) => {
             format!("{server} is on this machine, so it needs no TLS")
         }
-        Step::Tls => format!("the certificate of {server} is trusted"),
+        Step::Tls => format!("the certificate of {host} is trusted"),
         Step::RegistryApi if registry.family == Family::Package => {
             format!("{server} answers over HTTP")
         }

@@ -196,13 +196,13 @@ impl ClientReason {
             Self::NoSuchName { name, meant } => {
                 let variables = REQUIRED.map(|field| field.variable(Family::Container, name)).join(" ");
                 format!(
-                    "{}set {}, then run `export {variables} && registry-agent sync`; `registry-agent status` lists the names that the agent knows",
+                    "{}set {}, then run `export {variables} && registry-agent sync`; `registry-agent status` lists the names that the agent knows; for packages, the variables contain _PACKAGE_REGISTRY_ instead",
                     check_instead(meant.as_ref()),
                     list(REQUIRED.map(|field| field.variable(Family::Container, name)))
                 )
             }
             Self::NothingDeclared => {
-                "set and export `<NAME>_CONTAINER_REGISTRY_SERVER`, `<NAME>_CONTAINER_REGISTRY_USER` and `<NAME>_CONTAINER_REGISTRY_PASSWORD`, then run `registry-agent sync`".to_owned()
+                "set and export `<NAME>_CONTAINER_REGISTRY_SERVER`, `<NAME>_CONTAINER_REGISTRY_USER` and `<NAME>_CONTAINER_REGISTRY_PASSWORD`, or for packages the same with _PACKAGE_REGISTRY_, then run `registry-agent sync`".to_owned()
             }
             Self::NotSynced { .. } => "run `registry-agent sync` in this shell".to_owned(),
             Self::NotPublished { .. } => {

@@ -60,6 +60,14 @@ pub enum DeclarationReason {
         /// The full name of the variable that is used.
         used: String,
     },
+    /// A variable has another name for one that the set does not need.
+    #[error("{ignored} is ignored: the agent reads {read}, which is not set")]
+    OtherSpelling {
+        /// The variable that is ignored.
+        ignored: SourcedVariable,
+        /// The full name of the variable that the agent reads.
+        read: String,
+    },
     /// `_SERVER` is empty although other variables of the set are not.
     #[error("{variable} is empty")]
     EmptyServer {
@@ -73,6 +81,9 @@ pub enum DeclarationReason {
         variable: SourcedVariable,
         /// What is wrong with the value, without quoting it.
         fault: String,
+        /// The URL in the value, if it is that of a package registry with something around it.
+        #[serde(default)]
+        url: Option<String>,
     },
     /// `_SERVER` is a web site that shows the images of a registry.
     #[error("{variable} is {host}, which is a web site; its images are on {registry}")]
@@ -227,7 +238,7 @@ impl DeclarationReason {
             Self::InUnreadFile { .. } => "variable-in-unread-file",
             Self::IncompletePush { .. } => "set-kept",
             Self::Lost { .. } => "login-lost",
-            Self::SpellingIgnored { .. } => "spelling-ignored",
+            Self::SpellingIgnored { .. } | Self::OtherSpelling { .. } => "spelling-ignored",
             Self::EmptyServer { .. } => "server-empty",
             Self::BadServer { .. } => "server-not-understood",
             Self::WebSite { .. } => "server-is-a-web-site",
@@ -273,6 +284,7 @@ impl DeclarationReason {
             | Self::PasswordFile { .. } => Severity::Error,
             Self::IncompletePush { .. }
             | Self::SpellingIgnored { .. }
+            | Self::OtherSpelling { .. }
             | Self::Quoted { .. }
             | Self::WhiteSpace { .. }
             | Self::TwoPasswords { .. }

@@ -29,6 +29,8 @@ impl DeclarationReason {
             Self::SpellingIgnored { ignored, used } => {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }
+            Self::OtherSpelling { ignored, read } => ignored.rename_to(read),
+            Self::BadServer { variable, url: Some(url), .. } => variable.set_to(url),
             Self::EmptyServer { variable } | Self::BadServer { variable, .. }
                 if is_package(variable) =>
             {

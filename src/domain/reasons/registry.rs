@@ -355,12 +355,20 @@ impl RegistryReason {
                 "ask the registry's operator to use an https token server on the registry's own host, {}",
                 login.then_check()
             ),
-            Self::NotARegistry { server, .. } => login.set(&[(
-                Field::Server,
-                web_sites::registry_of(server).unwrap_or(
-                    "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
-                ),
-            )]),
+            Self::NotARegistry { server, .. } => {
+                let fix = login.set(&[(
+                    Field::Server,
+                    web_sites::registry_of(server).unwrap_or(
+                        "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
+                    ),
+                )]);
+                if login.has(Field::Server) {
+                    let variable = login.as_package().variable(Field::Server);
+                    format!("{fix}; for packages, set {variable} instead")
+                } else {
+                    fix
+                }
+            }
             Self::BadChallenge { .. } => {
                 "ask the registry's operator to correct the WWW-Authenticate header".to_owned()
             }

@@ -177,6 +177,11 @@ impl RejectionHint {
         let as_package = self.is_of_packages().then(|| login.as_package());
         let login = as_package.as_ref().unwrap_or(login);
         match self {
+            Self::Plain if user.is_empty() && login.package().is_some() => format!(
+                "{}; or, if it is the password of a user, set {} to the user",
+                login.set(&[(Field::Password, "a current token")]),
+                login.variable(Field::User)
+            ),
             Self::Plain if user.is_empty() => login.set(&[(Field::Password, "a current token")]),
             Self::Plain => login.correct(user),
             Self::SchemeNotStated => format!(

@@ -20,6 +20,9 @@ pub enum ServerFault {
     /// `http//host` or `https:/host`.
     #[error("its scheme is not followed by ://")]
     SchemeEnd,
+    /// The prefix of a sparse index in cargo's configuration.
+    #[error("it begins with sparse+, which belongs in cargo's configuration alone")]
+    Sparse,
     /// An ECR host without an account of twelve digits.
     #[error("it is a host of AWS ECR, but does not begin with an AWS account of 12 digits")]
     EcrAccount,

@@ -10,6 +10,7 @@ use super::authority::{
 };
 use super::kind::Kind;
 pub use super::package_kind::{CodeArtifactHost, PackageKind};
+use super::userinfo::strip_userinfo;
 use crate::domain::credentials::authorization::AuthScheme;
 
 /// A package registry: every URL below its own.
@@ -36,6 +37,9 @@ pub struct PackageUrl {
     path: String,
 }
 
+/// How cargo marks the URL of a sparse index.
+const SPARSE: &str = "sparse+";
+
 /// Whether a server of a set that does not state its family is most likely a package registry: a URL
 /// with a path, or a host that has only packages.
 pub fn is_meant_by(server: &str) -> bool {
@@ -51,6 +55,9 @@ impl PackageServer {
         let text = declared.trim();
         if let Some(fault) = mistyped(text) {
             return Err(fault);
+        }
+        if text.starts_with(SPARSE) {
+            return Err(ServerFault::Sparse);
         }
         let mut url = if text.contains("://") {
             PackageUrl::parse_whole(text)?
@@ -72,6 +79,14 @@ impl PackageServer {
         let name = format!("{}://{authority}{}", url.scheme(), url.path);
         let kind = PackageKind::of(&url.host, &url.path);
         Ok(Self { name, authority, url, kind })
+    }
+
+    /// The URL in `text` without quotation marks, without cargo's `sparse+` and without a login, if that is
+    /// all that keeps it from being one.
+    pub fn cleaned(text: &str) -> Option<Self> {
+        let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+        let url = text.strip_prefix(SPARSE).unwrap_or(text);
+        Self::parse(&strip_userinfo(url)).ok()
     }
 
     /// The canonical URL, which ends with a slash.

@@ -19,6 +19,14 @@ pub fn without_userinfo(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// `text` without its user name and password.
+pub fn strip_userinfo(text: &str) -> Cow<'_, str> {
+    match without_login(text) {
+        Cow::Owned(shown) => Cow::Owned(shown.replacen(&format!("{HIDDEN}@"), "", 1)),
+        plain @ Cow::Borrowed(_) => plain,
+    }
+}
+
 fn without_login(text: &str) -> Cow<'_, str> {
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let start = match text.split_once("://") {

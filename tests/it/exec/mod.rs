@@ -123,6 +123,14 @@ fn a_command_that_cannot_be_run_is_named() {
         let (status, text) = status_and_text(&exec(&home, arguments).output().unwrap());
         assert_eq!(status, Some(2), "{arguments:?}: {text}");
     }
+    for (arguments, said) in [
+        (&["npm", "ci"][..], "write `registry-agent exec -- npm ci`"),
+        (&["npm", "install", "--save", "a b"], "exec -- npm install --save 'a b'`"),
+    ] {
+        let (status, text) = status_and_text(&exec(&home, arguments).output().unwrap());
+        assert_eq!(status, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

@@ -220,6 +220,8 @@ async fn a_web_page_is_named_and_the_registrys_host_replaces_it() {
     home.start();
     let fault = Fault::error(&home, "not-a-registry");
     fault.says(&["200", "a web page (text/html)"]).checked(&home, &["ACME"], 1);
+    let for_packages = "for packages, set ACME_PACKAGE_REGISTRY_SERVER instead";
+    assert!(fault.fix.ends_with(for_packages), "{}", fault.fix);
     home.set(SERVER, &registry.server());
     fault.paste_last(&home);
     assert_well(&home, &registry.server(), (USER, PASSWORD));

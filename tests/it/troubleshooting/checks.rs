@@ -163,7 +163,7 @@ pub(super) fn steps() -> Vec<Sample> {
         ),
         sample(
             ClientReason::NoSuchName { name: "ACME".to_owned(), meant: None },
-            "The name is the part of the variables before _CONTAINER_REGISTRY_. Variables that are set in a \
+            "The name is the part of the variables before _CONTAINER_REGISTRY_ or _PACKAGE_REGISTRY_. Variables that are set in a \
              shell, but not exported, are invisible to `registry-agent sync` and to any other program.",
         ),
         sample(

@@ -154,9 +154,17 @@ fn values() -> Vec<Sample> {
             "Other variables of the set have values. An empty server never means Docker Hub.",
         ),
         sample(
+            R::OtherSpelling {
+                ignored: SourcedVariable::new("ACME_PACKAGE_REGISTRY_USERNAME", "sync"),
+                read: "ACME_PACKAGE_REGISTRY_USER".into(),
+            },
+            "A package registry may take a password without a user, so the login is used without one.",
+        ),
+        sample(
             R::BadServer {
                 variable: acme("SERVER"),
                 fault: "it contains a user name or password".into(),
+                url: None,
             },
             "The value is not a host name or address with an optional port. The value itself is not shown, \
              because it may contain a password.",

@@ -72,6 +72,9 @@ impl Set<'_> {
             _ => None,
         };
         validator.remark_on_other_spellings();
+        if declaration.is_some() {
+            validator.remark_on_other_user();
+        }
         let server_variable = validator.sourced(Field::Server);
         Validated {
             server,
@@ -171,8 +174,11 @@ impl Validator<'_> {
                 None
             }
             Err(fault) => {
+                let is_package = self.set.family == Family::Package;
+                let url = if is_package { PackageServer::cleaned(text) } else { None };
+                let url = url.map(|server| server.name().to_owned());
                 let fault = fault.to_string();
-                self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault });
+                self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault, url });
                 None
             }
         }
@@ -183,7 +189,7 @@ impl Validator<'_> {
         let (variable, host) = (self.sourced(Field::Server), server.host());
         if EcrHost::lacks_account(host) {
             let fault = ServerFault::EcrAccount.to_string();
-            return Some(DeclarationReason::BadServer { variable, fault });
+            return Some(DeclarationReason::BadServer { variable, fault, url: None });
         }
         let host = host.to_owned();
         if let Some(registry) = web_sites::registry_of(&host) {
@@ -244,6 +250,16 @@ impl Validator<'_> {
                 let reason = DeclarationReason::SpellingIgnored { ignored: ignored.clone(), used };
                 self.remark(*field, reason);
             }
+        }
+    }
+
+    /// Adds a remark if another variable has the user that the set may lack.
+    fn remark_on_other_user(&mut self) {
+        if !self.is_set(Field::User)
+            && let Some(ignored) = self.set.instead_of(Field::User).cloned()
+        {
+            let read = self.set.variable(Field::User);
+            self.remark(Field::User, DeclarationReason::OtherSpelling { ignored, read });
         }
     }
 

@@ -15,6 +15,7 @@ pub mod handoff;
 pub mod http;
 pub mod lock;
 pub mod open_files;
+pub mod package_client_setup;
 pub mod package_registry;
 pub mod passwd;
 pub mod paths;

@@ -14,6 +14,7 @@ use super::command_line::print_error;
 use super::output::{ask_status, package_server, print_note};
 use super::selection::{self, NoLogin};
 use crate::adapters::agent_client::{self, ClientError};
+use crate::adapters::package_client_setup::{above_here, read};
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
@@ -43,6 +44,7 @@ pub fn exec(names: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> 
     };
     let [program, arguments @ ..] = command else { bail!("no command to run") };
     report(&environment, program);
+    report_other_tokens(&environment);
     let variables = environment.set.iter().map(|(name, value)| (name, value.reveal()));
     let error = Command::new(program).args(arguments).envs(variables).exec();
     print_note(&format!("{} cannot be run: {error}", program.display()));
@@ -147,6 +149,25 @@ fn report(environment: &ClientEnvironment, program: &OsString) {
         print_note(&format!("no variable is set for {program}"));
     } else {
         print_note(&format!("set for {program}: {}", list(set.keys())));
+    }
+}
+
+/// npm prefers a token to a user and a password, wherever each is set.
+fn report_other_tokens(environment: &ClientEnvironment) {
+    let mut files = vec![Paths::of_this_process().npmrc()];
+    let project = above_here().into_iter().find(|directory| {
+        directory.join("package.json").exists() || directory.join("node_modules").exists()
+    });
+    files.extend(project.or_else(|| env::current_dir().ok()).map(|it| it.join(".npmrc")));
+    files.dedup();
+    for path in files {
+        let Some(text) = read(&path) else { continue };
+        for setting in environment.overriding_tokens(&text) {
+            let path = path.display();
+            print_note(&format!(
+                "npm uses `{setting}` of {path} instead of the agent's login; remove it from the file"
+            ));
+        }
     }
 }
 

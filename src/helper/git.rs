@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::notice::Notice;
 use super::package_login::PackageLogins;
 use super::{Text, finish, read};
+use crate::domain::package_clients::setup::use_path_command;
 use crate::wire::package_credential::PackageCredential;
 
 /// The name of the helper.
@@ -51,10 +53,23 @@ impl GitHelper {
         }
         let Ok(text) = read(input) else { return ExitCode::FAILURE };
         let question = Question::parse(&text);
-        let Some(login) = self.logins.find_or_print(&question.url(), stderr) else {
-            return ExitCode::SUCCESS;
-        };
-        finish(output, &question.answer(&login), ExitCode::SUCCESS)
+        match self.logins.find(&question.url()) {
+            Ok(Some(login)) => {
+                return finish(output, &question.answer(&login), ExitCode::SUCCESS);
+            }
+            Ok(None) if question.path.is_empty() => self.print_missing_path(&question, stderr),
+            Ok(None) => {}
+            Err(notice) => notice.print(stderr, None),
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// git asks for the host of a login that answers only below a path.
+    fn print_missing_path(&self, question: &Question, stderr: &mut impl Write) {
+        let Some(server) = self.logins.repositories_below(&question.url()) else { return };
+        let origin = format!("{}://{}", server.scheme(), server.authority());
+        let why = format!("git asks for {origin} without a path, and the login is for {server}");
+        Notice::new(why, format!("run `{}`", use_path_command(&origin))).print(stderr, None);
     }
 }
 

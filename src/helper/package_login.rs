@@ -11,8 +11,9 @@ use crate::adapters::paths::Paths;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::Family;
+use crate::domain::package_clients::format::PackageFormat;
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
-use crate::wire::api::{StatusDocument, UNKNOWN_REGISTRY};
+use crate::wire::api::{RegistryDocument, StatusDocument, UNKNOWN_REGISTRY};
 use crate::wire::package_credential::PackageCredential;
 
 /// The longest that a package client waits.
@@ -73,13 +74,8 @@ impl PackageLogins {
     /// Why the agent takes no login from the client for `url`, or `None` if the registry is not ours.
     pub(super) fn refusal_to_store(&self, url: &str) -> Option<String> {
         let asked = PackageUrl::parse(url).ok()?;
-        let parse = |body: &[u8]| serde_json::from_slice::<StatusDocument>(body).ok();
-        let status = self.agent().ask("GET", "/v1/status", b"", parse).ok()?;
-        let packages = status.registries.into_iter().filter(|it| it.family == Family::Package);
-        let covering = packages.filter_map(|registry| {
-            let server = PackageServer::parse(&registry.server).ok()?;
-            server.covers(&asked).then_some((server.depth(), registry))
-        });
+        let covering = self.registries()?.into_iter().filter(|(server, _)| server.covers(&asked));
+        let covering = covering.map(|(server, registry)| (server.depth(), registry));
         let (_, registry) = covering.max_by_key(|(depth, _)| *depth)?;
         let name = registry.name.filter(|name| name != AMBIENT_NAME);
         let name = name.unwrap_or_else(|| "NAME".to_owned());
@@ -88,6 +84,22 @@ impl PackageLogins {
              {name}_PACKAGE_REGISTRY_PASSWORD and run `registry-agent sync`",
             registry.server
         ))
+    }
+
+    /// A registry below `url` that may have repositories of git.
+    pub(super) fn repositories_below(&self, url: &str) -> Option<PackageServer> {
+        let asked = PackageServer::parse(url).ok()?;
+        let mut servers = self.registries()?.into_iter().map(|(server, _)| server);
+        servers.find(|server| asked.covers(server.url()) && PackageFormat::Git.may_be_in(server))
+    }
+
+    /// The package registries that the agent knows.
+    fn registries(&self) -> Option<Vec<(PackageServer, RegistryDocument)>> {
+        let parse = |body: &[u8]| serde_json::from_slice::<StatusDocument>(body).ok();
+        let status = self.agent().ask("GET", "/v1/status", b"", parse).ok()?;
+        let packages = status.registries.into_iter().filter(|it| it.family == Family::Package);
+        let parsed = packages.filter_map(|it| Some((PackageServer::parse(&it.server).ok()?, it)));
+        Some(parsed.collect())
     }
 
     fn agent(&self) -> Agent {

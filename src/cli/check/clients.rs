@@ -1,5 +1,6 @@
 //! The last steps: what the clients of this shell read, and what the helper returns to them.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::agent::RunningAgent;
 use super::docker_version;
 use super::helper_program::HelperProgram;
+use super::package_clients;
 use super::report::{Finding, Outcome};
 use super::verdict::{is_exchanged, is_judged};
 use crate::adapters::client_obstacles::{ClientEnvironment, obstacles, shadowed_image};
@@ -40,6 +42,8 @@ pub(super) struct Clients<'a> {
     /// What the agent knows since it published again at the request of this command.
     status: Option<StatusDocument>,
     file: PathBuf,
+    /// What was said of package clients already.
+    told: BTreeSet<String>,
     /// The program, and the remarks on it; empty before the step `helper`.
     helper: Option<(HelperProgram, Vec<Finding>)>,
 }
@@ -49,13 +53,22 @@ impl<'a> Clients<'a> {
     pub(super) fn new(paths: &'a Paths, agent: &'a RunningAgent, image: Option<&'a Image>) -> Self {
         let file = paths.docker_config_file(variable("DOCKER_CONFIG").as_deref());
         let file = std::path::absolute(&file).unwrap_or(file);
-        Self { paths, agent, image, status: None, file, helper: None }
+        Self { paths, agent, image, status: None, file, told: BTreeSet::new(), helper: None }
     }
 
     /// The steps for one login. The first one that failed is the last.
     pub(super) fn steps(&mut self, registry: &RegistryDocument) -> Vec<(Step, Outcome)> {
         if registry.family == Family::Package {
-            return vec![(Step::Served, self.served_to_package_clients(registry))];
+            let status = &self.agent.status;
+            let shadowed = package_clients::not_shadowed(registry, status, self.paths);
+            let (paths, told) = (self.paths, &mut self.told);
+            let helper = package_clients::helper(registry, status, paths, &variable, told);
+            let served = self.served_to_package_clients(registry);
+            return vec![
+                (Step::NotShadowed, shadowed),
+                (Step::Helper, helper),
+                (Step::Served, served),
+            ];
         }
         if self.status.is_none() {
             let status = agent_client::ask(self.paths, "GET", "/v1/status", b"", REQUEST_TIMEOUT);

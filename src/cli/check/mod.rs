@@ -6,6 +6,7 @@ mod declared;
 mod docker_version;
 mod helper_program;
 mod image;
+mod package_clients;
 mod report;
 mod shell;
 mod subjects;

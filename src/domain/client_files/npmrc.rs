@@ -105,6 +105,12 @@ pub fn own_keys(text: &str, ours: impl Fn(&str) -> bool) -> BTreeSet<String> {
     own.filter_map(|setting| setting.token_helper_key().map(str::to_owned)).collect()
 }
 
+/// The names of the settings that say how to log in to the registry with this key.
+pub fn login_settings(text: &str, key: &str) -> Vec<String> {
+    let all = settings(text).into_iter().flatten().map(|setting| setting.name);
+    all.filter(|name| is_for(name, key)).collect()
+}
+
 /// A line `NAME=VALUE`.
 struct Setting {
     name: String,

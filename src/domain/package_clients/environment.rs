@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::client_login::ClientLogin;
+use crate::domain::client_files::npmrc;
 use crate::domain::credentials::secret::Secret;
 use crate::domain::credentials::secret_json::to_json;
 
@@ -45,6 +46,17 @@ impl ClientEnvironment {
             _ => true,
         });
         environment
+    }
+
+    /// The tokens in an `.npmrc` that npm prefers to the user and the password of a login.
+    pub fn overriding_tokens(&self, npmrc: &str) -> Vec<String> {
+        let keys = self.set.keys().filter_map(|name| {
+            name.strip_prefix("npm_config_").and_then(|name| name.strip_suffix(":_auth"))
+        });
+        let mut found: Vec<String> =
+            keys.flat_map(|key| npmrc::login_settings(npmrc, key)).collect();
+        found.retain(|name| name.ends_with(":_authToken"));
+        found
     }
 
     fn add(&mut self, name: String, value: Secret) {

@@ -18,13 +18,56 @@ pub enum PackageFormat {
     NuGet,
     /// pip, uv, poetry, twine.
     Python,
+    /// cargo.
+    Cargo,
+    /// Go's module proxies.
+    Go,
+    /// Repositories of git, which no package registry has beside its packages.
+    Git,
 }
 
 impl PackageFormat {
     /// Whether packages of this format may be below the registry's URL: where host or path states a
     /// format, it has to be this one.
     pub fn may_be_in(self, server: &PackageServer) -> bool {
-        stated_format(server).is_none_or(|stated| self.names().contains(&stated))
+        let is_served = self != Self::Git || *server.kind() == PackageKind::Packages;
+        is_served && stated_format(server).is_none_or(|stated| self.names().contains(&stated))
+    }
+
+    /// The same, except that a registry of which the words of its path, or else of its host, name some
+    /// formats probably has no others: `/repository/npm-group/` is for npm.
+    pub fn is_likely_in(self, server: &PackageServer) -> bool {
+        let formats_in = |text: &str| {
+            let words = || text.split(|c: char| !c.is_ascii_alphanumeric());
+            let is_named = |format: &Self| words().any(|word| format.words().contains(&word));
+            Self::ALL.into_iter().filter(is_named).collect::<Vec<_>>()
+        };
+        let in_path = formats_in(server.path());
+        let named = if in_path.is_empty() { formats_in(server.host()) } else { in_path };
+        self.may_be_in(server) && (named.is_empty() || named.contains(&self))
+    }
+
+    const ALL: [Self; 9] = [
+        Self::Npm,
+        Self::RubyGems,
+        Self::Composer,
+        Self::Maven,
+        Self::NuGet,
+        Self::Python,
+        Self::Cargo,
+        Self::Go,
+        Self::Git,
+    ];
+
+    /// The words with which people name repositories of the format.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["pypi", "python", "pip", "simple"],
+            Self::Cargo => &["cargo", "crates"],
+            Self::Go => &["go", "golang", "goproxy"],
+            Self::Git => &["git"],
+            _ => self.names(),
+        }
     }
 
     /// The names of the format in hosts and paths.
@@ -36,6 +79,9 @@ impl PackageFormat {
             Self::Maven => &["maven"],
             Self::NuGet => &["nuget"],
             Self::Python => &["pypi", "python"],
+            Self::Cargo => &["cargo"],
+            Self::Go => &["go"],
+            Self::Git => &[],
         }
     }
 }

@@ -110,6 +110,16 @@ pub enum ClientReason {
         /// The version of this program.
         program: String,
     },
+    /// A remark: a package client of this shell is not set up to ask the agent.
+    #[error("{client} is not set up to ask the agent for this login: {fault}")]
+    NotSetUp {
+        /// The client, such as `cargo`.
+        client: String,
+        /// What it lacks.
+        fault: String,
+        /// What to do: the line to paste, if the programs are there.
+        fix: String,
+    },
     /// The helper returns nothing.
     #[error("the credential helper returns no login for {key}: {fault}")]
     NotServed {
@@ -141,6 +151,7 @@ impl ClientReason {
             Self::RootConfiguration { .. } => "docker-config-of-root",
             Self::HelperFails { .. } => "helper-fails",
             Self::HelperVersion { .. } => "helper-of-another-version",
+            Self::NotSetUp { .. } => "client-not-set-up",
             Self::NotServed { .. } => "login-not-served",
             Self::OtherServed { .. } => "other-login-served",
         }
@@ -159,7 +170,9 @@ impl ClientReason {
             | Self::OtherConfiguration { .. }
             | Self::NoHome { .. }
             | Self::RootConfiguration { .. } => Step::Published,
-            Self::HelperFails { .. } | Self::HelperVersion { .. } => Step::Helper,
+            Self::HelperFails { .. } | Self::HelperVersion { .. } | Self::NotSetUp { .. } => {
+                Step::Helper
+            }
             Self::NotServed { .. } | Self::OtherServed { .. } => Step::Served,
         }
     }
@@ -167,7 +180,7 @@ impl ClientReason {
     /// Whether it keeps clients from a login.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::HelperVersion { .. } => Severity::Remark,
+            Self::HelperVersion { .. } | Self::NotSetUp { .. } => Severity::Remark,
             _ => Severity::Error,
         }
     }
@@ -226,6 +239,7 @@ impl ClientReason {
             Self::HelperVersion { path, program, .. } => {
                 format!("replace {path} with the helper of version {program}")
             }
+            Self::NotSetUp { fix, .. } => fix.clone(),
             Self::NotServed { .. } | Self::OtherServed { .. } => {
                 "run `registry-agent check` again; if it persists, run `registry-agent sync`".to_owned()
             }

@@ -4,6 +4,7 @@ mod agent;
 mod arguments;
 mod clients;
 mod images;
+mod packages;
 mod users;
 
 use std::process::Command;

@@ -130,6 +130,27 @@ fn npm_installs_with_a_token_and_with_a_password() {
     }
 }
 
+/// npm prefers a token to a user and a password, wherever each is set.
+#[test]
+fn a_token_in_npmrc_that_wins_over_the_environment_is_named() {
+    for (setup, wins) in [(ClientTest::with_token(), false), (ClientTest::with_password(), true)] {
+        setup.serve_npm();
+        let url = setup.registry.url("/team/");
+        let key = format!("{}:_authToken", url.strip_prefix("http:").unwrap());
+        setup.write("project/.npmrc", &format!("{key}=old\n"));
+        let registry = format!("--registry={url}");
+        let npm = ["npm", "install", &registry, "--no-audit", "--no-fund", "--fetch-retries=0"];
+        let mut command = exec(&setup.home, &[&["ACME", "--"], &npm[..]].concat());
+        let output = command.current_dir(setup.home.path("project")).output().unwrap();
+        let text = output_text(&output);
+        assert_eq!(!output.status.success(), wins, "{text}");
+        let line = text.lines().find(|line| line.contains("instead of"));
+        assert_eq!(line.is_some(), wins, "{text}");
+        let path = setup.home.path("project/.npmrc").display().to_string();
+        assert!(line.is_none_or(|line| line.contains(&path) && line.contains(&key)), "{text}");
+    }
+}
+
 #[test]
 fn yarn_1_and_bun_install_through_a_reference_in_npmrc() {
     let (yarn, bun) = (npm_package("yarn/bin/yarn.js"), npm_package(".bin/bun"));

@@ -97,7 +97,12 @@ fn no_helper_answers_for_a_url_that_is_not_below_the_declared_one() {
         // Their clients take a failure for no login.
         let may_fail = program.starts_with("keyring") || program.starts_with("npm");
         assert!(output.status.success() || may_fail, "{program} {url}: {text}");
-        assert!(output.stderr.is_empty(), "{program} {url}: {text}");
+        // git may ask for the host of a login because nobody told it to name paths.
+        let lacks_path =
+            program.starts_with("git") && url.trim_end_matches('/') == "https://acme.invalid";
+        let names_setting = text.contains("credential.https://acme.invalid.useHttpPath true");
+        let is_silent = output.stderr.is_empty();
+        assert!(if lacks_path { names_setting } else { is_silent }, "{program} {url}: {text}");
         text.contains(SECRET) || text.contains(&basic)
     };
     for question in &QUESTIONS {

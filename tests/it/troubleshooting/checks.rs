@@ -218,6 +218,15 @@ pub(super) fn steps() -> Vec<Sample> {
             "Only one of the two programs was replaced, or another directory comes first on PATH.",
         ),
         sample(
+            ClientReason::NotSetUp {
+                client: "cargo".to_owned(),
+                fault: "CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS does not name cargo-credential-registry-agent".to_owned(),
+                fix: "run `export CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS='cargo:token /usr/local/bin/cargo-credential-registry-agent'`".to_owned(),
+            },
+            "A package client asks the agent if its settings name a program of the agent. In a dev container, the \
+             Feature sets the variables; elsewhere, put the command of the fix into your shell's profile.",
+        ),
+        sample(
             ClientReason::NotServed {
                 key: key.clone(),
                 fault: "credentials not found in native keychain".to_owned(),

@@ -178,6 +178,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("home-not-set", "HOME is not set in this shell"),
     ("docker-config-of-root", "`sudo docker` reads root's config.json"),
     ("helper-fails", "the credential helper cannot be run"),
+    ("client-not-set-up", "a package client is not set up to ask"),
     ("helper-of-another-version", "helper and command differ in version"),
     ("login-not-served", "the credential helper returns no login"),
     ("other-login-served", "the credential helper returns another login"),

@@ -84,7 +84,9 @@ fn file_of(client: &str) -> PathBuf {
 }
 
 fn row_of(document: &str, client: &str) -> Option<String> {
-    document.lines().find(|line| line.starts_with(&format!("| {client} |"))).map(str::to_owned)
+    // Another table may have a row of the same client.
+    let (_, table) = document.split_once(HEAD)?;
+    table.lines().find(|line| line.starts_with(&format!("| {client} |"))).map(str::to_owned)
 }
 
 fn name_of(row: &str) -> &str {

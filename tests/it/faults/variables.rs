@@ -175,6 +175,19 @@ fn a_reference_that_nothing_expanded_is_named_and_never_sent() {
 }
 
 #[test]
+fn a_github_token_that_is_a_reference_is_named_and_never_sent() {
+    let mut home = TestHome::new();
+    home.set("GITHUB_TOKEN", "${localEnv:GITHUB_TOKEN}");
+    let sync = home.with_declared(home.agent(&["sync"])).output().unwrap();
+    assert_eq!(sync.status.code(), Some(1), "{}", output_text(&sync));
+    assert!(output_text(&sync).contains("GITHUB_TOKEN"), "{}", output_text(&sync));
+    // Nobody asked for the automatic login, so `status` does not fail.
+    let fault = Fault::remark(&home, "value-not-expanded");
+    assert!(fault.sentence.starts_with("GITHUB_TOKEN from `sync`"), "{}", fault.sentence);
+    assert_eq!(home.status()["registries"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn a_password_that_only_contains_a_reference_is_a_password() {
     for password in ["pass$WORD", "${a", "$lower", "$5", "a${B}", "$A-B"] {
         let registry = Registry::start(&Auth::Htpasswd(&[(USER, password)]), None);

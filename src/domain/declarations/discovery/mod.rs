@@ -27,6 +27,8 @@ use variable_set::Set;
 
 /// The name of the automatic logins of `GITHUB_TOKEN`.
 pub const AMBIENT_NAME: &str = "GITHUB_TOKEN";
+/// The container registry of the ambient login.
+const AMBIENT_SERVER: &str = "ghcr.io";
 
 /// The registries of GitHub Packages that a codespace may read with its token ("Allowing your codespace
 /// to access a private registry"). The others have permissions of their own.
@@ -81,9 +83,25 @@ pub fn discover(sources: &[Source], password_files: &PasswordFiles) -> Discovery
             found.declarations.push(ambient);
         }
     }
+    if !declared_servers.contains(AMBIENT_SERVER) {
+        found.problems.extend(ambient_problem(&layers));
+    }
     found.problems.extend(proxy_problems(&layers));
     found.problems.sort_by(|one, other| one.name.cmp(&other.name));
     found
+}
+
+/// A `GITHUB_TOKEN` that is a reference is no login of anybody.
+fn ambient_problem(layers: &Layers<'_>) -> Option<Problem> {
+    let token = layers.get(AMBIENT_NAME).filter(|token| reference::is_reference(token.text))?;
+    let variable = SourcedVariable::new(AMBIENT_NAME, token.source);
+    Some(Problem {
+        family: None,
+        name: AMBIENT_NAME.to_owned(),
+        source: Some(token.source.to_owned()),
+        server: None,
+        reason: DeclarationReason::NotExpanded { variable }.into(),
+    })
 }
 
 /// Names the proxy variables that nothing can use.
@@ -176,7 +194,7 @@ fn ambient(layers: &Layers<'_>) -> Vec<Declaration> {
     if odd(token.text) || odd(user) || user.contains(':') || is_unexpanded {
         return Vec::new();
     }
-    let container = Server::parse("ghcr.io").map(|(server, _)| RegistryServer::from(server));
+    let container = Server::parse(AMBIENT_SERVER).map(|(server, _)| RegistryServer::from(server));
     let packages = AMBIENT_PACKAGES.map(|url| PackageServer::parse(url).map(RegistryServer::from));
     let named = [(AMBIENT_NAME, Some(token)), ("GITHUB_USER", user_variable)];
     let variable =

@@ -10,6 +10,7 @@ use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
 use crate::adapters::{clock, config, lock, passwd};
 use crate::domain::reasons::AgentReason;
+use crate::wire::api::UNKNOWN_REGISTRY;
 
 /// The part of the time that is reserved for the fallback.
 const FALLBACK_RESERVE: Duration = Duration::from_millis(500);
@@ -137,6 +138,12 @@ impl Agent {
 }
 
 impl NoAnswer {
+    /// Whether the agent answered that nobody declared the registry.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(&self.error, ClientError::Refused(problem)
+            if problem.code.as_deref() == Some(UNKNOWN_REGISTRY))
+    }
+
     /// Whether somebody wants no agent to run.
     pub(super) fn is_expected(&self) -> bool {
         matches!(self.not_started, Some(NotStarted::Stopped | NotStarted::Sudo { .. }))

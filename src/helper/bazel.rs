@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use super::package_login::PackageLogins;
-use super::{Text, finish, read};
-use crate::domain::credentials::secret_json;
+use super::{finish, json_text, read};
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The name of the helper.
@@ -63,8 +62,7 @@ impl BazelHelper {
         let expires = login.as_ref().and_then(|login| login.usable_until);
         let headers =
             login.into_iter().map(|login| ("Authorization", [login.authorization])).collect();
-        let json = secret_json::to_json(&Response { headers, expires }).unwrap_or_default();
-        let text: Text = String::from_utf8_lossy(&json).into_owned().into();
+        let text = json_text(&Response { headers, expires });
         finish(output, &text, ExitCode::SUCCESS)
     }
 }

@@ -10,10 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::package_login::PackageLogins;
-use super::{INPUT_LIMIT, Text, finish};
+use super::{INPUT_LIMIT, Text, finish, json_text};
 use crate::adapters::clock::Clock;
 use crate::domain::credentials::authorization::AuthScheme;
-use crate::domain::credentials::secret_json;
 use crate::wire::exposed_secret::ExposedSecret;
 use crate::wire::package_credential::PackageCredential;
 
@@ -90,8 +89,7 @@ impl CargoProvider {
         for line in BufReader::new(input.take(INPUT_LIMIT)).lines() {
             let Ok(line) = line.map(Text::new) else { return ExitCode::FAILURE };
             let response = self.answer(&line, stderr);
-            let json = secret_json::to_json(&response).unwrap_or_default();
-            let text: Text = String::from_utf8_lossy(&json).into_owned().into();
+            let text = json_text(&response);
             if finish(output, &text, ExitCode::SUCCESS) != ExitCode::SUCCESS {
                 return ExitCode::FAILURE;
             }

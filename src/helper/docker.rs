@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use zeroize::Zeroizing;
-
 use super::agent::Agent;
 use super::fallback::Fallback;
 use super::notice::Notice;
-use super::{Text, credential_target, encode, finish, parse_credential, read};
+use super::{Text, credential_target, encode, finish, json_text, parse_credential, read};
 use crate::adapters::agent_client::ClientError;
-use crate::domain::credentials::secret_json;
 use crate::wire::api::{RegistryDocument, StatusDocument, WITHHELD};
 use crate::wire::helper::{HelperCredential, NO_SERVER, NO_USER, NOT_FOUND};
 
@@ -136,8 +133,7 @@ impl DockerHelper {
 /// What docker reads: nothing but the three fields of its protocol.
 fn text_of(credential: HelperCredential) -> Text {
     let shown = HelperCredential { usable_until: None, ..credential };
-    let json = secret_json::to_json(&shown).unwrap_or_default();
-    Zeroizing::new(String::from_utf8_lossy(&json).into_owned())
+    json_text(&shown)
 }
 
 fn parse_status(body: &[u8]) -> Option<StatusDocument> {

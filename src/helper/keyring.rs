@@ -18,10 +18,9 @@ use serde::Serialize;
 use super::keyring_question::{Mode, Output, Question};
 use super::notice::Notice;
 use super::package_login::PackageLogins;
-use super::{Text, finish};
+use super::{Text, finish, json_text};
 use crate::adapters::client_obstacles::is_program;
 use crate::domain::credentials::authorization::AuthScheme;
-use crate::domain::credentials::secret_json;
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The name of the program that pip and uv run.
@@ -124,10 +123,7 @@ fn text_of(answer: Answer, mode: Mode, output: Output) -> Text {
     let username = answer.username.filter(|_| mode == Mode::Credentials);
     let answer = Answer { username, ..answer };
     match output {
-        Output::Json => {
-            let json = secret_json::to_json(&answer).unwrap_or_default();
-            String::from_utf8_lossy(&json).into_owned().into()
-        }
+        Output::Json => json_text(&answer),
         Output::Plain => {
             let user = answer.username.map(|user| user + "\n").unwrap_or_default();
             format!("{user}{}\n", answer.password.0.reveal()).into()

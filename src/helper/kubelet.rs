@@ -8,11 +8,10 @@ use std::process::ExitCode;
 
 use super::agent::Agent;
 use super::notice::Notice;
-use super::{Text, credential_target, finish, parse_credential, read};
+use super::{credential_target, finish, json_text, parse_credential, read};
 use crate::adapters::agent_client::ClientError;
 use crate::adapters::clock::Clock;
 use crate::domain::credentials::credential::IDENTITY_TOKEN_USER;
-use crate::domain::credentials::secret_json;
 use crate::domain::servers::image::{self, Image};
 use crate::wire::api::UNKNOWN_REGISTRY;
 use crate::wire::helper::HelperCredential;
@@ -49,8 +48,7 @@ impl KubeletPlugin {
         }
         match read(input).map_err(unreadable).and_then(|request| self.answer(&request)) {
             Ok(response) => {
-                let json = secret_json::to_json(&response).unwrap_or_default();
-                let text: Text = String::from_utf8_lossy(&json).into_owned().into();
+                let text = json_text(&response);
                 finish(output, &text, ExitCode::SUCCESS)
             }
             Err(notice) => {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use self::agent::Agent;
@@ -26,6 +27,7 @@ use self::nuget::NuGetPlugin;
 use self::package_login::PackageLogins;
 use self::terraform::TerraformHelper;
 use crate::adapters::paths::Paths;
+use crate::domain::credentials::secret_json;
 use crate::wire::helper::HelperCredential;
 
 mod agent;
@@ -93,6 +95,12 @@ fn finish(output: &mut impl Write, text: &str, code: ExitCode) -> ExitCode {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let written = write!(output, "{text}{end}").and_then(|()| output.flush());
     if written.is_ok() { code } else { ExitCode::FAILURE }
+}
+
+/// The JSON of an answer, which may contain a secret.
+fn json_text(answer: &impl Serialize) -> Text {
+    let json = secret_json::to_json(answer).unwrap_or_default();
+    Text::new(String::from_utf8_lossy(&json).into_owned())
 }
 
 fn read(input: &mut impl Read) -> Result<Text, String> {

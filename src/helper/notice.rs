@@ -13,7 +13,7 @@ use crate::adapters::lock;
 use crate::adapters::paths::Paths;
 use crate::domain::printable::is_printable;
 use crate::domain::reasons::AgentReason;
-use crate::wire::api::{ProblemDocument, UNKNOWN_REGISTRY};
+use crate::wire::api::ProblemDocument;
 
 /// The fix where an agent lacks what a shell has.
 const SYNC: &str = "run `registry-agent sync` in a shell that has the variables";
@@ -83,9 +83,7 @@ impl Notice {
     /// Why the docker configuration has to serve. Clients also ask for registries that nobody
     /// declared: for those, `None` unless something is broken.
     pub(super) fn of_fallback(none: &NoAnswer, fallback: &Fallback, server: &str) -> Option<Self> {
-        let is_unknown = matches!(&none.error, ClientError::Refused(problem)
-            if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
-        if !is_unknown && (fallback.is_published || !none.is_expected()) {
+        if !none.is_unknown() && (fallback.is_published || !none.is_expected()) {
             return Some(Self::of_failure(none));
         }
         if let Some(fault) = &fallback.fault {
@@ -97,11 +95,9 @@ impl Notice {
 
     /// If this process started the agent, one that ran before may have known the login.
     pub(super) fn of_unknown_registry(none: &NoAnswer, registry: &str) -> Option<Self> {
-        let is_unknown = matches!(&none.error, ClientError::Refused(problem)
-            if problem.code.as_deref() == Some(UNKNOWN_REGISTRY));
         let started =
             format!("no agent was running; one was started, but it does not know {registry}");
-        (is_unknown && none.has_started).then(|| Self::new(started, SYNC))
+        (none.is_unknown() && none.has_started).then(|| Self::new(started, SYNC))
     }
 
     /// Prints the line; `used` is the docker configuration whose login is used instead.

@@ -10,8 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::package_login::PackageLogins;
-use super::{INPUT_LIMIT, Text, finish};
-use crate::domain::credentials::secret_json;
+use super::{INPUT_LIMIT, Text, finish, json_text};
 use crate::wire::exposed_secret::ExposedSecret;
 use crate::wire::package_credential::PackageCredential;
 
@@ -158,7 +157,6 @@ fn send(
 ) -> bool {
     let (r#type, method) = (r#type.to_owned(), method.to_owned());
     let message = Message { request_id, r#type, method, payload: Some(payload) };
-    let json = secret_json::to_json(&message).unwrap_or_default();
-    let text: Text = String::from_utf8_lossy(&json).into_owned().into();
+    let text = json_text(&message);
     finish(output, &text, ExitCode::SUCCESS) == ExitCode::SUCCESS
 }

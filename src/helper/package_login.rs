@@ -3,17 +3,16 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, NoAnswer};
+use super::agent::Agent;
 use super::encode;
 use super::notice::Notice;
-use crate::adapters::agent_client::ClientError;
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::declarations::variable::Family;
 use crate::domain::package_clients::format::PackageFormat;
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
-use crate::wire::api::{RegistryDocument, StatusDocument, UNKNOWN_REGISTRY};
+use crate::wire::api::{RegistryDocument, StatusDocument};
 use crate::wire::package_credential::PackageCredential;
 
 /// The longest that a package client waits.
@@ -54,7 +53,7 @@ impl PackageLogins {
         // A URL may contain a password.
         match Notice::of_unknown_registry(&none, "this registry") {
             Some(notice) => Err(notice),
-            None if is_unknown(&none) || none.is_expected() => Ok(None),
+            None if none.is_unknown() || none.is_expected() => Ok(None),
             None => Err(Notice::of_failure(&none)),
         }
     }
@@ -105,9 +104,4 @@ impl PackageLogins {
     fn agent(&self) -> Agent {
         Agent { paths: self.paths.clone(), deadline: Instant::now() + self.timeout }
     }
-}
-
-fn is_unknown(none: &NoAnswer) -> bool {
-    matches!(&none.error, ClientError::Refused(problem)
-        if problem.code.as_deref() == Some(UNKNOWN_REGISTRY))
 }

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::package_login::PackageLogins;
-use super::{Text, finish};
-use crate::domain::credentials::secret_json;
+use super::{finish, json_text};
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The name of the helper.
@@ -58,8 +57,7 @@ impl TerraformHelper {
             _ => false,
         });
         let token = token.map(|login| login.secret);
-        let json = secret_json::to_json(&Response { token }).unwrap_or_default();
-        let text: Text = String::from_utf8_lossy(&json).into_owned().into();
+        let text = json_text(&Response { token });
         finish(output, &text, ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,6 @@
 # Commands for developers. `make help` lists the targets with the comments after `##`.
 .DEFAULT_GOAL := help
-.PHONY: help setup build release feature packages reproduce run test test-fast bench docs lint fmt deny clean
+.PHONY: help setup build release feature packages reproduce run test test-fast fuzz bench docs lint fmt deny clean
 
 ARCHS := x86_64 aarch64
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +44,9 @@ test: ## run all tests, including those with containers, and print the totals
 
 test-fast: ## run the tests that need no docker engine
 	@if cargo nextest --version > /dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+fuzz: ## search for inputs that break a property, five minutes each: `make fuzz TARGETS=server`
+	scripts/fuzz $(TARGETS)
 
 bench: ## run the benchmarks and draw the plots in docs/
 	cargo bench --locked

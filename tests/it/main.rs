@@ -25,6 +25,7 @@ mod exec;
 mod exit_status;
 mod faults;
 mod freed_memory;
+mod fuzz_corpus;
 mod helper_notices;
 mod helper_protocol;
 mod install;

@@ -8,7 +8,6 @@ use reqwest::header::{
     RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use reqwest::{RequestBuilder, Url};
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{VerificationRequest, connection_failed};
@@ -24,6 +23,7 @@ use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::response::{
     self, RawResponse, RegistryResponse, RequestStep, http_date,
 };
+use crate::domain::registry_protocol::token_reply::token_in;
 use crate::domain::registry_protocol::verdict::not_a_registry;
 use crate::domain::registry_protocol::verdict::{
     AuthMethod, Outcome, Verdict, after_authenticated_request, after_ping, after_token,
@@ -365,15 +365,4 @@ fn redirect(from: &Url, reply: &HttpReply) -> Option<Url> {
 
 fn location(headers: &HeaderMap) -> Option<&str> {
     headers.get(LOCATION)?.to_str().ok()
-}
-
-/// The token in a response. Both names of the field are common, so either is accepted.
-fn token_in(body: &[u8]) -> Option<Secret> {
-    #[derive(Deserialize)]
-    struct HttpReply {
-        token: Option<String>,
-        access_token: Option<String>,
-    }
-    let HttpReply { token, access_token } = serde_json::from_slice(body).ok()?;
-    [token, access_token].into_iter().flatten().find(|it| !it.is_empty()).map(Secret::new)
 }

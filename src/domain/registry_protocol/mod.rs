@@ -5,4 +5,5 @@ pub mod image_access;
 pub mod package_verdict;
 pub mod realm;
 pub mod response;
+pub mod token_reply;
 pub mod verdict;

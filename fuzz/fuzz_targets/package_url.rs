@@ -1,0 +1,10 @@
+//! See `properties::package_url`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../properties.rs"]
+#[expect(dead_code, reason = "each target uses one property")]
+mod properties;
+
+fuzz_target!(|input: &[u8]| properties::package_url(input));

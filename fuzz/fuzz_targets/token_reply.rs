@@ -1,0 +1,10 @@
+//! See `properties::token_reply`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../properties.rs"]
+#[expect(dead_code, reason = "each target uses one property")]
+mod properties;
+
+fuzz_target!(|input: &[u8]| properties::token_reply(input));

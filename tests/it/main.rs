@@ -4,6 +4,7 @@
 
 mod aarch64;
 mod agent_events;
+mod agent_memory;
 mod api;
 mod architecture;
 mod aws;

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod aws;
 pub(crate) mod background_server;
 pub(crate) mod booted;
+pub(crate) mod canary;
 pub(crate) mod codeartifact;
 pub(crate) mod crate_registry;
 pub(crate) mod engine;

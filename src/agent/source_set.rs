@@ -1,7 +1,7 @@
 //! Combines everything that variables come from: files, pushed and inherited environments, and the
 //! logins stored by `docker login`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::domain::declarations::declaration::{Declaration, Identity, STORED, St
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::layers::{self, Layers};
 use crate::domain::declarations::other_names::Wanted;
-use crate::domain::declarations::push::{self, IncompleteSets, PUSHED, PushedLogin, SetId};
+use crate::domain::declarations::push::{self, IncompleteSets, PUSHED, PushedLogin};
 use crate::domain::declarations::source::{Source, SourceKind, Variables};
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, Reason};
@@ -192,11 +192,12 @@ impl SourceSet {
             name: PUSHED.to_owned(),
             variables: variables.clone(),
         });
-        let IncompleteSets { variables: kept, kept: problems, others } =
+        let IncompleteSets { variables: kept, kept: problems, ignored, others } =
             push::incomplete_sets(&held, &variables, &before, &after);
-        let sets: BTreeSet<SetId<'_>> = problems.iter().map(push::id_of).collect();
-        variables
-            .retain(|variable, _| !push::set_of(variable).is_some_and(|it| sets.contains(&it)));
+        variables.retain(|variable, _| {
+            let set = push::set_of(variable).map(|(family, name)| (family, name.to_owned()));
+            !set.is_some_and(|set| ignored.contains(&set))
+        });
         variables.extend(kept);
         self.pushed = Some(variables);
         self.pushed_at = Some(now);

@@ -8,6 +8,7 @@ use super::reason_text::ReasonText;
 use super::status_report::hides_declarations;
 use crate::domain::declarations::discovery::{self, Discovery};
 use crate::domain::declarations::other_names;
+use crate::domain::declarations::push;
 use crate::domain::declarations::source::{Source, SourceKind};
 use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::reasons::sourced_variable::THIS_SHELL;
@@ -31,7 +32,8 @@ pub(super) fn undeclared(status: &StatusDocument) -> BTreeMap<String, Vec<Reason
     };
     let mut sets: BTreeMap<String, Vec<Reason>> = BTreeMap::new();
     for problem in of_this_shell().problems {
-        if problem.reason.severity() == Severity::Error && !is_known(&problem.name) {
+        let is_of_known = push::sets_of(&problem).iter().any(|(_, name)| is_known(name));
+        if problem.reason.severity() == Severity::Error && !is_of_known {
             sets.entry(problem.name).or_default().push(problem.reason);
         }
     }

@@ -22,6 +22,9 @@ use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 /// The code of a set whose server another set declares as well.
 const DUPLICATE: &str = "server-declared-twice";
 
+/// The code of a set whose variables have several names.
+const SPLIT: &str = "set-split";
+
 /// What to walk.
 pub(super) enum Walk<'a> {
     /// A login that the agent knows, with the problems of its set and of its sources.
@@ -168,7 +171,7 @@ pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>
         .problems
         .iter()
         .filter(|problem| match target {
-            CheckTarget::Name(name) => problem.name == *name,
+            CheckTarget::Name(name) => problem.name == *name || mentions(problem, name),
             CheckTarget::Server(server) => is_for(problem, server),
             CheckTarget::Image(image) => is_for(problem, &image.server),
             CheckTarget::Package(_) => false,
@@ -184,6 +187,13 @@ pub(super) fn walks<'a>(status: &'a StatusDocument, target: Option<&CheckTarget>
         walks.push(unknown(target, status));
     }
     walks
+}
+
+/// Whether a problem that has another name is about variables of the set `name`, too.
+fn mentions(problem: &ProblemEntry, name: &str) -> bool {
+    let mut words = problem.problem.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    problem.code == SPLIT
+        && words.any(|word| variable::parse(word).is_some_and(|it| it.exact && it.name == name))
 }
 
 /// Whether `target` is this login, or on its registry.

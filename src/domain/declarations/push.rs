@@ -60,6 +60,8 @@ pub struct IncompleteSets {
     pub variables: Variables,
     /// What those sets lack in the push.
     pub kept: Vec<Problem>,
+    /// The sets whose pushed variables do not count.
+    pub ignored: BTreeSet<(Family, String)>,
     /// What the sets lack that did not work before either.
     pub others: Vec<Problem>,
 }
@@ -88,38 +90,66 @@ pub fn incomplete_sets(
         .map(|(family, name)| (*family, name.as_str()))
         .filter(|set| !broken_before.contains(set))
         .collect();
+    let is_kept = |set: &SetId<'_>| whole_before.contains(set);
+    let incomplete = incomplete(&after);
     let of_kept_set = |variable: &str| {
-        set_of(variable)
-            .is_some_and(|set| whole_before.contains(&set) && incomplete(&after).contains(&set))
+        set_of(variable).is_some_and(|set| is_kept(&set) && incomplete.contains(&set))
     };
     let variables = held
         .iter()
         .filter(|(variable, _)| of_kept_set(variable))
         .map(|(variable, value)| (variable.clone(), value.clone()))
         .collect();
-    let in_push = |problem: &&Problem| in_push.contains(&id_of(problem));
-    let (kept, others): (Vec<Problem>, Vec<Problem>) = after
+    let (kept, others): (Vec<&Problem>, Vec<&Problem>) = after
         .problems
         .iter()
         .filter(|problem| is_missing(problem))
-        .filter(in_push)
-        .cloned()
-        .partition(|problem| whole_before.contains(&id_of(problem)));
-    IncompleteSets { variables, kept: kept.into_iter().map(previous_values_stay).collect(), others }
+        .filter(|problem| sets_of(problem).iter().any(|set| in_push.contains(set)))
+        .partition(|problem| sets_of(problem).iter().any(is_kept));
+    let ignored = kept.iter().flat_map(|problem| sets_of(problem));
+    IncompleteSets {
+        variables,
+        ignored: ignored.map(|(family, name)| (family, name.to_owned())).collect(),
+        kept: kept.iter().flat_map(|problem| previous_values_stay(problem, &is_kept)).collect(),
+        others: others.into_iter().cloned().collect(),
+    }
 }
 
-fn previous_values_stay(problem: Problem) -> Problem {
-    use DeclarationReason::{EmptyServer, IncompletePush, Missing};
-    let reason = match problem.reason {
-        Reason::Declaration(Missing { missing, misspelt, .. }) => {
-            IncompletePush { missing, misspelt }.into()
+/// What the sets that keep their values lack, instead of the problem.
+fn previous_values_stay(problem: &Problem, is_kept: &dyn Fn(&SetId<'_>) -> bool) -> Vec<Problem> {
+    use DeclarationReason::{EmptyServer, IncompletePush, Missing, Split};
+    let Reason::Declaration(reason) = &problem.reason else { return Vec::new() };
+    let reasons = match reason {
+        Missing { missing, misspelt, .. } => {
+            vec![IncompletePush { missing: missing.clone(), misspelt: misspelt.clone() }]
         }
-        Reason::Declaration(EmptyServer { variable }) => {
-            IncompletePush { missing: variable.variable.into(), misspelt: None }.into()
+        EmptyServer { variable } => {
+            vec![IncompletePush { missing: variable.variable.to_string(), misspelt: None }]
         }
-        other => other,
+        Split { others, rest } => {
+            let all = others.iter().map(|(variable, _)| variable).chain(rest);
+            let sets = sets_of(problem);
+            let kept = sets.iter().find(|set| is_kept(set));
+            all.filter_map(|other| {
+                let (family, name) = *kept?;
+                let field = variable::parse(&other.variable)?.field;
+                let missing = field.variable(family, name);
+                let misspelt = Some(other.clone());
+                (missing != *other.variable).then_some(IncompletePush { missing, misspelt })
+            })
+            .collect()
+        }
+        _ => return Vec::new(),
     };
-    Problem { reason, ..problem }
+    let kept = sets_of(problem).into_iter().find(|set| is_kept(set));
+    let (family, name) = kept.unwrap_or(id_of(problem));
+    let named = |reason: DeclarationReason| Problem {
+        family: Some(family),
+        name: name.to_owned(),
+        reason: reason.into(),
+        ..problem.clone()
+    };
+    reasons.into_iter().map(named).collect()
 }
 
 /// The family and the `<NAME>` of a set.
@@ -136,11 +166,23 @@ pub fn id_of(problem: &Problem) -> SetId<'_> {
     (problem.family.unwrap_or_default(), &problem.name)
 }
 
+/// The sets that the problem is about: several if one has the names of several.
+pub fn sets_of(problem: &Problem) -> BTreeSet<SetId<'_>> {
+    let mut sets = BTreeSet::from([id_of(problem)]);
+    if let Reason::Declaration(DeclarationReason::Split { others, .. }) = &problem.reason {
+        sets.extend(others.iter().filter_map(|(other, _)| set_of(&other.variable)));
+    }
+    sets
+}
+
 fn incomplete(found: &Discovery) -> BTreeSet<SetId<'_>> {
-    found.problems.iter().filter(|problem| is_missing(problem)).map(id_of).collect()
+    found.problems.iter().filter(|problem| is_missing(problem)).flat_map(sets_of).collect()
 }
 
 fn is_missing(problem: &Problem) -> bool {
-    use DeclarationReason::{EmptyServer, Missing};
-    matches!(problem.reason, Reason::Declaration(Missing { .. } | EmptyServer { .. }))
+    use DeclarationReason::{EmptyServer, Missing, Split};
+    matches!(
+        problem.reason,
+        Reason::Declaration(Missing { .. } | EmptyServer { .. } | Split { .. })
+    )
 }

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::sourced_variable::SourcedVariable;
-use super::step::Step;
-use super::{Severity, SourceReason, list};
+use super::{SourceReason, list};
 use crate::domain::declarations::variable::{self, Family};
 
 /// A declaration that cannot work as it stands.
@@ -27,6 +26,14 @@ pub enum DeclarationReason {
     Misnamed {
         /// Each variable that is set, and the name that the agent reads instead.
         variables: Vec<(SourcedVariable, String)>,
+    },
+    /// The variables of a set have several names.
+    #[error("{} {} named differently from the rest of {} set: {}", list(.others.iter().map(|(other, _)| other.to_string())), if .others.len() == 1 { "is" } else { "are" }, if .others.len() == 1 { "its" } else { "their" }, list(.rest.iter().map(ToString::to_string)))]
+    Split {
+        /// The variables with another name, and the name that each should have.
+        others: Vec<(SourcedVariable, String)>,
+        /// The other variables of the set.
+        rest: Vec<SourcedVariable>,
     },
     /// A required variable is not set, and may be in a file that cannot be read.
     #[error("{}", in_unread_file(.missing, .file))]
@@ -227,92 +234,6 @@ pub enum DeclarationReason {
         /// The server as people write it.
         server: String,
     },
-}
-
-impl DeclarationReason {
-    /// A stable identifier for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => "variable-missing",
-            Self::Misnamed { .. } => "variables-misnamed",
-            Self::InUnreadFile { .. } => "variable-in-unread-file",
-            Self::IncompletePush { .. } => "set-kept",
-            Self::Lost { .. } => "login-lost",
-            Self::SpellingIgnored { .. } | Self::OtherSpelling { .. } => "spelling-ignored",
-            Self::EmptyServer { .. } => "server-empty",
-            Self::BadServer { .. } => "server-not-understood",
-            Self::WebSite { .. } => "server-is-a-web-site",
-            Self::PackageHost { .. } => "server-has-packages",
-            Self::KeysSwapped { .. } => "aws-keys-swapped",
-            Self::BadRole { .. } => "aws-role-not-an-arn",
-            Self::BadProxy { .. } => "proxy-not-a-url",
-            Self::BadValue { .. } => "value-refused",
-            Self::NotExpanded { .. } => "value-not-expanded",
-            Self::Quoted { .. } => "value-quoted",
-            Self::WhiteSpace { .. } => "value-white-space",
-            Self::TwoPasswords { .. } => "two-passwords",
-            Self::BadScheme { .. } => "scheme-not-known",
-            Self::BadName { .. } => "name-refused",
-            Self::RelativePath { .. } => "path-relative",
-            Self::PasswordFile { .. } => "password-file",
-            Self::TokenAlready { .. } => "token-already",
-            Self::Duplicate { .. } => "server-declared-twice",
-            Self::PathDropped { .. } => "path-ignored",
-            Self::OnlyForEcr { .. } => "only-for-ecr",
-        }
-    }
-
-    /// Whether it keeps clients from a login. The others leave a login that works.
-    pub fn severity(&self) -> Severity {
-        match self {
-            Self::Missing { .. }
-            | Self::Lost { .. }
-            | Self::Misnamed { .. }
-            | Self::InUnreadFile { .. }
-            | Self::EmptyServer { .. }
-            | Self::BadServer { .. }
-            | Self::WebSite { .. }
-            | Self::PackageHost { .. }
-            | Self::KeysSwapped { .. }
-            | Self::BadRole { .. }
-            | Self::BadProxy { .. }
-            | Self::BadValue { .. }
-            | Self::BadScheme { .. }
-            | Self::NotExpanded { .. }
-            | Self::BadName { .. }
-            | Self::RelativePath { .. }
-            | Self::PasswordFile { .. } => Severity::Error,
-            Self::IncompletePush { .. }
-            | Self::SpellingIgnored { .. }
-            | Self::OtherSpelling { .. }
-            | Self::Quoted { .. }
-            | Self::WhiteSpace { .. }
-            | Self::TwoPasswords { .. }
-            | Self::Duplicate { .. }
-            | Self::PathDropped { .. }
-            | Self::TokenAlready { .. }
-            | Self::OnlyForEcr { .. } => Severity::Remark,
-        }
-    }
-
-    /// The step of `check` that it belongs to.
-    pub fn step(&self) -> Step {
-        match self {
-            Self::BadServer { .. }
-            | Self::WebSite { .. }
-            | Self::PackageHost { .. }
-            | Self::PathDropped { .. } => Step::Server,
-            Self::BadScheme { .. }
-            | Self::KeysSwapped { .. }
-            | Self::BadRole { .. }
-            | Self::BadProxy { .. }
-            | Self::BadValue { .. }
-            | Self::NotExpanded { .. }
-            | Self::Quoted { .. }
-            | Self::WhiteSpace { .. } => Step::Values,
-            _ => Step::Declared,
-        }
-    }
 }
 
 pub(super) fn family_of(variable: &SourcedVariable) -> Family {

@@ -1,9 +1,11 @@
 //! How to correct a set of variables.
 
+use std::collections::BTreeMap;
+
 use super::declaration::{DeclarationReason, family_of, is_package, only_file};
 use super::list;
 use super::source::CODESPACES;
-use super::sourced_variable::{SourcedVariable, is_shell_name, unset};
+use super::sourced_variable::{SourcedVariable, THIS_SHELL, is_shell_name, unset};
 use crate::domain::declarations::variable::{self, Field};
 
 impl DeclarationReason {
@@ -11,7 +13,7 @@ impl DeclarationReason {
     pub fn fix(&self) -> String {
         match self {
             Self::Missing { missing, misspelt: Some(other), .. }
-            | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing),
+            | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing, "it"),
             Self::Missing { missing, misspelt: None, others } => {
                 if let Some(file) = only_file(others) {
                     return add_to_file(missing, file);
@@ -20,7 +22,11 @@ impl DeclarationReason {
                 let pushed = others.iter().any(|other| &*other.source == "sync");
                 set(missing, if pushed { "the whole set" } else { "it" })
             }
-            Self::Misnamed { variables } => rename_all(variables),
+            Self::Misnamed { variables } => rename_all(variables, "them"),
+            Self::Split { others, rest } => {
+                let is_in_shell = |it: &SourcedVariable| ["sync", THIS_SHELL].contains(&&*it.source);
+                rename_all(others, if rest.iter().any(is_in_shell) { "the whole set" } else { "them" })
+            }
             Self::InUnreadFile { file, .. } => file.fix(),
             Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
             Self::Lost { .. } => {
@@ -29,7 +35,7 @@ impl DeclarationReason {
             Self::SpellingIgnored { ignored, used } => {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }
-            Self::OtherSpelling { ignored, read } => ignored.rename_to(read),
+            Self::OtherSpelling { ignored, read } => ignored.rename_to(read, "it"),
             Self::BadServer { variable, url: Some(url), .. } => variable.set_to(url),
             Self::EmptyServer { variable } | Self::BadServer { variable, .. }
                 if is_package(variable) =>
@@ -43,7 +49,7 @@ impl DeclarationReason {
                 variable.set_to("HOST or HOST:PORT, such as mycompany.azurecr.io")
             }
             Self::WebSite { variable, registry, .. } => variable.set_to(registry),
-            Self::PackageHost { renamed, .. } => rename_all(renamed),
+            Self::PackageHost { renamed, .. } => rename_all(renamed, "them"),
             Self::KeysSwapped { user, password } => swap(user, password),
             Self::BadProxy { variable } => {
                 format!("{}, or unset it", variable.set_to("http://PROXY:PORT"))
@@ -104,18 +110,35 @@ impl DeclarationReason {
     }
 }
 
-/// How to rename misspelt variables.
-fn rename_all(variables: &[(SourcedVariable, String)]) -> String {
-    let renamed =
-        |(other, read): &(SourcedVariable, String)| format!("{} to {read}", other.variable);
-    let renamed = list(variables.iter().map(renamed));
-    if let Some(file) = only_file(variables.iter().map(|(other, _)| other)) {
-        return format!("rename {renamed} in {file}");
+/// How to rename variables where each is set, the pushed ones in a shell that has `what`.
+fn rename_all(variables: &[(SourcedVariable, String)], what: &str) -> String {
+    let mut files: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut pushed = Vec::new();
+    for (other, read) in variables {
+        match only_file([other]) {
+            Some(file) => {
+                files.entry(file).or_default().push(format!("{} to {read}", other.variable));
+            }
+            None => pushed.push((other, read)),
+        }
     }
+    let in_files =
+        files.into_iter().map(|(file, renamed)| format!("rename {} in {file}", list(renamed)));
+    let pushed = match &*pushed {
+        [] => None,
+        [(other, read)] => Some(other.rename_to(read, if what == "them" { "it" } else { what })),
+        _ => Some(rename_pushed(&pushed, what)),
+    };
+    in_files.chain(pushed).collect::<Vec<_>>().join("; ")
+}
+
+fn rename_pushed(variables: &[(&SourcedVariable, &String)], what: &str) -> String {
     let names = variables.iter().flat_map(|(other, read)| [&*other.variable, read]);
     if !names.into_iter().all(is_shell_name) {
+        let renamed = variables.iter().map(|(other, read)| format!("{} to {read}", other.variable));
+        let renamed = list(renamed);
         return format!(
-            "rename {renamed}, then run `registry-agent sync` in a shell that has them"
+            "rename {renamed}, then run `registry-agent sync` in a shell that has {what}"
         );
     }
     let export = variables.iter().map(|(other, read)| format!("{read}=\"${}\"", other.variable));
@@ -126,7 +149,7 @@ fn rename_all(variables: &[(SourcedVariable, String)]) -> String {
     let unset =
         if of_set.is_empty() { String::new() } else { format!("unset {} && ", of_set.join(" ")) };
     format!(
-        "run `export {} && {unset}registry-agent sync` in a shell that has them, and rename the variables where they are set",
+        "run `export {} && {unset}registry-agent sync` in a shell that has {what}, and rename the variables where they are set",
         export.collect::<Vec<_>>().join(" ")
     )
 }

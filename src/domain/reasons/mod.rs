@@ -13,6 +13,7 @@ pub mod client;
 pub mod connection;
 mod connection_fix;
 pub mod declaration;
+mod declaration_classification;
 mod declaration_fix;
 pub mod fix_context;
 pub mod google_key;

@@ -34,8 +34,8 @@ impl SourcedVariable {
         format!("set {variable} to {value}, then run `registry-agent sync` in a shell that has it")
     }
 
-    /// How to rename the variable.
-    pub(super) fn rename_to(&self, name: &str) -> String {
+    /// How to rename the variable, for a push from a shell that has `what`.
+    pub(super) fn rename_to(&self, name: &str, what: &str) -> String {
         let Self { variable, source } = self;
         if self.is_in_file() {
             return format!("rename {variable} to {name} in {source}");
@@ -46,11 +46,11 @@ impl SourcedVariable {
             let unset = if is_of_set { format!("unset {variable} && ") } else { String::new() };
             return format!(
                 "rename {variable} to {name}; until then, run \
-                 `export {name}=\"${variable}\" && {unset}registry-agent sync` in a shell that has it"
+                 `export {name}=\"${variable}\" && {unset}registry-agent sync` in a shell that has {what}"
             );
         }
         format!(
-            "rename {variable} to {name}, then run `registry-agent sync` in a shell that has it"
+            "rename {variable} to {name}, then run `registry-agent sync` in a shell that has {what}"
         )
     }
 

@@ -89,31 +89,51 @@ fn a_package_registry_under_another_programs_names_leads_to_the_variables_of_pac
 }
 
 #[test]
-fn a_set_whose_halves_have_two_names_works_after_the_printed_lines() {
+fn a_set_of_several_names_works_after_the_printed_line() {
     let registry = registry();
-    let mut home = TestHome::new();
-    home.set("ACME_CONTAINER_REGISTRY_SERVER", &registry.server());
-    home.set("ACNE_CONTAINER_REGISTRY_USER", USER);
-    home.set("ACNE_CONTAINER_REGISTRY_PASSWORD", PASSWORD);
-    home.sync_in_vain();
-    let problems = home.problems("ACNE");
-    let [(sentence, fix)] = &*problems else { panic!("{problems:?}") };
-    assert!(sentence.contains("but ACME_CONTAINER_REGISTRY_SERVER from `sync` is"), "{sentence}");
-    assert!(paste(&home, fix), "{fix}");
-    assert_well(&home, &registry.server(), (USER, PASSWORD));
+    for (names, renamed) in [
+        (["ACME_C_SERVER", "ACNE_C_USER", "ACNE_C_PASSWORD"], "ACME_C_SERVER from `sync` is"),
+        (["ACME_C_SERVER", "ACME_C_USER", "ACNE_C_PASSWORD"], "ACNE_C_PASSWORD from `sync` is"),
+        (
+            ["ACMF_C_SERVER", "ACME_C_USER", "ACNE_C_PASSWORD"],
+            "ACMF_C_SERVER from `sync` and ACNE_C_PASSWORD from `sync` are",
+        ),
+        (["ACME_P_SERVER", "ACME_C_USER", "ACME_C_PASSWORD"], "ACME_P_SERVER from `sync` is"),
+    ] {
+        let whole = |short: &str| {
+            short.replace("_C_", "_CONTAINER_REGISTRY_").replace("_P_", "_PACKAGE_REGISTRY_")
+        };
+        let mut home = TestHome::new();
+        for (name, value) in names.into_iter().zip([&*registry.server(), USER, PASSWORD]) {
+            home.set(&whole(name), value);
+        }
+        home.sync_in_vain();
+        let fault = Fault::error(&home, "set-split");
+        fault.says(&[&format!("{} named differently", whole(renamed))]);
+        assert_eq!(home.status()["problems"].as_array().unwrap().len(), 1, "{names:?}");
+        for name in names {
+            let (code, text) = said(&home, &["check", name.split('_').next().unwrap()]);
+            assert!(code == 1 && text.contains("named differently"), "{name}: {text}");
+        }
+        fault.paste(&home);
+        assert_well(&home, &registry.server(), (USER, PASSWORD));
+        succeed(&mut home.agent(&["check"]));
+    }
 }
 
 #[test]
-fn a_set_of_both_families_works_after_the_printed_line() {
+fn a_push_that_splits_a_set_keeps_its_login_and_says_what_to_rename() {
     let registry = registry();
     let mut home = TestHome::new();
-    home.set("ACME_PACKAGE_REGISTRY_SERVER", &registry.server());
-    home.set("ACME_CONTAINER_REGISTRY_USER", USER);
-    home.set("ACME_CONTAINER_REGISTRY_PASSWORD", PASSWORD);
-    home.sync_in_vain();
-    let fault = Fault::error(&home, "variable-missing");
-    fault.says(&["ACME_CONTAINER_REGISTRY_SERVER is not set, but ACME_PACKAGE_REGISTRY_SERVER"]);
-    fault.checked(&home, &["ACME"], 1).paste(&home);
+    home.declare("ACME", &registry.server(), (USER, PASSWORD));
+    home.sync();
+    for (field, value) in [("USER", USER), ("PASSWORD", PASSWORD)] {
+        home.unset(&format!("ACME_CONTAINER_REGISTRY_{field}"));
+        home.set(&format!("ACNE_CONTAINER_REGISTRY_{field}"), value);
+    }
+    let (code, text) = said(&home, &["sync"]);
+    assert!(code == 1 && text.contains("rename ACNE_CONTAINER_REGISTRY_USER to ACME_"), "{text}");
+    assert!(!text.contains("ACNE_CONTAINER_REGISTRY_SERVER"), "{text}");
+    assert!(home.problems("ACNE").is_empty(), "{:?}", home.problems("ACNE"));
     assert_well(&home, &registry.server(), (USER, PASSWORD));
-    succeed(&mut home.agent(&["check"]));
 }

@@ -57,6 +57,18 @@ fn required() -> Vec<Sample> {
              agent does not take their values for its own.",
         ),
         sample(
+            R::Split {
+                others: vec![(
+                    SourcedVariable::new("ACNE_CONTAINER_REGISTRY_PASSWORD", "sync"),
+                    "ACME_CONTAINER_REGISTRY_PASSWORD".into(),
+                )],
+                rest: vec![acme("SERVER"), acme("USER")],
+            },
+            "The variables of a set begin with the same name, and all of them have _CONTAINER_REGISTRY_ or all \
+             have _PACKAGE_REGISTRY_. Here they are a complete set but for their names. The fix renames the \
+             smaller part.",
+        ),
+        sample(
             R::Missing {
                 missing: "ACME_CONTAINER_REGISTRY_SERVER".into(),
                 misspelt: None,

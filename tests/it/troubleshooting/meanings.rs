@@ -4,6 +4,7 @@
 pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("variable-missing", "a variable of a set is not set"),
     ("variables-misnamed", "all variables of a set are misspelt"),
+    ("set-split", "the variables of a set have several names"),
     ("variable-in-unread-file", "a missing variable may be in an unread file"),
     ("login-lost", "agent and supervisor were killed at once"),
     ("set-kept", "the last `sync` lacked a variable of a set"),

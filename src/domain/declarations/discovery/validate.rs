@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::PasswordFiles;
 use super::identity::{needs_user, token_user};
 use super::reference::is_reference;
-use super::variable_set::Set;
+use super::variable_set::{Set, Split};
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::layers::Value;
@@ -14,7 +14,7 @@ use crate::domain::declarations::variable::{Family, Field};
 use crate::domain::printable::is_printable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::stray::is_quoted;
-use crate::domain::reasons::{DeclarationReason, SourcedVariable};
+use crate::domain::reasons::{DeclarationReason, Reason, SourcedVariable};
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{EcrHost, Server, ServerFault};
@@ -32,12 +32,19 @@ pub(super) struct Validated {
     pub(super) problems: Vec<Problem>,
     /// The file that holds its password.
     pub(super) password_file: Option<PathBuf>,
+    /// Whether a required variable is missing.
+    pub(super) is_incomplete: bool,
 }
 
 impl Set<'_> {
     /// Validates the set; `files` holds the contents of password files.
     pub(super) fn validate(&self, files: &PasswordFiles) -> Validated {
-        let mut validator = Validator { set: self, refused: BTreeSet::new(), problems: Vec::new() };
+        let mut validator = Validator {
+            set: self,
+            refused: BTreeSet::new(),
+            missing: Vec::new(),
+            problems: Vec::new(),
+        };
         if let Some(variables) = self.all_misspelt() {
             validator.remark(Field::Server, DeclarationReason::Misnamed { variables });
             return validator.without_declaration();
@@ -75,11 +82,13 @@ impl Set<'_> {
         if declaration.is_some() {
             validator.remark_on_other_user();
         }
+        validator.join_missing();
         let server_variable = validator.sourced(Field::Server);
         Validated {
             server,
             server_variable,
             declaration,
+            is_incomplete: !validator.missing.is_empty(),
             problems: validator.problems,
             password_file,
         }
@@ -102,6 +111,8 @@ pub(super) struct Validator<'a> {
     pub(super) set: &'a Set<'a>,
     /// Variables that are set but invalid.
     refused: BTreeSet<Field>,
+    /// Variables that are required and not set.
+    missing: Vec<Field>,
     problems: Vec<Problem>,
 }
 
@@ -113,6 +124,7 @@ impl Validator<'_> {
             declaration: None,
             problems: self.problems,
             password_file: None,
+            is_incomplete: true,
         }
     }
 
@@ -149,6 +161,7 @@ impl Validator<'_> {
                 self.refuse(Field::Server, DeclarationReason::EmptyServer { variable });
             } else if !self.refused.contains(&Field::Server) {
                 self.miss(Field::Server);
+                return self.misspelt_server();
             }
             return None;
         };
@@ -181,6 +194,15 @@ impl Validator<'_> {
                 self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault, url });
                 None
             }
+        }
+    }
+
+    /// The registry of a set whose `_SERVER` is misspelt, which declares nothing.
+    fn misspelt_server(&self) -> Option<RegistryServer> {
+        let text = self.set.misspelt_server?;
+        match self.set.family {
+            Family::Container => Server::parse(text).ok().map(|(server, _)| server.into()),
+            Family::Package => PackageServer::parse(text).ok().map(Into::into),
         }
     }
 
@@ -309,7 +331,22 @@ impl Validator<'_> {
             misspelt: self.set.instead_of(field).cloned(),
             others: others.map(|field| self.sourced(field)).collect(),
         };
+        self.missing.push(field);
         self.refuse(field, reason);
+    }
+
+    /// Names all missing variables in one problem if each is set under another name.
+    fn join_missing(&mut self) {
+        let is_missing = |it: &Problem| {
+            matches!(it.reason, Reason::Declaration(DeclarationReason::Missing { .. }))
+        };
+        if let Some(at) = self.problems.iter().position(is_missing)
+            && let Some(Split { others, rest }) = self.set.split(&self.missing)
+        {
+            self.problems.retain(|it| !is_missing(it));
+            self.remark(Field::Password, DeclarationReason::Split { others, rest });
+            self.problems[at..].rotate_right(1);
+        }
     }
 
     pub(super) fn refuse(&mut self, field: Field, reason: DeclarationReason) {

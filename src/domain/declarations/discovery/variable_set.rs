@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::declarations::layers::Value;
-use crate::domain::declarations::variable::{Family, Field};
+use crate::domain::declarations::variable::{self, Family, Field};
 use crate::domain::reasons::SourcedVariable;
 
 /// The variables of one family and name.
@@ -20,6 +20,16 @@ pub(super) struct Set<'a> {
     pub(super) other_names: Vec<(Field, SourcedVariable)>,
     /// The source of an empty `_SERVER`.
     pub(super) empty_server: Option<&'a str>,
+    /// The value of a misspelt `_SERVER`, which tells what registry the set is for.
+    pub(super) misspelt_server: Option<&'a str>,
+}
+
+/// A set whose variables have several names.
+pub(super) struct Split {
+    /// The variables with another name, and the name that each should have.
+    pub(super) others: Vec<(SourcedVariable, String)>,
+    /// The variables of the set.
+    pub(super) rest: Vec<SourcedVariable>,
 }
 
 impl<'a> Set<'a> {
@@ -32,6 +42,7 @@ impl<'a> Set<'a> {
             look_alikes: Vec::new(),
             other_names: Vec::new(),
             empty_server: None,
+            misspelt_server: None,
         }
     }
 
@@ -60,10 +71,48 @@ impl<'a> Set<'a> {
         alike.find(|(meant, _)| *meant == field).map(|(_, variable)| variable)
     }
 
+    /// What is set instead of the fields that are missing, and the rest of the set, if all of them are
+    /// there under names that are not those of the set.
+    pub(super) fn split(&self, missing: &[Field]) -> Option<Split> {
+        let instead = |field: Field| {
+            let file = (field == Field::Password).then_some(Field::PasswordFile);
+            let found = self.instead_of(field).map(|variable| (field, variable));
+            found.or_else(|| file.and_then(|file| Some((file, self.instead_of(file)?))))
+        };
+        let mut others: Vec<_> =
+            missing.iter().map(|field| instead(*field)).collect::<Option<_>>()?;
+        let is_of_another_set = |variable: &SourcedVariable| {
+            variable::parse(&variable.variable).is_some_and(|parsed| parsed.exact)
+        };
+        // `_USERNAME` alone in place of `_USER` is no other name of the set.
+        if others.len() < 2 && !others.iter().any(|(_, variable)| is_of_another_set(variable)) {
+            return None;
+        }
+        for (field, variable) in &self.look_alikes {
+            let is_new = others.iter().all(|(known, _)| known != field);
+            if is_new && !self.values.contains_key(field) && is_of_another_set(variable) {
+                others.push((*field, variable));
+            }
+        }
+        let named =
+            |(field, variable): (Field, &SourcedVariable)| (variable.clone(), self.variable(field));
+        Some(Split {
+            others: others.into_iter().map(named).collect(),
+            rest: self.sourced_values().map(|(_, variable)| variable).collect(),
+        })
+    }
+
     /// Takes the variables of another set as misspelt ones of this set.
     pub(super) fn take_misspelt(&mut self, other: Self) {
-        self.look_alikes.extend(other.sourced_values());
+        self.add_misspelt(&other);
         self.look_alikes.extend(other.look_alikes);
+    }
+
+    /// Adds the variables of another set as misspelt ones of this set.
+    pub(super) fn add_misspelt(&mut self, other: &Self) {
+        self.look_alikes.extend(other.sourced_values());
+        let server = other.values.get(&Field::Server).map(|value| value.text);
+        self.misspelt_server = self.misspelt_server.or(server);
     }
 
     /// The variables with the exact spelling.
@@ -92,25 +141,15 @@ impl<'a> Set<'a> {
         Some(by_field.into_iter().map(named).collect())
     }
 
-    /// Whether neither set is complete, and both are one complete set together.
-    pub(super) fn completes(&self, other: &Self) -> bool {
-        let [own, theirs] = [self, other].map(Self::required_values);
-        // A package registry may take the password as a token.
-        let needs_user = ![self.family, other.family].contains(&Family::Package);
-        let has = |field: &Field| own.contains(field) || theirs.contains(field);
-        own.is_disjoint(&theirs)
-            && !own.is_empty()
-            && !theirs.is_empty()
-            && REQUIRED.iter().all(|field| has(field) || (!needs_user && *field == Field::User))
-    }
-
-    /// The required variables that are set; a file holds a password as well.
-    fn required_values(&self) -> BTreeSet<Field> {
-        let meant = |field: &Field| match field {
+    /// The required variables that are set or misspelt; a file holds a password as well.
+    pub(super) fn meant(&self) -> BTreeSet<Field> {
+        let misspelt = self.look_alikes.iter().map(|(field, _)| field);
+        let required = |field: &Field| match field {
             Field::PasswordFile => Field::Password,
             field => *field,
         };
-        self.values.keys().map(meant).filter(|field| REQUIRED.contains(field)).collect()
+        let fields = self.values.keys().chain(misspelt).map(required);
+        fields.filter(|field| REQUIRED.contains(field)).collect()
     }
 
     /// Whether the set is meant to declare a registry. Misspelt variables count only if two of the three

@@ -1,4 +1,5 @@
-//! Checks that ARCHITECTURE.md names only existing files, functions and tests.
+//! Checks that ARCHITECTURE.md names only existing files, functions and tests, and that every dependency has a
+//! reason.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -160,4 +161,26 @@ fn which_file_to_change_names_files_that_exist() {
             assert!(!is_path || exists, "there is no {name}");
         }
     }
+}
+
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let lines: Vec<&str> = manifest.lines().collect();
+    let tables = lines
+        .split(|line| line.starts_with('['))
+        .zip(std::iter::once("").chain(lines.iter().copied().filter(|line| line.starts_with('['))));
+    let mut found = 0;
+    for (table, heading) in tables {
+        if !heading.contains("dependencies") {
+            continue;
+        }
+        let entries = table.iter().enumerate().filter(|(_, line)| line.contains(" = "));
+        for (at, entry) in entries {
+            let reason = at.checked_sub(1).is_some_and(|before| table[before].starts_with("# "));
+            assert!(reason, "no comment above `{entry}`");
+            found += 1;
+        }
+    }
+    assert!(found > 40, "the manifest was not understood");
 }

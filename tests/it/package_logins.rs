@@ -314,9 +314,12 @@ fn check_understands_the_url_of_a_package_registry_that_no_login_covers() {
     for (url, meant) in [
         ("https://npm.pkg.github.com/@org/pkg".to_owned(), None),
         ("http://127.0.0.1:1/zzz/".to_owned(), None),
-        (registry.url("/feed/x").replace("http:", "https:"), Some(registry.url("/feed/"))),
-        (registry.url("/other/"), Some(registry.url("/feed/"))),
+        (registry.url("/feed/x").replace("http:", "https:"), Some("/feed/x/")),
+        (registry.url("/feed").replace("127.0.0.1", "localhost"), Some("/feed/")),
+        (registry.url("/other/"), Some("/feed/")),
+        (registry.url("/feeds/x"), Some("/feed/")),
     ] {
+        let meant = meant.map(|path| registry.url(path));
         let checked = test_home.agent(&["check", &url, "--json"]).output().unwrap();
         let text = output_text(&checked);
         assert_eq!(checked.status.code(), Some(1), "{text}");
@@ -327,9 +330,15 @@ fn check_understands_the_url_of_a_package_registry_that_no_login_covers() {
         assert_eq!(text.contains("did you mean"), meant.is_some(), "{text}");
         let Some(meant) = meant else { continue };
         assert!(text.contains(&format!("did you mean {meant}?")), "{text}");
-        let fix = format!("set NPM_PACKAGE_REGISTRY_SERVER, which is {meant}, to {url}");
+        assert!(text.contains("; NPM is nearest, with the "), "{text}");
+        let declared = registry.url("/feed/");
+        let fix = format!("set NPM_PACKAGE_REGISTRY_SERVER, which is {declared}, to http");
         assert!(text.contains(&fix), "{text}");
+        assert!(text.contains(&format!("run `registry-agent check {meant}`")), "{text}");
     }
+    let above = test_home.agent(&["check", &registry.url("/")]).output().unwrap();
+    let text = output_text(&above);
+    assert!(text.contains("; NPM is below it") && !text.contains("_CONTAINER_"), "{text}");
     let checked = succeed(&mut test_home.agent(&["check", "NPM"]));
     let text = output_text(&checked);
     assert!(text.contains("answers over HTTP") && !text.contains("as a registry"), "{text}");
@@ -393,7 +402,16 @@ fn check_takes_a_url_as_it_is_in_a_project() {
     let url = registry.url("/feed/").replace("127.0.0.1", "localhost");
     let test_home = home_with(&url);
     let with_login = url.replace("://", "://user:hidden@");
-    for what in [&format!("sparse+{url}"), &with_login, &format!("{with_login}x/y"), "NPM"] {
+    for what in [
+        &format!("sparse+{url}"),
+        &format!("registry+{url}"),
+        &format!("git+{url}app.git@v1#egg=app"),
+        &format!("{url}app.git@v1"),
+        &format!("\"{url}\""),
+        &with_login,
+        &format!("{with_login}x/y"),
+        "NPM",
+    ] {
         let text = output_text(&succeed(&mut test_home.agent(&["check", what])));
         assert!(text.contains("package clients receive the login"), "{what}: {text}");
         assert!(text.contains("the name localhost resolves"), "{what}: {text}");
@@ -403,6 +421,14 @@ fn check_takes_a_url_as_it_is_in_a_project() {
     let checked = test_home.agent(&["check", &other]).output().unwrap();
     let text = output_text(&checked);
     assert!(text.contains("did you mean") && !text.contains("hidden"), "{text}");
+    for user in ["bob", "bob:hidden", "us%65rs"] {
+        let other = url.replace("://", &format!("://{user}@"));
+        let checked = test_home.agent(&["check", &other]).output().unwrap();
+        let text = output_text(&checked);
+        assert_eq!(checked.status.code(), Some(1), "{text}");
+        assert!(text.contains("login-of-another-user") && text.contains("user@"), "{text}");
+        assert!(!text.contains("bob") && !text.contains("hidden"), "{text}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod docker_version;
 mod helper_program;
 mod image;
 mod package_clients;
+mod package_target;
 mod report;
 mod shell;
 mod subjects;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::package_target;
 use super::report::Finding;
 use crate::cli::output::package_server;
 use crate::cli::selection;
@@ -13,9 +14,8 @@ use crate::domain::declarations::variable::{self, Family};
 use crate::domain::reasons::{ClientReason, Reason, ReasonKind};
 use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
 use crate::domain::servers::image::{Image, ImageFault};
-use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::server::Server;
-use crate::domain::servers::userinfo::{has_userinfo, without_userinfo};
+use crate::domain::servers::userinfo::without_userinfo;
 use crate::domain::servers::web_sites;
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -37,8 +37,8 @@ pub(super) enum Walk<'a> {
 
 /// What `text` means, given what the agent and this shell know.
 pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget, Finding> {
-    let url = package_url(text, status);
-    let text = url.as_deref().unwrap_or(text);
+    let asked = package_target::asked(text, status)?;
+    let text = asked.as_deref().unwrap_or(text);
     let sets = of_this_shell().sets.into_iter().map(|(_, name)| name);
     let shell: Vec<String> = sets.chain(misnamed_sets().into_keys()).collect();
     let names = || {
@@ -66,7 +66,7 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         let text = text.to_owned();
         return Err(finding(ClientReason::NotUnderstood { text, fault, meant: Some(image) }));
     }
-    if let Some(not_covered) = not_covered(text, &parsed, status) {
+    if let Some(not_covered) = package_target::not_covered(text, &parsed, status) {
         return Err(not_covered);
     }
     match parsed {
@@ -83,60 +83,6 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         }
         parsed => parsed.map_err(|fault| not_understood(text, fault)),
     }
-}
-
-/// The URL of a package registry in `text`, which has cargo's `sparse+`, or a login for a host with
-/// packages.
-fn package_url(text: &str, status: &StatusDocument) -> Option<String> {
-    let is_sparse = text.starts_with("sparse+");
-    let has_login = text.contains("://") && has_userinfo(text);
-    let asked = PackageServer::cleaned(text).filter(|_| is_sparse || has_login)?;
-    let mut declared = status.registries.iter().filter_map(package_server);
-    let is_known = is_sparse || declared.any(|server| server.host() == asked.host());
-    is_known.then(|| asked.name().to_owned())
-}
-
-/// That no package login covers this URL, if it is one of a package registry: its host has a package
-/// login or serves packages only, or it cannot be that of an image.
-fn not_covered(
-    text: &str,
-    parsed: &Result<CheckTarget, TargetFault>,
-    status: &StatusDocument,
-) -> Option<Finding> {
-    let asked = PackageServer::parse(text).ok().filter(|_| text.contains("://"))?;
-    let declared = status.registries.iter().filter_map(|it| Some((package_server(it)?, it)));
-    let of_host: Vec<_> = declared.filter(|(server, _)| server.host() == asked.host()).collect();
-    // Of these hosts the other kinds tell by a path that an image may have, too.
-    let has_only_packages = PackageKind::is_only_of_packages(asked.host());
-    let is_of_packages = has_only_packages || !of_host.is_empty();
-    let is_meant = match parsed {
-        Ok(CheckTarget::Image(image)) => {
-            let is_declared = !selection::find(&status.registries, image.server.name()).is_empty();
-            is_of_packages && !is_declared
-        }
-        Err(TargetFault::Image(ImageFault::UpperCase)) => is_of_packages,
-        Err(TargetFault::Image(_)) => true,
-        _ => false,
-    };
-    let path = |server: &PackageServer| server.at("", "").into_bytes();
-    let in_common = |server: &PackageServer| {
-        path(server).into_iter().zip(path(&asked)).take_while(|(one, other)| one == other).count()
-    };
-    // Another port is another server, but for the two that a URL does not state.
-    let has_port = |server: &PackageServer| server.authority() != server.host();
-    let may_be_meant = |server: &PackageServer| {
-        server.port() == asked.port() || !(has_port(server) || has_port(&asked))
-    };
-    let near = of_host.iter().filter(|(server, _)| may_be_meant(server));
-    let nearest =
-        near.max_by_key(|(server, _)| (server.scheme() == asked.scheme(), in_common(server)));
-    let variable = nearest.and_then(|(_, registry)| {
-        let is_server = |name: &&String| name.ends_with("_PACKAGE_REGISTRY_SERVER");
-        registry.variables.iter().map(|it| &it.name).find(is_server).cloned()
-    });
-    let meant = nearest.map(|(server, _)| server.name().to_owned());
-    let url = text.to_owned();
-    is_meant.then(|| finding(ClientReason::NotCovered { url, meant, variable }))
 }
 
 /// The image that `NAME/PATH` was meant to be, if `NAME` is a login. In lower case it is an image on Docker
@@ -337,6 +283,6 @@ fn not_synced<'a>(declared: &Declaration) -> Walk<'a> {
     Walk::Unknown(name.clone(), vec![finding(ClientReason::NotSynced { name })])
 }
 
-fn finding(reason: ClientReason) -> Finding {
+pub(super) fn finding(reason: ClientReason) -> Finding {
     Reason::from(reason).into()
 }

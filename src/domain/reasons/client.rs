@@ -29,15 +29,24 @@ pub enum ClientReason {
         meant: Option<String>,
     },
     /// No package login is for this URL.
-    #[error("no package login covers {url}{}", did_you_mean(.meant.as_ref()))]
+    #[error("no package login covers {url}{}", near_by(.nearest.as_deref(), .below))]
     NotCovered {
         /// The URL that was asked for.
         url: String,
-        /// The URL of a declared package registry that was probably meant.
-        meant: Option<String>,
-        /// The variable that declares that URL.
-        #[serde(default)]
-        variable: Option<String>,
+        /// The login that was probably meant.
+        nearest: Option<Box<NearestLogin>>,
+        /// The names of the logins below the URL.
+        below: Vec<String>,
+    },
+    /// The URL names a user whom the login is not for.
+    #[error("{url} is for another user than {user}, to whom the login of {name} belongs")]
+    OtherUser {
+        /// The URL without the user.
+        url: String,
+        /// The `<NAME>` of the login.
+        name: String,
+        /// The user of the login.
+        user: String,
     },
     /// A set of this name is neither declared nor known.
     #[error("no set of variables has the name {name}{}", did_you_mean(.meant.as_ref()))]
@@ -136,12 +145,26 @@ pub enum ClientReason {
     },
 }
 
+/// The package login that comes nearest to a URL that none covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearestLogin {
+    /// Its `<NAME>`.
+    pub name: String,
+    /// The URL that was probably meant.
+    pub meant: String,
+    /// What that URL has and the other has not.
+    pub differs: Vec<String>,
+    /// The variable that declares the login, its value, and the one with which it would cover the URL.
+    pub change: Option<[String; 3]>,
+}
+
 impl ClientReason {
     /// A stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotUnderstood { .. } => "not-understood",
             Self::NotDeclared { .. } | Self::NotCovered { .. } => "server-not-declared",
+            Self::OtherUser { .. } => "login-of-another-user",
             Self::NoSuchName { .. } => "name-not-declared",
             Self::NothingDeclared => "nothing-declared",
             Self::NotSynced { .. } => "not-synced",
@@ -163,6 +186,7 @@ impl ClientReason {
             Self::NotUnderstood { .. }
             | Self::NotDeclared { .. }
             | Self::NotCovered { .. }
+            | Self::OtherUser { .. }
             | Self::NoSuchName { .. }
             | Self::NothingDeclared
             | Self::NotSynced { .. } => Step::Declared,
@@ -198,13 +222,24 @@ impl ClientReason {
                 "{}set and export `<NAME>_CONTAINER_REGISTRY_SERVER` to {server}, `<NAME>_CONTAINER_REGISTRY_USER` to the user and `<NAME>_CONTAINER_REGISTRY_PASSWORD` to the password, then run `registry-agent sync`",
                 check_instead(meant.as_ref())
             ),
-            Self::NotCovered { url, meant: Some(meant), variable: Some(variable) } => format!(
-                "run `registry-agent check {}`; or set {variable}, which is {meant}, to {url} or a URL above it, then run `registry-agent sync`; or declare a second set",
-                shell_word(meant)
-            ),
-            Self::NotCovered { meant, .. } => format!(
-                "{}set and export `<NAME>_PACKAGE_REGISTRY_SERVER` to the URL of the package registry, `<NAME>_PACKAGE_REGISTRY_PASSWORD` to the password or token and, if there is one, `<NAME>_PACKAGE_REGISTRY_USER` to the user, then run `registry-agent sync`",
-                check_instead(meant.as_ref())
+            Self::NotCovered { nearest: Some(nearest), .. } => {
+                let check = format!("run `registry-agent check {}`", shell_word(&nearest.meant));
+                let change = nearest.change.as_ref().map(|[variable, value, covering]| {
+                    format!("; or set {variable}, which is {value}, to {covering} or a URL above it, then run `registry-agent sync`")
+                });
+                format!("{check}{}; or declare a second set", change.unwrap_or_default())
+            }
+            Self::NotCovered { below, .. } => {
+                let first = below.first().map(|name| format!("run `registry-agent check {name}`; or "));
+                format!(
+                    "{}set and export `<NAME>_PACKAGE_REGISTRY_SERVER` to the URL of the package registry, `<NAME>_PACKAGE_REGISTRY_PASSWORD` to the password or token and, if there is one, `<NAME>_PACKAGE_REGISTRY_USER` to the user, then run `registry-agent sync`",
+                    first.unwrap_or_default()
+                )
+            }
+            Self::OtherUser { name, user, .. } => format!(
+                "write {user}@ before the host; or set {} to the user in the URL and {} to the password of that user, then run `registry-agent sync`",
+                Field::User.variable(Family::Package, name),
+                Field::Password.variable(Family::Package, name)
             ),
             Self::NoSuchName { name, meant } => {
                 let variables = REQUIRED.map(|field| field.variable(Family::Container, name)).join(" ");
@@ -252,6 +287,17 @@ const REQUIRED: [Field; 3] = [Field::Server, Field::User, Field::Password];
 
 fn did_you_mean(meant: Option<&String>) -> String {
     meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
+}
+
+fn near_by(nearest: Option<&NearestLogin>, below: &[String]) -> String {
+    match (nearest, below) {
+        (Some(NearestLogin { name, meant, differs, .. }), _) => {
+            format!("; {name} is nearest, with {}; did you mean {meant}?", list(differs))
+        }
+        (None, []) => String::new(),
+        (None, [one]) => format!("; {one} is below it"),
+        (None, several) => format!("; {} are below it", list(several)),
+    }
 }
 
 fn check_instead(meant: Option<&String>) -> String {

@@ -4,6 +4,7 @@ mod authority;
 pub mod check_target;
 pub mod image;
 pub mod kind;
+pub mod nearest_package;
 pub mod package_kind;
 pub mod package_server;
 pub mod registry_server;

@@ -39,6 +39,8 @@ pub struct PackageUrl {
 
 /// How cargo marks the URL of a sparse index.
 const SPARSE: &str = "sparse+";
+/// What package clients write before a URL, in configuration and lock files.
+const PREFIXES: [&str; 3] = [SPARSE, "registry+", "git+"];
 
 /// Whether a server of a set that does not state its family is most likely a package registry: a URL
 /// with a path, or a host that has only packages.
@@ -76,17 +78,26 @@ impl PackageServer {
             url.path.push('/');
         }
         let authority = url.authority();
-        let name = format!("{}://{authority}{}", url.scheme(), url.path);
+        let name = url.to_string();
         let kind = PackageKind::of(&url.host, &url.path);
         Ok(Self { name, authority, url, kind })
     }
 
-    /// The URL in `text` without quotation marks, without cargo's `sparse+` and without a login, if that is
-    /// all that keeps it from being one.
+    /// The URL in `text` without quotation marks, without `sparse+` and the like, and without a login, if that
+    /// is all that keeps it from being one.
     pub fn cleaned(text: &str) -> Option<Self> {
-        let text = text.trim().trim_matches(['"', '\'', '`']).trim();
-        let url = text.strip_prefix(SPARSE).unwrap_or(text);
-        Self::parse(&strip_userinfo(url)).ok()
+        Self::parse(&strip_userinfo(without_prefix(text))).ok()
+    }
+
+    /// The URL of the repository in `text`, which git and package clients write as
+    /// `git+https://HOST/PATH@REVISION#FRAGMENT`.
+    pub fn of_repository(text: &str) -> Option<Self> {
+        let url = without_prefix(text).split(['?', '#']).next()?;
+        let (scheme, rest) = url.split_once("://")?;
+        let (authority, path) = rest.split_once('/')?;
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (name, _revision) = name.split_once('@')?;
+        Self::parse(&format!("{scheme}://{authority}/{directory}/{name}")).ok()
     }
 
     /// The canonical URL, which ends with a slash.
@@ -176,9 +187,20 @@ impl PackageServer {
     }
 }
 
+fn without_prefix(text: &str) -> &str {
+    let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+    PREFIXES.into_iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text)
+}
+
 impl fmt::Display for PackageServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+impl fmt::Display for PackageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.path)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// What is shown instead of a user name and a password.
 const HIDDEN: &str = "***";
 
@@ -25,6 +27,15 @@ pub fn strip_userinfo(text: &str) -> Cow<'_, str> {
         Cow::Owned(shown) => Cow::Owned(shown.replacen(&format!("{HIDDEN}@"), "", 1)),
         plain @ Cow::Borrowed(_) => plain,
     }
+}
+
+/// The user name before the host of a URL, percent-decoded. It may be a token as well, so it is not to be shown.
+pub fn user_of(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let (userinfo, _) = authority.rsplit_once('@')?;
+    let user = userinfo.split(':').next()?;
+    Some(percent_decode_str(user).decode_utf8_lossy().into_owned())
 }
 
 fn without_login(text: &str) -> Cow<'_, str> {

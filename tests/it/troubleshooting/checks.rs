@@ -1,5 +1,6 @@
 //! Reasons that `check` finds: values, the agent, the clients of a shell.
 
+use registry_agent::domain::reasons::client::NearestLogin;
 use registry_agent::domain::reasons::{AgentReason, ClientReason, SourcedVariable, ValueReason};
 
 use super::{Sample, sample};
@@ -148,11 +149,37 @@ pub(super) fn steps() -> Vec<Sample> {
         sample(
             ClientReason::NotCovered {
                 url: "https://nexus.example.com/repository/npm/".to_owned(),
-                meant: Some("https://nexus.example.com/repository/pypi/".to_owned()),
-                variable: Some("ACME_PACKAGE_REGISTRY_SERVER".to_owned()),
+                nearest: Some(Box::new(NearestLogin {
+                    name: "ACME".to_owned(),
+                    meant: "https://nexus.example.com/repository/npm-group/".to_owned(),
+                    differs: vec!["the path /repository/npm-group/".to_owned()],
+                    change: Some([
+                        "ACME_PACKAGE_REGISTRY_SERVER".to_owned(),
+                        "https://nexus.example.com/repository/npm-group/".to_owned(),
+                        "https://nexus.example.com/repository/npm/".to_owned(),
+                    ]),
+                })),
+                below: Vec::new(),
             },
             "The login of a package registry answers for the URLs below its own, with the same scheme, host and \
              port.",
+        ),
+        sample(
+            ClientReason::NotCovered {
+                url: "https://nexus.example.com/".to_owned(),
+                nearest: None,
+                below: vec!["ACME".to_owned(), "CRATES".to_owned()],
+            },
+            "The URL is that of a host, of which each login has a part.",
+        ),
+        sample(
+            ClientReason::OtherUser {
+                url: "https://pypi.example.com/simple/".to_owned(),
+                name: "ACME".to_owned(),
+                user: "ci".to_owned(),
+            },
+            "pip, uv and git name the user of the URL to the agent, which does not give the login of one user to \
+             another.",
         ),
         sample(
             ClientReason::NotDeclared {

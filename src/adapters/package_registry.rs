@@ -23,13 +23,14 @@ use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::package_verdict::{
-    RESOURCES, after_login, asks_for_login, more_telling, not_asked, nothing_at_url,
+    Unasked, after_login, asks_for_login, more_telling, not_asked, resources,
 };
 use crate::domain::registry_protocol::response::{
     RawResponse, RegistryResponse, RequestStep, http_date,
 };
 use crate::domain::registry_protocol::verdict::{Outcome, Verdict};
 use crate::domain::servers::package_server::{PackageServer, PackageUrl};
+use crate::domain::servers::userinfo::strip_userinfo;
 
 /// How many times a registry may forbid the login before a verification ends.
 const MAX_FORBIDDEN: usize = 2;
@@ -62,8 +63,11 @@ pub async fn verify(
             .client(&(&question.server).into(), ca_file)
             .map_err(|fault| connection_failed(authority(), fault))?;
         let clock_ahead = SignedDuration::ZERO;
-        let session = Session { client, question, clock_ahead, forbidden: 0, missing: 0 };
-        session.ask(ca_file).await
+        let unasked = Unasked::default();
+        let mut session = Session { client, question, clock_ahead, forbidden: 0, unasked };
+        let verdict = session.ask().await?;
+        let verdict = verdict.with_clock(question.server.name(), session.clock_ahead);
+        Ok(verdict.with_remark_beside(ca_file.and(session.certificate_remark())))
     };
     match tokio::time::timeout(http.limits().total, asked).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
@@ -78,8 +82,8 @@ struct Session<'a> {
     clock_ahead: SignedDuration,
     /// How many times the registry answered the login with 403.
     forbidden: usize,
-    /// How many resources do not exist for a request without the login.
-    missing: usize,
+    /// What the resources do for a request without the login.
+    unasked: Unasked,
 }
 
 impl Session<'_> {
@@ -89,21 +93,19 @@ impl Session<'_> {
     /// then the registry has not answered, unless a later one tells.
     ///
     /// Some registries answer a wrong password with 403, and lock the account after a few of them.
-    async fn ask(mut self, ca_file: Option<&Path>) -> Result<Verdict, Verdict> {
+    async fn ask(&mut self) -> Result<Verdict, Verdict> {
         let server = &self.question.server;
         let mut untold = None;
-        for resource in RESOURCES {
+        for resource in resources(server) {
             let Ok(url) = Url::parse(&format!("{}{resource}", server.name())) else { continue };
-            let told = match self.asks(&url).await {
+            self.unasked.asked += 1;
+            let told = match self.asks(resource, &url).await {
                 Ok(Some(offered)) => self.log_in(url, &offered).await,
                 Ok(None) => continue,
                 Err(verdict) => Err(verdict),
             };
             match told {
-                Ok(verdict) => {
-                    let verdict = verdict.with_clock(server.name(), self.clock_ahead);
-                    return Ok(verdict.with_remark(ca_file.and(self.certificate_remark())));
-                }
+                Ok(verdict) => return Ok(verdict),
                 Err(verdict) if verdict.outcome == Outcome::RateLimited => return Err(verdict),
                 Err(verdict) if resource.is_empty() && verdict.outcome != Outcome::Unverified => {
                     return Err(verdict);
@@ -114,9 +116,7 @@ impl Session<'_> {
                 break;
             }
         }
-        let is_nowhere = self.missing == RESOURCES.len();
-        let unasked = || if is_nowhere { nothing_at_url(server) } else { not_asked(server) };
-        Ok(untold.unwrap_or_else(unasked))
+        Ok(untold.unwrap_or_else(|| self.unasked.verdict(server)))
     }
 
     /// A remark if clients would reject the registry's certificate.
@@ -144,13 +144,16 @@ impl Session<'_> {
     }
 
     /// The schemes in which `url` asks for a login; `None` if it asks for none. Nothing secret is sent.
-    async fn asks(&mut self, url: &Url) -> Result<Option<Vec<AuthScheme>>, Verdict> {
+    async fn asks(
+        &mut self,
+        resource: &'static str,
+        url: &Url,
+    ) -> Result<Option<Vec<AuthScheme>>, Verdict> {
         let clock = Clock::system();
         let sent_at = clock.now();
         let reply = self.client.send(self.client.request().get(url.clone())).await;
         let server = &self.question.server;
-        let is_first = url.as_str() == server.name();
-        if is_first
+        if resource.is_empty()
             && url.scheme() == "http"
             && let Some(authority) = self
                 .client
@@ -161,10 +164,14 @@ impl Session<'_> {
             return Err(connection_failed(authority, fault));
         }
         let reply = reply.map_err(|fault| self.failed(fault))?;
-        self.missing += usize::from(reply.status == 404);
+        self.unasked.missing += usize::from(reply.status == 404);
         let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
         self.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
-        refuse_tls(url, &reply)?;
+        if let Some(target) = redirect(url, &reply) {
+            refuse_tls(url, &target)?;
+            let target = PackageUrl::parse(&strip_userinfo(target.as_str())).ok();
+            self.unasked.redirected.extend(target.map(|target| (resource, target)));
+        }
         let answer = self.read(RequestStep::Anonymous, &reply);
         let lines = reply.headers.get_all(WWW_AUTHENTICATE).iter();
         let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -208,20 +215,21 @@ impl Session<'_> {
     }
 }
 
+/// Where a response redirects to.
+fn redirect(url: &Url, reply: &HttpReply) -> Option<Url> {
+    let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+    let target = reply.headers.get(LOCATION).filter(|_| leads)?;
+    url.join(target.to_str().ok()?).ok()
+}
+
 /// A registry that is declared with `http://` and redirects to TLS must not get the credential in
 /// plain text.
-fn refuse_tls(url: &Url, reply: &HttpReply) -> Result<(), Verdict> {
-    let target = reply.headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
-    let leads = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
-    let same_host =
-        |target: &Url| target.scheme() == "https" && target.host_str() == url.host_str();
-    match target.filter(same_host) {
-        Some(target) if url.scheme() == "http" && leads => {
-            // The port that speaks TLS is that of the redirect.
-            let authority = target.authority().to_owned();
-            let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
-            Err(connection_failed(authority, fault))
-        }
-        _ => Ok(()),
+fn refuse_tls(url: &Url, target: &Url) -> Result<(), Verdict> {
+    if url.scheme() == "http" && target.scheme() == "https" && target.host_str() == url.host_str() {
+        // The port that speaks TLS is that of the redirect.
+        let authority = target.authority().to_owned();
+        let fault = ConnectionFault::SpeaksTls { server: authority.clone() };
+        return Err(connection_failed(authority, fault));
     }
+    Ok(())
 }

@@ -70,6 +70,7 @@ impl LoginEntry {
             if login.last_verdict == LastVerdict::Pending {
                 login.last_verdict = restored.last_verdict;
                 login.reason = restored.reason;
+                login.verdict_remark = restored.verdict_remark;
                 login.verified_at = restored.verified_at;
                 login.offered_scheme = restored.offered_scheme;
                 login.due = restored.due;

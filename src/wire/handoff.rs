@@ -14,7 +14,7 @@ use crate::domain::credentials::login::{LastVerdict, Login};
 use crate::domain::credentials::replaced::ReplacedCredential;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{Reason, SourceReason};
+use crate::domain::reasons::{Reason, RegistryReason, SourceReason};
 
 /// Everything that a new agent cannot read from the sources again.
 #[derive(Default, Serialize, Deserialize)]
@@ -133,6 +133,9 @@ pub struct SavedLogin {
     pub last_verdict: LastVerdict,
     /// The reason for that verdict.
     pub reason: Option<Reason>,
+    /// A remark beside that reason.
+    #[serde(default)]
+    pub verdict_remark: Option<RegistryReason>,
     /// When the registry last accepted it.
     pub verified_at: Option<Timestamp>,
     /// How the registry asks for the credential.
@@ -170,6 +173,7 @@ impl SavedLogin {
             replaced: replaced.to_vec(),
             last_verdict: login.last_verdict,
             reason: login.reason.clone(),
+            verdict_remark: login.verdict_remark.clone(),
             verified_at: login.verified_at,
             offered_scheme: login.offered_scheme,
             due: login.due,

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use serde_json::json;
 
 use crate::support::authority::Authority;
+use crate::support::processes::{kill_9, only_pair};
 use crate::support::scripted_registry::{
     self, ReceivedRequest, ScriptedRegistry, ScriptedResponse,
 };
@@ -147,10 +148,33 @@ async fn a_login_goes_only_to_a_host_whose_certificate_is_trusted() {
     assert!(reason.contains(file) && !reason.contains("docker"), "{reason}");
     assert!(hint.contains(file) && hint.contains("update-ca-certificates"), "{hint}");
     assert!(!hint.contains("docker"), "{hint}");
+    for setting in ["NODE_EXTRA_CA_CERTS=", "PIP_CERT=", "UV_SYSTEM_CERTS=1"] {
+        assert!(hint.contains(setting), "{hint}");
+    }
+    // A registry of one format has no other clients.
+    let test_home = home_with(&format!("{url}repository/crates/"), &[("CA_FILE", file)]);
+    let hint = test_home.login("NPM")["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("update-ca-certificates") && !hint.contains("export"), "{hint}");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_not_verified_has_a_remark_on_the_certificate_too() {
+    let authority = Authority::new("packages");
+    let identity = authority.sign(&["localhost"]);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
     std::fs::write(&file, authority.pem()).unwrap();
-    let test_home = home_with(&url, &[("CA_FILE", file.to_str().unwrap())]);
-    assert_eq!(test_home.login("NPM")["state"], "ready");
+    for (status, code) in [(200, "not-asked"), (404, "nothing-at-url")] {
+        let answer = move |_: &ReceivedRequest| scripted_registry::json(status, &[], "{}");
+        let acceptor = Some(identity.acceptor());
+        let registry = ScriptedRegistry::start("127.0.0.1:0", acceptor, answer).await;
+        let url = format!("https://localhost:{}/", registry.address.port());
+        let test_home = home_with(&url, &[("CA_FILE", file.to_str().unwrap())]);
+        let login = test_home.login("NPM");
+        assert_eq!((&login["state"], &login["code"]), (&json!("unverified"), &json!(code)));
+        let remark = "certificate-distrusted-by-clients";
+        assert_eq!(login["remarks"][0]["code"], remark, "{login:#}");
+        kill_9(&only_pair(&test_home.lock()).agent);
+        assert_eq!(test_home.login("NPM")["remarks"][0]["code"], remark);
+    }
 }

@@ -144,6 +144,68 @@ fn a_url_at_which_nothing_answers_is_named() {
     }
 }
 
+/// The status and the location of a resource.
+type Answer = Box<dyn Fn(&str) -> (u16, String)>;
+
+#[test]
+fn a_registry_that_redirects_everything_says_where_to() {
+    let registry = PackageRegistry::start(&[BASIC]);
+    registry.state().protected.clear();
+    let resources = ["", "-/whoami", "simple/", "config.json", "info/refs"];
+    let moved = |base: &'static str| move |it: &str| (302, format!("{base}{it}"));
+    let page = |it: &str| (303, format!("https://sso.test/login?next=/f/{it}&token=secret"));
+    let gone = |_: &str| (404, String::new());
+    let no_answer = |_: &str| (200, String::new());
+    let (new, away) = ("https://new.test/npm/", "redirects-away");
+    for (first, rest, code, fix) in [
+        (
+            Box::new(moved(new)) as Answer,
+            Box::new(moved(new)) as Answer,
+            away,
+            "to https://new.test/npm/ if the registry has moved there,",
+        ),
+        (Box::new(moved("/g/")), Box::new(moved("/g/")), away, "/g/ if the registry has moved"),
+        (Box::new(gone), Box::new(moved(new)), away, "to https://new.test/npm/ if"),
+        (Box::new(page), Box::new(page), away, "because https://sso.test/login is probably"),
+        // A page for people, and packages below it.
+        (Box::new(page), Box::new(gone), "not-asked", "no action"),
+        (Box::new(page), Box::new(no_answer), "not-asked", "no action"),
+        (Box::new(moved("/f")), Box::new(no_answer), "not-asked", "no action"),
+    ] {
+        let rest = resources[1..].iter().map(|it| (format!("/f/{it}"), rest(it)));
+        registry.state().replies =
+            [("/f/".to_owned(), first(""))].into_iter().chain(rest).collect();
+        let test_home = home_with(&registry.url("/f/"), &[("USER", "user")]);
+        let login = test_home.login("NPM");
+        assert_eq!(found(&login), ("unverified", code), "{login:#}");
+        let hint = login["hint"].as_str().unwrap();
+        assert!(hint.contains(fix), "{hint}");
+        assert!(!login.to_string().contains("token="), "{login:#}");
+        assert_eq!(test_home.authorization(&registry.url("/f/x")).as_deref(), Some(BASIC));
+    }
+    assert_eq!(registry.received(), [], "nothing is sent to a URL that redirects");
+}
+
+#[test]
+fn only_resources_of_formats_that_the_url_allows_are_asked_for() {
+    let registry = PackageRegistry::start(&[]);
+    registry.state().protected.clear();
+    for (path, expected) in [
+        ("/f/", &["", "-/whoami", "simple/", "config.json", "info/refs"][..]),
+        ("/api/v4/", &["", "-/whoami", "simple/", "config.json"]),
+        ("/api/v4/projects/7/packages/npm/", &["", "-/whoami"]),
+        ("/artifactory/api/pypi/all/", &["", "simple/"]),
+        ("/artifactory/api/maven/all/", &[""]),
+    ] {
+        registry.state().requests.clear();
+        let test_home = home_with(&registry.url(path), &[]);
+        assert_eq!(found(&test_home.login("NPM")), ("unverified", "not-asked"));
+        let asked = registry.state().requests.clone();
+        let asked: Vec<_> = asked.iter().map(|(it, _)| it.strip_prefix(path).unwrap()).collect();
+        assert_eq!(asked, expected, "{path}");
+    }
+}
+
 #[test]
 fn a_registry_that_asks_everywhere_is_verified_by_the_one_resource_that_it_has() {
     let registry = PackageRegistry::start(&[BEARER]);

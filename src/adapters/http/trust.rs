@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,8 +33,19 @@ const CERTS_D: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 #[derive(Default)]
 pub(super) struct Trust {
     system: SystemRoots,
-    made: Mutex<HashMap<Vec<Certificate>, TlsSetup>>,
+    made: Mutex<Made>,
 }
+
+/// The configurations that were made from one state of the system's files.
+#[derive(Default)]
+struct Made {
+    files: Vec<FileState>,
+    setups: HashMap<Vec<Certificate>, TlsSetup>,
+}
+
+/// What tells whether a file or a directory has changed: device, inode, size, and when it was last
+/// modified, in seconds and nanoseconds; `None` if there is none.
+type FileState = Option<(u64, u64, u64, i64, i64)>;
 
 /// A TLS configuration and its verifier.
 #[derive(Clone)]
@@ -91,18 +103,23 @@ impl Trust {
     }
 
     fn setup(&self, extra: &[Certificate]) -> Result<TlsSetup, ConnectionFault> {
+        let files = self.system.file_states();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(setup) = made.get(extra) {
+        if made.files != files {
+            *made = Made { files, ..Made::default() };
+        }
+        if let Some(setup) = made.setups.get(extra) {
             return Ok(setup.clone());
         }
         let setup = build(&self.system, extra).map_err(|error| ConnectionFault::Tls { error })?;
-        made.insert(extra.to_vec(), setup.clone());
+        made.setups.insert(extra.to_vec(), setup.clone());
         Ok(setup)
     }
 
-    /// Makes the next call read the system's authorities again.
+    /// Makes the next call read the system's authorities again, although no file seems to have changed: one
+    /// that a directory links to may have.
     pub(super) fn forget(&self) {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).setups.clear();
     }
 }
 
@@ -171,20 +188,34 @@ fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
 
 impl SystemRoots {
     fn load(&self) -> Vec<Certificate> {
-        let found = if self.file.is_none() && self.directories.is_empty() {
-            vec![rustls_native_certs::load_native_certs()]
-        } else {
-            let file = self.file.as_deref();
-            let directories = self.directories.iter().map(|path| (None, Some(path.as_path())));
-            std::iter::once((file, None))
-                .chain(directories)
-                .map(|(file, directory)| load_certs_from_paths(file, directory))
-                .collect()
-        };
+        let (file, directories) = self.places();
+        let directories = directories.iter().map(|path| (None, Some(path.as_path())));
+        let found: Vec<_> = std::iter::once((file.as_deref(), None))
+            .chain(directories)
+            .map(|(file, directory)| load_certs_from_paths(file, directory))
+            .collect();
         for error in found.iter().flat_map(|found| &found.errors) {
             tracing::debug!("some certificates of the system cannot be read: {error}");
         }
         found.into_iter().flat_map(|found| found.certs).collect()
+    }
+
+    fn file_states(&self) -> Vec<FileState> {
+        let (file, directories) = self.places();
+        let state = |path: PathBuf| {
+            let it = std::fs::metadata(path).ok()?;
+            Some((it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
+        };
+        file.into_iter().chain(directories).map(state).collect()
+    }
+
+    /// The file and the directories with the authorities.
+    fn places(&self) -> (Option<PathBuf>, Vec<PathBuf>) {
+        if self.file.is_none() && self.directories.is_empty() {
+            let found = openssl_probe::probe();
+            return (found.cert_file, found.cert_dir);
+        }
+        (self.file.clone(), self.directories.clone())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The agent's record of one registry, and how responses change it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,8 @@ pub struct Login {
     pub reason: Option<Reason>,
     /// A remark on the exchange that the credential is from.
     pub exchange_remark: Option<Reason>,
+    /// A remark of the last verification beside its reason.
+    pub verdict_remark: Option<RegistryReason>,
     /// When the registry last accepted the credential.
     pub verified_at: Option<Timestamp>,
     /// How the registry asks for the credential, if it said so.
@@ -106,6 +110,7 @@ impl Login {
             last_verdict: LastVerdict::Pending,
             reason: None,
             exchange_remark: None,
+            verdict_remark: None,
             verified_at: None,
             offered_scheme: None,
             proxy: None,
@@ -158,7 +163,8 @@ impl Login {
         self.failures = if retry.is_some() { self.failures.saturating_add(1) } else { 0 };
         self.due = match retry {
             Some(class) => {
-                let retry_after = verdict.retry_after;
+                let retry_after =
+                    verdict.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
                 Some(refresh_schedule::retry_at(now, self.failures, class, retry_after, jitter))
             }
             // Only the registry knows whether it accepts a token beyond the expiry that the token
@@ -168,6 +174,7 @@ impl Login {
         };
         self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
+        self.verdict_remark = verdict.remark.map(|remark| *remark);
         self.reason = verdict.reason.or_else(|| self.remark());
     }
 

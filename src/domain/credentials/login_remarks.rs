@@ -15,6 +15,9 @@ impl Login {
     /// What is known at `now` without asking anybody, apart from the reason itself.
     pub fn remarks(&self, now: Timestamp) -> Vec<Reason> {
         let mut found = self.value_remarks(now);
+        if self.state(now) == State::Unverified {
+            found.extend(self.verdict_remark.clone().map(Reason::from));
+        }
         found.extend(self.short_life(now));
         found
     }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use super::connection::{ConnectionFault, name_of};
 use super::{FixContext, shell_word};
 use crate::domain::declarations::variable::Field;
+use crate::domain::package_clients::format::PackageFormat;
+use crate::domain::servers::package_server::PackageServer;
 
 impl ConnectionFault {
     /// What to do about a failed request to `host`, which is `HOST:PORT`, for this login.
@@ -151,6 +153,24 @@ pub(super) fn install_authority(file: &str, directory: &str) -> String {
 pub(super) fn trust_on_system(file: &str, host: &str) -> String {
     let to = format!("/usr/local/share/ca-certificates/{}.crt", name_of(host));
     format!("cp {} {} && update-ca-certificates", shell_word(file), shell_word(&to))
+}
+
+/// The settings of the clients that may use the package registry `server` and bring certificates of their own,
+/// once the authorities in `file` are trusted ones of the system. It follows a command.
+pub(super) fn trust_in_clients(file: &str, server: &str) -> String {
+    const OF_PYTHON: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt UV_SYSTEM_CERTS=1";
+    let server = PackageServer::parse(server).ok();
+    let may_use = |format: PackageFormat| server.as_ref().is_none_or(|it| format.is_likely_in(it));
+    let node = || format!("NODE_EXTRA_CA_CERTS={}", shell_word(file));
+    let (clients, settings) = match (may_use(PackageFormat::Npm), may_use(PackageFormat::Python)) {
+        (true, true) => {
+            ("npm, pnpm, pip before 24.2, poetry and uv", format!("{} {OF_PYTHON}", node()))
+        }
+        (true, false) => ("npm and pnpm", node()),
+        (false, true) => ("pip before 24.2, poetry and uv", OF_PYTHON.to_owned()),
+        (false, false) => return String::new(),
+    };
+    format!("; for {clients}, which bring certificates of their own, also run `export {settings}`")
 }
 
 /// The other way to trust an authority, which helps the agent alone.

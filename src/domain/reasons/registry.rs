@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::connection::ConnectionFault;
-use super::connection_fix::{CORRECT_CLOCK, install_authority, trust_on_system};
+use super::connection_fix::{CORRECT_CLOCK, install_authority, trust_in_clients, trust_on_system};
 use super::google_key::{KeyFault, SERVICE_ACCOUNT};
 use super::image_access::ImageAccessReason;
 use super::login::new_token;
 use super::rejection::{ACR_TOKEN_USER, RejectionHint};
 use super::step::Step;
 use super::stray::StrayCharacters;
-use super::{FixContext, Severity, duration, shell_word, shown};
+use super::{FixContext, Severity, duration, shown};
 use crate::domain::declarations::variable::Field;
 use crate::domain::registry_protocol::realm::RealmFault;
 use crate::domain::servers::web_sites;
@@ -93,6 +93,18 @@ pub enum RegistryReason {
     NothingAtUrl {
         /// The canonical server.
         server: String,
+    },
+    /// A package registry redirects all requests to another URL.
+    #[error(
+        "{server} redirects every request to {target}, which gets no login for {server}, so this one is not verified"
+    )]
+    RedirectsAway {
+        /// The canonical server.
+        server: String,
+        /// The URL that it redirects to, without a query.
+        target: String,
+        /// Whether the target seems to be the same registry.
+        is_moved: bool,
     },
     /// A package registry asks for a login in schemes that only other clients support.
     #[error(
@@ -252,6 +264,7 @@ impl RegistryReason {
             Self::Undecided { .. } => "not-decided",
             Self::LoginForbidden { .. } => "login-forbidden",
             Self::NothingAtUrl { .. } => "nothing-at-url",
+            Self::RedirectsAway { .. } => "redirects-away",
             Self::UnsupportedScheme { .. } => "scheme-not-supported",
             Self::RealmNotAllowed { .. } => "realm-not-allowed",
             Self::RealmForbidden { .. } => "realm-forbidden",
@@ -280,6 +293,7 @@ impl RegistryReason {
             | Self::Undecided { .. }
             | Self::LoginForbidden { .. }
             | Self::NothingAtUrl { .. }
+            | Self::RedirectsAway { .. }
             | Self::UnsupportedScheme { .. }
             | Self::RealmNotAllowed { .. }
             | Self::ClockOff { .. }
@@ -318,6 +332,7 @@ impl RegistryReason {
             Self::RateLimited { .. }
             | Self::NotARegistry { .. }
             | Self::NothingAtUrl { .. }
+            | Self::RedirectsAway { .. }
             | Self::BadChallenge { .. }
             | Self::NoToken { .. }
             | Self::Failing { .. } => Step::RegistryApi,
@@ -350,6 +365,17 @@ impl RegistryReason {
             Self::NothingAtUrl { .. } => login
                 .as_package()
                 .set(&[(Field::Server, "the URL that the project names for its registry")]),
+            Self::RedirectsAway { target, is_moved: true, .. } => {
+                let target = format!("{target} if the registry has moved there");
+                let fix = login.as_package().set(&[(Field::Server, &target)]);
+                format!("{fix}, and name that URL in the project")
+            }
+            Self::RedirectsAway { target, is_moved: false, .. } => {
+                let url = format!(
+                    "the URL that the project names for its registry, because {target} is probably a web page"
+                );
+                login.as_package().set(&[(Field::Server, &url)])
+            }
             Self::RealmNotAllowed { server, realm } => allow_realm(server, realm),
             Self::RealmForbidden { .. } => format!(
                 "ask the registry's operator to use an https token server on the registry's own host, {}",
@@ -391,10 +417,10 @@ impl RegistryReason {
                 install_authority(file, directory),
                 login.then_check()
             ),
-            Self::DistrustedByPackageClients { host, file, .. } => format!(
-                "run `{}` as root; for npm and pnpm, which do not use the certificates of the system, also run `export NODE_EXTRA_CA_CERTS={}`",
+            Self::DistrustedByPackageClients { server, host, file } => format!(
+                "run `{}` as root{}",
                 trust_on_system(file, host),
-                shell_word(file)
+                trust_in_clients(file, server)
             ),
             Self::PlainForDocker { server } => format!(
                 "add {server} to `insecure-registries` in /etc/docker/daemon.json on the machine of the docker daemon, as in {{\"insecure-registries\": [\"{server}\"]}}, and restart the daemon; other clients have settings of their own"

@@ -3,24 +3,37 @@
 //! Package registries have no endpoint in common that requires a login. So the agent asks for a few
 //! cheap resources without the credential, and sends the credential only to one that answers with 401.
 
+use std::iter;
+
 use super::challenge::Challenge;
 use super::response::RegistryResponse;
 use super::verdict::{Outcome, Verdict, rate_limited_or_failing};
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::domain::credentials::credential::Credential;
+use crate::domain::package_clients::format::PackageFormat;
 use crate::domain::reasons::rejection::RejectionHint;
 use crate::domain::reasons::stray::StrayCharacters;
 use crate::domain::reasons::{Reason, RegistryReason};
-use crate::domain::servers::package_server::{PackageKind, PackageServer};
+use crate::domain::servers::package_server::{PackageKind, PackageServer, PackageUrl};
 
-/// The resources to ask for, relative to the registry's URL: the URL itself, npm's own user, an index
-/// of Python packages (PEP 503), a sparse index of cargo, and the references of a git repository.
-pub const RESOURCES: [&str; 5] =
-    ["", "-/whoami", "simple/", "config.json", "info/refs?service=git-upload-pack"];
+/// The resources that tell whether a login is accepted, relative to the registry's URL: npm's own user, an
+/// index of Python packages (PEP 503), a sparse index of cargo, and the references of a git repository.
+const RESOURCES: [(PackageFormat, &str); 4] = [
+    (PackageFormat::Npm, "-/whoami"),
+    (PackageFormat::Python, "simple/"),
+    (PackageFormat::Cargo, "config.json"),
+    (PackageFormat::Git, "info/refs?service=git-upload-pack"),
+];
 
 /// Authentication schemes that only other clients support, as they are written. A name that is not
 /// among them is not shown: the registry could put anything there.
 const UNSUPPORTED: [&str; 6] = ["Digest", "DPoP", "HOBA", "Mutual", "Negotiate", "NTLM"];
+
+/// The resources to ask `server` for: its URL, and those of the formats that it may have.
+pub fn resources(server: &PackageServer) -> Vec<&'static str> {
+    let may_answer = RESOURCES.into_iter().filter(|(format, _)| format.may_be_in(server));
+    iter::once("").chain(may_answer.map(|(_, resource)| resource)).collect()
+}
 
 /// Evaluates the response to a request without a credential: the schemes in which it asks for one, none
 /// if it does not name any; `None` if it asks for no login. An error is what is known if no other
@@ -101,19 +114,63 @@ pub fn more_telling(earlier: Option<Verdict>, later: Verdict) -> Verdict {
     }
 }
 
-/// The verdict if no resource asked for a login.
-pub fn not_asked(server: &PackageServer) -> Verdict {
-    let reason = RegistryReason::NotAsked { server: server.name().to_owned() };
-    Verdict::because(Outcome::Unverified, reason)
+/// What the resources do that ask for no login.
+#[derive(Default)]
+pub struct Unasked {
+    /// How many were asked for.
+    pub asked: usize,
+    /// How many do not exist.
+    pub missing: usize,
+    /// Those that redirect, and where to.
+    pub redirected: Vec<(&'static str, PackageUrl)>,
 }
 
-/// The verdict if not even the registry's own URL exists.
-pub fn nothing_at_url(server: &PackageServer) -> Verdict {
-    // Registries of the other kinds may have nothing at the URL that their packages are below.
-    if !matches!(server.kind(), PackageKind::Packages | PackageKind::Jfrog) {
-        return not_asked(server);
+impl Unasked {
+    /// The verdict if no resource of `server` asked for a login.
+    pub fn verdict(&self, server: &PackageServer) -> Verdict {
+        let away = self.redirected.len();
+        let all_away = away == self.asked || (away > 1 && away + self.missing == self.asked);
+        let elsewhere = all_away.then(|| self.elsewhere(server)).flatten();
+        if let Some(reason) = elsewhere {
+            return Verdict::because(Outcome::Unverified, reason);
+        }
+        // Registries of the other kinds may have nothing at the URL that their packages are below.
+        let may_be_empty = !matches!(server.kind(), PackageKind::Packages | PackageKind::Jfrog);
+        if may_be_empty || self.asked == 1 || self.missing < self.asked {
+            return not_asked(server);
+        }
+        let reason = RegistryReason::NothingAtUrl { server: server.name().to_owned() };
+        Verdict::because(Outcome::Unverified, reason)
     }
-    let reason = RegistryReason::NothingAtUrl { server: server.name().to_owned() };
+
+    /// Where all redirects lead. A registry that has moved keeps what follows its URL, and a page for people
+    /// is the same for all.
+    fn elsewhere(&self, server: &PackageServer) -> Option<RegistryReason> {
+        let moved = |(resource, target): &(&str, PackageUrl)| {
+            let resource = resource.split('?').next().unwrap_or_default();
+            let target = target.to_string();
+            PackageServer::parse(target.strip_suffix(resource)?).ok()
+        };
+        let targets: Option<Vec<_>> = self.redirected.iter().map(moved).collect();
+        let base = targets.as_ref().and_then(|all| {
+            let (first, others) = all.split_first()?;
+            // Nobody should send in plain text what was declared with TLS.
+            let is_as_safe = first.scheme() == server.scheme() || server.scheme() == "http";
+            (others.iter().all(|it| it == first) && is_as_safe).then_some(first)
+        });
+        if base == Some(server) {
+            return None;
+        }
+        let (_, target) = self.redirected.first()?;
+        let target = base.map_or_else(|| target.to_string(), PackageServer::to_string);
+        let server = server.name().to_owned();
+        Some(RegistryReason::RedirectsAway { server, target, is_moved: base.is_some() })
+    }
+}
+
+/// The verdict if the registry asks for no login.
+pub fn not_asked(server: &PackageServer) -> Verdict {
+    let reason = RegistryReason::NotAsked { server: server.name().to_owned() };
     Verdict::because(Outcome::Unverified, reason)
 }
 

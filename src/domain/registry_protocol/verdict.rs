@@ -59,16 +59,24 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why it is not [`Outcome::Ready`], or a remark although it is.
     pub reason: Option<Reason>,
-    /// How long the registry asked clients to wait (`Retry-After`).
-    pub retry_after: Option<Duration>,
+    /// How long the registry asked clients to wait (`Retry-After`), in seconds.
+    pub retry_after: Option<u32>,
     /// How a package registry asks for the credential, if it said so.
     pub offered_scheme: Option<AuthScheme>,
+    /// A remark beside the reason of a login that is not verified.
+    pub remark: Option<Box<RegistryReason>>,
 }
 
 impl Verdict {
     /// The registry accepted the credential.
     pub fn ready() -> Self {
-        Self { outcome: Outcome::Ready, reason: None, retry_after: None, offered_scheme: None }
+        Self {
+            outcome: Outcome::Ready,
+            reason: None,
+            retry_after: None,
+            offered_scheme: None,
+            remark: None,
+        }
     }
 
     /// The same verdict, with a remark if it is [`Outcome::Ready`] and the local clock is `ahead` of
@@ -89,6 +97,15 @@ impl Verdict {
             self.reason = Some(remark.into());
         }
         self
+    }
+
+    /// As [`Verdict::with_remark`], and beside the reason if it is [`Outcome::Unverified`].
+    #[must_use]
+    pub fn with_remark_beside(self, remark: Option<RegistryReason>) -> Self {
+        if self.outcome == Outcome::Unverified {
+            return Self { remark: remark.map(Box::new), ..self };
+        }
+        self.with_remark(remark)
     }
 
     /// Any other outcome, with its reason.
@@ -248,7 +265,8 @@ pub(super) fn rate_limited_or_failing(server: &str, answer: &RegistryResponse) -
     } else {
         return None;
     };
-    verdict.retry_after = answer.retry_after;
+    let seconds = |wait: Duration| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+    verdict.retry_after = answer.retry_after.map(seconds);
     Some(verdict)
 }
 

@@ -345,6 +345,22 @@ fn answers_of_packages() -> Vec<Sample> {
             "The path is mistyped, or the registry has moved. Clients get the login.",
         ),
         sample(
+            R::RedirectsAway {
+                server: "https://npm.example.com/".into(),
+                target: "https://packages.example.com/npm/".into(),
+                is_moved: true,
+            },
+            "The registry has moved. Package clients follow the redirect without the login.",
+        ),
+        sample(
+            R::RedirectsAway {
+                server: "https://nexus.example.com/npm/".into(),
+                target: "https://sso.example.com/login".into(),
+                is_moved: false,
+            },
+            "A proxy or the web page of the registry answers at this URL.",
+        ),
+        sample(
             R::UnsupportedScheme {
                 server: "https://nuget.example.com/feed/".into(),
                 scheme: Some("Negotiate".into()),

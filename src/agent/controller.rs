@@ -20,17 +20,16 @@ use super::service_status;
 use super::source_set::SourceSet;
 use super::state_handoff::StateHandoff;
 use super::stored_login_writer::{ChangeAnswer, StoredLoginWriter, StoredReport};
-use super::view::{self, View};
+use super::unanswered_push::{PushAnswer, UnansweredPush};
+use super::view::View;
 use super::workers::{WorkResult, WorkerPool};
 use crate::adapters::clock::Clock;
 use crate::adapters::config::Mode;
 use crate::adapters::stored_logins::StoredChange;
 use crate::domain::credentials::secret::Secret;
-use crate::domain::declarations::changes::Declared;
-use crate::domain::reasons::problem::Problem;
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{self, Server};
-use crate::wire::api::{EnvironmentAnswer, EnvironmentDifference};
+use crate::wire::api::EnvironmentDifference;
 
 /// The controller and everything it needs.
 pub struct Controller {
@@ -64,13 +63,6 @@ pub struct Controller {
     pub unanswered_pushes: Vec<UnansweredPush>,
     /// Changed stored logins to be answered once they take effect.
     pub unanswered_changes: Vec<UnansweredChange>,
-}
-
-/// A pushed environment: the declarations before it, and which of its sets are incomplete.
-pub struct UnansweredPush {
-    before: Declared,
-    incomplete: Vec<Problem>,
-    answer: oneshot::Sender<EnvironmentAnswer>,
 }
 
 /// A change of the stored logins: the server that `docker login` put, if it did.
@@ -155,8 +147,8 @@ impl Controller {
             self.stored_logins.change(prune, None);
         }
         let environment = self.sources.merged_environment();
-        if self.workers.use_environment(environment) {
-            self.logins.retry_failed(now);
+        if let Some(change) = self.workers.use_environment(environment) {
+            self.logins.network_changed(&change, now);
         }
         self.logins.reconcile(declarations, environment, now, &self.events);
         // Publish first: from here on clients see the new declarations, not those they replace.
@@ -167,16 +159,11 @@ impl Controller {
         self.publish_view();
         self.hand_over();
         for push in std::mem::take(&mut self.unanswered_pushes) {
-            let difference = self.logins.difference_to(&push.before);
-            let detail = format!("`sync` sent an environment: {}", difference.summary());
+            let PushAnswer { summary, answer, requester } =
+                push.answer(&self.logins, &self.sources);
+            let detail = format!("`sync` sent an environment: {summary}");
             self.events.record(now, "pushed", "sync", detail);
-            let difference = EnvironmentAnswer {
-                added: difference.added,
-                changed: difference.changed,
-                removed: difference.removed,
-                incomplete: push.incomplete.iter().map(view::problem_entry).collect(),
-            };
-            self.answer_once_published(push.answer, difference);
+            self.answer_once_published(requester, answer);
         }
         for UnansweredChange { put, changed, answer } in
             std::mem::take(&mut self.unanswered_changes)
@@ -195,9 +182,10 @@ impl Controller {
         let now = self.clock.now();
         match command {
             AgentCommand::Push(variables, answer) => {
-                let before = self.logins.declared();
+                let before = UnansweredPush::before(&self.logins, &self.sources, answer);
                 let incomplete = self.sources.push(variables, now);
-                self.unanswered_pushes.push(UnansweredPush { before, incomplete, answer });
+                self.unanswered_pushes.push(before.lacking(incomplete));
+                self.logins.retry_unreachable(now);
                 self.reconcile();
             }
             AgentCommand::Compare(variables, answer) => {

@@ -25,6 +25,8 @@ pub struct Exchange {
     pub due: Timestamp,
     /// Whether an attempt is running.
     pub busy: bool,
+    /// Whether a failure of the running attempt no longer counts, because a variable that it uses changed.
+    is_stale: bool,
     failed_at: Timestamp,
     failures: u32,
     /// The class of the current run of failures.
@@ -40,6 +42,7 @@ impl Exchange {
             failure: None,
             due: now,
             busy: false,
+            is_stale: false,
             failed_at: now,
             failures: 0,
             retry: None,
@@ -55,6 +58,21 @@ impl Exchange {
             renewed: true,
             ..Self::new(saved.due)
         }
+    }
+
+    /// Makes an attempt due at `now`, and again if the running one fails.
+    pub fn try_again(&mut self, now: Timestamp) {
+        self.due = now;
+        self.is_stale = self.busy;
+    }
+
+    /// Whether a failure does not count, and the next attempt is due at `now` instead.
+    pub fn starts_again(&mut self, now: Timestamp) -> bool {
+        let is_stale = std::mem::take(&mut self.is_stale);
+        if is_stale {
+            (self.busy, self.due) = (false, now);
+        }
+        is_stale
     }
 
     /// Records a new token.
@@ -74,6 +92,7 @@ impl Exchange {
         self.retry = None;
         self.renewed = true;
         self.busy = false;
+        self.is_stale = false;
     }
 
     /// Records a failed attempt.

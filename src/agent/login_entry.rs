@@ -10,6 +10,7 @@ use crate::domain::credentials::login::{LastVerdict, Login, State};
 use crate::domain::credentials::replaced::{self, ReplacedCredential};
 use crate::domain::declarations::declaration::Declaration;
 use crate::domain::reasons::Reason;
+use crate::domain::registry_protocol::verdict::Outcome;
 use crate::wire::handoff::SavedLogin;
 
 /// The progress of a credential's verification.
@@ -75,7 +76,12 @@ impl LoginEntry {
                 login.offered_scheme = restored.offered_scheme;
                 login.due = restored.due;
                 login.failures = restored.failures;
-                needs_verification &= restored.last_verdict == LastVerdict::Pending;
+                // The network may be another one by now. Without a token, an exchange is due at once.
+                login.is_verdict_stale = (restored.is_verdict_stale
+                    || is_unreachable(restored.last_verdict))
+                    && (verify || login.credential.is_none());
+                needs_verification &=
+                    restored.last_verdict == LastVerdict::Pending || login.is_verdict_stale;
             }
         }
         if needs_verification && !verify {
@@ -91,6 +97,22 @@ impl LoginEntry {
             expiry_recorded,
             served_generation: None,
             replaced,
+        }
+    }
+
+    /// Whether the registry could not be asked.
+    pub(super) fn is_unreachable(&self) -> bool {
+        is_unreachable(self.login.last_verdict)
+    }
+
+    /// Makes the registry be asked about the current credential, as `generation`: what a
+    /// verification finds out that is under way no longer counts. Nothing is asked about a token that has ended.
+    pub(super) fn verify_again(&mut self, generation: u64, now: Timestamp) {
+        let serves = self.login.credential.as_ref().is_some_and(|it| it.serves(now));
+        if serves {
+            self.generation = generation;
+            self.verification = VerificationState::Needed;
+            self.login.is_verdict_stale = true;
         }
     }
 
@@ -131,7 +153,7 @@ impl LoginEntry {
 
     /// Whether the token expired since the last call.
     pub(super) fn has_just_expired(&mut self, now: Timestamp) -> bool {
-        let is_expired = self.login.state(now) == State::Expired;
+        let is_expired = self.login.judged_state(now) == State::Expired;
         !std::mem::replace(&mut self.expiry_recorded, is_expired) && is_expired
     }
 
@@ -163,4 +185,8 @@ impl LoginEntry {
             replaced: self.replaced.clone(),
         }
     }
+}
+
+fn is_unreachable(verdict: LastVerdict) -> bool {
+    verdict == LastVerdict::Judged(Outcome::Unreachable)
 }

@@ -31,6 +31,7 @@ pub mod source_set;
 pub mod state_handoff;
 pub mod stored_login_writer;
 pub mod supervisor;
+pub mod unanswered_push;
 pub mod view;
 pub mod workers;
 

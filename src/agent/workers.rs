@@ -65,6 +65,19 @@ pub struct Verification {
     pub generation: u64,
 }
 
+/// The proxies and certificates before and after a change.
+pub struct NetworkChange {
+    before: Arc<Http>,
+    after: Arc<Http>,
+}
+
+impl NetworkChange {
+    /// Whether requests to this registry may end differently than before.
+    pub fn affects(&self, server: &RegistryServer) -> bool {
+        self.after.reaches_otherwise(&self.before, server)
+    }
+}
+
 /// A question about an image.
 pub struct AccessQuestion {
     /// The image, on the server as declared.
@@ -111,15 +124,16 @@ impl WorkerPool {
         })
     }
 
-    /// Sets the AWS settings, proxies and certificates for new requests, and returns whether they
+    /// Sets the AWS settings, proxies and certificates for new requests, and returns how they
     /// changed. Running requests keep the old ones.
-    pub fn use_environment(&mut self, environment: &Variables) -> bool {
-        let differs = *self.environment != *environment;
-        if differs {
-            self.http = Arc::new(Http::with_environment(environment));
-            self.environment = Arc::new(environment.clone());
+    pub fn use_environment(&mut self, environment: &Variables) -> Option<NetworkChange> {
+        if *self.environment == *environment {
+            return None;
         }
-        differs
+        let http = Arc::new(Http::with_environment(environment).after(&self.http));
+        let before = std::mem::replace(&mut self.http, Arc::clone(&http));
+        self.environment = Arc::new(environment.clone());
+        Some(NetworkChange { before, after: http })
     }
 
     /// Starts a token exchange with AWS.

@@ -60,8 +60,9 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
     let change: EnvironmentAnswer = serde_json::from_slice(&answer)?;
     if !json {
-        let EnvironmentAnswer { added, changed, removed, .. } = change.clone();
-        writeln!(output::stdout(), "{}", Difference { added, changed, removed }.summary())?;
+        let EnvironmentAnswer { added, changed, removed, variables, .. } = change.clone();
+        let difference = Difference { added, changed, removed, variables };
+        writeln!(output::stdout(), "{}", difference.summary())?;
     }
     let (waits, wait) = (wait.is_some(), if json { wait.or(Some(Duration::ZERO)) } else { wait });
     let status = settled_soon(&paths, wait)?;

@@ -182,7 +182,7 @@ pub struct ProblemEntry {
     pub hint: String,
 }
 
-/// The response of `PUT /v1/environment`: names whose declarations changed.
+/// The response of `PUT /v1/environment`: what changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentAnswer {
     /// Names that are new.
@@ -191,6 +191,9 @@ pub struct EnvironmentAnswer {
     pub changed: Vec<String>,
     /// Names that are no longer declared.
     pub removed: Vec<String>,
+    /// Variables of AWS, proxies, TLS and docker that were set, unset or changed.
+    #[serde(default)]
+    pub variables: Vec<String>,
     /// The missing variables of sets that are incomplete. Those that were complete before keep
     /// their previous values.
     #[serde(default)]

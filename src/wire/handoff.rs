@@ -131,6 +131,9 @@ pub struct SavedLogin {
     pub fingerprint: u64,
     /// The last verdict of the registry.
     pub last_verdict: LastVerdict,
+    /// Whether the registry was being asked again.
+    #[serde(default)]
+    pub is_verdict_stale: bool,
     /// The reason for that verdict.
     pub reason: Option<Reason>,
     /// A remark beside that reason.
@@ -172,6 +175,7 @@ impl SavedLogin {
             expiry_recorded: false,
             replaced: replaced.to_vec(),
             last_verdict: login.last_verdict,
+            is_verdict_stale: login.is_verdict_stale,
             reason: login.reason.clone(),
             verdict_remark: login.verdict_remark.clone(),
             verified_at: login.verified_at,

@@ -41,7 +41,7 @@ fn a_changed_variable_keeps_the_agent_its_events_and_its_verdicts() {
         ("AWS_REGION", "eu-central-1"),
     ] {
         test_home.set(variable, value);
-        assert_eq!(test_home.sync(), "nothing changed", "{variable}");
+        assert_eq!(test_home.sync(), format!("changed {variable}"));
         assert_eq!(test_home.status()["pid"], before.1, "{variable} restarted the agent");
         assert_eq!(test_home.login("ACME"), before.0, "{variable}");
     }

@@ -36,6 +36,7 @@ mod log;
 mod login_changes;
 mod logins;
 mod manual;
+mod network_changes;
 mod package_clients;
 mod package_hostile;
 mod package_logins;

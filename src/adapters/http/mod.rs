@@ -12,7 +12,7 @@ mod resolver;
 mod tls_server;
 mod trust;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::registry_server::RegistryServer;
-use crate::domain::servers::server::Server;
+use crate::domain::servers::server::{Scheme, Server};
 
 /// The state that all clients share.
 pub struct Http {
@@ -42,9 +42,9 @@ pub struct Http {
     resolver: Arc<SystemResolver>,
     proxies: Proxies,
     limits: Limits,
-    /// The names of the servers that have responded over TLS. Credentials never go to them in plain
-    /// text.
-    tls: Mutex<HashSet<String>>,
+    /// The servers that have responded, and whether they ever did over TLS. Credentials never go to
+    /// those in plain text.
+    spoke_tls: Arc<Mutex<HashMap<String, bool>>>,
 }
 
 /// The time limits of requests.
@@ -92,6 +92,13 @@ impl Http {
         }
     }
 
+    /// Remembers which servers have spoken TLS to `before`, also those that will.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        self.spoke_tls = Arc::clone(&before.spoke_tls);
+        self
+    }
+
     /// Uses the given limits.
     pub fn with_limits(limits: Limits) -> Self {
         Self {
@@ -100,7 +107,7 @@ impl Http {
             resolver: Arc::new(SystemResolver::default()),
             proxies: Proxies::default(),
             limits,
-            tls: Mutex::default(),
+            spoke_tls: Arc::default(),
         }
     }
 
@@ -111,13 +118,18 @@ impl Http {
 
     /// Whether `server` has ever responded over TLS.
     pub(crate) fn has_spoken_tls(&self, server: &Server) -> bool {
-        self.tls.lock().unwrap_or_else(PoisonError::into_inner).contains(server.name())
+        self.transport_of(server) == Some(true)
     }
 
-    /// Records that `server` has responded over TLS.
-    pub(crate) fn note_tls(&self, server: &Server) {
-        let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
-        tls.insert(server.name().to_owned());
+    /// Records that `server` has responded, over TLS or not.
+    pub(crate) fn note_response(&self, server: &Server, is_tls: bool) {
+        let mut spoke_tls = self.spoke_tls.lock().unwrap_or_else(PoisonError::into_inner);
+        *spoke_tls.entry(server.name().to_owned()).or_default() |= is_tls;
+    }
+
+    fn transport_of(&self, server: &Server) -> Option<bool> {
+        let spoke_tls = self.spoke_tls.lock().unwrap_or_else(PoisonError::into_inner);
+        spoke_tls.get(server.name()).copied()
     }
 
     /// The proxy for a request to `url`.
@@ -127,14 +139,21 @@ impl Http {
 
     /// The address of the proxy for requests to this registry.
     pub(crate) fn proxy_for(&self, server: &RegistryServer) -> Option<String> {
-        let host = match server {
-            RegistryServer::Container(server) => RegistryHost::from(server),
-            RegistryServer::Package(server) => RegistryHost::from(server),
+        self.proxy_of(&proxied_url(server)?).map(|proxy| proxy.address)
+    }
+
+    /// Whether the first request to this registry takes another proxy than with `before`, or trusts other
+    /// certificates.
+    pub(crate) fn reaches_otherwise(&self, before: &Self, server: &RegistryServer) -> bool {
+        let proxied = proxied_url(server);
+        let proxy_differs = proxied.is_some_and(|url| self.proxies.differ(&before.proxies, &url));
+        let is_plain = match server {
+            RegistryServer::Container(server) if server.scheme() == Scheme::Unstated => {
+                before.transport_of(server) == Some(false)
+            }
+            server => server.transport() == Some("http"),
         };
-        let scheme = server.transport().unwrap_or("https");
-        let url = Url::parse(&format!("{scheme}://{}/", host.authority)).ok()?;
-        let proxy = self.proxy_of(&url).filter(|_| !host.is_loopback);
-        proxy.map(|proxy| proxy.address)
+        proxy_differs || (!is_plain && !self.trust.reads_the_same(&before.trust))
     }
 
     /// A client for AWS: uses the system's certificates and the configured proxies, and follows no
@@ -195,6 +214,17 @@ impl Default for Http {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The URL of this registry, unless no proxy is asked for it.
+fn proxied_url(server: &RegistryServer) -> Option<Url> {
+    let host = match server {
+        RegistryServer::Container(server) => RegistryHost::from(server),
+        RegistryServer::Package(server) => RegistryHost::from(server),
+    };
+    let scheme = server.transport().unwrap_or("https");
+    let url = Url::parse(&format!("{scheme}://{}/", host.authority)).ok()?;
+    (!host.is_loopback).then_some(url)
 }
 
 /// The host of `url`, with the port if it is not the scheme's default.

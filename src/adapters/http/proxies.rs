@@ -60,6 +60,17 @@ impl Proxies {
         self.rules.iter().fold(builder.no_proxy(), |builder, proxy| builder.proxy(proxy.clone()))
     }
 
+    /// Whether a request to `url` uses another proxy than with `others`, or another login for it.
+    pub(super) fn differ(&self, others: &Self, url: &Url) -> bool {
+        let used = |proxies: &Self| {
+            let found = proxies.matcher.as_ref()?.intercept(&url.as_str().parse().ok()?)?;
+            let raw =
+                found.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned()));
+            Some((found.uri().clone(), found.basic_auth().cloned(), raw))
+        };
+        used(self) != used(others)
+    }
+
     /// The proxy for a request to `url`.
     pub(super) fn proxy_of(&self, url: &Url) -> Option<UsedProxy> {
         let intercept = self.matcher.as_ref()?.intercept(&url.as_str().parse().ok()?)?;

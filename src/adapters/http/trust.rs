@@ -55,7 +55,7 @@ struct TlsSetup {
 }
 
 /// The files and directories to read authorities from, instead of the system's default locations.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 struct SystemRoots {
     file: Option<PathBuf>,
     directories: Vec<PathBuf>,
@@ -95,6 +95,11 @@ impl Trust {
         // A resumed session presents no certificate.
         config.resumption = Resumption::disabled();
         Ok(config)
+    }
+
+    /// Whether the authorities come from the same files as those of `other`.
+    pub(super) fn reads_the_same(&self, other: &Self) -> bool {
+        self.system == other.system
     }
 
     /// The file in `SSL_CERT_FILE`.

@@ -95,9 +95,7 @@ impl<'a> Session<'a> {
         let reply = reply.map_err(|fault| connection_failed(host(), fault))?;
         let date = reply.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
         session.clock_ahead = RoundTrip { sent_at, received_at: clock.now(), date }.clock_skew();
-        if session.base.scheme() == "https" {
-            http.note_tls(server);
-        }
+        http.note_response(server, session.base.scheme() == "https");
         let answer = session.read(RequestStep::Ping, &reply, &[]);
         if let Some(verdict) = session.redirected_away(&answer, &reply) {
             return Err(verdict);

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::LoginStore;
 use crate::agent::command::RefreshRequest;
-use crate::agent::login_entry::VerificationState;
-use crate::agent::workers::Verification;
+use crate::agent::exchanges::Exchange;
+use crate::agent::login_entry::{LoginEntry, VerificationState};
+use crate::agent::workers::{NetworkChange, Verification};
 use crate::domain::credentials::exchange::ExchangeKey;
 use crate::domain::credentials::login::{LastVerdict, State};
 use crate::domain::registry_protocol::verdict::Outcome;
@@ -68,18 +69,51 @@ impl LoginStore {
         }
     }
 
-    /// Makes failed requests due at `now`, because a change of proxies, certificates or AWS
-    /// settings may have fixed them.
-    pub fn retry_failed(&mut self, now: Timestamp) {
-        for exchange in self.exchanges.values_mut().filter(|exchange| exchange.failure.is_some()) {
-            exchange.due = now;
+    /// Asks again what could not be reached: whoever runs `sync` may just have repaired it.
+    pub fn retry_unreachable(&mut self, now: Timestamp) {
+        self.ask_again(
+            now,
+            |exchange| exchange.failure.as_ref().is_some_and(|it| it.0 == Outcome::Unreachable),
+            LoginEntry::is_unreachable,
+        );
+    }
+
+    /// Asks again what `change` may have repaired or broken. A refused password is not repeated.
+    pub fn network_changed(&mut self, change: &NetworkChange, now: Timestamp) {
+        self.ask_again(
+            now,
+            |exchange| exchange.failure.is_some() || exchange.busy,
+            |entry| match entry.login.last_verdict {
+                LastVerdict::Judged(Outcome::Unreachable) => true,
+                LastVerdict::Judged(Outcome::Ready | Outcome::Unverified)
+                | LastVerdict::Pending => change.affects(&entry.login.declaration.server),
+                LastVerdict::Judged(
+                    Outcome::Rejected | Outcome::RateLimited | Outcome::Invalid,
+                ) => false,
+            },
+        );
+    }
+
+    /// Starts these exchanges and verifications again. Their logins are pending until there is a
+    /// new result.
+    fn ask_again(
+        &mut self,
+        now: Timestamp,
+        is_exchange: impl Fn(&Exchange) -> bool,
+        is_login: impl Fn(&LoginEntry) -> bool,
+    ) {
+        for exchange in self.exchanges.values_mut().filter(|exchange| is_exchange(exchange)) {
+            exchange.try_again(now);
         }
         for (server, entry) in &mut self.entries {
-            let is_unreachable =
-                entry.login.last_verdict == LastVerdict::Judged(Outcome::Unreachable);
-            if is_unreachable && entry.login.due.is_some() {
-                entry.login.due = Some(now);
+            if self.verify && is_login(entry) {
+                self.last_generation += 1;
+                entry.verify_again(self.last_generation, now);
             }
+            let exchange = entry.exchange.as_ref().and_then(|key| self.exchanges.get(key));
+            // Its result becomes that of the login.
+            entry.login.is_verdict_stale |=
+                exchange.is_some_and(|it| it.failure.is_some() && is_exchange(it));
             self.due_queue.mark_changed(server);
         }
     }

@@ -22,6 +22,9 @@ impl LoginStore {
         events: &Events,
     ) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if result.is_err() && exchange.starts_again(now) {
+            return;
+        }
         match result {
             Ok(token) => exchange.succeeded(token, now),
             Err(failure) => exchange.failed(failure, now),
@@ -60,7 +63,7 @@ impl LoginStore {
         }
         entry.verification = VerificationState::Idle;
         self.due_queue.mark_changed(server);
-        let before = entry.login.state(now);
+        let before = entry.login.judged_state(now);
         let refused = verdict.outcome == Outcome::Rejected;
         entry.login.proxy = proxy;
         entry.login.verified(verdict, now, fastrand::f64());

@@ -82,6 +82,9 @@ pub struct Login {
     pub credential: Option<Credential>,
     /// The last known verdict.
     pub last_verdict: LastVerdict,
+    /// Whether the registry is asked again because the verdict may no longer hold: a proxy or a
+    /// certificate changed since. Clients are served by the old verdict meanwhile.
+    pub is_verdict_stale: bool,
     /// Why the login is not `ready`, or a remark although it is.
     pub reason: Option<Reason>,
     /// A remark on the exchange that the credential is from.
@@ -108,6 +111,7 @@ impl Login {
             declaration,
             credential: None,
             last_verdict: LastVerdict::Pending,
+            is_verdict_stale: false,
             reason: None,
             exchange_remark: None,
             verdict_remark: None,
@@ -142,6 +146,7 @@ impl Login {
 
     /// Records a failed exchange. A token that is still valid stays in use.
     pub fn exchange_failed(&mut self, outcome: Outcome, reason: Reason, now: Timestamp) {
+        self.is_verdict_stale = false;
         self.reason = Some(reason);
         let alive = self.credential.as_ref().is_some_and(|credential| credential.serves(now));
         if !alive {
@@ -172,6 +177,7 @@ impl Login {
             None if verdict.outcome == Outcome::Ready => self.stated_end().filter(|end| *end > now),
             None => None,
         };
+        self.is_verdict_stale = false;
         self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.verdict_remark = verdict.remark.map(|remark| *remark);
@@ -180,6 +186,11 @@ impl Login {
 
     /// The state at `now`.
     pub fn state(&self, now: Timestamp) -> State {
+        if self.is_verdict_stale { State::Pending } else { self.judged_state(now) }
+    }
+
+    /// The state at `now` by the last verdict, even if it is stale.
+    pub fn judged_state(&self, now: Timestamp) -> State {
         let dead = self.credential.as_ref().is_some_and(|credential| !credential.serves(now))
             && !self.accepted_past_end();
         match self.last_verdict {
@@ -201,7 +212,7 @@ impl Login {
     /// The credential that clients receive at `now`; `None` if it is withheld or not available yet.
     pub fn served(&self, now: Timestamp) -> Option<&Credential> {
         let credential = self.credential.as_ref()?;
-        match self.state(now) {
+        match self.judged_state(now) {
             State::Ready | State::Unverified | State::Unreachable | State::RateLimited => {
                 Some(credential)
             }
@@ -215,6 +226,7 @@ impl Login {
 
     /// Records that the configuration disables verification.
     pub fn not_asked(&mut self) {
+        self.is_verdict_stale = false;
         self.last_verdict = LastVerdict::Judged(Outcome::Unverified);
         let server = self.declaration.server.name().to_owned();
         self.reason = Some(LoginReason::NotAsked { server }.into());
@@ -228,6 +240,7 @@ impl Login {
     /// Why the login is not `ready` at `now`, or a remark although it is.
     pub fn reason_at(&self, now: Timestamp) -> Option<Reason> {
         match self.state(now) {
+            State::Pending if self.is_verdict_stale => None,
             State::Expired if self.stated_end().is_some_and(|end| end <= now) => {
                 Some(self.expiry_reason())
             }

@@ -34,7 +34,7 @@ impl Login {
     /// What the values show by themselves at `now`, and the registry has neither confirmed nor
     /// given as its reason.
     fn value_remarks(&self, now: Timestamp) -> Vec<Reason> {
-        if self.state(now) == State::Ready {
+        if self.judged_state(now) == State::Ready {
             return Vec::new();
         }
         let mut found = precheck::findings(&self.declaration);

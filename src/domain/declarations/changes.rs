@@ -1,7 +1,8 @@
 //! The difference between two sets of declarations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::source::Variables;
 use super::variable::Family;
 
 /// Names whose declarations differ; each list is sorted.
@@ -13,13 +14,15 @@ pub struct Difference {
     pub changed: Vec<String>,
     /// Names that are gone.
     pub removed: Vec<String>,
+    /// The variables of AWS, proxies, TLS and docker that differ.
+    pub variables: Vec<String>,
 }
 
 impl Difference {
     /// The difference as one line of text.
     pub fn summary(&self) -> String {
-        let lists =
-            [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let changed = [self.changed.as_slice(), &self.variables].concat();
+        let lists = [("added", &self.added), ("changed", &changed), ("removed", &self.removed)];
         let parts: Vec<String> = lists
             .iter()
             .filter(|(_, names)| !names.is_empty())
@@ -48,6 +51,13 @@ pub fn between(before: &Declared, after: &Declared) -> Difference {
         names.dedup();
     }
     difference
+}
+
+/// The names of the variables that are set, unset or have another value in `after`.
+pub fn of_variables(before: &Variables, after: &Variables) -> Vec<String> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    changed.cloned().collect()
 }
 
 #[cfg(test)]

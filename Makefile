@@ -1,6 +1,6 @@
 # Commands for developers. `make help` lists the targets with the comments after `##`.
 .DEFAULT_GOAL := help
-.PHONY: help setup build release feature packages reproduce run test test-fast fuzz bench docs lint fmt deny clean
+.PHONY: help setup build release feature packages reproduce run test test-fast soak fuzz bench docs lint fmt deny clean
 
 ARCHS := x86_64 aarch64
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -47,6 +47,10 @@ test-fast: ## run the tests that need no docker engine
 
 fuzz: ## search for inputs that break a property, five minutes each: `make fuzz TARGETS=server`
 	scripts/fuzz $(TARGETS)
+
+soak: ## mix all faults for MINUTES=60, repeatable by SEED=1, and print what was lost; WRITE_DOCS=1 shows it in docs/reliability.md
+	SOAK_MINUTES=$(or $(MINUTES),60) SOAK_SEED=$(or $(SEED),1) cargo test --locked --test it -- \
+		--ignored --nocapture --exact soak::known_credentials_are_answered_through_every_fault
 
 bench: ## run the benchmarks and draw the plots in docs/
 	cargo bench --locked

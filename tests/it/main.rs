@@ -59,6 +59,7 @@ mod sequence;
 mod server_names;
 mod services;
 mod set_clock;
+mod soak;
 mod sockets;
 mod sources;
 mod status_changes;

@@ -116,6 +116,21 @@ impl FakeAws {
             .into()
     }
 
+    /// The time by the clock of the fake.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.state().now()
+    }
+
+    /// When a token of ECR ends; `None` if it was never issued.
+    pub(crate) fn token_end(&self, token: &str) -> Option<Timestamp> {
+        self.state().tokens.get(token).copied()
+    }
+
+    /// Whether a registry of ECR accepts the header.
+    pub(crate) fn accepts(&self, authorization: &str) -> bool {
+        self.state().accepts(authorization)
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, Inner> {
         self.state.lock().unwrap()
     }

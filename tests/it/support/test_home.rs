@@ -23,7 +23,16 @@ pub(crate) struct TestHome {
 impl TestHome {
     /// An empty home with a helper on `PATH` that records each request and then runs ours.
     pub(crate) fn new() -> Self {
-        let test_home = Self { home: tempfile::tempdir().unwrap(), declared: Vec::new() };
+        Self::in_directory(tempfile::tempdir().unwrap())
+    }
+
+    /// The same, below a directory.
+    pub(crate) fn within(parent: &Path) -> Self {
+        Self::in_directory(tempfile::tempdir_in(parent).unwrap())
+    }
+
+    fn in_directory(home: TempDir) -> Self {
+        let test_home = Self { home, declared: Vec::new() };
         fs::create_dir(test_home.path("bin")).unwrap();
         let recorder = test_home.path("bin/docker-credential-registry-agent");
         fs::write(&recorder, recording_helper(&test_home.path("asked"))).unwrap();

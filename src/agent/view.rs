@@ -18,7 +18,7 @@ use crate::domain::declarations::declaration::Identity;
 use crate::domain::declarations::variable::Family;
 use crate::domain::printable::into_printable;
 use crate::domain::reasons::problem::Problem;
-use crate::domain::reasons::{FixContext, Reason, Severity, SourcedVariable};
+use crate::domain::reasons::{DeclarationReason, FixContext, Reason, Severity, SourcedVariable};
 use crate::domain::servers::package_server::{PackageKind, PackageServer, PackageUrl};
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{self, AskedServer, Kind, Server};
@@ -168,9 +168,22 @@ impl View {
     /// Problems for the user to fix.
     pub fn problems(&self, now: Timestamp) -> Vec<ProblemEntry> {
         let logins = self.entries.values().filter_map(|entry| entry.login.problem(now));
-        let sources = self.source_problems.iter().map(problem_entry);
+        let sources =
+            self.source_problems.iter().map(|it| problem_entry(&self.with_login(it, now)));
         let logins = logins.map(|problem| problem_entry(&problem));
         sources.chain(logins).chain(self.other_problems.iter().map(problem_entry)).collect()
+    }
+
+    /// The problem, which may depend on whether the login of its server works.
+    fn with_login(&self, problem: &Problem, now: Timestamp) -> Problem {
+        let mut problem = problem.clone();
+        let entry = problem.server.as_deref().and_then(|server| self.entries.get(server));
+        let state = entry.map(|entry| entry.login.state(now));
+        if let Reason::Declaration(DeclarationReason::Duplicate(duplicate)) = &mut problem.reason {
+            duplicate.is_unusable =
+                matches!(state, Some(State::Rejected | State::Expired | State::Invalid));
+        }
+        problem
     }
 
     /// The document of `GET /v1/status`.

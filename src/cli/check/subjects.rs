@@ -14,6 +14,7 @@ use crate::domain::declarations::variable::{self, Family};
 use crate::domain::reasons::{ClientReason, Reason, ReasonKind};
 use crate::domain::servers::check_target::{CheckTarget, TargetFault, in_lower_case};
 use crate::domain::servers::image::{Image, ImageFault};
+use crate::domain::servers::mistyped;
 use crate::domain::servers::server::Server;
 use crate::domain::servers::userinfo::without_userinfo;
 use crate::domain::servers::web_sites;
@@ -49,22 +50,23 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
         let exact = names().find(|name| *name == text);
         exact.or_else(|| names().find(|name| name.eq_ignore_ascii_case(text))).cloned()
     };
-    // Who pastes a whole variable means its set.
+    // Who pastes a whole variable, or its beginning, means its set.
     let of_variable = |text: &str| {
-        let parsed = variable::parse(text).filter(|parsed| parsed.exact)?;
-        Some(in_any_case(parsed.name).unwrap_or_else(|| parsed.name.to_owned()))
+        let parsed = variable::parse(text.split('=').next()?)?;
+        let is_upper = !text.contains(|c: char| c.is_ascii_lowercase());
+        let written = || (parsed.exact || is_upper).then(|| parsed.name.to_owned());
+        in_any_case(parsed.name).or_else(written)
     };
-    let known = |text: &str| in_any_case(text).or_else(|| of_variable(text));
+    let known = |text: &str| in_any_case(text.trim_end_matches('/')).or_else(|| of_variable(text));
     let package = |text: &str| {
         let mut called = selection::find(&status.registries, text).into_iter();
         called.find_map(package_server)
     };
     let is_known = |text: &str| !selection::find(&status.registries, text).is_empty();
     let parsed = CheckTarget::parse(text, known, package, is_known);
-    if let Some(image) = image_of_login(text, status) {
-        let fault = "begins with the name of a login instead of its server".to_owned();
-        let text = text.to_owned();
-        return Err(finding(ClientReason::NotUnderstood { text, fault, meant: Some(image) }));
+    if let Some((fault, meant)) = begins_with_login(text, status) {
+        let (text, fault) = (text.to_owned(), fault.to_owned());
+        return Err(finding(ClientReason::NotUnderstood { text, fault, meant: Some(meant) }));
     }
     if let Some(not_covered) = package_target::not_covered(text, &parsed, status) {
         return Err(not_covered);
@@ -81,27 +83,39 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
                 _ => CheckTarget::Name(text.to_owned()),
             })
         }
-        parsed => parsed.map_err(|fault| not_understood(text, fault)),
+        parsed => parsed.map_err(|fault| {
+            let repaired = mistyped::repaired(text);
+            let is_other = repaired != text.trim();
+            let meant = is_other.then(|| CheckTarget::parse(&repaired, known, package, is_known));
+            not_understood(text, fault, meant.is_some_and(|it| it.is_ok()).then_some(repaired))
+        }),
     }
 }
 
-/// The image that `NAME/PATH` was meant to be, if `NAME` is a login. In lower case it is an image on Docker
-/// Hub, too.
-fn image_of_login(text: &str, status: &StatusDocument) -> Option<String> {
-    let (name, path) = text.split_once('/')?;
+/// What is wrong with `NAME/PATH` or `NAME:TAG` if `NAME` is a login, and what was meant. In lower case it is
+/// an image on Docker Hub, too.
+fn begins_with_login(text: &str, status: &StatusDocument) -> Option<(&'static str, String)> {
+    let (name, rest) = text.split_at(text.find(['/', ':', '@'])?);
     let mut logins = status.registries.iter().filter(|it| it.family == Family::Container);
     let login =
         logins.find(|it| it.name.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(name)))?;
     let is_hub = !selection::find(&status.registries, "docker.io").is_empty();
-    let is_lower = name.chars().all(|c| !c.is_ascii_uppercase());
+    if is_hub && name.chars().all(|c| !c.is_ascii_uppercase()) {
+        return None;
+    }
+    let Some(path) = rest.strip_prefix('/') else {
+        let fault = "is the name of a login with a tag, which only an image has";
+        return Some((fault, login.name.clone()?)).filter(|_| !rest.starts_with("://"));
+    };
     let (server, _) = Server::parse(&login.server).ok()?;
-    let image = format!("{}/{path}", server.shown());
-    (Image::parse(&image).is_ok() && !(is_hub && is_lower)).then_some(image)
+    let image = format!("{}/{}", server.shown(), path.trim_end_matches('/'));
+    let fault = "begins with the name of a login instead of its server";
+    Image::parse(&image).is_ok().then_some((fault, image))
 }
 
-fn not_understood(text: &str, fault: TargetFault) -> Finding {
-    let meant = matches!(fault, TargetFault::Image(ImageFault::UpperCase));
-    let meant = if meant { in_lower_case(text) } else { None };
+fn not_understood(text: &str, fault: TargetFault, meant: Option<String>) -> Finding {
+    let is_upper = matches!(fault, TargetFault::Image(ImageFault::UpperCase));
+    let meant = meant.or_else(|| in_lower_case(text).filter(|_| is_upper));
     let (text, fault) = (without_userinfo(text).into_owned(), fault.to_string());
     finding(ClientReason::NotUnderstood { text, fault, meant })
 }

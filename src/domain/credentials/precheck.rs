@@ -12,6 +12,7 @@ use super::exchange::shortened;
 use super::secret::Secret;
 use super::stated_expiry::{self, claims_of};
 use crate::domain::declarations::declaration::{AwsIdentity, Declaration, Identity};
+use crate::domain::declarations::discovery::identity::{SECRET_KEY, is_access_key_id};
 use crate::domain::reasons::google_key::KeyFault;
 use crate::domain::reasons::rejection::ACR_TOKEN_USER;
 use crate::domain::reasons::{AwsReason, Reason, RegistryReason, ValueReason};
@@ -21,6 +22,9 @@ use crate::domain::servers::registry_server::RegistryServer;
 
 /// Tokens are longer, and keys and passwords are shorter, in bytes.
 const ECR_TOKEN: usize = 200;
+
+/// The usual length of an AWS access key ID. The length of others' secrets is not known.
+const KEY_ID: usize = 20;
 
 /// Why `credential` cannot work at `server`, which makes it `invalid`: it is never sent.
 pub fn fault_of(server: &RegistryServer, credential: &Credential) -> Option<RegistryReason> {
@@ -53,6 +57,14 @@ pub fn findings(declaration: &Declaration) -> Vec<Reason> {
             if keys.access_key_id.starts_with("ASIA") && keys.session_token.is_none() {
                 let key = shortened(&keys.access_key_id);
                 found.push(AwsReason::SessionTokenMissing { key }.into());
+            }
+            let has_length = keys.secret_access_key.reveal().len() == SECRET_KEY;
+            if keys.access_key_id.len() == KEY_ID
+                && is_access_key_id(&keys.access_key_id)
+                && !has_length
+            {
+                let value = declaration.password_variable();
+                found.push(ValueReason::SecretKeyLength { value }.into());
             }
             (None, keys.secret_access_key.reveal())
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::duplicate::Duplicate;
 use super::sourced_variable::SourcedVariable;
 use super::{SourceReason, list};
 use crate::domain::declarations::variable::{self, Family};
@@ -88,9 +89,9 @@ pub enum DeclarationReason {
         variable: SourcedVariable,
         /// What is wrong with the value, without quoting it.
         fault: String,
-        /// The URL in the value, if it is that of a package registry with something around it.
+        /// What was meant, or the form that it must have.
         #[serde(default)]
-        url: Option<String>,
+        meant: Option<String>,
     },
     /// `_SERVER` is a web site that shows the images of a registry.
     #[error("{variable} is {host}, which is a web site; its images are on {registry}")]
@@ -120,6 +121,20 @@ pub enum DeclarationReason {
         /// The password.
         password: SourcedVariable,
     },
+    /// User and password are both the ID of AWS keys.
+    #[error("{user} and {password} are both an AWS access key ID")]
+    TwoKeyIds {
+        /// The user.
+        user: SourcedVariable,
+        /// The password.
+        password: SourcedVariable,
+    },
+    /// The user is the secret of AWS keys, and so is the password, or something else.
+    #[error("{user} has the form of an AWS secret access key; the user is an access key ID")]
+    SecretKeyAsUser {
+        /// The user.
+        user: SourcedVariable,
+    },
     /// `_ROLE_ARN` is not the ARN of a role.
     #[error("{variable} is not the ARN of an IAM role")]
     BadRole {
@@ -148,11 +163,14 @@ pub enum DeclarationReason {
         /// The variable, or the password file.
         variable: SourcedVariable,
     },
-    /// A remark: the value is enclosed in quotation marks.
-    #[error("{variable} is enclosed in quotation marks, which the registry receives as part of it")]
+    /// The value is enclosed in quotation marks.
+    #[error("{variable} is enclosed in quotation marks, which {} part of it", if *.is_refused { "are" } else { "the registry receives as" })]
     Quoted {
         /// The variable, or the password file.
         variable: SourcedVariable,
+        /// Whether the value cannot be used: otherwise it is a remark.
+        #[serde(default)]
+        is_refused: bool,
     },
     /// A remark: the value starts or ends with white space.
     #[error("{variable} {at} with white space, which the registry receives as part of it")]
@@ -197,17 +215,8 @@ pub enum DeclarationReason {
         reason: Box<SourceReason>,
     },
     /// Two sets declare the same server.
-    #[error(
-        "{ignored} is ignored: {used} declares the same server, {server}, and its name sorts first"
-    )]
-    Duplicate {
-        /// The server as people write it.
-        server: String,
-        /// The `_SERVER` of the set that is used.
-        used: SourcedVariable,
-        /// The `_SERVER` of the set that is ignored.
-        ignored: SourcedVariable,
-    },
+    #[error("{0}")]
+    Duplicate(Box<Duplicate>),
     /// The value includes a repository path, but only the server is used.
     #[error(
         "{variable} contains the path {path}, which is ignored: one login applies to the whole server"

@@ -20,6 +20,8 @@ impl DeclarationReason {
             Self::WebSite { .. } => "server-is-a-web-site",
             Self::PackageHost { .. } => "server-has-packages",
             Self::KeysSwapped { .. } => "aws-keys-swapped",
+            Self::TwoKeyIds { .. } => "aws-two-key-ids",
+            Self::SecretKeyAsUser { .. } => "aws-secret-key-as-user",
             Self::BadRole { .. } => "aws-role-not-an-arn",
             Self::BadProxy { .. } => "proxy-not-a-url",
             Self::BadValue { .. } => "value-refused",
@@ -32,7 +34,7 @@ impl DeclarationReason {
             Self::RelativePath { .. } => "path-relative",
             Self::PasswordFile { .. } => "password-file",
             Self::TokenAlready { .. } => "token-already",
-            Self::Duplicate { .. } => "server-declared-twice",
+            Self::Duplicate(_) => "server-declared-twice",
             Self::PathDropped { .. } => "path-ignored",
             Self::OnlyForEcr { .. } => "only-for-ecr",
         }
@@ -51,6 +53,9 @@ impl DeclarationReason {
             | Self::WebSite { .. }
             | Self::PackageHost { .. }
             | Self::KeysSwapped { .. }
+            | Self::TwoKeyIds { .. }
+            | Self::SecretKeyAsUser { .. }
+            | Self::Quoted { is_refused: true, .. }
             | Self::BadRole { .. }
             | Self::BadProxy { .. }
             | Self::BadValue { .. }
@@ -62,10 +67,10 @@ impl DeclarationReason {
             Self::IncompletePush { .. }
             | Self::SpellingIgnored { .. }
             | Self::OtherSpelling { .. }
-            | Self::Quoted { .. }
+            | Self::Quoted { is_refused: false, .. }
             | Self::WhiteSpace { .. }
             | Self::TwoPasswords { .. }
-            | Self::Duplicate { .. }
+            | Self::Duplicate(_)
             | Self::PathDropped { .. }
             | Self::TokenAlready { .. }
             | Self::OnlyForEcr { .. } => Severity::Remark,
@@ -81,6 +86,8 @@ impl DeclarationReason {
             | Self::PathDropped { .. } => Step::Server,
             Self::BadScheme { .. }
             | Self::KeysSwapped { .. }
+            | Self::TwoKeyIds { .. }
+            | Self::SecretKeyAsUser { .. }
             | Self::BadRole { .. }
             | Self::BadProxy { .. }
             | Self::BadValue { .. }

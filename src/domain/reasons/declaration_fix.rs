@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::declaration::{DeclarationReason, family_of, is_package, only_file};
 use super::list;
 use super::source::CODESPACES;
-use super::sourced_variable::{SourcedVariable, THIS_SHELL, is_shell_name, unset};
+use super::sourced_variable::{SourcedVariable, THIS_SHELL, is_shell_name};
 use crate::domain::declarations::variable::{self, Field};
 
 impl DeclarationReason {
@@ -36,7 +36,7 @@ impl DeclarationReason {
                 format!("{}, or set {used} to its value if that is the right one", ignored.unset())
             }
             Self::OtherSpelling { ignored, read } => ignored.rename_to(read, "it"),
-            Self::BadServer { variable, url: Some(url), .. } => variable.set_to(url),
+            Self::BadServer { variable, meant: Some(meant), .. } => variable.set_to(meant),
             Self::EmptyServer { variable } | Self::BadServer { variable, .. }
                 if is_package(variable) =>
             {
@@ -51,6 +51,11 @@ impl DeclarationReason {
             Self::WebSite { variable, registry, .. } => variable.set_to(registry),
             Self::PackageHost { renamed, .. } => rename_all(renamed, "them"),
             Self::KeysSwapped { user, password } => swap(user, password),
+            Self::TwoKeyIds { user, password } => password
+                .set_to(&format!("the secret access key of the access key ID in {}", user.variable)),
+            Self::SecretKeyAsUser { user } => {
+                user.set_to("the access key ID of that key, which begins with AKIA or ASIA")
+            }
             Self::BadProxy { variable } => {
                 format!("{}, or unset it", variable.set_to("http://PROXY:PORT"))
             }
@@ -72,7 +77,10 @@ impl DeclarationReason {
                     None => fix,
                 }
             }
-            Self::Quoted { variable } => format!(
+            Self::Quoted { variable, is_refused: true } => {
+                variable.set_to("the value without the quotation marks")
+            }
+            Self::Quoted { variable, is_refused: false } => format!(
                 "{}, unless the quotation marks belong to it",
                 variable.set_to("the value without the quotation marks")
             ),
@@ -83,12 +91,7 @@ impl DeclarationReason {
             Self::TwoPasswords { password, file } => {
                 format!("{}, or {}", file.unset(), password.unset())
             }
-            Self::Duplicate { ignored, .. } => {
-                let set = ignored.variable.trim_end_matches("SERVER");
-                let variables = ["SERVER", "USER", "PASSWORD"].map(|name| format!("{set}{name}"));
-                let variables = variables.each_ref().map(String::as_str);
-                unset(&variables, &ignored.source)
-            }
+            Self::Duplicate(duplicate) => duplicate.fix(),
             Self::PathDropped { variable, .. } => variable.set_to("its value without the path"),
             Self::BadName { variable } => {
                 let family = family_of(variable);

@@ -15,6 +15,7 @@ mod connection_fix;
 pub mod declaration;
 mod declaration_classification;
 mod declaration_fix;
+pub mod duplicate;
 pub mod fix_context;
 pub mod google_key;
 pub mod image_access;

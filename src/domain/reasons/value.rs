@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Severity, SourcedVariable};
+use crate::domain::declarations::discovery::identity::SECRET_KEY;
 
 /// A value that its registry does not accept, most likely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -24,6 +25,12 @@ pub enum ValueReason {
         /// The password.
         value: SourcedVariable,
     },
+    /// A remark: a secret access key of AWS is longer or shorter.
+    #[error("{value} is no AWS secret access key, which has {} characters", SECRET_KEY)]
+    SecretKeyLength {
+        /// The password.
+        value: SourcedVariable,
+    },
     /// A remark: an e-mail address as the user of Docker Hub.
     #[error("{value} is an e-mail address, which Docker Hub often rejects")]
     Email {
@@ -38,6 +45,7 @@ impl ValueReason {
         match self {
             Self::FineGrainedToken { .. } => "fine-grained-token",
             Self::NotAnEcrToken { .. } => "not-an-ecr-token",
+            Self::SecretKeyLength { .. } => "aws-secret-key-length",
             Self::Email { .. } => "email-as-user",
         }
     }
@@ -46,7 +54,7 @@ impl ValueReason {
     pub fn severity(&self) -> Severity {
         match self {
             Self::FineGrainedToken { .. } | Self::NotAnEcrToken { .. } => Severity::Error,
-            Self::Email { .. } => Severity::Remark,
+            Self::SecretKeyLength { .. } | Self::Email { .. } => Severity::Remark,
         }
     }
 
@@ -65,6 +73,9 @@ impl ValueReason {
                         "the output of `aws ecr get-login-password` (AWS CLI; valid for 12 hours)"
                     )
                 )
+            }
+            Self::SecretKeyLength { value } => {
+                value.set_to("all of the secret access key, and nothing else")
             }
             Self::Email { value } => value.set_to("the Docker ID"),
         }

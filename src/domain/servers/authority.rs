@@ -15,7 +15,7 @@ pub enum ServerFault {
     #[error("it contains a control character")]
     ControlCharacter,
     /// Quotation marks around the server.
-    #[error("it is enclosed in quotation marks")]
+    #[error("it is enclosed in quotation marks, which are part of the value")]
     Quoted,
     /// `http//host` or `https:/host`.
     #[error("its scheme is not followed by ://")]
@@ -26,6 +26,12 @@ pub enum ServerFault {
     /// An ECR host without an account of twelve digits.
     #[error("it is a host of AWS ECR, but does not begin with an AWS account of 12 digits")]
     EcrAccount,
+    /// An ECR host with a mistyped region.
+    #[error("it is a host of AWS ECR, but its region is not one of AWS")]
+    EcrRegion,
+    /// A host of AWS that resembles one of ECR.
+    #[error("it resembles a host of AWS ECR, but does not have the form of one")]
+    EcrForm,
     /// A scheme such as `ftp://`.
     #[error("its scheme is neither https nor http")]
     Scheme,
@@ -50,17 +56,6 @@ pub enum ServerFault {
     /// Docker Hub in the URL of a package registry.
     #[error("it is Docker Hub, which has container images and no packages")]
     DockerHub,
-}
-
-/// What is mistyped around a server. Without this, a mistyped scheme would be a host.
-pub(super) fn mistyped(text: &str) -> Option<ServerFault> {
-    let text = text.trim();
-    if text.starts_with(['"', '\'', '`']) || text.ends_with(['"', '\'', '`']) {
-        return Some(ServerFault::Quoted);
-    }
-    let scheme = text.split('/').next().unwrap_or_default().trim_end_matches(':');
-    let is_scheme = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    (is_scheme && text.contains('/') && !text.contains("://")).then_some(ServerFault::SchemeEnd)
 }
 
 /// Whether `host`, as in a URL, is `localhost` or a loopback address.

@@ -54,7 +54,8 @@ impl CheckTarget {
         if has_userinfo(text) {
             return Err(TargetFault::Server(ServerFault::Userinfo));
         }
-        match text.split_once("://") {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref().zip(text.split_once("://").map(|(_, rest)| rest)) {
             Some(("docker" | "oci", rest)) => return image(rest),
             Some(("https" | "http", rest)) if has_path(rest) => return image(rest),
             Some(_) => return server(text),
@@ -90,7 +91,8 @@ fn server(text: &str) -> Result<CheckTarget, TargetFault> {
 }
 
 fn image(text: &str) -> Result<CheckTarget, TargetFault> {
-    Image::parse(text).map(CheckTarget::Image).map_err(TargetFault::Image)
+    // Copied from a browser.
+    Image::parse(text.trim_end_matches('/')).map(CheckTarget::Image).map_err(TargetFault::Image)
 }
 
 /// Whether there is a path other than that of the registry API.

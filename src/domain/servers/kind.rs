@@ -86,15 +86,8 @@ const ECR_DOMAINS: [&str; 9] = [
 ];
 
 impl EcrHost {
-    /// Whether `host` is one of ECR but for its account, so that it cannot exist.
-    pub fn lacks_account(host: &str) -> bool {
-        let rest = host.split_once('.').map(|(_, rest)| rest);
-        let is_ecr = |rest: &str| Self::parse(&format!("{}.{rest}", "0".repeat(12))).is_some();
-        Self::parse(host).is_none() && (rest.is_some_and(is_ecr) || is_ecr(host))
-    }
-
     /// Reads `ACCOUNT.dkr.ecr[-fips].REGION.DOMAIN` and `ACCOUNT.dkr-ecr[-fips].REGION.DOMAIN`.
-    fn parse(host: &str) -> Option<Self> {
+    pub(super) fn parse(host: &str) -> Option<Self> {
         let (account, rest) = host.split_once('.')?;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;

@@ -2,8 +2,10 @@
 
 mod authority;
 pub mod check_target;
+pub mod ecr_typo;
 pub mod image;
 pub mod kind;
+pub mod mistyped;
 pub mod nearest_package;
 pub mod package_kind;
 pub mod package_server;

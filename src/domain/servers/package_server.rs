@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 
 use percent_encoding::percent_decode;
 
-use super::authority::{
-    ServerFault, canonical_host, is_loopback, mistyped, parse_port, split_port,
-};
+use super::authority::{ServerFault, canonical_host, is_loopback, parse_port, split_port};
 use super::kind::Kind;
+use super::mistyped;
 pub use super::package_kind::{CodeArtifactHost, PackageKind};
-use super::userinfo::strip_userinfo;
 use crate::domain::credentials::authorization::AuthScheme;
 
 /// A package registry: every URL below its own.
@@ -55,7 +53,7 @@ impl PackageServer {
     /// Parses a declared URL. Without a scheme, a loopback host is plain and any other has TLS.
     pub fn parse(declared: &str) -> Result<Self, ServerFault> {
         let text = declared.trim();
-        if let Some(fault) = mistyped(text) {
+        if let Some(fault) = mistyped::fault_of(text) {
             return Err(fault);
         }
         if text.starts_with(SPARSE) {
@@ -83,10 +81,10 @@ impl PackageServer {
         Ok(Self { name, authority, url, kind })
     }
 
-    /// The URL in `text` without quotation marks, without `sparse+` and the like, and without a login, if that
-    /// is all that keeps it from being one.
+    /// The URL in `text` with the scheme that was meant, without quotation marks, without `sparse+` and the
+    /// like, and without a login, if that is all that keeps it from being one.
     pub fn cleaned(text: &str) -> Option<Self> {
-        Self::parse(&strip_userinfo(without_prefix(text))).ok()
+        Self::parse(&mistyped::repaired(without_prefix(text))).ok()
     }
 
     /// The URL of the repository in `text`, which git and package clients write as
@@ -188,7 +186,7 @@ impl PackageServer {
 }
 
 fn without_prefix(text: &str) -> &str {
-    let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+    let text = mistyped::unquoted(text);
     PREFIXES.into_iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text)
 }
 

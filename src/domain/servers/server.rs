@@ -3,8 +3,9 @@
 use std::fmt;
 
 pub use super::authority::{ServerFault, is_loopback};
-use super::authority::{canonical_host, mistyped, parse_port, split_port};
+use super::authority::{canonical_host, parse_port, split_port};
 pub use super::kind::{EcrHost, Kind};
+use super::mistyped;
 
 /// A registry server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +91,14 @@ impl Server {
         match self.kind {
             Kind::DockerHub => "docker.io",
             _ => &self.name,
+        }
+    }
+
+    /// What declares it: its name as people write it, with the declared scheme.
+    pub fn declared(&self) -> String {
+        match self.scheme.as_str().filter(|_| self.kind != Kind::DockerHub) {
+            Some(scheme) => format!("{scheme}://{}", self.shown()),
+            None => self.shown().to_owned(),
         }
     }
 
@@ -226,7 +235,7 @@ impl Typed {
             return Err(ServerFault::ControlCharacter);
         }
         let text = text.trim();
-        if let Some(fault) = mistyped(text) {
+        if let Some(fault) = mistyped::fault_of(text) {
             return Err(fault);
         }
         let (scheme, rest) = match text.split_once("://") {

@@ -118,6 +118,55 @@ fn a_variable_means_its_set_and_a_name_before_a_path_means_its_server() {
 }
 
 #[test]
+fn each_form_of_a_name_or_a_server_means_what_a_person_means() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    for form in [
+        "ACME_CONTAINER_REGISTRY",
+        "ACME_CONTAINER_REGISTRY_USERNAME",
+        "acme_container_registry_server",
+        "ACME_CONTAINER_REGISTRY_SERVER=registry.example.com",
+        "ACME/",
+        &format!("{server}/"),
+        &format!("http://{server}/"),
+        &format!("HTTP://{server}/v2/"),
+    ] {
+        let checked = Checked::of(&home, &[form]);
+        assert_eq!(checked.status, 0, "{form}: {:#?}", checked.steps);
+        assert!(checked.with("ACME", "passed").contains(&"served"), "{form}");
+    }
+    for form in ["", "http://", "HTTP://"] {
+        let checked = Checked::of(&home, &[&format!("{form}{server}/team/app/")]);
+        assert_eq!(checked.failed(), ("image-access", "no-such-image"), "{form}");
+    }
+    let other = Checked::of(&home, &["OTHER_CONTAINER_REGISTRY"]);
+    assert!(detail_of(&other).ends_with("has the name OTHER"), "{}", detail_of(&other));
+}
+
+#[test]
+fn each_form_that_is_nearly_right_leads_to_the_right_one() {
+    let registry = registry();
+    let server = registry.server();
+    let home = started(&server, PASSWORD);
+    for (form, meant) in [
+        ("ACME:1".to_owned(), "ACME".to_owned()),
+        ("acme:latest".to_owned(), "ACME".to_owned()),
+        ("ACME/team/app/".to_owned(), format!("{server}/team/app")),
+        (format!("http://bob@{server}"), format!("http://{server}")),
+        (format!("http://bob:hidden@{server}/team/app"), format!("http://{server}/team/app")),
+        (format!("http//{server}"), format!("http://{server}")),
+        (format!("htp://{server}"), format!("http://{server}")),
+        (format!("'http://{server}'"), format!("http://{server}")),
+    ] {
+        let checked = Checked::of(&home, &[&form]);
+        assert_eq!(checked.failed(), ("declared", "not-understood"), "{form}");
+        assert_eq!(line_of(&checked), format!("registry-agent check {meant}"), "{form}");
+        assert!(!format!("{:?}", checked.steps).contains("hidden"), "{form}");
+    }
+}
+
+#[test]
 fn a_second_set_for_a_server_is_told_by_sync_and_by_check_of_the_server() {
     let registry = registry();
     let server = registry.server();

@@ -257,3 +257,46 @@ fn a_second_set_for_a_server_is_named_and_unsetting_it_leaves_the_first() {
     Fault::is_gone(&home, "server-declared-twice");
     assert_well(&home, &server, (USER, PASSWORD));
 }
+
+#[test]
+fn a_second_set_that_is_kept_from_its_server_by_a_rejected_one_works_after_the_printed_line() {
+    let registry = registry();
+    let server = registry.server();
+    let mut home = home_for(&registry);
+    home.declare("AAA", &server, ("other", "other-password"));
+    home.sync();
+    home.exit_of(&["wait"]);
+    let fault = Fault::error(&home, "server-declared-twice");
+    fault.says(&["but its login does not work"]);
+    let first = "run `unset AAA_CONTAINER_REGISTRY_SERVER AAA_CONTAINER_REGISTRY_USER \
+                 AAA_CONTAINER_REGISTRY_PASSWORD && registry-agent sync`";
+    assert!(fault.fix.starts_with(first), "{}", fault.fix);
+    assert!(fault.fix.contains("; to use AAA instead, run `unset ACME_"), "{}", fault.fix);
+    fault.paste(&home);
+    Fault::is_gone(&home, "server-declared-twice");
+    for field in ["SERVER", "USER", "PASSWORD"] {
+        home.unset(&format!("AAA_CONTAINER_REGISTRY_{field}"));
+    }
+    assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn either_of_two_sets_for_a_server_can_be_kept_with_all_its_variables() {
+    let registry = registry();
+    let server = registry.server();
+    let mut home = home_for(&registry);
+    home.set("WORK_CONTAINER_REGISTRY_SERVER", &server);
+    home.set("WORK_CONTAINER_REGISTRY_USER", USER);
+    fs::write(home.path("password"), PASSWORD).unwrap();
+    let file = home.path("password");
+    home.set("WORK_CONTAINER_REGISTRY_PASSWORD_FILE", file.to_str().unwrap());
+    home.sync();
+    let fault = Fault::remark(&home, "server-declared-twice");
+    fault.paste_last(&home);
+    Fault::is_gone(&home, "server-declared-twice");
+    assert_eq!(home.login(&server)["name"], "WORK");
+    home.sync();
+    Fault::remark(&home, "server-declared-twice").paste(&home);
+    assert_eq!(home.login(&server)["name"], "ACME");
+    assert!(home.status()["problems"].as_array().unwrap().is_empty(), "{:#}", home.status());
+}

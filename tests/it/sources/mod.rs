@@ -4,6 +4,7 @@ mod discovery;
 mod files;
 mod followed;
 mod formats;
+mod mistyped;
 mod places;
 mod spelling;
 mod unresponsive;

@@ -23,6 +23,10 @@ pub(super) fn values() -> Vec<Sample> {
              key of an access key.",
         ),
         sample(
+            ValueReason::SecretKeyLength { value: variable("PASSWORD", "sync") },
+            "A part of the key is missing, or something was copied with it. AWS will most likely reject it.",
+        ),
+        sample(
             ValueReason::Email { value: variable("USER", "sync") },
             "Docker Hub knows accounts by their Docker ID, which its website shows at the top right.",
         ),

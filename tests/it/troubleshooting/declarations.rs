@@ -4,6 +4,9 @@ use registry_agent::domain::reasons::{
     DeclarationReason, LoginReason, Remedy, SourceReason, SourcedVariable, Writer,
 };
 
+use registry_agent::domain::reasons::duplicate::Duplicate;
+use registry_agent::domain::servers::server::ServerFault;
+
 use super::{Sample, sample};
 
 const AT: &str = "2026-11-24 06:00:00 UTC";
@@ -119,6 +122,16 @@ fn required() -> Vec<Sample> {
     ]
 }
 
+fn duplicate(is_unusable: bool) -> DeclarationReason {
+    let set = |name: &str| {
+        let variable =
+            |field| SourcedVariable::new(format!("{name}_CONTAINER_REGISTRY_{field}"), "sync");
+        ["SERVER", "USER", "PASSWORD"].map(variable).to_vec()
+    };
+    let (server, used, ignored) = ("ghcr.io".to_owned(), set("ACME"), set("WORK"));
+    DeclarationReason::Duplicate(Box::new(Duplicate { server, used, ignored, is_unusable }))
+}
+
 /// Values that cannot work, and hosts that have no registry.
 fn misplaced() -> Vec<Sample> {
     use DeclarationReason as R;
@@ -147,6 +160,15 @@ fn misplaced() -> Vec<Sample> {
              was sent to AWS, which would have shown the secret key in the place of its ID.",
         ),
         sample(
+            R::TwoKeyIds { user: acme("USER"), password: acme("PASSWORD") },
+            "The password is the secret access key, a text of 40 characters that AWS shows once.",
+        ),
+        sample(
+            R::SecretKeyAsUser { user: acme("USER") },
+            "The user is the access key ID (AKIA… or ASIA…), and the password is the secret access key. Nothing \
+             was sent to AWS, which would have shown the secret key in the place of its ID.",
+        ),
+        sample(
             R::BadProxy { variable: SourcedVariable::new("HTTPS_PROXY", "sync") },
             "curl and other programs cannot use the value either. It is not shown, because it may contain a \
              password.",
@@ -158,6 +180,7 @@ fn misplaced() -> Vec<Sample> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn values() -> Vec<Sample> {
     use DeclarationReason as R;
     vec![
@@ -176,10 +199,26 @@ fn values() -> Vec<Sample> {
             R::BadServer {
                 variable: acme("SERVER"),
                 fault: "it contains a user name or password".into(),
-                url: None,
+                meant: None,
             },
             "The value is not a host name or address with an optional port. The value itself is not shown, \
              because it may contain a password.",
+        ),
+        sample(
+            R::BadServer {
+                variable: acme("SERVER"),
+                fault: ServerFault::SchemeEnd.to_string(),
+                meant: Some("http://registry.example.com:5000".into()),
+            },
+            "Without ://, the scheme would be the host.",
+        ),
+        sample(
+            R::BadServer {
+                variable: acme("SERVER"),
+                fault: ServerFault::EcrForm.to_string(),
+                meant: Some("<12 digits>.dkr.ecr.<region>.amazonaws.com".into()),
+            },
+            "No registry has this host: the account, the region or `dkr` is missing, or a part is mistyped.",
         ),
         sample(
             R::BadValue { variable: acme("USER"), what: "a control character".into() },
@@ -192,9 +231,13 @@ fn values() -> Vec<Sample> {
              `${localEnv:NAME}` works only in devcontainer.json.",
         ),
         sample(
-            R::Quoted { variable: acme("PASSWORD") },
+            R::Quoted { variable: acme("PASSWORD"), is_refused: false },
             "Env files of docker and secrets keep quotation marks that a shell would remove. The value is used \
              as it is, because a password may contain them.",
+        ),
+        sample(
+            R::Quoted { variable: acme("ROLE_ARN"), is_refused: true },
+            "Env files of docker and secrets keep quotation marks that a shell would remove.",
         ),
         sample(
             R::WhiteSpace { variable: acme("PASSWORD"), at: "ends".into() },
@@ -228,12 +271,12 @@ fn values() -> Vec<Sample> {
             "The file named by the variable cannot be used. The agent reads it as soon as it changes.",
         ),
         sample(
-            R::Duplicate {
-                server: "ghcr.io".into(),
-                used: acme("SERVER"),
-                ignored: SourcedVariable::new("WORK_CONTAINER_REGISTRY_SERVER", "sync"),
-            },
+            duplicate(false),
             "One server has one login. If two sets declare it, the set whose name sorts first is used.",
+        ),
+        sample(
+            duplicate(true),
+            "The set whose name sorts first is used even if the registry rejects its login.",
         ),
         sample(
             R::PathDropped { variable: acme("SERVER"), path: "/my-org".into() },

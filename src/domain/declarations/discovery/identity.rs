@@ -68,14 +68,21 @@ impl Validator<'_> {
     /// Refuses AWS values that cannot work. A secret key in place of the ID would be sent as it is.
     pub(super) fn refuse_aws_identity(&mut self, credentials: Option<&(Identity, String)>) {
         let Some((Identity::Aws(identity), _)) = credentials else { return };
-        if let Some(keys) = &identity.keys
-            && is_access_key_id(keys.secret_access_key.reveal())
-            && !is_access_key_id(&keys.access_key_id)
-        {
+        if let Some(keys) = &identity.keys {
             let in_file = !self.is_set(Field::Password);
             let field = if in_file { Field::PasswordFile } else { Field::Password };
             let (user, password) = (self.sourced(Field::User), self.sourced(field));
-            self.refuse(field, DeclarationReason::KeysSwapped { user, password });
+            let has_id = is_access_key_id(&keys.access_key_id);
+            match is_access_key_id(keys.secret_access_key.reveal()) {
+                true if has_id => {
+                    self.refuse(field, DeclarationReason::TwoKeyIds { user, password });
+                }
+                true => self.refuse(field, DeclarationReason::KeysSwapped { user, password }),
+                false if is_secret_key(&keys.access_key_id) => {
+                    self.refuse(Field::User, DeclarationReason::SecretKeyAsUser { user });
+                }
+                false => {}
+            }
         }
         if identity.role_arn.as_deref().is_some_and(|role| !is_role(role)) {
             let variable = self.sourced(Field::RoleArn);
@@ -171,11 +178,23 @@ pub(super) fn needs_user(
     }
 }
 
+/// The length of an AWS secret access key.
+pub const SECRET_KEY: usize = 40;
+
 /// Whether `text` has the form of an AWS access key ID (AWS's "IAM identifiers").
-fn is_access_key_id(text: &str) -> bool {
+pub fn is_access_key_id(text: &str) -> bool {
     (16..=128).contains(&text.len())
         && (text.starts_with("AKIA") || text.starts_with("ASIA"))
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// Whether `text` has the form of an AWS secret access key, which is random.
+fn is_secret_key(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
+    text.len() == SECRET_KEY
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+'))
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
 }
 
 /// Whether `text` has the form `arn:PARTITION:iam::ACCOUNT:role/NAME`.

@@ -11,13 +11,14 @@ use super::other_names;
 use super::source::Source;
 use super::variable::{self, Family};
 use crate::domain::credentials::secret::Secret;
+use crate::domain::reasons::duplicate::Duplicate;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::{DeclarationReason, SourceReason, SourcedVariable};
 use crate::domain::servers::package_server::PackageServer;
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::Server;
 
-mod identity;
+pub mod identity;
 mod reference;
 mod spelling;
 mod validate;
@@ -162,24 +163,31 @@ fn sets<'a>(layers: &Layers<'a>, found: &mut Discovery) -> Vec<Set<'a>> {
 /// Adds the declaration, unless a name that sorts before it declares the same server.
 fn add_declaration(
     declaration: Declaration,
-    variable: SourcedVariable,
-    serving: &mut BTreeMap<String, SourcedVariable>,
+    server_variable: SourcedVariable,
+    serving: &mut BTreeMap<String, Vec<SourcedVariable>>,
     found: &mut Discovery,
 ) {
-    let server = declaration.server.name();
-    if let Some(used) = serving.get(server) {
-        let server = server.to_owned();
-        let (shown, used) = (declaration.server.shown().to_owned(), used.clone());
+    let server = declaration.server.name().to_owned();
+    let is_other = |it: &&SourcedVariable| it.variable != server_variable.variable;
+    let others: Vec<_> = declaration.variables.iter().filter(is_other).cloned().collect();
+    let variables = [server_variable].into_iter().chain(others).collect();
+    if let Some(used) = serving.get(&server).cloned() {
+        let duplicate = Duplicate {
+            server: declaration.server.shown().to_owned(),
+            used,
+            ignored: variables,
+            is_unusable: false,
+        };
         found.problems.push(Problem {
             family: Some(declaration.server.family()),
             name: declaration.name,
             source: Some(declaration.source),
-            server: Some(server.clone()),
-            reason: DeclarationReason::Duplicate { server: shown, used, ignored: variable }.into(),
+            server: Some(server),
+            reason: DeclarationReason::Duplicate(Box::new(duplicate)).into(),
         });
         return;
     }
-    serving.insert(server.to_owned(), variable);
+    serving.insert(server, variables);
     found.declarations.push(declaration);
 }
 

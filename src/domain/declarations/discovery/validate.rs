@@ -15,9 +15,11 @@ use crate::domain::printable::is_printable;
 use crate::domain::reasons::problem::Problem;
 use crate::domain::reasons::stray::is_quoted;
 use crate::domain::reasons::{DeclarationReason, Reason, SourcedVariable};
+use crate::domain::servers::ecr_typo;
+use crate::domain::servers::mistyped;
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::registry_server::RegistryServer;
-use crate::domain::servers::server::{EcrHost, Server, ServerFault};
+use crate::domain::servers::server::{Server, ServerFault};
 use crate::domain::servers::web_sites;
 
 /// The result for a set.
@@ -107,6 +109,17 @@ impl Set<'_> {
     }
 }
 
+/// Variables whose values cannot begin with a quotation mark.
+const NEVER_QUOTED: [Field; 4] =
+    [Field::PasswordFile, Field::RoleArn, Field::CaFile, Field::Scheme];
+
+/// The server that a mistyped one was meant to be. A single word may be anything, also a secret.
+fn meant_server(text: &str) -> Option<String> {
+    let (server, _) = Server::parse(&mistyped::repaired(text)).ok()?;
+    let is_host = server.host().contains(['.', ':']) || server.is_loopback();
+    is_host.then(|| server.declared())
+}
+
 pub(super) struct Validator<'a> {
     pub(super) set: &'a Set<'a>,
     /// Variables that are set but invalid.
@@ -135,6 +148,11 @@ impl Validator<'_> {
             if is_reference(text) {
                 let variable = self.sourced(field);
                 self.refuse(field, DeclarationReason::NotExpanded { variable });
+                continue;
+            }
+            if NEVER_QUOTED.contains(&field) && is_quoted(text) {
+                let variable = self.sourced(field);
+                self.refuse(field, DeclarationReason::Quoted { variable, is_refused: true });
                 continue;
             }
             let shown = !matches!(field, Field::Password | Field::SessionToken);
@@ -187,11 +205,12 @@ impl Validator<'_> {
                 None
             }
             Err(fault) => {
-                let is_package = self.set.family == Family::Package;
-                let url = if is_package { PackageServer::cleaned(text) } else { None };
-                let url = url.map(|server| server.name().to_owned());
+                let meant = match self.set.family {
+                    Family::Container => meant_server(text),
+                    Family::Package => PackageServer::cleaned(text).map(|it| it.name().to_owned()),
+                };
                 let fault = fault.to_string();
-                self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault, url });
+                self.refuse(Field::Server, DeclarationReason::BadServer { variable, fault, meant });
                 None
             }
         }
@@ -209,9 +228,9 @@ impl Validator<'_> {
     /// Why a host is known to have no container registry.
     fn no_registry(&self, server: &Server) -> Option<DeclarationReason> {
         let (variable, host) = (self.sourced(Field::Server), server.host());
-        if EcrHost::lacks_account(host) {
-            let fault = ServerFault::EcrAccount.to_string();
-            return Some(DeclarationReason::BadServer { variable, fault, url: None });
+        if let Some((fault, meant)) = ecr_typo::fault_of(host) {
+            let (fault, meant) = (fault.to_string(), Some(meant));
+            return Some(DeclarationReason::BadServer { variable, fault, meant });
         }
         let host = host.to_owned();
         if let Some(registry) = web_sites::registry_of(&host) {
@@ -257,7 +276,8 @@ impl Validator<'_> {
             (false, _) => "starts",
             (true, false) => "ends",
             (true, true) if is_quoted(text) => {
-                return self.remark(field, DeclarationReason::Quoted { variable });
+                return self
+                    .remark(field, DeclarationReason::Quoted { variable, is_refused: false });
             }
             (true, true) => return,
         };

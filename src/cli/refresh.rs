@@ -27,7 +27,10 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
         for name in names {
             let found = selection::find(&status.registries, name);
             if found.is_empty() {
-                print_note(&NoLogin::of(&status, name).to_string());
+                let missing = NoLogin::of(&status, name);
+                let problem = status.problems.iter().find(|it| it.name == *name);
+                let fix = problem.map_or_else(String::new, |it| format!("; fix: {}", it.hint));
+                print_note(&format!("{missing}{fix}"));
                 all_found = false;
             }
             for registry in found {

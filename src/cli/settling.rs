@@ -4,13 +4,15 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use super::change_feed::{Change, ChangeFeed};
-use super::output::REQUEST_TIMEOUT;
+use super::output::{REQUEST_TIMEOUT, server_for_people};
 use super::progress::Progress;
 use super::selection;
+use super::status_report::label;
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
+use crate::domain::reasons::shell_word;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 
 /// How long an agent may be absent while nobody starts one.
@@ -74,6 +76,28 @@ pub fn settled_soon(paths: &Paths, wait: Option<Duration>) -> anyhow::Result<Sta
     // The agent may just have been restarted.
     let status = agent_client::ask(paths, "GET", "/v1/status", b"", REQUEST_TIMEOUT)?;
     Ok(serde_json::from_slice(&status)?)
+}
+
+/// The pending ones of these logins, what each waits for, and how to see more.
+pub fn still_pending<'a>(
+    registries: impl IntoIterator<Item = &'a RegistryDocument>,
+) -> Option<String> {
+    let pending = registries.into_iter().filter(|registry| registry.state == "pending");
+    let pending: Vec<&RegistryDocument> = pending.collect();
+    let part = |login: &&RegistryDocument| {
+        let awaited = login.proxy.as_ref().map_or_else(
+            || server_for_people(&login.server).to_owned(),
+            |proxy| format!("{} through {proxy}", server_for_people(&login.server)),
+        );
+        format!("{}, which waits for {awaited}", label(login))
+    };
+    let what = match pending[..] {
+        [] => return None,
+        [login] => format!(" {}", shell_word(label(login))),
+        _ => String::new(),
+    };
+    let parts = pending.iter().map(part).collect::<Vec<_>>().join("; ");
+    Some(format!("still pending: {parts}; to see more, run `registry-agent check{what}`"))
 }
 
 /// Follows one agent. `None` if it goes away.

@@ -7,6 +7,7 @@ use super::login_table::login_table;
 use super::output::{HOW_TO_DECLARE, server_for_people};
 use super::reason_text::ReasonText;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
+use crate::domain::declarations::variable::is_proxy;
 use crate::domain::reasons::{ReasonKind, Severity};
 use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
 
@@ -41,10 +42,11 @@ pub fn status_text(status: &StatusDocument, now: Timestamp, width: Option<usize>
     } else {
         login_table(&status.registries, now, width)
     };
-    let reasons = status.registries.iter().filter_map(ReasonText::of_login);
-    let mut reasons: Vec<ReasonText> = reasons.collect();
+    let (proxies, problems) = proxies_first(&status.problems);
+    let mut reasons: Vec<ReasonText> = proxies.into_iter().map(ReasonText::of_problem).collect();
+    reasons.extend(status.registries.iter().filter_map(ReasonText::of_login));
     let remarks = status.registries.iter().flat_map(ReasonText::of_remarks);
-    let problems = status.problems.iter().map(ReasonText::of_problem);
+    let problems = problems.into_iter().map(ReasonText::of_problem);
     for reason in remarks.chain(problems) {
         // The reason of an expired login is a problem as well.
         if !reasons.contains(&reason) {
@@ -57,6 +59,32 @@ pub fn status_text(status: &StatusDocument, now: Timestamp, width: Option<usize>
         text.push_str(&reason.text(width));
     }
     text
+}
+
+/// The problems of proxies, which may cause all others, and the others.
+pub fn proxies_first<'a>(
+    problems: impl IntoIterator<Item = &'a ProblemEntry>,
+) -> (Vec<&'a ProblemEntry>, Vec<&'a ProblemEntry>) {
+    problems.into_iter().partition(|problem| is_proxy(&problem.name))
+}
+
+/// What the values of these logins show beside their reasons, and the remarks among `problems`.
+pub fn remarks<'a>(
+    registries: impl IntoIterator<Item = &'a RegistryDocument> + Clone,
+    problems: impl IntoIterator<Item = &'a ProblemEntry>,
+) -> Vec<ReasonText> {
+    let given: Vec<ReasonText> =
+        registries.clone().into_iter().filter_map(ReasonText::of_login).collect();
+    let mut remarks: Vec<ReasonText> = Vec::new();
+    let problems = problems.into_iter().filter(|it| it.severity == Severity::Remark);
+    let found = registries.into_iter().flat_map(ReasonText::of_remarks);
+    for remark in found.chain(problems.map(ReasonText::of_problem)) {
+        if !given.contains(&remark) && !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
+    }
+    remarks.sort_by_key(|remark| remark.severity == Severity::Remark);
+    remarks
 }
 
 /// Why there is no login.

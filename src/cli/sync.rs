@@ -11,9 +11,9 @@ use super::launch::{ensure_running, matching_environment};
 use super::login_lines::login_lines;
 use super::output::{self, HOW_TO_DECLARE};
 use super::reason_text::ReasonText;
-use super::settling::settled_soon;
+use super::settling::{settled_soon, still_pending};
 use super::shell_sets::{undeclared, undeclared_text};
-use super::status_report::{hides_declarations, is_well};
+use super::status_report::{hides_declarations, is_well, proxies_first, remarks};
 use super::terminal;
 use super::user::become_configured_user;
 use crate::adapters::{agent_client, lock};
@@ -28,6 +28,9 @@ use crate::wire::handoff::reveal;
 
 /// The agent responds once everything is published; it does not wait for exchanges.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The code of a login that is lost until it is sent again.
+const LOST: &str = "login-lost";
 
 /// The state of a login that cannot work as it is declared.
 const INVALID: &str = "invalid";
@@ -74,18 +77,23 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         problem.code == "server-declared-twice" && declares(&variables, &problem.name)
     };
     let ignored: Vec<ProblemEntry> = problems.iter().filter(|it| is_ignored(it)).cloned().collect();
+    let is_declared = |registry: &&RegistryDocument| {
+        registry.name.as_deref().is_some_and(|name| declares(&variables, name))
+    };
+    let about_these = problems.iter().filter(|problem| {
+        declares(&variables, &problem.name) && !change.incomplete.contains(problem)
+    });
+    let remarks = remarks(registries.iter().filter(is_declared), about_these);
     problems.retain(|problem| {
         keeps_clients_away(problem, &variables) && !change.incomplete.contains(problem)
     });
-    let is_invalid = |registry: &RegistryDocument| {
-        registry.state == INVALID
-            && registry.name.as_deref().is_some_and(|name| declares(&variables, name))
-    };
+    let is_invalid =
+        |registry: &RegistryDocument| registry.state == INVALID && is_declared(&registry);
     // Who waits for the verdicts wants to know them.
-    let is_well = |registry: &RegistryDocument| {
-        is_well(registry)
-            || !registry.name.as_deref().is_some_and(|name| declares(&variables, name))
-    };
+    let is_well = |registry: &RegistryDocument| is_well(registry) || !is_declared(&registry);
+    if waits && let Some(note) = still_pending(&registries) {
+        output::print_note(&format!("timed out; {note}"));
+    }
     let works = (!waits || registries.iter().all(is_well))
         && change.incomplete.is_empty()
         && problems.is_empty()
@@ -108,8 +116,11 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
         let how = if is_empty { format!("; {HOW_TO_DECLARE}") } else { String::new() };
         output::print_note(&format!("no exported variable of this shell declares a registry{how}"));
     }
+    let (proxies, problems) = proxies_first(&problems);
+    print_problems(proxies)?;
     anstream::stdout().write_all(login_lines(&registries, terminal::width()).as_bytes())?;
-    print_problems(change.incomplete.iter().chain(&problems).chain(&ignored))?;
+    print_problems(change.incomplete.iter().chain(problems).chain(&ignored))?;
+    print_reasons(&remarks)?;
     let text = undeclared_text(&undeclared, terminal::width_of_stderr());
     anstream::stderr().write_all(text.as_bytes())?;
     Ok(code)
@@ -134,19 +145,24 @@ fn declares(variables: &Variables, name: &str) -> bool {
 pub(super) fn print_problems<'a>(
     problems: impl IntoIterator<Item = &'a ProblemEntry>,
 ) -> io::Result<()> {
-    for problem in problems {
-        let text = ReasonText::of_problem(problem).text(terminal::width_of_stderr());
-        anstream::stderr().write_all(text.as_bytes())?;
-    }
-    Ok(())
+    let reasons: Vec<ReasonText> = problems.into_iter().map(ReasonText::of_problem).collect();
+    print_reasons(&reasons)
 }
 
-/// Whether a problem is about these variables, about the configuration, or about that of docker, and
-/// keeps clients from a login: what was sent has no effect then.
+/// Prints reasons, each with its fix.
+pub(super) fn print_reasons(reasons: &[ReasonText]) -> io::Result<()> {
+    let width = terminal::width_of_stderr();
+    let text: String = reasons.iter().map(|reason| reason.text(width)).collect();
+    anstream::stderr().write_all(text.as_bytes())
+}
+
+/// Whether a problem is about these variables, about the configuration, about that of docker, or about a
+/// login that was lost, and keeps clients from a login: what was sent has no effect then.
 pub(super) fn keeps_clients_away(problem: &ProblemEntry, variables: &Variables) -> bool {
     let of_all = [ReasonKind::Configuration, ReasonKind::DockerConfiguration];
     let concerns_sync = declares(variables, &problem.name)
         || variables.contains_key(&problem.name)
+        || problem.code == LOST
         || of_all.iter().any(|kind| problem.kind == kind.as_str());
     concerns_sync && problem.severity == Severity::Error
 }

@@ -10,9 +10,11 @@ use super::login_lines::login_line;
 use super::output::{print_note, stdout};
 use super::progress::Progress;
 use super::selection::{self, NoLogin};
-use super::settling::{Awaited, settle};
-use super::status_report::{exit_code, is_well, keeps_clients_away, label, nothing_declared};
-use super::sync::print_problems;
+use super::settling::{Awaited, settle, still_pending};
+use super::status_report::{
+    exit_code, is_well, keeps_clients_away, nothing_declared, proxies_first, remarks,
+};
+use super::sync::{print_problems, print_reasons};
 use super::terminal;
 use crate::adapters::paths::Paths;
 use crate::wire::api::{ProblemEntry, StatusDocument};
@@ -30,6 +32,9 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
     let timeout_note = (!is_settled).then(|| timeout_message(&status, &awaited));
     let shown = filtered(status, names);
     let settled = shown.registries.iter().filter(|registry| registry.state != "pending");
+    let errors = shown.problems.iter().filter(|problem| keeps_clients_away(problem));
+    let (proxies, problems) = proxies_first(errors);
+    print_problems(proxies)?;
     if json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&shown)?)?;
         for registry in settled.filter(|registry| !is_well(registry)) {
@@ -41,7 +46,8 @@ pub fn wait(names: &[String], timeout: Duration, json: bool) -> anyhow::Result<E
             progress.print_state(registry)?;
         }
     }
-    print_problems(shown.problems.iter().filter(|problem| keeps_clients_away(problem)))?;
+    print_problems(problems)?;
+    print_reasons(&remarks(&shown.registries, &shown.problems))?;
     if let Some(note) = timeout_note {
         print_note(&note);
     }
@@ -82,12 +88,8 @@ fn concerns(problem: &ProblemEntry, status: &StatusDocument, names: &[String]) -
 
 fn timeout_message(status: &StatusDocument, awaited: &Awaited<'_>) -> String {
     let missing = awaited.missing(status);
-    let pending: Vec<&str> =
-        awaited.selected(status).filter(|it| it.state == "pending").map(label).collect();
     let mut parts = Vec::new();
     parts.extend(missing.into_iter().map(|asked| NoLogin::of(status, asked).to_string()));
-    if !pending.is_empty() {
-        parts.push(format!("still pending: {}", pending.join(", ")));
-    }
+    parts.extend(still_pending(awaited.selected(status)));
     format!("timed out; {}", parts.join("; "))
 }

@@ -230,10 +230,10 @@ fn a_docker_configuration_that_cannot_be_used_is_named_and_keeps_nobody_waiting(
     write("entries", b"{\"auths\": \"canary\"}");
     write("latin", b"{\"auths\": {\"caf\xe9\": {}}}");
     for (name, named) in [
-        ("pipe", "is not a regular file; replace "),
-        ("device", "is not a regular file; replace "),
-        ("directory", "is not a regular file; replace "),
-        ("loop", "is not a regular file; replace "),
+        ("pipe", "is not a regular file; move it away with `mv -i "),
+        ("device", "is not a regular file; move it away with `mv -i "),
+        ("directory", "is not a regular file; move it away with `mv -i "),
+        ("loop", "is not a regular file; move it away with `mv -i "),
         ("large", "is larger than 64 MiB; reduce "),
         ("malformed", "is not valid JSON (line 1, column "),
         ("entries", "is not a JSON object; change `auths`"),

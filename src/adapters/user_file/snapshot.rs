@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Option<Snapshot>, Publish
     // Check before opening: opening a device or a pipe may have effects.
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
-            return Err(PublishReason::NotAFile { path: shown.to_owned() });
+            return Err(PublishReason::NotAFile { path: shown.to_owned(), in_the_way: None });
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -68,10 +68,21 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Option<Snapshot>, Publish
 pub(super) fn unreadable(shown: &str, error: &io::Error) -> PublishReason {
     let path = shown.to_owned();
     if let Some(libc::ELOOP | libc::ENOTDIR) = error.raw_os_error() {
-        return PublishReason::NotAFile { path };
+        return PublishReason::NotAFile { path, in_the_way: in_the_way_of(Path::new(shown)) };
     }
     let remedy = permissions::to_replace(Path::new(shown));
     PublishReason::Unreadable { path, fault: error.to_string(), remedy }
+}
+
+/// The highest directory of `path` that is none, or only a chain of links without end.
+fn in_the_way_of(path: &Path) -> Option<String> {
+    let mut directories: Vec<&Path> = path.ancestors().skip(1).collect();
+    directories.reverse();
+    let is_none = |directory: &&Path| match fs::metadata(directory) {
+        Ok(found) => !found.is_dir(),
+        Err(error) => error.raw_os_error() == Some(libc::ELOOP),
+    };
+    directories.into_iter().find(is_none).map(|found| found.display().to_string())
 }
 
 impl Snapshot {

@@ -2,6 +2,7 @@
 
 use super::report::{Finding, Outcome};
 use crate::cli::status_report::keeps_clients_away;
+use crate::domain::declarations::variable::is_proxy;
 use crate::domain::reasons::{Severity, Step};
 use crate::wire::api::{ProblemEntry, RegistryDocument, RemarkEntry};
 
@@ -23,7 +24,9 @@ pub(super) fn steps_of_login(
         registry.remarks.iter().filter(|remark| is_of_values(&remark.step)).collect();
     let given = registry.state != "ready" && is_of_values(&registry.step);
     let given = if given { Finding::of_login(registry) } else { None };
-    let first = given.or_else(|| {
+    // A proxy that is none comes before all that a request shows.
+    let proxy = problems.iter().find(|it| is_proxy(&it.name)).map(|it| Finding::from(*it));
+    let first = proxy.or(given).or_else(|| {
         let at = found.iter().position(|remark| remark.severity == Severity::Error)?;
         Some(found.remove(at).into())
     });

@@ -223,6 +223,20 @@ fn concerns(problem: &ProblemEntry, registry: &RegistryDocument) -> bool {
     is_named
         || (of_family && is_duplicate)
         || registry.variables.iter().any(|variable| variable.source == problem.name)
+        || is_proxy_of(&problem.name, registry)
+}
+
+/// Whether requests to this registry would use the proxy in the variable.
+fn is_proxy_of(variable: &str, registry: &RegistryDocument) -> bool {
+    let scheme = registry.scheme.as_deref().unwrap_or("https").to_ascii_uppercase();
+    let is_loopback = match package_server(registry) {
+        Some(server) => server.is_loopback(),
+        None => Server::parse(&registry.server).is_ok_and(|(server, _)| server.is_loopback()),
+    };
+    let upper = variable.to_ascii_uppercase();
+    !is_loopback
+        && variable::is_proxy(variable)
+        && (upper == format!("{scheme}_PROXY") || upper == "ALL_PROXY")
 }
 
 fn is_before_the_registry(step: &str) -> bool {

@@ -178,6 +178,10 @@ impl ConnectionFault {
             }
             Self::Other { error } => format!("the request to {host} failed: {error}"),
             Self::ProxyUnreachable { proxy, fault, .. } => {
+                // A name is looked up without its scheme.
+                let (_, address) = proxy.split_once("://").unwrap_or(("", proxy));
+                let looked_up = matches!(**fault, Self::NoSuchHost | Self::NoNameServer);
+                let proxy = if looked_up { address } else { proxy };
                 format!("{host} cannot be reached through the proxy: {}", fault.sentence(proxy))
             }
         }

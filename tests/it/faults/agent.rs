@@ -97,6 +97,12 @@ fn logins_that_died_with_agent_and_supervisor_are_named_until_they_are_sent_agai
     let fault = Fault::error(&home, "login-lost");
     fault.says(&[&lost]).checked(&home, &["ACME"], 1).checked(&home, &[], 1);
     fault.checked(&home, &[&server], 1);
+    for command in [["sync"].as_slice(), &["refresh", "ACME"]] {
+        let said = home.agent(command).output().unwrap();
+        let text = output_text(&said);
+        assert_eq!(said.status.code(), Some(1), "{command:?}: {text}");
+        assert!(text.contains(&lost) && text.contains(&fault.fix), "{command:?}: {text}");
+    }
     assert_eq!(fs::read_to_string(home.path(".docker/config.json")).unwrap(), published);
     // The next one knows it as well, and so does one that gets another login.
     kill_both(&home);

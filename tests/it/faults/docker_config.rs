@@ -340,3 +340,27 @@ fn a_plain_login_of_the_user_is_removed_by_the_printed_line() {
     let written: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
     assert_eq!(written["auths"][&server]["auth"], "ZGV2OnJpZ2h0LXBhc3N3b3Jk");
 }
+
+#[test]
+fn what_is_in_the_place_of_the_configuration_is_moved_away_by_the_printed_line() {
+    let registry = registry();
+    let code = "docker-config-not-a-file";
+    let home = home_for(&registry);
+    fs::create_dir(config_of(&home)).unwrap();
+    fs::write(config_of(&home).join("a"), "a").unwrap();
+    home.sync_in_vain();
+    paste_the_fix(&home, &registry, code, "mv -i DIR/config.json DIR/config.json.broken");
+
+    let set_ups: [fn(&Path); 2] = [
+        |directory| fs::write(directory, "a").unwrap(),
+        |directory| symlink(directory, directory).unwrap(),
+    ];
+    for set_up in set_ups {
+        let home = home_for(&registry);
+        let directory = home.path(".docker");
+        set_up(&directory);
+        home.sync_in_vain();
+        Fault::error(&home, code).says(&[&format!("{} is not a directory", directory.display())]);
+        paste_the_fix(&home, &registry, code, "mv -i DIR DIR.broken");
+    }
+}

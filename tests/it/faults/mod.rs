@@ -9,6 +9,7 @@ mod aws;
 mod clients;
 mod configuration;
 mod docker_config;
+mod first_words;
 mod network;
 mod registry;
 mod sources;

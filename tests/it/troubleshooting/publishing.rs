@@ -123,7 +123,7 @@ fn files() -> Vec<Sample> {
              entry for a helper that the host lacks would break docker there.",
         ),
         sample(
-            R::NotAFile { path: path() },
+            R::NotAFile { path: path(), in_the_way: None },
             "A directory, device or pipe is in the place of the file, or its symbolic links form a loop.",
         ),
         sample(

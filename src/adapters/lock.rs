@@ -249,6 +249,12 @@ pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
     if is_overflow(paths.uid) {
         return Err(LockError::SharedUid(AgentReason::SharedUid { uid: paths.uid }));
     }
+    if let Some((dir, owner)) = foreign_directory(paths) {
+        let dir = dir.display();
+        return Err(LockError::Unusable(format!(
+            "{dir}: it belongs to uid {owner}, who could replace the socket in it"
+        )));
+    }
     let mut faults = Vec::new();
     for dir in paths.lock_dirs() {
         match open_dir(&dir, paths.uid) {
@@ -260,6 +266,16 @@ pub(super) fn open(paths: &Paths) -> Result<(PathBuf, File), LockError> {
         return Err(LockError::NoDirectory(dir));
     }
     Err(LockError::Unusable(faults.join("; ")))
+}
+
+/// The directory of `$REGISTRY_AGENT_SOCKET` and its owner, if that is another user and not root.
+fn foreign_directory(paths: &Paths) -> Option<(PathBuf, u32)> {
+    let socket = paths.sockets().into_iter().next().filter(|_| paths.has_own_socket())?;
+    let dir = socket.parent()?;
+    let owner = fs::metadata(dir).ok()?.uid();
+    // In a user namespace, root outside of it is one of those whom it does not map.
+    let is_trusted = owner == paths.uid || owner == 0 || is_overflow(owner);
+    (!is_trusted).then(|| (dir.to_owned(), owner))
 }
 
 /// Opens the directory, or creates it, and checks that it belongs to `uid`: where anyone may write,

@@ -1,15 +1,16 @@
 //! The agent's listening socket. Call these functions with the lock held: then a socket without a
 //! listener is stale.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::stat::{Mode, umask};
 
 use super::lock::remove_if_there;
 use super::passwd::User;
@@ -74,9 +75,16 @@ fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
         Err(Errno::ECONNREFUSED) => remove_if_there(path)?,
         Err(_) => {}
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o666))?;
-    Ok(listener)
+    bind_for_everyone(path)
+}
+
+/// A socket that anyone may connect to. A change of its mode by its path could reach another file, which
+/// somebody puts there in between. Call it in a process with one thread, because all share the umask.
+fn bind_for_everyone(path: &Path) -> io::Result<UnixListener> {
+    let before = umask(Mode::from_bits_truncate(0o111));
+    let listener = UnixListener::bind(path);
+    umask(before);
+    listener
 }
 
 fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
@@ -97,6 +105,8 @@ mod tests {
         drop(listen_on(&path, None).unwrap());
         assert!(path.exists(), "a dead listener leaves its socket behind");
         let _live = listen_on(&path, None).unwrap();
+        let mode = fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o666, "everyone may connect");
         assert_eq!(listen_on(&path, None).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

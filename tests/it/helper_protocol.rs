@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
@@ -165,6 +165,67 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
 }
 
 /// The only line on standard error.
+/// Listens on a socket that everyone may reach, and writes what it receives to a file.
+const FALSE_AGENT: &str = r#"
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+os.umask(0)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+while True:
+    client, _ = listener.accept()
+    client.settimeout(1)
+    try:
+        received = client.recv(65536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    except OSError:
+        continue
+    with open(sys.argv[2], "ab") as file:
+        file.write(received)
+"#;
+
+#[test]
+fn root_sends_nothing_to_an_agent_of_another_user() {
+    let mut test_home = TestHome::new();
+    fs::set_permissions(test_home.path(""), Permissions::from_mode(0o755)).unwrap();
+    let theirs = test_home.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
+    let (socket, record) = (theirs.join("agent.sock"), theirs.join("received"));
+    let mut false_agent = Command::new("python3");
+    false_agent.args(["-c", FALSE_AGENT]).args([&socket, &record]).uid(NOBODY);
+    let mut false_agent = false_agent.stdout(Stdio::piped()).spawn().unwrap();
+    false_agent.stdout.take().unwrap().read_exact(&mut [0; 7]).unwrap();
+
+    test_home.set("REGISTRY_AGENT_SOCKET", socket.to_str().unwrap());
+    test_home.declare("ACME", "registry.test", ("user", "planted"));
+    let login = json!({ "ServerURL": "registry.test", "Username": "user", "Secret": "planted" });
+    let as_agent = |arguments: &[&str]| test_home.with_declared(test_home.agent(arguments));
+    let as_helper = |verb: &str, input: &str| {
+        let mut helper = test_home.with_declared(test_home.command(HELPER));
+        run_with_input(helper.arg(verb), input)
+    };
+    let outputs = [
+        as_agent(&["sync"]).output().unwrap(),
+        as_agent(&["refresh"]).output().unwrap(),
+        as_agent(&["start"]).output().unwrap(),
+        as_helper("get", "registry.test"),
+        as_helper("store", &login.to_string()),
+    ];
+    for output in outputs {
+        let text = output_text(&output);
+        assert!(!output.status.success() && text.contains("belongs to uid 65534"), "{text}");
+    }
+    as_helper("erase", "registry.test");
+    as_helper("list", "");
+    false_agent.kill().unwrap();
+    false_agent.wait().unwrap();
+    let received = fs::read(record).unwrap_or_default();
+    let received = String::from_utf8_lossy(&received);
+    assert!(!received.contains("planted") && !received.contains("registry.test"), "{received}");
+}
+
 fn only_line(output: &Output) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(message.lines().count() == 1 && message.ends_with('\n'), "{}", output_text(output));

@@ -215,6 +215,7 @@ fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
     fs::create_dir(&home).unwrap();
     chown(&home, Some(CONFIGURED), Some(CONFIGURED)).unwrap();
     fs::set_permissions(test_home.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    // The user's first `start` may come before root has made `/run/registry-agent`.
     let script = format!(
         "set -eu\n\
          cp -a /etc '{test_home}/etc'\n\
@@ -232,7 +233,9 @@ fn fifty_starts_of_root_and_of_its_configured_user_make_one_agent() {
              as_user '{agent}' start > /dev/null & pids=\"$pids $!\"\n\
          done\n\
          for pid in $pids; do wait $pid || echo \"start failed\"; done\n\
-         echo socket $(stat -c %u /run/registry-agent/agent.sock)\n\
+         cd /run/registry-agent && [ -e agent.sock ] || cd /tmp/registry-agent-{CONFIGURED}\n\
+         echo socket $(stat -c %u agent.sock)\n\
+         cd /\n\
          echo processes $(ps -o args= -u {CONFIGURED} | grep -c '^registry-agent')\n\
          as_user '{agent}' stop > /dev/null\n\
          rm -rf /tmp/registry-agent-{CONFIGURED}\n",

@@ -10,8 +10,9 @@ use nix::unistd::Pid;
 
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::processes::{holders, kill_9, only_pair, wait_until};
-use crate::support::test_home::{TestHome, output_text, succeed};
+use crate::support::test_home::{TestHome, output_text, run_with_input, succeed};
 
+const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
 /// A user that no machine has.
 const OTHER: u32 = 41_044;
 
@@ -210,4 +211,38 @@ fn a_lock_directory_of_another_user_is_named_and_the_printed_line_chooses_anothe
         succeed(&mut home.with_declared(home.agent(arguments)));
     }
     fs::remove_dir(&lock).unwrap();
+}
+
+#[test]
+fn no_agent_starts_in_a_directory_of_another_user_and_the_printed_line_chooses_another_one() {
+    let registry = registry();
+    let mut home = home_for(&registry);
+    let theirs = home.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(OTHER), Some(OTHER)).unwrap();
+    let socket = theirs.join("agent.sock").display().to_string();
+    home.set("REGISTRY_AGENT_SOCKET", &socket);
+    let said = format!("{}: it belongs to uid {OTHER}", theirs.display());
+    let run = |arguments: &[&str]| {
+        let output = home.with_declared(home.agent(arguments)).output().unwrap();
+        (output.status.code(), output_text(&output))
+    };
+    for (command, status) in [("sync", 1), ("start", 1), ("run", 1), ("status", 4), ("check", 1)] {
+        let (code, text) = run(&[command]);
+        assert!(code == Some(status) && text.contains(&said), "{command}: {code:?} {text}");
+    }
+    let mut helper = home.with_declared(home.command(HELPER));
+    let asked = output_text(&run_with_input(helper.arg("get"), &registry.server()));
+    assert!(asked.contains(&said), "{asked}");
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0, "something was made there");
+
+    let (_, text) = run(&["check"]);
+    let (_, fix) = text.split_once("fix: ").unwrap_or_else(|| panic!("no fix: {text}"));
+    let fix = fix.split_whitespace().collect::<Vec<_>>().join(" ");
+    paste(&home, command_in(&fix));
+    let chosen = home.path(".cache/registry-agent/agent.sock").display().to_string();
+    home.set("REGISTRY_AGENT_SOCKET", &chosen);
+    for arguments in [&["wait"][..], &["check", "ACME"], &["stop"]] {
+        succeed(&mut home.with_declared(home.agent(arguments)));
+    }
 }

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::unistd::geteuid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -227,6 +228,8 @@ impl TestHome {
 
 impl Drop for TestHome {
     fn drop(&mut self) {
+        // No agent of this user runs in a directory that a test gave to another user.
+        let _ = chown(self.path(""), Some(geteuid().as_raw()), None);
         let stop = self.command(env!("CARGO_BIN_EXE_registry-agent")).arg("stop").output();
         if !std::thread::panicking() {
             assert!(stop.unwrap().status.success(), "the agent does not stop");

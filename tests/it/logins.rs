@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
@@ -339,37 +338,6 @@ fn a_stored_login_is_dropped_in_another_codespace() {
     assert!(!test_home.path(STORED).exists());
 }
 
-#[test]
-fn another_user_may_read_the_status_and_no_credential() {
-    let registry = registry();
-    let mut test_home = TestHome::new();
-    test_home.declare("ACME", &registry.server(), (USER, PASSWORD));
-    // Only the owner may enter the home, but other users must reach the socket.
-    fs::set_permissions(test_home.path(""), fs::Permissions::from_mode(0o711)).unwrap();
-    test_home.start_agent();
-    let socket = test_home.path("agent.sock");
-    let credential = format!("/v1/credential?server={}", registry.server());
-    let (code, body) = ask_as_nobody(&socket, "GET", &credential);
-    assert_eq!(code, "403");
-    assert!(body.contains("hint") && !body.contains("p:ass"), "{body}");
-    for (method, target) in [
-        ("PUT", "/v1/environment"),
-        ("POST", "/v1/refresh"),
-        ("POST", "/v1/logins"),
-        ("DELETE", "/v1/logins?server=x"),
-        ("GET", "/v1/access?image=x"),
-        ("POST", "/v1/environment/difference"),
-        ("POST", "/v1/shutdown"),
-    ] {
-        assert_eq!(ask_as_nobody(&socket, method, target).0, "403", "{method} {target}");
-    }
-    for target in ["/v1/status", "/v1/registries/ACME", "/v1/events", "/healthz", "/metrics"] {
-        let (code, body) = ask_as_nobody(&socket, "GET", target);
-        assert_eq!(code, "200", "{target}");
-        assert!(!body.contains("p:ass"), "{target}: {body}");
-    }
-}
-
 const STORED: &str = ".local/state/registry-agent/logins.json";
 
 fn registry() -> Registry {
@@ -385,19 +353,6 @@ fn store(test_home: &TestHome, server: &str, (user, secret): (&str, &str)) {
     let login = json!({ "ServerURL": server, "Username": user, "Secret": secret }).to_string();
     let stored: Output = test_home.helper("store", &login);
     assert!(stored.status.success() && stored.stdout.is_empty(), "{}", output_text(&stored));
-}
-
-/// The HTTP status and the body for a user without permissions.
-fn ask_as_nobody(socket: &Path, method: &str, target: &str) -> (String, String) {
-    let mut curl = Command::new("setpriv");
-    curl.args(["--reuid=65534", "--regid=65534", "--clear-groups", "curl", "--silent"])
-        .args(["--max-time", "20", "--request", method, "--write-out", "\n%{http_code}"])
-        .arg("--unix-socket")
-        .arg(socket)
-        .arg(format!("http://agent{target}"));
-    let message = String::from_utf8(succeed(&mut curl).stdout).unwrap();
-    let (body, code) = message.rsplit_once('\n').unwrap();
-    (code.to_owned(), body.to_owned())
 }
 
 #[test]

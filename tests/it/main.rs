@@ -37,6 +37,7 @@ mod login_changes;
 mod logins;
 mod manual;
 mod network_changes;
+mod other_users;
 mod package_clients;
 mod package_hostile;
 mod package_logins;

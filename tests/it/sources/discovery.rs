@@ -13,7 +13,7 @@ const ECR: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 const CANARY: &str = "canary";
 
 /// `A_SERVER=x` stands for `A_CONTAINER_REGISTRY_SERVER=x`; a name with `!` in front is taken as is.
-fn source(kind: SourceKind, name: &str, lines: &[&str]) -> Source {
+pub(super) fn source(kind: SourceKind, name: &str, lines: &[&str]) -> Source {
     let variables = lines.iter().map(|line| {
         let (variable, value) = line.split_once('=').unwrap();
         let whole = match (variable.strip_prefix('!'), variable.split_once('_')) {
@@ -26,12 +26,12 @@ fn source(kind: SourceKind, name: &str, lines: &[&str]) -> Source {
     Source { kind, name: name.to_owned(), variables: variables.collect() }
 }
 
-fn from_lines(lines: &[&str]) -> Discovery {
+pub(super) fn from_lines(lines: &[&str]) -> Discovery {
     discover(&[source(SourceKind::Pushed, "sync", lines)], &PasswordFiles::new())
 }
 
 /// Each declaration as `NAME server user`, the AWS ones as `NAME server aws:KEY`.
-fn declared(found: &Discovery) -> Vec<String> {
+pub(super) fn declared(found: &Discovery) -> Vec<String> {
     let one = |declaration: &registry_agent::domain::declarations::declaration::Declaration| {
         let who = match &declaration.identity {
             Identity::Password { user, .. } => user.clone(),
@@ -46,12 +46,12 @@ fn declared(found: &Discovery) -> Vec<String> {
     found.declarations.iter().map(one).collect()
 }
 
-fn names(found: &Discovery) -> Vec<&str> {
+pub(super) fn names(found: &Discovery) -> Vec<&str> {
     found.sets.iter().map(|(_, name)| name.as_str()).collect()
 }
 
 /// Each problem as `NAME code: sentence`.
-fn problems(found: &Discovery) -> Vec<String> {
+pub(super) fn problems(found: &Discovery) -> Vec<String> {
     let one = |problem: &registry_agent::domain::reasons::problem::Problem| {
         assert!(!problem.reason.fix().is_empty());
         format!("{} {}: {}", problem.name, problem.reason.code(), problem.reason)
@@ -65,12 +65,12 @@ fn problems(found: &Discovery) -> Vec<String> {
     all
 }
 
-struct Case {
-    about: &'static str,
-    lines: &'static [&'static str],
-    declared: &'static [&'static str],
+pub(super) struct Case {
+    pub(super) about: &'static str,
+    pub(super) lines: &'static [&'static str],
+    pub(super) declared: &'static [&'static str],
     /// Beginnings of the problems, in order.
-    problems: &'static [&'static str],
+    pub(super) problems: &'static [&'static str],
 }
 
 const CASES: &[Case] = &[
@@ -293,67 +293,6 @@ fn ecr_accepts_keys_a_token_or_nothing_but_no_incomplete_set() {
 }
 
 #[test]
-fn a_misspelt_variable_is_named_with_its_correct_name() {
-    let cases: [(&[&str], &str); 8] = [
-        (
-            &["A_SERVER=a.test", "A_USER=u", "A_TOKEN=canary"],
-            "rename A_CONTAINER_REGISTRY_TOKEN to A_CONTAINER_REGISTRY_PASSWORD",
-        ),
-        (
-            &["A_URL=a.test", "A_USER=u", "A_PASSWORD=canary"],
-            "rename A_CONTAINER_REGISTRY_URL to A_CONTAINER_REGISTRY_SERVER",
-        ),
-        (
-            &["A_SERVER=a.test", "A_USERNAME=u", "A_PASSWORD=canary"],
-            "rename A_CONTAINER_REGISTRY_USERNAME to A_CONTAINER_REGISTRY_USER",
-        ),
-        (
-            &["A_SERVER=a.test", "A_USER=u", "A_PASS=canary"],
-            "rename A_CONTAINER_REGISTRY_PASS to A_CONTAINER_REGISTRY_PASSWORD",
-        ),
-        (
-            &["A_SERVER=a.test", "A_USER=u", "!A_container_registry_password=canary"],
-            "rename A_container_registry_password to A_CONTAINER_REGISTRY_PASSWORD",
-        ),
-        (
-            &["A_SERVER=a.test", "A_USER=u", "a_PASSWORD=canary"],
-            "rename a_CONTAINER_REGISTRY_PASSWORD to A_CONTAINER_REGISTRY_PASSWORD",
-        ),
-        (
-            &["A_SEVER=a.test", "A_USER=u", "A_PASSWORD=canary"],
-            "rename A_CONTAINER_REGISTRY_SEVER to A_CONTAINER_REGISTRY_SERVER",
-        ),
-        (
-            &["A_SERVER=a.test", "A_USER=u", "!A_CONTAINER_REGISTY_PASSWORD=canary"],
-            "rename A_CONTAINER_REGISTY_PASSWORD to A_CONTAINER_REGISTRY_PASSWORD",
-        ),
-    ];
-    for (lines, fix) in cases {
-        let found = from_lines(lines);
-        let fixes: Vec<String> = found.problems.iter().map(|it| it.reason.fix()).collect();
-        assert_eq!(fixes.len(), 1, "{fixes:?}");
-        assert!(fixes[0].starts_with(fix), "{fixes:?}");
-        assert_eq!(names(&found), ["A"]);
-    }
-}
-
-#[test]
-fn a_set_of_misspellings_alone_is_a_problem_but_another_programs_variable_is_not() {
-    let found = from_lines(&["A_URL=a.test", "A_USERNAME=u", "A_TOKEN=canary"]);
-    let [problem] = &*problems(&found) else { panic!("{:?}", found.problems) };
-    assert!(problem.starts_with("A variables-misnamed: A_CONTAINER_REGISTRY_URL, "), "{problem}");
-    let found = from_lines(&[
-        "!acr_container_registry_server=a.test",
-        "!acr_container_registry_user=u",
-        "!acr_container_registry_password=canary",
-    ]);
-    let [problem] = &*problems(&found) else { panic!("{:?}", found.problems) };
-    assert!(problem.contains("but the agent reads ACR_CONTAINER_REGISTRY_SERVER"), "{problem}");
-    let found = from_lines(&["!AZURE_CONTAINER_REGISTRY_ENDPOINT=x.azurecr.io"]);
-    assert_eq!((found.problems.len(), found.sets.len()), (0, 0));
-}
-
-#[test]
 fn sources_are_merged_variable_by_variable() {
     let sources = [
         source(SourceKind::Environment, "start", &["A_SERVER=low.test", "A_USER=low"]),
@@ -365,198 +304,6 @@ fn sources_are_merged_variable_by_variable() {
     assert_eq!(declared(&found), ["A high.test low"]);
     assert_eq!(found.declarations[0].source, "/run/secrets");
     assert_eq!(problems(&found), [""; 0]);
-}
-
-/// The cases of package sets: `A_SERVER=x` stands for `A_PACKAGE_REGISTRY_SERVER=x`.
-const PACKAGE_CASES: &[Case] = &[
-    Case {
-        about: "a user and a password",
-        lines: &["A_SERVER=https://Nexus.test/npm", "A_USER=u", "A_PASSWORD=canary"],
-        declared: &["A https://nexus.test/npm/ u"],
-        problems: &[],
-    },
-    Case {
-        about: "a token needs no user where it is sent as it is",
-        lines: &["A_SERVER=https://nexus.test/npm", "A_PASSWORD=canary"],
-        declared: &["A https://nexus.test/npm/ token"],
-        problems: &[],
-    },
-    Case {
-        about: "a personal access token of Azure needs one, unless it is sent as it is",
-        lines: &[
-            "A_SERVER=https://pkgs.dev.azure.com/org/",
-            "A_PASSWORD=canary",
-            "B_SERVER=https://pkgs.dev.azure.com/other/",
-            "B_PASSWORD=canary",
-            "B_SCHEME=bearer",
-        ],
-        declared: &["B https://pkgs.dev.azure.com/other/ token"],
-        problems: &["A variable-missing: A_PACKAGE_REGISTRY_USER is not set"],
-    },
-    Case {
-        about: "Basic needs a user",
-        lines: &["A_SERVER=https://nexus.test/", "A_PASSWORD=canary", "A_SCHEME=basic"],
-        declared: &[],
-        problems: &["A variable-missing: A_PACKAGE_REGISTRY_USER is not set"],
-    },
-    Case {
-        about: "a password is always needed, but for CodeArtifact",
-        lines: &[
-            "A_SERVER=https://nexus.test/",
-            "A_USER=u",
-            "B_SERVER=https://nexus.test/b/",
-            "C_SERVER=https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/",
-        ],
-        declared: &[
-            "C https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ aws:chain",
-        ],
-        problems: &[
-            "A variable-missing: A_PACKAGE_REGISTRY_PASSWORD is not set",
-            "B variable-missing: B_PACKAGE_REGISTRY_PASSWORD is not set",
-        ],
-    },
-    Case {
-        about: "CodeArtifact takes keys, or a token of the user aws",
-        lines: &[
-            "A_SERVER=https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/npm/r/",
-            "A_USER=AKIAEXAMPLE",
-            "A_PASSWORD=canary",
-            "B_SERVER=https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/pypi/r/",
-            "B_USER=aws",
-            "B_PASSWORD=canary",
-            "B_ROLE_ARN=arn",
-        ],
-        declared: &[
-            "A https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/npm/r/ aws:AKIAEXAMPLE",
-            "B https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/pypi/r/ aws",
-        ],
-        problems: &[
-            "B token-already: B_PACKAGE_REGISTRY_ROLE_ARN from `sync` is ignored: the user is aws",
-        ],
-    },
-    Case {
-        about: "two names for one URL, however it is written",
-        lines: &[
-            "A_SERVER=https://nexus.test/npm",
-            "A_PASSWORD=canary",
-            "B_SERVER=https://NEXUS.test:443/%6epm/",
-            "B_PASSWORD=canary",
-        ],
-        declared: &["A https://nexus.test/npm/ token"],
-        problems: &["B server-declared-twice: "],
-    },
-    Case {
-        about: "values that cannot be used are named and not shown",
-        lines: &[
-            "A_SERVER=https://canary@nexus.test/",
-            "A_PASSWORD=canary",
-            "B_SERVER=https://nexus.test/b/",
-            "B_PASSWORD=canary",
-            "B_SCHEME=canary",
-            "C_SERVER=https://nexus.test/c/",
-            "C_PASSWORD=canary\ncanary",
-            "D_SERVER=https://nexus.test/d/",
-            "D_USER=u",
-            "D_PASSWORD=canary\ncanary",
-            "E_SERVER=",
-            "E_PASSWORD=canary",
-        ],
-        declared: &["D https://nexus.test/d/ u"],
-        problems: &[
-            "A server-not-understood: A_PACKAGE_REGISTRY_SERVER from `sync` is not a registry server",
-            "B scheme-not-known: B_PACKAGE_REGISTRY_SCHEME from `sync` must be bearer, basic or raw",
-            "C value-refused: C_PACKAGE_REGISTRY_PASSWORD from `sync` contains a character that no HTTP",
-            "E server-empty: E_PACKAGE_REGISTRY_SERVER from `sync` is empty",
-        ],
-    },
-    Case {
-        about: "variables that do not apply, and other spellings",
-        lines: &[
-            "A_SERVER=https://nexus.test/",
-            "A_PASSWORD=canary",
-            "A_PROFILE=p",
-            "B_SERVER=https://nexus.test/b/",
-            "B_TOKEN=canary",
-        ],
-        declared: &["A https://nexus.test/ token"],
-        problems: &[
-            "A only-for-ecr: A_PACKAGE_REGISTRY_PROFILE from `sync` is ignored: it applies only to AWS CodeArtifact",
-            "B variable-missing: B_PACKAGE_REGISTRY_PASSWORD is not set, but B_PACKAGE_REGISTRY_TOKEN",
-        ],
-    },
-    Case {
-        about: "a name may have a set of each family",
-        lines: &[
-            "A_SERVER=https://nexus.test/",
-            "A_PASSWORD=canary",
-            "!A_CONTAINER_REGISTRY_SERVER=nexus.test",
-            "!A_CONTAINER_REGISTRY_USER=u",
-            "!A_CONTAINER_REGISTRY_PASSWORD=canary",
-        ],
-        declared: &["A nexus.test u", "A https://nexus.test/ token"],
-        problems: &[],
-    },
-];
-
-#[test]
-fn package_sets_are_found_with_their_problems() {
-    for case in PACKAGE_CASES {
-        let of_packages = |line: &&str| match line.split_once('_') {
-            Some((name, rest)) if !line.starts_with('!') => {
-                format!("!{name}_PACKAGE_REGISTRY_{rest}")
-            }
-            _ => (*line).to_owned(),
-        };
-        let lines: Vec<String> = case.lines.iter().map(of_packages).collect();
-        let found = from_lines(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(declared(&found), case.declared, "{}", case.about);
-        let problems = problems(&found);
-        assert_eq!(problems.len(), case.problems.len(), "{}: {problems:?}", case.about);
-        for (problem, start) in problems.iter().zip(case.problems) {
-            assert!(problem.starts_with(start), "{}: {problem}", case.about);
-        }
-    }
-}
-
-/// What `GITHUB_TOKEN` declares of packages, by this user.
-fn ambient_packages(user: &str) -> Vec<String> {
-    ["npm", "nuget", "rubygems"]
-        .map(|format| format!("GITHUB_TOKEN https://{format}.pkg.github.com/ {user}"))
-        .into()
-}
-
-#[test]
-fn github_token_serves_github_only_where_nothing_else_declares_it() {
-    let ambient = ["!GITHUB_TOKEN=canary\n", "!GITHUB_USER=octocat"];
-    let all = [vec!["GITHUB_TOKEN ghcr.io octocat".to_owned()], ambient_packages("octocat")];
-    assert_eq!(declared(&from_lines(&ambient)), all.concat());
-    let nobody = from_lines(&["!GITHUB_TOKEN=canary"]);
-    assert_eq!(names(&nobody), ["GITHUB_TOKEN"; 2]);
-    assert_eq!(declared(&nobody)[1..], ambient_packages("x-access-token"));
-
-    let set = ["Z_SERVER=ghcr.io", "Z_USER=z", "Z_PASSWORD=canary"];
-    let found = declared(&from_lines(&[&ambient[..], &set].concat()));
-    assert_eq!((found[0].as_str(), &found[1..]), ("Z ghcr.io z", &all[1][..]));
-    let incomplete = from_lines(&[&ambient[..], &set[..2]].concat());
-    assert_eq!(declared(&incomplete), all[1]);
-
-    let set = [
-        "!Z_PACKAGE_REGISTRY_SERVER=https://npm.pkg.github.com",
-        "!Z_PACKAGE_REGISTRY_PASSWORD=canary",
-        "!Y_PACKAGE_REGISTRY_SERVER=https://nuget.pkg.github.com/acme/",
-        "!Y_PACKAGE_REGISTRY_USER=y",
-        "!Y_PACKAGE_REGISTRY_PASSWORD=canary",
-    ];
-    let found = declared(&from_lines(&[&ambient[..], &set].concat()));
-    assert_eq!(
-        found[..2],
-        ["Y https://nuget.pkg.github.com/acme/ y", "Z https://npm.pkg.github.com/ token"]
-    );
-    // The token still serves what is not below the declared URL.
-    assert_eq!(found[3..], all[1][1..]);
-
-    let odd = from_lines(&["!GITHUB_TOKEN=canary\ncanary"]);
-    assert_eq!((odd.declarations.len(), odd.problems.len()), (0, 0));
 }
 
 #[test]
@@ -585,35 +332,5 @@ fn a_password_file_is_requested_and_then_watched() {
         let problems = problems(&found);
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("A_CONTAINER_REGISTRY_PASSWORD_FILE"), "{problems:?}");
-    }
-}
-
-#[test]
-fn a_long_value_of_many_lines_stays_whole() {
-    let key = format!("{{\n{}\n}}", "  \"k\": \"ä canary\",\n".repeat(2700));
-    assert!(key.len() > 48 * 1024);
-    let line = format!("A_PASSWORD={key}\n");
-    let found = from_lines(&["A_SERVER=gcr.io", "A_USER=_json_key", &line]);
-    let Identity::Password { password, .. } = &found.declarations[0].identity else { panic!() };
-    assert_eq!(password.reveal(), key);
-}
-
-#[test]
-fn ten_thousand_variables_with_a_thousand_sets_are_all_understood() {
-    let mut lines: Vec<String> = (0..7000).map(|n| format!("!OTHER_{n}=canary")).collect();
-    for n in 0..1000 {
-        lines.push(format!("N{n}_SERVER=r{n}.example.com"));
-        lines.push(format!("N{n}_USER=u{n}"));
-        lines.push(format!("N{n}_PASSWORD=canary{n}"));
-    }
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let sources = [source(SourceKind::Environment, "start", &lines)];
-    let found = discover(&sources, &PasswordFiles::new());
-    assert_eq!((found.declarations.len(), found.problems.len()), (1000, 0));
-    for declaration in &found.declarations {
-        let n = &declaration.name[1..];
-        let Identity::Password { user, password } = &declaration.identity else { panic!() };
-        assert_eq!(declaration.server.name(), format!("r{n}.example.com"));
-        assert_eq!((user.as_str(), password.reveal()), (&*format!("u{n}"), &*format!("canary{n}")));
     }
 }

@@ -4,6 +4,8 @@ use registry_agent::domain::declarations::discovery::{Discovery, PasswordFiles, 
 use registry_agent::domain::declarations::source::{Source, SourceKind};
 use registry_agent::domain::reasons::problem::Problem;
 
+use super::discovery::{from_lines, names, problems as problems_of};
+
 /// What a push of these variables declares.
 fn discovery(lines: impl IntoIterator<Item = String>) -> Discovery {
     let variables = lines.into_iter().map(|line| {
@@ -264,4 +266,65 @@ fn another_programs_name_beside_a_package_set_is_named() {
     let expected =
         "NPM: NPM_PACKAGE_REGISTRY_SERVER is not set, but NPM_REGISTRY_URL from `sync` is";
     assert_eq!(found, [expected]);
+}
+
+#[test]
+fn a_misspelt_variable_is_named_with_its_correct_name() {
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["A_SERVER=a.test", "A_USER=u", "A_TOKEN=canary"],
+            "rename A_CONTAINER_REGISTRY_TOKEN to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_URL=a.test", "A_USER=u", "A_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTRY_URL to A_CONTAINER_REGISTRY_SERVER",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USERNAME=u", "A_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTRY_USERNAME to A_CONTAINER_REGISTRY_USER",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "A_PASS=canary"],
+            "rename A_CONTAINER_REGISTRY_PASS to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "!A_container_registry_password=canary"],
+            "rename A_container_registry_password to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "a_PASSWORD=canary"],
+            "rename a_CONTAINER_REGISTRY_PASSWORD to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+        (
+            &["A_SEVER=a.test", "A_USER=u", "A_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTRY_SEVER to A_CONTAINER_REGISTRY_SERVER",
+        ),
+        (
+            &["A_SERVER=a.test", "A_USER=u", "!A_CONTAINER_REGISTY_PASSWORD=canary"],
+            "rename A_CONTAINER_REGISTY_PASSWORD to A_CONTAINER_REGISTRY_PASSWORD",
+        ),
+    ];
+    for (lines, fix) in cases {
+        let found = from_lines(lines);
+        let fixes: Vec<String> = found.problems.iter().map(|it| it.reason.fix()).collect();
+        assert_eq!(fixes.len(), 1, "{fixes:?}");
+        assert!(fixes[0].starts_with(fix), "{fixes:?}");
+        assert_eq!(names(&found), ["A"]);
+    }
+}
+
+#[test]
+fn a_set_of_misspellings_alone_is_a_problem_but_another_programs_variable_is_not() {
+    let found = from_lines(&["A_URL=a.test", "A_USERNAME=u", "A_TOKEN=canary"]);
+    let [problem] = &*problems_of(&found) else { panic!("{:?}", found.problems) };
+    assert!(problem.starts_with("A variables-misnamed: A_CONTAINER_REGISTRY_URL, "), "{problem}");
+    let found = from_lines(&[
+        "!acr_container_registry_server=a.test",
+        "!acr_container_registry_user=u",
+        "!acr_container_registry_password=canary",
+    ]);
+    let [problem] = &*problems_of(&found) else { panic!("{:?}", found.problems) };
+    assert!(problem.contains("but the agent reads ACR_CONTAINER_REGISTRY_SERVER"), "{problem}");
+    let found = from_lines(&["!AZURE_CONTAINER_REGISTRY_ENDPOINT=x.azurecr.io"]);
+    assert_eq!((found.problems.len(), found.sets.len()), (0, 0));
 }

@@ -5,9 +5,11 @@ mod aws;
 mod checks;
 mod declarations;
 mod explain;
+mod files;
 mod meanings;
 mod publishing;
 mod registries;
+mod rejections;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -46,10 +48,10 @@ fn areas() -> [(&'static str, Vec<Sample>); 12] {
     [
         ("Variables", declarations::variables()),
         ("Values", checks::values()),
-        ("Files with variables", declarations::files()),
-        ("Logins", declarations::logins()),
-        ("Rejected logins", registries::rejections()),
-        ("Tokens and keys", registries::tokens()),
+        ("Files with variables", files::files()),
+        ("Logins", files::logins()),
+        ("Rejected logins", rejections::rejections()),
+        ("Tokens and keys", rejections::tokens()),
         ("Responses of a registry", registries::answers()),
         ("Connections", registries::connections()),
         ("Image access", registries::images()),

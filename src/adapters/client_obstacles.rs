@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::docker_config;
 use crate::domain::docker_config::{
-    HELPER, credentials_store, entry_for_repository, environment_logins, own_entries,
+    HELPER, credentials_store, entries_below, entry_for_repository, environment_logins, own_entries,
 };
 use crate::domain::reasons::{PublishReason, Remedy, shell_word};
 use crate::domain::servers::image::Image;
@@ -69,6 +69,20 @@ pub fn shadowed_image(environment: &ClientEnvironment<'_>, image: &Image) -> Opt
             section: entry.section.into(),
         })
     })
+}
+
+/// The entries with which podman, skopeo and buildah override the registry's login for a part of it, and
+/// their files.
+pub fn shadowed_parts(
+    environment: &ClientEnvironment<'_>,
+    server: &Server,
+) -> Vec<(PathBuf, Vec<String>)> {
+    let parts = |path: PathBuf| {
+        let text = docker_config::read(&path).ok()??;
+        Some((path, entries_below(&text, server)))
+    };
+    let found = auth_files(environment).into_iter().filter_map(parts);
+    found.filter(|(_, entries)| !entries.is_empty()).collect()
 }
 
 fn shadowed_by_file(path: &Path, servers: &[Server]) -> Vec<PublishReason> {

@@ -68,9 +68,16 @@ pub fn take(paths: &Paths) -> Result<File, LockError> {
     }
 }
 
-/// Whether there is a directory for the lock.
-pub fn usable(paths: &Paths) -> Result<(), LockError> {
-    open(paths).map(drop)
+/// Whether the lock could be taken. Leaves no directory that was not there.
+pub fn try_out(paths: &Paths) -> Result<(), LockError> {
+    let existed = has_directory(paths);
+    let held = take(paths)?;
+    if !existed && let Some(dir) = dir_of_notes(paths) {
+        // Nobody can have taken it meanwhile. If it is not empty, it is in use.
+        let _ = fs::remove_dir(dir);
+    }
+    drop(held);
+    Ok(())
 }
 
 /// Whether `held` is still the directory that others lock.

@@ -68,7 +68,7 @@ fn obstacle(paths: &Paths) -> Option<AgentReason> {
     if calling_user(paths).is_some() {
         return Some(why_none(paths));
     }
-    if let Err(LockError::Unusable(fault)) = lock::usable(paths) {
+    if let Err(LockError::Unusable(fault)) = lock::try_out(paths) {
         return Some(without_lock(paths, &fault));
     }
     unconfigured(paths)
@@ -130,7 +130,7 @@ fn not_running(paths: &Paths, user: String) -> AgentReason {
     }
     let had_agent = lock::noted_socket(paths).is_some();
     // Root would own a directory that it creates for the caller of `sudo`, who could not use it then.
-    let lock = (paths.uid == geteuid().as_raw()).then(|| lock::take(paths)).transpose();
+    let lock = (paths.uid == geteuid().as_raw()).then(|| lock::try_out(paths)).transpose();
     match lock {
         Err(LockError::SharedUid(reason)) => return reason,
         Err(LockError::NoDirectory(dir)) => {

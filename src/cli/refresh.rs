@@ -28,8 +28,10 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
             let found = selection::find(&status.registries, name);
             if found.is_empty() {
                 let missing = NoLogin::of(&status, name);
-                let problem = status.problems.iter().find(|it| it.name == *name);
-                let fix = problem.map_or_else(String::new, |it| format!("; fix: {}", it.hint));
+                let fix = match missing {
+                    NoLogin::Unusable(_, problem) => format!("; fix: {}", problem.hint),
+                    NoLogin::NotDeclared(..) => String::new(),
+                };
                 print_note(&format!("{missing}{fix}"));
                 all_found = false;
             }

@@ -130,7 +130,7 @@ fn follow(
 
 /// Whether another process holds the lock, so that its agent can still appear.
 fn is_starting(paths: &Paths) -> bool {
-    matches!(lock::take(paths), Err(LockError::Held(_)))
+    matches!(lock::try_out(paths), Err(LockError::Held(_)))
 }
 
 impl Awaited<'_> {

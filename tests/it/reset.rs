@@ -37,7 +37,11 @@ fn everything_that_the_agent_wrote_is_removed_and_no_other_byte() {
     assert_eq!(docker_config(&home), BEFORE);
     assert!(!home.path(".local/state/registry-agent").exists());
     assert!(!home.lock().exists());
+    // Who asks makes nothing.
     assert_eq!(home.exit_of(&["status"]), 4);
+    assert_eq!(home.exit_of(&["check"]), 1);
+    assert_eq!(home.exit_of(&["wait", "--timeout", "1s"]), 1);
+    assert!(!home.lock().exists());
 
     assert_eq!(output_text(&succeed(&mut home.agent(&["reset"]))).lines().count(), 1);
 }

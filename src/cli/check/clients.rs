@@ -13,7 +13,9 @@ use super::helper_program::HelperProgram;
 use super::package_clients;
 use super::report::{Finding, Outcome};
 use super::verdict::{is_exchanged, is_judged};
-use crate::adapters::client_obstacles::{ClientEnvironment, obstacles, shadowed_image};
+use crate::adapters::client_obstacles::{
+    ClientEnvironment, obstacles, shadowed_image, shadowed_parts,
+};
 use crate::adapters::paths::{NO_HOME_CONFIG, Paths};
 use crate::adapters::{agent_client, clock, docker_config};
 use crate::cli::absence::calling_user;
@@ -200,8 +202,28 @@ impl<'a> Clients<'a> {
         let finding = |reason| Finding::from(Reason::from(reason));
         let others = found.into_iter().map(finding).collect();
         match failure {
-            None => Outcome::Passed("no client has another login for it".to_owned(), others),
+            None => {
+                let detail =
+                    format!("no client has another login for it{}", self.but_for(registry));
+                Outcome::Passed(detail, others)
+            }
             Some(failure) => Outcome::Failed(finding(failure), others),
+        }
+    }
+
+    /// The parts of the registry for which podman, skopeo and buildah have another login.
+    fn but_for(&self, registry: &RegistryDocument) -> String {
+        // The image that the user asked about has been looked for already.
+        let server = Server::parse(&registry.server).ok().filter(|_| self.image.is_none());
+        let environment = self.environment(&variable);
+        let parts = server.map(|(server, _)| shadowed_parts(&environment, &server));
+        let in_file = |(path, entries): (PathBuf, Vec<String>)| {
+            format!("{} (in {})", entries.join(", "), path.display())
+        };
+        let parts: Vec<String> = parts.into_iter().flatten().map(in_file).collect();
+        match parts[..] {
+            [] => String::new(),
+            _ => format!(", except podman, skopeo and buildah for {}", parts.join(", ")),
         }
     }
 

@@ -135,6 +135,18 @@ pub fn entry_for_repository(text: &str, server: &Server, repository: &str) -> Op
     Some(OwnEntry { key, section: "auths" })
 }
 
+/// The keys of podman's auth file that decide about a part of this registry alone.
+pub fn entries_below(text: &str, server: &Server) -> Vec<String> {
+    let Ok(document) = Object::parse(text) else { return Vec::new() };
+    let logins = AUTHS.entries(&document).unwrap_or_default().into_iter();
+    let logins = logins.filter(|entry| parse_entry(entry.value()).is_some());
+    let is_below = |key: &String| {
+        key.split_once('/').is_some_and(|(_, path)| !path.is_empty() && !key.contains("://"))
+            && AskedServer::parse(key).is_some_and(|asked| server.matches(&asked))
+    };
+    logins.map(|entry| entry.key.to_string()).filter(is_below).collect()
+}
+
 fn entries_of(text: &str) -> Option<Vec<(AskedServer, OwnEntry)>> {
     let document = Object::parse(text).ok()?;
     let logins = AUTHS.entries(&document).ok()?.into_iter();

@@ -22,8 +22,9 @@ use super::credentials::credential::Credential;
 use super::reasons::PublishReason;
 
 pub use self::lookup::{
-    LoginPlace, OwnEntries, OwnEntry, check, credentials_store, entry_for_repository,
-    environment_logins, keys_with_our_helper, names_our_helper, own_entries, place_of, plain_auth,
+    LoginPlace, OwnEntries, OwnEntry, check, credentials_store, entries_below,
+    entry_for_repository, environment_logins, keys_with_our_helper, names_our_helper, own_entries,
+    place_of, plain_auth,
 };
 
 /// The name under which docker knows our helper: it runs `docker-credential-registry-agent`.

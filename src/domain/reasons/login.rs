@@ -99,7 +99,7 @@ impl LoginReason {
     pub fn fix(&self, login: &FixContext) -> String {
         match self {
             Self::NotAsked { .. } => {
-                "no action needed; remove `verify = false` from the configuration to verify logins"
+                "remove `verify = false` from the configuration if logins should be verified"
                     .to_owned()
             }
             Self::TokenEnds { server, .. } | Self::TokenEnded { server, .. } => {

@@ -88,6 +88,9 @@ fn podmans_login_for_a_path_is_named_to_whom_it_concerns() {
         let step = checked.step("not-shadowed");
         let Some(entry) = entry else {
             assert_eq!(step["outcome"], "passed", "{what}: {step:#}");
+            let detail = step["detail"].as_str().unwrap();
+            let but_for = format!("{server}/team, {server}/team/app, {server}/te (in ");
+            assert_eq!(detail.contains(&but_for), what == "ACME", "{what}: {detail}");
             continue;
         };
         assert_eq!(checked.failed(), ("not-shadowed", "shadowed-by-auth-file"), "{what}");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::tally::{FAILURES, Tally};
 
@@ -11,13 +12,14 @@ const DOCUMENT: &str = "docs/reliability.md";
 const HEADING: &str = "## The last run\n";
 
 /// The summary in Markdown.
-pub(super) fn of(tally: &Tally, minutes: u64, seed: u64) -> String {
+pub(super) fn of(tally: &Tally, minutes: u64, seed: u64, took: Duration) -> String {
     let faults = tally.faults();
     let total: usize = faults.values().sum();
     let (without_token, stopped) = tally.excused();
     let mut text =
         format!("`make soak MINUTES={minutes} SEED={seed}`\n\n| | count |\n| --- | --- |\n");
     let mut row = |name: &str, value: &str| _ = writeln!(text, "| {name} | {value} |");
+    row("minutes", &(took.as_secs() / 60).to_string());
     row("questions to the helper", &tally.requests().to_string());
     row("faults", &total.to_string());
     for (failure, name) in FAILURES {

@@ -18,6 +18,7 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 use tracing::warn;
 
+use super::ownership;
 use super::paths::Paths;
 use super::user_namespace::is_overflow;
 use crate::domain::reasons::{AgentReason, shell_word};
@@ -280,14 +281,15 @@ fn foreign_directory(paths: &Paths) -> Option<(PathBuf, u32)> {
     let socket = paths.sockets().into_iter().next().filter(|_| paths.has_own_socket())?;
     let dir = socket.parent()?;
     let owner = fs::metadata(dir).ok()?.uid();
-    // In a user namespace, root outside of it is one of those whom it does not map.
-    let is_trusted = owner == paths.uid || owner == 0 || is_overflow(owner);
-    (!is_trusted).then(|| (dir.to_owned(), owner))
+    (!ownership::is_trusted(owner)).then(|| (dir.to_owned(), owner))
 }
 
 /// Opens the directory, or creates it, and checks that it belongs to `uid`: where anyone may write,
 /// another user may have created one, or a link, under its name.
 fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
+    if let Some(stranger) = ownership::stranger_above(dir) {
+        return Err(io::Error::other(format!("uid {stranger} may replace it")));
+    }
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

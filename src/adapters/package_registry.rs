@@ -61,6 +61,7 @@ pub async fn verify(
     let asked = async {
         let client = http
             .client(&(&question.server).into(), ca_file)
+            .await
             .map_err(|fault| connection_failed(authority(), fault))?;
         let clock_ahead = SignedDuration::ZERO;
         let unasked = Unasked::default();

@@ -13,6 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use nix::sys::stat::{Mode, umask};
 
 use super::lock::remove_if_there;
+use super::ownership;
 use super::passwd::User;
 use super::paths::{Paths, SYSTEM_RUNTIME_DIR};
 
@@ -56,6 +57,9 @@ fn connect_at_once(path: &Path) -> nix::Result<()> {
 /// Listens on `path`, whose directory must belong to `owner` if one is given: in a directory that
 /// others may write to, another user could replace the socket.
 fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
+    if let Some(stranger) = ownership::stranger_above(path) {
+        return Err(io::Error::other(format!("uid {stranger} could replace it")));
+    }
     if let Some(dir) = path.parent()
         && dir != Path::new(SYSTEM_RUNTIME_DIR)
     {

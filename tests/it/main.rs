@@ -8,6 +8,7 @@ mod agent_memory;
 mod api;
 mod architecture;
 mod aws;
+mod ca_files;
 mod check;
 mod client_files;
 mod clients;

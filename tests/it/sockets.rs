@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -165,6 +166,38 @@ fn sudo_uses_the_agent_that_the_configured_user_started() {
     let message = output_text(&output);
     assert!(message.contains("\"Username\":\"nobodys\""), "{message}");
     assert!(output.stderr.is_empty(), "{message}");
+}
+
+#[test]
+fn root_makes_no_socket_and_no_lock_where_another_user_could_replace_them() {
+    let test_home = TestHome::new();
+    let script = format!(
+        "mkdir -m 755 theirs && chown 1000:1000 theirs\n\
+         REGISTRY_AGENT_SOCKET=/mnt/theirs/agent.sock '{AGENT}' start\n\
+         mkdir -m 700 /run/theirs && chown 1000:1000 /run/theirs\n\
+         XDG_RUNTIME_DIR=/run/theirs '{AGENT}' start && ls -d /tmp/registry-agent-0/agent.sock\n\
+         '{AGENT}' stop\n\
+         find theirs /run/theirs -mindepth 1"
+    );
+    let output = container(&test_home, &script).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let shown = output_text(&output);
+    assert!(errors.contains("/mnt/theirs") && errors.contains("uid 1000"), "{shown}");
+    assert!(shown.contains("/tmp/registry-agent-0/agent.sock"), "{shown}");
+    let found = String::from_utf8_lossy(&output.stdout);
+    assert!(!found.lines().any(|line| line.contains("theirs/")), "{shown}");
+}
+
+#[test]
+fn a_socket_is_for_everybody_whatever_the_umask_is() {
+    for mask in ["000", "077"] {
+        let test_home = TestHome::new();
+        let start = format!("umask {mask} && '{AGENT}' start");
+        let output = test_home.command("sh").args(["-c", &start]).output().unwrap();
+        assert!(output.status.success(), "{}", output_text(&output));
+        let mode = fs::metadata(test_home.path("agent.sock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o666, "{mask}");
+    }
 }
 
 /// A shell with this home directory, but its own `/run` and `/tmp`.

@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 
 use self::proxies::{Proxies, UsedProxy};
 use self::resolver::SystemResolver;
-use self::trust::Trust;
+use self::trust::{ClientTrustRequest, Trust};
+use super::own_thread;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 use crate::domain::servers::package_server::PackageServer;
@@ -36,9 +37,9 @@ use crate::domain::servers::server::{Scheme, Server};
 
 /// The state that all clients share.
 pub struct Http {
-    trust: Trust,
+    trust: Arc<Trust>,
     /// What clients trust, whose environment may lack `SSL_CERT_FILE`.
-    trust_of_clients: Trust,
+    trust_of_clients: Arc<Trust>,
     resolver: Arc<SystemResolver>,
     proxies: Proxies,
     limits: Limits,
@@ -86,7 +87,7 @@ impl Http {
     /// `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`. Ignores the environment of the process.
     pub fn with_environment(environment: &Variables) -> Self {
         Self {
-            trust: Trust::of_environment(environment),
+            trust: Arc::new(Trust::of_environment(environment)),
             proxies: Proxies::of_environment(environment),
             ..Self::new()
         }
@@ -102,8 +103,8 @@ impl Http {
     /// Uses the given limits.
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            trust: Trust::default(),
-            trust_of_clients: Trust::default(),
+            trust: Arc::default(),
+            trust_of_clients: Arc::default(),
             resolver: Arc::new(SystemResolver::default()),
             proxies: Proxies::default(),
             limits,
@@ -166,24 +167,22 @@ impl Http {
     /// A client for a registry and its token server. It also trusts the certificates in `ca_file` and
     /// in the registry's `certs.d` directories. It uses no proxy for a loopback host, because the
     /// proxy's loopback is another machine.
-    pub(crate) fn client(
+    pub(crate) async fn client(
         &self,
         host: &RegistryHost,
         ca_file: Option<&Path>,
     ) -> Result<RegistryClient<'_>, ConnectionFault> {
-        let theirs = trust::in_certs_d(&host.names);
-        let mut extra = theirs.clone();
-        if let Some(file) = ca_file {
-            extra.extend(trust::in_file(file)?);
-        }
         let rejected = Arc::new(AtomicBool::new(false));
-        let own_file = ca_file.or(self.trust.file()).map(Path::to_owned);
-        let config = if own_file.is_some() {
-            let clients = &self.trust_of_clients;
-            self.trust.config_beside(&extra, clients, &theirs, &rejected)?
-        } else {
-            self.trust.config(&extra)?
+        let request = ClientTrustRequest {
+            agent: Arc::clone(&self.trust),
+            clients: Arc::clone(&self.trust_of_clients),
+            names: host.names.clone(),
+            ca_file: ca_file.map(Path::to_owned),
+            rejected: Arc::clone(&rejected),
         };
+        let own_file = request.own_file().map(Path::to_owned);
+        let read = own_thread::run(self.limits.connect, move || request.read()).await;
+        let config = read.unwrap_or_else(|| Err(trust::no_response(own_file.as_deref())))?;
         let mut builder = self.builder(config);
         if host.is_loopback {
             builder = builder.no_proxy();

@@ -17,12 +17,16 @@ use rustls_native_certs::load_certs_from_paths;
 
 use super::client_trust::ClientTrust;
 use super::extra_roots::ExtraRoots;
+use crate::adapters::regular_file::{self, OpenError};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::source::Variables;
 use crate::domain::reasons::connection::ConnectionFault;
 
 /// A certificate in DER.
 pub(super) type Certificate = CertificateDer<'static>;
+
+/// The largest file of certificates, in bytes. The authorities of a system take 0.2 MiB.
+const FILE_LIMIT: u64 = 16 << 20;
 
 /// Where docker and podman look for a registry's own authorities (docker's "Verify repository
 /// client with certificates", `containers-certs.d(5)`).
@@ -128,9 +132,53 @@ impl Trust {
     }
 }
 
+/// What the TLS configuration of one client is made of.
+pub(super) struct ClientTrustRequest {
+    /// What the agent trusts.
+    pub(super) agent: Arc<Trust>,
+    /// What the registry's clients trust.
+    pub(super) clients: Arc<Trust>,
+    /// The names of the registry's `certs.d` directories.
+    pub(super) names: Vec<String>,
+    /// The declared CA file.
+    pub(super) ca_file: Option<PathBuf>,
+    /// Set if the registry's clients would reject a certificate.
+    pub(super) rejected: Arc<AtomicBool>,
+}
+
+impl ClientTrustRequest {
+    /// The file that the user set for the agent: the registry's own, or `SSL_CERT_FILE`.
+    pub(super) fn own_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref().or(self.agent.file())
+    }
+
+    /// Reads the files, which takes long where a file system does not respond.
+    pub(super) fn read(self) -> Result<ClientConfig, ConnectionFault> {
+        let theirs = in_certs_d(&self.names);
+        let mut extra = theirs.clone();
+        if let Some(file) = &self.ca_file {
+            extra.extend(in_file(file)?);
+        }
+        if self.own_file().is_none() {
+            return self.agent.config(&extra);
+        }
+        self.agent.config_beside(&extra, &self.clients, &theirs, &self.rejected)
+    }
+}
+
+/// The fault of certificates that cannot be read in time: those in `file`, or else those of the system.
+pub(super) fn no_response(file: Option<&Path>) -> ConnectionFault {
+    let system = || SystemRoots::default().places().0.unwrap_or_default();
+    ConnectionFault::CaFile {
+        path: file.map_or_else(system, Path::to_owned).display().to_string(),
+        error: "its file system does not respond".to_owned(),
+        was_read: false,
+    }
+}
+
 /// The certificates that clients trust only for one registry: from the `certs.d` directories of these
 /// names.
-pub(super) fn in_certs_d(names: &[String]) -> Vec<Certificate> {
+fn in_certs_d(names: &[String]) -> Vec<Certificate> {
     let mut found = Vec::new();
     for file in certs_d(names) {
         match read(&file) {
@@ -145,7 +193,7 @@ pub(super) fn in_certs_d(names: &[String]) -> Vec<Certificate> {
 }
 
 /// The certificates in a declared CA file.
-pub(super) fn in_file(file: &Path) -> Result<Vec<Certificate>, ConnectionFault> {
+fn in_file(file: &Path) -> Result<Vec<Certificate>, ConnectionFault> {
     read(file).map_err(|FileFault { error, was_read }| ConnectionFault::CaFile {
         path: file.display().to_string(),
         error,
@@ -174,13 +222,16 @@ struct FileFault {
 }
 
 fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
-    let pem = std::fs::read(file).map_err(|error| FileFault {
-        error: match error.kind() {
-            ErrorKind::NotFound => "it does not exist".to_owned(),
-            kind => kind.to_string(),
-        },
-        was_read: false,
-    })?;
+    let unread = |error: String| FileFault { error, was_read: false };
+    let pem = match regular_file::read(file, FILE_LIMIT) {
+        Ok(Some(pem)) => pem,
+        Ok(None) => return Err(unread(format!("it is larger than {} MiB", FILE_LIMIT >> 20))),
+        Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+            return Err(unread("it does not exist".to_owned()));
+        }
+        Err(OpenError::Io(error)) => return Err(unread(error.kind().to_string())),
+        Err(error) => return Err(unread(error.to_string())),
+    };
     let unusable = |error: &str| FileFault { error: error.to_owned(), was_read: true };
     let certificates = Certificate::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
@@ -194,15 +245,22 @@ fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
 impl SystemRoots {
     fn load(&self) -> Vec<Certificate> {
         let (file, directories) = self.places();
-        let directories = directories.iter().map(|path| (None, Some(path.as_path())));
-        let found: Vec<_> = std::iter::once((file.as_deref(), None))
-            .chain(directories)
-            .map(|(file, directory)| load_certs_from_paths(file, directory))
-            .collect();
-        for error in found.iter().flat_map(|found| &found.errors) {
-            tracing::debug!("some certificates of the system cannot be read: {error}");
+        let mut found = Vec::new();
+        match file.as_deref().map(read) {
+            Some(Ok(certificates)) => found.extend(certificates),
+            Some(Err(FileFault { error, .. })) => {
+                tracing::warn!("the certificates of the system cannot be read: {error}");
+            }
+            None => {}
         }
-        found.into_iter().flat_map(|found| found.certs).collect()
+        for directory in directories {
+            let read = load_certs_from_paths(None, Some(&directory));
+            for error in &read.errors {
+                tracing::debug!("some certificates of the system cannot be read: {error}");
+            }
+            found.extend(read.certs);
+        }
+        found
     }
 
     fn file_states(&self) -> Vec<FileState> {

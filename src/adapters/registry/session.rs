@@ -63,6 +63,7 @@ impl<'a> Session<'a> {
         let host = || server.authority().to_owned();
         let client = http
             .client(&server.into(), ca_file)
+            .await
             .map_err(|fault| connection_failed(host(), fault))?;
         let pair = Zeroizing::new(format!("{}:{}", credential.user, credential.secret.reveal()));
         let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));

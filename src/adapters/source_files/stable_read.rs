@@ -1,29 +1,21 @@
 //! Reads a file safely: it may be incomplete, or a link or special file placed by somebody else.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
-use crate::adapters::{permissions, process};
+pub(super) use crate::adapters::regular_file::Links;
+use crate::adapters::regular_file::OpenError;
+use crate::adapters::{permissions, process, regular_file};
 use crate::domain::reasons::SourceReason;
 
 /// The maximum size of a file of variables: 100 secrets of 48 KB in base64, twice.
 pub(super) const FILE_LIMIT: u64 = 16 << 20;
 /// The maximum size of a file with a single value.
 pub(super) const VALUE_LIMIT: u64 = 1 << 20;
-
-/// Whether the last component of a path may be a symbolic link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Links {
-    /// A link is followed.
-    Followed,
-    /// A link is an error.
-    Refused,
-}
 
 /// Identifies one state of a file: inode, size, and the time of the last change (seconds,
 /// nanoseconds).
@@ -60,24 +52,12 @@ pub(super) fn read(
 
 fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<Result<FileRead, SourceReason>> {
     let shown = || path.display().to_string();
-    let link_flag = if links == Links::Refused { OFlag::O_NOFOLLOW } else { OFlag::empty() };
-    // Check before opening, because opening a device may have effects, and again afterwards,
-    // because the file may have been replaced in between.
-    let found = match links {
-        Links::Followed => fs::metadata(path)?,
-        Links::Refused => fs::symlink_metadata(path)?,
+    let mut file = match regular_file::open(path, links) {
+        Ok(file) => file,
+        Err(OpenError::Io(error)) => return Err(error),
+        Err(OpenError::Link) => return Ok(Err(SourceReason::Link { path: shown() })),
+        Err(OpenError::NotAFile) => return Ok(Err(SourceReason::NotAFile { path: shown() })),
     };
-    if found.is_symlink() {
-        return Ok(Err(SourceReason::Link { path: shown() }));
-    }
-    if !found.is_file() {
-        return Ok(Err(SourceReason::NotAFile { path: shown() }));
-    }
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | link_flag;
-    let mut file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(Err(SourceReason::NotAFile { path: shown() }));
-    }
     let has_writer = process::has_writer(&file);
     let Some(bytes) = read_at_most(&mut file, limit)? else {
         return Ok(Err(SourceReason::TooLarge { path: shown(), limit }));
@@ -101,6 +81,7 @@ fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Zeroizing<Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write as _;
     use std::os::unix::fs::symlink;
 

@@ -9,13 +9,17 @@ use std::process::{Command, Stdio};
 use super::client_obstacles::is_program;
 use crate::domain::client_files::npmrc;
 use crate::domain::package_clients::setup::{
-    GitSettings, Keyring, PackageClient, Shell, pnpm_of_another_home,
+    GitSettings, Keyring, PackageClient, Shell, index_without_user, pnpm_of_another_home,
 };
 use crate::domain::reasons::ClientReason;
-use crate::domain::servers::package_server::PackageServer;
+use crate::domain::servers::package_server::{PackageServer, PackageUrl};
 
 /// Our helper, which the links in every directory of ours lead to.
 const HELPER: &str = "docker-credential-registry-agent";
+/// From this version on, pip asks for the user as well as for the password.
+const PIP_ASKS_WITHOUT_USER: (u32, u32) = (26, 2);
+/// The user of a token that is sent without one, as Python's package index has it.
+const TOKEN_USER: &str = "__token__";
 /// The largest file that is read.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -27,6 +31,8 @@ pub struct PackageClients<'a> {
     pub home: &'a Path,
     /// The home directory that the agent writes to, if that is known.
     pub agent_home: Option<&'a Path>,
+    /// The user of the login.
+    pub user: Option<&'a str>,
 }
 
 /// Whether a client asks the agent.
@@ -58,8 +64,10 @@ impl PackageClients<'_> {
         let reason = match client {
             PackageClient::Cargo => shell.cargo(&self.cargo_config()),
             PackageClient::Go => shell.go(&self.go_file()),
-            PackageClient::Pip => keyring("pip", self.pip_provider()),
-            PackageClient::Uv => keyring("uv", self.uv_provider()),
+            PackageClient::Pip => keyring("pip", self.pip_provider())
+                .or_else(|| self.without_user("pip", self.pip_indexes(), server)),
+            PackageClient::Uv => keyring("uv", self.uv_provider())
+                .or_else(|| self.without_user("uv", self.uv_indexes(), server)),
             PackageClient::Git => shell.git(server, &git_settings(server)),
             PackageClient::Pnpm => return self.pnpm(server),
         };
@@ -90,6 +98,10 @@ impl PackageClients<'_> {
 
     /// The provider in the files of pip, of which the last one wins.
     fn pip_provider(&self) -> Option<String> {
+        self.pip_files().into_iter().filter_map(|path| provider_in(&read(&path)?)).next_back()
+    }
+
+    fn pip_files(&self) -> Vec<PathBuf> {
         let files = [
             Some(PathBuf::from("/etc/pip.conf")),
             Some(self.home.join(".pip/pip.conf")),
@@ -97,15 +109,58 @@ impl PackageClients<'_> {
             self.directory("VIRTUAL_ENV").map(|directory| directory.join("pip.conf")),
             self.directory("PIP_CONFIG_FILE"),
         ];
-        files.into_iter().flatten().filter_map(|path| provider_in(&read(&path)?)).next_back()
+        files.into_iter().flatten().collect()
+    }
+
+    /// Where pip finds the URLs of indexes, if it asks for a login only where the URL has a user.
+    fn pip_indexes(&self) -> Vec<(String, String)> {
+        let asks_without = pip_version().is_none_or(|version| version >= PIP_ASKS_WITHOUT_USER);
+        if asks_without {
+            return Vec::new();
+        }
+        self.texts(&["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"], self.pip_files())
     }
 
     /// The provider in the files of uv, of which the nearest one wins.
     fn uv_provider(&self) -> Option<String> {
+        self.uv_files().into_iter().find_map(|path| provider_in(&read(&path)?))
+    }
+
+    fn uv_files(&self) -> Vec<PathBuf> {
         let of_project = above_here().into_iter();
         let of_project = of_project.flat_map(|it| [it.join("uv.toml"), it.join("pyproject.toml")]);
         let of_user = [self.config_directory().join("uv/uv.toml"), "/etc/uv/uv.toml".into()];
-        of_project.chain(of_user).find_map(|path| provider_in(&read(&path)?))
+        of_project.chain(of_user).collect()
+    }
+
+    /// Where uv finds the URLs of indexes that it may ask a login for only if they have a user.
+    fn uv_indexes(&self) -> Vec<(String, String)> {
+        let variables = ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"];
+        let mut texts = self.texts(&variables, self.uv_files());
+        texts.retain(|(_, text)| !text.contains("authenticate"));
+        texts
+    }
+
+    /// The variables and files that exist, and their content.
+    fn texts(&self, variables: &[&str], files: Vec<PathBuf>) -> Vec<(String, String)> {
+        let variables = variables.iter().map(|name| (*name).to_owned());
+        let variables = variables.filter_map(|name| (self.variable)(&name).map(|it| (name, it)));
+        let files =
+            files.into_iter().filter_map(|path| Some((path.display().to_string(), read(&path)?)));
+        variables.chain(files).collect()
+    }
+
+    /// That a URL of the registry has no user, without which the client does not ask.
+    fn without_user(
+        &self,
+        client: &str,
+        texts: Vec<(String, String)>,
+        server: &PackageServer,
+    ) -> Option<ClientReason> {
+        let found =
+            |(place, text): (String, String)| Some((place, url_without_user(&text, server)?));
+        let (place, url) = texts.into_iter().find_map(found)?;
+        Some(index_without_user(client, &place, &url, self.user.unwrap_or(TOKEN_USER)))
     }
 
     fn keyring(&self) -> Keyring {
@@ -166,6 +221,27 @@ impl PackageClients<'_> {
         let all = env::split_paths(&path).map(|directory| directory.join(name));
         all.filter(|path| is_program(path)).collect()
     }
+}
+
+/// The first URL at or below `server` in a text that names no user.
+fn url_without_user(text: &str, server: &PackageServer) -> Option<String> {
+    let origin = format!("{}://{}/", server.scheme(), server.authority());
+    let url = |at| {
+        let url: &str = &text[at..];
+        let end = url.find(|c: char| c.is_whitespace() || "\"'`,;<>".contains(c));
+        &url[..end.unwrap_or(url.len())]
+    };
+    let mut urls = text.match_indices(&origin).map(|(at, _)| url(at));
+    let is_ours = |url: &&str| PackageUrl::parse(url).is_ok_and(|asked| server.covers(&asked));
+    urls.find(is_ours).map(|url| url.split(['?', '#']).next().unwrap_or_default().to_owned())
+}
+
+/// The version of pip: the first two numbers.
+fn pip_version() -> Option<(u32, u32)> {
+    let output = Command::new("pip").arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.strip_prefix("pip ")?.split(['.', ' ']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The value of `keyring-provider`, as pip and uv write it.

@@ -36,6 +36,14 @@ pub fn explained(paths: &Paths, error: &anyhow::Error) -> String {
             Some(foreign(paths, &socket.display().to_string(), *uid))
         }
         (Some(ClientError::NoAgent), _) => obstacle(paths),
+        (
+            Some(
+                error @ (ClientError::TimedOut | ClientError::Garbled(_) | ClientError::Broken(_)),
+            ),
+            _,
+        ) => {
+            return format!("{error:#}; {}", silent(paths, error.to_string()).fix());
+        }
         (_, Some(LockError::Unusable(fault))) => Some(without_lock(paths, fault)),
         _ => None,
     };

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::adapters::paths::Paths;
 use crate::adapters::process::{self, THIS_PROGRAM};
+use crate::domain::declarations::variable;
 use crate::domain::printable::printable;
 use crate::domain::reasons::shell_word;
 use crate::domain::servers::userinfo::without_userinfo;
@@ -274,11 +275,19 @@ fn without_separator(kind: ErrorKind, arguments: &[String]) -> Option<clap::Erro
                 && command.first().is_some_and(|it| !it.starts_with('-'))
                 && !command.iter().any(|it| it == "--") =>
         {
-            let command: Vec<_> = command.iter().map(|it| shell_word(it)).collect();
-            let message = format!(
-                "`exec` has no `--` before the command: write `registry-agent exec -- {}`",
-                command.join(" ")
-            );
+            let words: Vec<_> = command.iter().map(|it| shell_word(it)).collect();
+            let is_name = |it: &String| {
+                it.contains("://") || (variable::is_name(it) && *it == it.to_ascii_uppercase())
+            };
+            let (names, command) =
+                words.split_at(command.iter().take_while(|it| is_name(it)).count());
+            let (fault, command) = match command {
+                [] => ("has no command", "COMMAND".to_owned()),
+                command => ("has no `--` before the command", command.join(" ")),
+            };
+            let written = names.iter().map(AsRef::as_ref).chain(["--", &command]);
+            let written = written.collect::<Vec<_>>().join(" ");
+            let message = format!("`exec` {fault}: write `registry-agent exec {written}`");
             Some(Cli::command().error(kind, message))
         }
         _ => None,

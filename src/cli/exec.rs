@@ -1,11 +1,11 @@
 //! `exec`: runs a command with the logins of package registries in its environment.
 
+use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-use std::{env, fmt};
 
 use anyhow::{anyhow, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,6 +21,7 @@ use crate::domain::credentials::credential::Credential;
 use crate::domain::declarations::variable::Family;
 use crate::domain::package_clients::client_login::ClientLogin;
 use crate::domain::package_clients::environment::ClientEnvironment;
+use crate::domain::reasons::list;
 use crate::wire::api::{RegistryDocument, StatusDocument};
 use crate::wire::package_credential::PackageCredential;
 
@@ -35,15 +36,15 @@ const HOW_TO_DECLARE: &str = "set and export <NAME>_PACKAGE_REGISTRY_SERVER, <NA
 
 /// `registry-agent exec`: returns only if the command is not run.
 pub fn exec(names: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> {
-    let environment = match environment(names) {
-        Ok(environment) => environment,
+    let (environment, logins) = match environment(names) {
+        Ok(found) => found,
         Err(error) => {
             print_error(&error);
             return Ok(ExitCode::from(FAILED));
         }
     };
     let [program, arguments @ ..] = command else { bail!("no command to run") };
-    report(&environment, program);
+    report(&environment, &logins, program);
     report_other_tokens(&environment);
     let variables = environment.set.iter().map(|(name, value)| (name, value.reveal()));
     let error = Command::new(program).args(arguments).envs(variables).exec();
@@ -54,7 +55,7 @@ pub fn exec(names: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> 
 
 /// The variables for the logins that are named, or for all that are served. Public packages need no login,
 /// so without names nothing that is missing keeps the command from running.
-fn environment(names: &[String]) -> anyhow::Result<ClientEnvironment> {
+fn environment(names: &[String]) -> anyhow::Result<(ClientEnvironment, Vec<ClientLogin>)> {
     let logins = match logins(names) {
         Err(error) if names.is_empty() => {
             print_error(&error);
@@ -62,9 +63,8 @@ fn environment(names: &[String]) -> anyhow::Result<ClientEnvironment> {
         }
         logins => logins?,
     };
-    Ok(ClientEnvironment::of(&logins, |name| {
-        env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-    }))
+    let current = |name: &str| env::var_os(name).map(|it| it.to_string_lossy().into_owned());
+    Ok((ClientEnvironment::of(&logins, current), logins))
 }
 
 fn logins(names: &[String]) -> anyhow::Result<Vec<ClientLogin>> {
@@ -133,8 +133,9 @@ fn login(paths: &Paths, registry: &RegistryDocument) -> Result<ClientLogin, Clie
     understood.ok_or_else(ClientError::unexpected_json)
 }
 
-/// Says which variables are set, and which are not.
-fn report(environment: &ClientEnvironment, program: &OsString) {
+/// Says which logins the program gets, which variables are set and which are not. One line for those that
+/// are leaves room for what the program says.
+fn report(environment: &ClientEnvironment, logins: &[ClientLogin], program: &OsString) {
     let ClientEnvironment { set, kept, ambiguous } = environment;
     for name in kept {
         print_note(&format!("{name} keeps the value that it has already"));
@@ -148,7 +149,9 @@ fn report(environment: &ClientEnvironment, program: &OsString) {
     if set.is_empty() {
         print_note(&format!("no variable is set for {program}"));
     } else {
-        print_note(&format!("set for {program}: {}", list(set.keys())));
+        let names = list(logins.iter().map(|login| &login.name));
+        let variables = set.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        print_note(&format!("{program} gets the logins of {names} in {variables}"));
     }
 }
 
@@ -169,8 +172,4 @@ fn report_other_tokens(environment: &ClientEnvironment) {
             ));
         }
     }
-}
-
-fn list(names: impl Iterator<Item = impl fmt::Display>) -> String {
-    names.map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -27,7 +27,8 @@ use crate::wire::exposed_secret::ExposedSecret;
 pub(super) const PROGRAM: &str = "keyring";
 /// The name by which the Python backend asks: the other `keyring` would load that backend again.
 pub(super) const PROGRAM_OF_BACKEND: &str = "keyring-registry-agent";
-/// Tells a `keyring` that another one of ours has run it, so that two of them do not run each other.
+/// The `keyring` programs that one of ours has run for this question: none is run twice, so that two of ours
+/// do not run each other, and a third one gets its turn.
 const PASSED_ON: &str = "REGISTRY_AGENT_KEYRING_PASSED_ON";
 /// The user of a token that is sent without one, as Python's package index has it.
 const TOKEN_USER: &str = "__token__";
@@ -79,7 +80,8 @@ impl KeyringHelper {
         if self.passes_on
             && let Some(other) = other_keyring()
         {
-            let error = Command::new(&other).args(arguments).env(PASSED_ON, "1").exec();
+            let passed_on = env::join_paths(passed_on().chain([other.clone()])).unwrap_or_default();
+            let error = Command::new(&other).args(arguments).env(PASSED_ON, passed_on).exec();
             let why = format!("{} cannot be run: {error}", other.display());
             Notice::new(why, "remove it, or make it executable").print(stderr, None);
         } else if !matches!(question, Some(Question::Get { .. })) {
@@ -131,14 +133,18 @@ fn text_of(answer: Answer, mode: Mode, output: Output) -> Text {
     }
 }
 
-/// The first `keyring` on `PATH` that is none of ours.
+/// The first `keyring` on `PATH` that is another program than this one, and was not run yet.
 fn other_keyring() -> Option<PathBuf> {
-    if env::var_os(PASSED_ON).is_some() {
-        return None;
-    }
     let this = env::current_exe().and_then(fs::canonicalize).ok();
+    let known: Vec<PathBuf> = passed_on().collect();
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .map(|directory| directory.join(OsStr::new(PROGRAM)))
-        .find(|program| is_program(program) && fs::canonicalize(program).ok() != this)
+        .filter(|program| is_program(program) && !known.contains(program))
+        .find(|program| fs::canonicalize(program).ok() != this)
+}
+
+fn passed_on() -> impl Iterator<Item = PathBuf> {
+    let known = env::var_os(PASSED_ON).unwrap_or_default();
+    env::split_paths(&known).collect::<Vec<_>>().into_iter()
 }

@@ -82,7 +82,7 @@ impl TestNetwork {
                 assert_eq!(other.bytes(), b"", "{} was told something", other.address);
             }
         }
-        let reason = verdict.reason.as_ref();
+        let reason = verdict.reason.as_deref();
         let fix = reason.map(registry_agent::domain::reasons::Reason::fix);
         let shown =
             format!("{verdict:?} {} {fix:?}", reason.map(ToString::to_string).unwrap_or_default());

@@ -17,8 +17,8 @@ use crate::adapters::http::{Http, HttpReply, RegistryClient, authority};
 use crate::domain::credentials::credential::Credential;
 use crate::domain::credentials::lifetime::RoundTrip;
 use crate::domain::credentials::secret::Secret;
-use crate::domain::reasons::RegistryReason;
 use crate::domain::reasons::connection::ConnectionFault;
+use crate::domain::reasons::{Reason, RegistryReason};
 use crate::domain::registry_protocol::challenge::Challenge;
 use crate::domain::registry_protocol::response::{
     self, RawResponse, RegistryResponse, RequestStep, http_date,
@@ -108,8 +108,12 @@ impl<'a> Session<'a> {
             .map(|line| String::from_utf8_lossy(line.as_bytes()))
             .collect();
         let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref));
-        let auth_method = after_ping(server, &answer, challenges, realms, &session.secrets())?;
-        Ok((session, auth_method))
+        match after_ping(server, &answer, challenges, realms, &session.secrets()) {
+            Ok(auth_method) => Ok((session, auth_method)),
+            // Whoever asks for a login everywhere does so here, too.
+            Err(verdict) if answer.status == 404 => Err(session.or_packages(verdict).await),
+            Err(verdict) => Err(verdict),
+        }
     }
 
     /// The server with TLS if it speaks TLS although `http://` is declared: it redirects to TLS, or
@@ -296,6 +300,19 @@ impl<'a> Session<'a> {
         let mut secrets = self.secrets();
         secrets.extend(more);
         RegistryResponse::read(step, &response, &secrets)
+    }
+
+    /// The same verdict, which says if what is no container registry has packages of npm or Python.
+    async fn or_packages(&self, mut verdict: Verdict) -> Verdict {
+        if let Some(Reason::Registry(RegistryReason::NotARegistry { has_packages, .. })) =
+            verdict.reason.as_deref_mut()
+        {
+            for path in ["/-/whoami", "/simple/"] {
+                let reply = self.get(path, None).await;
+                *has_packages |= reply.is_ok_and(|reply| matches!(reply.status, 200 | 401));
+            }
+        }
+        verdict
     }
 
     /// The verdict on a redirect to another origin or in a loop.

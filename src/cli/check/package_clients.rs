@@ -46,8 +46,12 @@ pub(super) fn helper(
         return Outcome::NotApplicable;
     };
     let agent_home = status.docker_config.as_deref().and_then(|it| it.strip_suffix(DOCKER_CONFIG));
-    let clients =
-        PackageClients { variable, home: &paths.home, agent_home: agent_home.map(Path::new) };
+    let clients = PackageClients {
+        variable,
+        home: &paths.home,
+        agent_home: agent_home.map(Path::new),
+        user: registry.user.as_deref(),
+    };
     let (mut asking, mut remarks) = (Vec::new(), Vec::new());
     for (client, state) in clients.of(&server) {
         match state {

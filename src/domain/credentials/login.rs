@@ -181,7 +181,7 @@ impl Login {
         self.offered_scheme = verdict.offered_scheme.or(self.offered_scheme);
         self.last_verdict = LastVerdict::Judged(verdict.outcome);
         self.verdict_remark = verdict.remark.map(|remark| *remark);
-        self.reason = verdict.reason.or_else(|| self.remark());
+        self.reason = verdict.reason.map(|reason| *reason).or_else(|| self.remark());
     }
 
     /// The state at `now`.

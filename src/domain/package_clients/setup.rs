@@ -215,6 +215,16 @@ pub fn use_path_command(origin: &str) -> String {
     format!("git config --global {} true", shell_word(&key))
 }
 
+/// That the URL of an index in `place` has no user, without which `client` does not ask.
+pub fn index_without_user(client: &str, place: &str, url: &str, user: &str) -> ClientReason {
+    let with_user = url.replacen("://", &format!("://{user}@"), 1);
+    ClientReason::NotSetUp {
+        client: client.to_owned(),
+        fault: format!("{place} has {url}, and {client} asks only if the URL has a user"),
+        fix: format!("write {with_user} in {place}"),
+    }
+}
+
 /// pnpm reads the `.npmrc` of its own home: `path` has no line of the agent's, which writes to `home`.
 pub fn pnpm_of_another_home(path: &str, home: &str) -> ClientReason {
     let fault = format!("{path} does not name the agent's program");

@@ -21,6 +21,9 @@ pub enum DeclarationReason {
         misspelt: Option<SourcedVariable>,
         /// The required variables of the set that are set.
         others: Vec<SourcedVariable>,
+        /// All variables of the set that are missing, if this one is not alone.
+        #[serde(default)]
+        all: Box<[String]>,
     },
     /// All variables of a set are misspelt, or have names that other programs use.
     #[error("{} {} set{}, but the agent reads {}", list(.variables.iter().map(|(other, _)| &other.variable)), if .variables.len() == 1 { "is" } else { "are" }, in_file(.variables), list(.variables.iter().map(|(_, read)| read)))]

@@ -1,6 +1,7 @@
 //! How to correct a set of variables.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::declaration::{DeclarationReason, family_of, is_package, only_file};
 use super::list;
@@ -14,13 +15,9 @@ impl DeclarationReason {
         match self {
             Self::Missing { missing, misspelt: Some(other), .. }
             | Self::IncompletePush { missing, misspelt: Some(other) } => other.rename_to(missing, "it"),
-            Self::Missing { missing, misspelt: None, others } => {
-                if let Some(file) = only_file(others) {
-                    return add_to_file(missing, file);
-                }
-                // A push replaces the previous one.
-                let pushed = others.iter().any(|other| &*other.source == "sync");
-                set(missing, if pushed { "the whole set" } else { "it" })
+            Self::Missing { missing, misspelt: None, others, all } => {
+                let all = if all.is_empty() { slice::from_ref(missing) } else { all };
+                add_missing(all, others)
             }
             Self::Misnamed { variables } => rename_all(variables, "them"),
             Self::Split { others, rest } => {
@@ -28,7 +25,9 @@ impl DeclarationReason {
                 rename_all(others, if rest.iter().any(is_in_shell) { "the whole set" } else { "them" })
             }
             Self::InUnreadFile { file, .. } => file.fix(),
-            Self::IncompletePush { missing, misspelt: None } => set(missing, "the whole set"),
+            Self::IncompletePush { missing, misspelt: None } => {
+                set(slice::from_ref(missing), "the whole set")
+            }
             Self::Lost { .. } => {
                 "run `registry-agent sync` in a shell that has the variables; to forget the login, run `registry-agent stop && registry-agent start`".to_owned()
             }
@@ -114,7 +113,7 @@ impl DeclarationReason {
 }
 
 /// How to rename variables where each is set, the pushed ones in a shell that has `what`.
-fn rename_all(variables: &[(SourcedVariable, String)], what: &str) -> String {
+pub(super) fn rename_all(variables: &[(SourcedVariable, String)], what: &str) -> String {
     let mut files: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut pushed = Vec::new();
     for (other, read) in variables {
@@ -168,7 +167,19 @@ fn swap(one: &SourcedVariable, other: &SourcedVariable) -> String {
     )
 }
 
-fn add_to_file(missing: &str, file: &str) -> String {
+/// How to add `missing` variables to the `others` of their set.
+fn add_missing(missing: &[String], others: &[SourcedVariable]) -> String {
+    if let Some(file) = only_file(others) {
+        return add_to_file(missing, file);
+    }
+    // A push replaces the previous one.
+    let pushed = others.iter().any(|other| &*other.source == "sync");
+    let them = if missing.len() == 1 { "it" } else { "them" };
+    set(missing, if pushed { "the whole set" } else { them })
+}
+
+fn add_to_file(missing: &[String], file: &str) -> String {
+    let missing = list(missing);
     if file.starts_with(CODESPACES) {
         return format!(
             "add {missing} to the secrets of the codespace, then stop the codespace and start it again"
@@ -177,9 +188,12 @@ fn add_to_file(missing: &str, file: &str) -> String {
     format!("add {missing} to {file}")
 }
 
-/// How to set a missing variable, for a push from a shell that has `what`.
-fn set(missing: &str, what: &str) -> String {
-    let kind =
-        if missing.ends_with("_PASSWORD") { " as a secret (not in containerEnv)" } else { "" };
-    format!("set {missing}{kind}, then run `registry-agent sync` in a shell that has {what}")
+/// How to set missing variables, for a push from a shell that has `what`.
+fn set(missing: &[String], what: &str) -> String {
+    let as_secret = |name: &String| {
+        let is_secret = name.ends_with("_PASSWORD");
+        format!("{name}{}", if is_secret { " as a secret (not in containerEnv)" } else { "" })
+    };
+    let missing = list(missing.iter().map(as_secret));
+    format!("set {missing}, then run `registry-agent sync` in a shell that has {what}")
 }

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 
+use super::declaration_fix::rename_all;
 use super::{SourcedVariable, list};
 use crate::domain::declarations::declaration::{Declaration, Identity};
 use crate::domain::declarations::discovery::AMBIENT_NAME;
-use crate::domain::declarations::variable::{Family, Field};
+use crate::domain::declarations::variable::{self, Family, Field};
 use crate::domain::servers::package_server::PackageServer;
 
 /// The login that a fix is for. The default is any declared login, as documentation names it.
@@ -99,6 +100,21 @@ impl FixContext {
     /// The same login as one of packages, which documentation names so only here.
     pub(super) fn as_package(&self) -> Self {
         Self { family: Family::Package, ..self.clone() }
+    }
+
+    /// How to rename the variables of a set for a container registry to those for a package registry.
+    pub(super) fn renamed_to_packages(&self) -> Option<String> {
+        if self.other.is_some() || self.family == Family::Package {
+            return None;
+        }
+        let (Some(set), Some(variables)) = (&self.set, &self.variables) else {
+            return Some("rename `<NAME>_CONTAINER_REGISTRY_SERVER` to `<NAME>_PACKAGE_REGISTRY_SERVER` and the other variables likewise, then run `registry-agent sync` in a shell that has them".to_owned());
+        };
+        let renamed = variables.iter().filter_map(|it| {
+            let field = variable::parse(&it.variable)?.field;
+            Some((it.clone(), field.variable(Family::Package, set)))
+        });
+        Some(rename_all(&renamed.collect::<Vec<_>>(), "them"))
     }
 
     /// The URL of the login's package registry; `None` if it is one of containers.

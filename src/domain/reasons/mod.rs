@@ -195,7 +195,7 @@ pub fn shown(server: &str) -> &str {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn list(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub(crate) fn list(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let parts: Vec<_> = parts.into_iter().collect();
     let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
     match parts.as_slice() {

@@ -132,12 +132,15 @@ pub enum RegistryReason {
         fault: RealmFault,
     },
     /// The host that responded is not a registry.
-    #[error("{} did not respond like a registry ({seen})", shown(.server))]
+    #[error("{} {} ({seen})", shown(.server), if *.has_packages { "is a package registry, and the set declares a container registry" } else { "did not respond like a registry" })]
     NotARegistry {
         /// The canonical server.
         server: String,
         /// The request, the status and the kind of response.
         seen: String,
+        /// Whether it answers as registries of packages do.
+        #[serde(default)]
+        has_packages: bool,
     },
     /// The registry's `WWW-Authenticate` header cannot be used.
     #[error("{} sent a WWW-Authenticate header that cannot be used: {fault}", shown(.server))]

@@ -43,6 +43,11 @@ impl RegistryReason {
                 "ask the registry's operator to use an https token server on the registry's own host, {}",
                 login.then_check()
             ),
+            Self::NotARegistry { has_packages: true, .. }
+                if login.renamed_to_packages().is_some() =>
+            {
+                login.renamed_to_packages().unwrap_or_default()
+            }
             Self::NotARegistry { server, .. } => {
                 let fix = login.set(&[(
                     Field::Server,
@@ -50,12 +55,10 @@ impl RegistryReason {
                         "the host that image names begin with, such as ghcr.io in ghcr.io/OWNER/IMAGE",
                     ),
                 )]);
-                if login.has(Field::Server) {
-                    let variable = login.as_package().variable(Field::Server);
-                    format!("{fix}; for packages, set {variable} instead")
-                } else {
-                    fix
-                }
+                let packages = login.renamed_to_packages();
+                let packages =
+                    packages.map(|renamed| format!("; if it is a package registry, {renamed}"));
+                fix + &packages.unwrap_or_default()
             }
             Self::BadChallenge { .. } => {
                 "ask the registry's operator to correct the WWW-Authenticate header".to_owned()

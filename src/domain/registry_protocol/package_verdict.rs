@@ -105,7 +105,8 @@ pub fn after_login(
 pub fn more_telling(earlier: Option<Verdict>, later: Verdict) -> Verdict {
     let is_failure = |verdict: &Verdict| verdict.outcome != Outcome::Unverified;
     let forbids = |verdict: &Verdict| {
-        matches!(verdict.reason, Some(Reason::Registry(RegistryReason::LoginForbidden { .. })))
+        let reason = verdict.reason.as_deref();
+        matches!(reason, Some(Reason::Registry(RegistryReason::LoginForbidden { .. })))
     };
     match earlier {
         Some(earlier) if is_failure(&earlier) => earlier,

@@ -58,7 +58,7 @@ pub struct Verdict {
     /// The resulting state of the login.
     pub outcome: Outcome,
     /// Why it is not [`Outcome::Ready`], or a remark although it is.
-    pub reason: Option<Reason>,
+    pub reason: Option<Box<Reason>>,
     /// How long the registry asked clients to wait (`Retry-After`), in seconds.
     pub retry_after: Option<u32>,
     /// How a package registry asks for the credential, if it said so.
@@ -94,7 +94,7 @@ impl Verdict {
         if self.outcome == Outcome::Ready
             && let Some(remark) = remark
         {
-            self.reason = Some(remark.into());
+            self.reason = Some(Box::new(remark.into()));
         }
         self
     }
@@ -110,7 +110,7 @@ impl Verdict {
 
     /// Any other outcome, with its reason.
     pub fn because(outcome: Outcome, reason: impl Into<Reason>) -> Self {
-        Self { outcome, reason: Some(reason.into()), ..Self::ready() }
+        Self { outcome, reason: Some(Box::new(reason.into())), ..Self::ready() }
     }
 }
 
@@ -195,8 +195,8 @@ pub fn after_authenticated_request(
 
 /// The verdict that the host does not behave like a registry.
 pub fn not_a_registry(server: &Server, answer: &RegistryResponse) -> Verdict {
-    let reason =
-        RegistryReason::NotARegistry { server: server.name().to_owned(), seen: answer.to_string() };
+    let (server, seen) = (server.name().to_owned(), answer.to_string());
+    let reason = RegistryReason::NotARegistry { server, seen, has_packages: false };
     Verdict::because(Outcome::Unreachable, reason)
 }
 

@@ -274,8 +274,8 @@ fn normal_path(path: &str) -> Result<String, ServerFault> {
     if normal.is_empty() {
         normal.push('/');
     }
-    if normal.split('/').any(has_dot_segment) {
-        return Err(ServerFault::DotSegment);
+    for segment in normal.split('/') {
+        refuse_ambiguous(segment)?;
     }
     Ok(normal)
 }
@@ -287,9 +287,10 @@ fn encoded_byte(digits: [Option<u8>; 2]) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-/// Whether some server takes the segment for `.` or `..`, or for several segments with one of them: by
-/// decoding it, by reading a backslash as a slash, or by dropping what follows a semicolon.
-fn has_dot_segment(segment: &str) -> bool {
+/// Refuses a segment that some server takes for `.` or `..`, or for several segments with one of them: by
+/// decoding it, by reading a backslash as a slash, or by dropping what follows a semicolon; and one that some
+/// server or program ends at a control character, once it is decoded.
+fn refuse_ambiguous(segment: &str) -> Result<(), ServerFault> {
     let mut decoded = segment.as_bytes().to_vec();
     // Some servers decode more than once.
     loop {
@@ -299,8 +300,15 @@ fn has_dot_segment(segment: &str) -> bool {
         }
         decoded = next;
     }
-    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| {
+    if decoded.iter().any(u8::is_ascii_control) {
+        return Err(ServerFault::ControlCharacter);
+    }
+    let is_dot = |part: &[u8]| {
         let name = part.split(|byte| *byte == b';').next().unwrap_or_default();
         matches!(name, b"." | b"..")
-    })
+    };
+    if decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dot) {
+        return Err(ServerFault::DotSegment);
+    }
+    Ok(())
 }

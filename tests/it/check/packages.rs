@@ -223,6 +223,41 @@ fn pip_and_uv_are_told_which_keyring_they_run_and_the_fix_installs() {
 }
 
 #[test]
+fn an_index_without_a_user_is_named_to_clients_that_ask_only_with_one() {
+    let (mut shell, registry) = Shell::with_registry("/simple/", &["uv"]);
+    shell.install("ours/keyring");
+    shell.path = format!("{}:{}", shell.home.path("ours").display(), shell.path);
+    let shell =
+        shell.with("PIP_KEYRING_PROVIDER", "subprocess").with("UV_KEYRING_PROVIDER", "subprocess");
+    let url = registry.url("/simple/");
+    let with_user = url.replace("://", "://builder@");
+    for (version, asks) in [("23.0.1", false), ("26.1", false), ("26.2", true), ("27.0", true)] {
+        program(&shell.home, "bin/pip", &format!("echo 'pip {version} from /x (python 3.11)'"));
+        shell.write(".config/pip/pip.conf", &format!("[global]\nindex-url = {url}\n"));
+        if asks {
+            assert_eq!(shell.remarks(), [], "{version}");
+            continue;
+        }
+        let (text, fix) = shell.remarks().remove(0);
+        assert!(text.starts_with("pip ") && text.contains(&url), "{text}");
+        assert!(fix.contains(&with_user) && fix.contains("pip/pip.conf"), "{fix}");
+        for other in [&with_user, "https://pypi.org/simple/", &registry.url("/other/")] {
+            shell.write(".config/pip/pip.conf", &format!("[global]\nindex-url = {other}\n"));
+            assert_eq!(shell.remarks(), [], "{other}");
+        }
+    }
+    let index = |more: &str| format!("[[index]]\nurl = \"{url}\"\n{more}");
+    shell.write(".config/uv/uv.toml", &index(""));
+    let (text, fix) = shell.remarks().remove(0);
+    assert!(text.starts_with("uv ") && fix.contains(&with_user), "{text}; {fix}");
+    shell.write(".config/uv/uv.toml", &index("authenticate = \"always\"\n"));
+    assert_eq!(shell.remarks(), []);
+    let shell = shell.with("UV_INDEX", format!("acme={url}"));
+    let (text, fix) = shell.remarks().remove(0);
+    assert!(text.contains("UV_INDEX has") && fix.contains(&with_user), "{text}; {fix}");
+}
+
+#[test]
 fn git_is_told_which_settings_it_lacks_and_the_fix_clones() {
     let directory = tempfile::tempdir().unwrap();
     let server =

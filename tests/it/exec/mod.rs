@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use nix::sys::signal::Signal;
 
 use crate::support::package_registry::PackageRegistry;
-use crate::support::processes::send;
+use crate::support::processes::{only_pair, send};
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::{TestHome, output_text, run_with_input};
 
@@ -57,7 +57,7 @@ fn the_command_gets_the_variables_and_standard_error_their_names() {
     for names in [&[][..], &["ACME"], &["acme"], &[&registry.url("/npm/private")]] {
         let (value, said) = value_of(&home, "REGISTRY_AGENT_ACME_PASSWORD", names);
         assert_eq!(value.as_deref(), Some(TOKEN));
-        assert!(said.starts_with("registry-agent: set for env: "), "{said}");
+        assert!(said.starts_with("registry-agent: env gets the logins of ACME in "), "{said}");
         assert!(said.contains("REGISTRY_AGENT_ACME_PASSWORD, "), "{said}");
         assert!(said.lines().count() == 1 && !said.contains(TOKEN), "{said}");
     }
@@ -126,6 +126,10 @@ fn a_command_that_cannot_be_run_is_named() {
     for (arguments, said) in [
         (&["npm", "ci"][..], "write `registry-agent exec -- npm ci`"),
         (&["npm", "install", "--save", "a b"], "exec -- npm install --save 'a b'`"),
+        (&["ACME", "npm", "ci"], "write `registry-agent exec ACME -- npm ci`"),
+        (&["ACME", "OTHER", "make", "-j2"], "write `registry-agent exec ACME OTHER -- make -j2`"),
+        (&["https://h.test/npm/", "npm", "ci"], "exec https://h.test/npm/ -- npm ci`"),
+        (&["ACME"], "has no command: write `registry-agent exec ACME -- COMMAND`"),
     ] {
         let (status, text) = status_and_text(&exec(&home, arguments).output().unwrap());
         assert_eq!(status, Some(2), "{arguments:?}: {text}");
@@ -178,6 +182,23 @@ fn a_login_that_is_named_and_missing_keeps_the_command_from_running() {
     registry.state().accepted.clear();
     home.exit_of(&["refresh"]);
     runs(&home, &format!("{} is omitted: ", registry.url("/")));
+}
+
+#[test]
+fn an_agent_that_hangs_is_named_with_its_fix() {
+    let registry = PackageRegistry::start(&[BEARER]);
+    let home = home(&registry);
+    let pair = only_pair(&home.lock());
+    for process in [&pair.supervisor, &pair.agent] {
+        send(process.pid, Signal::SIGSTOP);
+    }
+    let output = exec(&home, &["--", "true"]).output().unwrap();
+    for process in [&pair.supervisor, &pair.agent] {
+        send(process.pid, Signal::SIGCONT);
+    }
+    let text = output_text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("did not respond in time; run `kill -CONT "), "{text}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json as value;
+
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
@@ -220,11 +222,36 @@ async fn a_web_page_is_named_and_the_registrys_host_replaces_it() {
     home.start();
     let fault = Fault::error(&home, "not-a-registry");
     fault.says(&["200", "a web page (text/html)"]).checked(&home, &["ACME"], 1);
-    let for_packages = "for packages, set ACME_PACKAGE_REGISTRY_SERVER instead";
-    assert!(fault.fix.ends_with(for_packages), "{}", fault.fix);
+    assert!(fault.fix.contains("; if it is a package registry, run `export "), "{}", fault.fix);
     home.set(SERVER, &registry.server());
-    fault.paste_last(&home);
+    let fix = fault.fix.split("; if it is").next().unwrap().to_owned();
+    Fault { fix, ..fault }.paste_last(&home);
     assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_registry_in_a_set_for_images_is_named_and_one_line_renames_the_set() {
+    let packages = |request: &ReceivedRequest| {
+        let is_resource = request.line.ends_with("/-/whoami");
+        match request.header("authorization") {
+            Some("Basic ZGV2OnJpZ2h0") if is_resource => json(200, &[], "{}"),
+            _ if is_resource => json(401, &[], "{}"),
+            _ => json(404, &[], "{}"),
+        }
+    };
+    let registry = ScriptedRegistry::start("127.0.0.1:0", None, packages).await;
+    let mut home = TestHome::new();
+    home.start();
+    home.declare("ACME", &format!("http://{}", registry.address), ("dev", "right"));
+    home.sync();
+    let fault = Fault::error(&home, "not-a-registry");
+    fault.says(&["is a package registry"]).checked(&home, &["ACME"], 1);
+    assert!(!fault.fix.contains("the host that image names begin with"), "{}", fault.fix);
+    fault.paste(&home);
+    home.exit_of(&["wait"]);
+    let login = home.login("ACME");
+    assert_eq!((&login["family"], &login["state"]), (&value!("package"), &value!("ready")));
+    assert_eq!(home.status()["problems"], value!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

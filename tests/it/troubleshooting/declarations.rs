@@ -31,6 +31,7 @@ fn required() -> Vec<Sample> {
                 missing: "ACME_CONTAINER_REGISTRY_USER".into(),
                 misspelt: Some(acme("USERNAME")),
                 others: vec![acme("SERVER"), acme("PASSWORD")],
+                all: Box::default(),
             },
             "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is missing, and a \
              variable with a similar name is set.",
@@ -71,6 +72,7 @@ fn required() -> Vec<Sample> {
                 missing: "ACME_CONTAINER_REGISTRY_SERVER".into(),
                 misspelt: None,
                 others: vec![acme("USER"), acme("PASSWORD")],
+                all: Box::default(),
             },
             "A registry needs three variables: _SERVER, _USER and _PASSWORD. One of them is not set in any \
              source. Empty variables count as not set.",
@@ -83,6 +85,7 @@ fn required() -> Vec<Sample> {
                     SourcedVariable::new("ACME_CONTAINER_REGISTRY_SERVER", "start"),
                     SourcedVariable::new("ACME_CONTAINER_REGISTRY_USER", "start"),
                 ],
+                all: Box::default(),
             },
             "Server and user are set, but no source provides the password. A secret that was added after the \
              container started is often still missing there.",

@@ -64,7 +64,11 @@ pub(super) fn answers() -> Vec<Sample> {
     samples.extend(answers_of_packages());
     samples.extend([
         sample(
-            R::NotARegistry { server: server(), seen: seen("200, a web page (text/html)") },
+            R::NotARegistry {
+                server: server(),
+                seen: seen("200, a web page (text/html)"),
+                has_packages: false,
+            },
             "The host responds, but not to the registry API. It may be the web page of the registry.",
         ),
         sample(

@@ -20,6 +20,7 @@ use crate::domain::servers::mistyped;
 use crate::domain::servers::package_server::{PackageKind, PackageServer};
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{Server, ServerFault};
+use crate::domain::servers::userinfo::user_of;
 use crate::domain::servers::web_sites;
 
 /// The result for a set.
@@ -55,7 +56,8 @@ impl Set<'_> {
         let server = validator.server();
         let auth_scheme = validator.auth_scheme();
         let password_file = validator.password_file();
-        let needs_user = needs_user(server.as_ref(), self.family, auth_scheme);
+        let needs_user = needs_user(server.as_ref(), self.family, auth_scheme)
+            || validator.text(Field::Server).is_some_and(|text| user_of(text).is_some());
         let file = password_file.as_deref();
         let credentials = validator.credentials(server.as_ref(), needs_user, file, files);
         validator.refuse_aws_identity(credentials.as_ref());
@@ -85,6 +87,7 @@ impl Set<'_> {
             validator.remark_on_other_user();
         }
         validator.join_missing();
+        validator.name_all_missing();
         let server_variable = validator.sourced(Field::Server);
         Validated {
             server,
@@ -350,6 +353,7 @@ impl Validator<'_> {
             missing: self.set.variable(field),
             misspelt: self.set.instead_of(field).cloned(),
             others: others.map(|field| self.sourced(field)).collect(),
+            all: Box::default(),
         };
         self.missing.push(field);
         self.refuse(field, reason);
@@ -366,6 +370,20 @@ impl Validator<'_> {
             self.problems.retain(|it| !is_missing(it));
             self.remark(Field::Password, DeclarationReason::Split { others, rest });
             self.problems[at..].rotate_right(1);
+        }
+    }
+
+    /// Names in the fix for each missing variable the others, too.
+    fn name_all_missing(&mut self) {
+        let unset = self.missing.iter().filter(|field| self.set.instead_of(**field).is_none());
+        let names: Vec<String> = unset.map(|field| self.set.variable(*field)).collect();
+        for problem in &mut self.problems {
+            if let Reason::Declaration(DeclarationReason::Missing { misspelt: None, all, .. }) =
+                &mut problem.reason
+                && names.len() > 1
+            {
+                *all = names.clone().into();
+            }
         }
     }
 

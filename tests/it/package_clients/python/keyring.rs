@@ -107,6 +107,18 @@ fn another_keyring_on_path_gets_everything_else_with_its_arguments_and_status() 
     let output = ask(&test, &["get", "https://other.test/simple/", "me"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output_text(&output).is_empty(), "{}", output_text(&output));
+
+    // A third one after two of ours.
+    let third = test.test_home.path("third");
+    fs::create_dir(&third).unwrap();
+    let program = third.join("keyring");
+    fs::write(&program, "#!/bin/sh\necho \"third: $*\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = test.command(helper(&test.test_home, "keyring"));
+    let path = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?));
+    let path = format!("{}:{}", path.unwrap().to_str().unwrap(), third.display());
+    let output = command.env("PATH", path).args(["get", "https://other.test/", "me"]).output();
+    assert_eq!(text(&output.unwrap()), "third: get https://other.test/ me\n");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use super::package_login::PackageLogins;
-use super::{finish, json_text, read};
+use super::{finish, json_text, read, refuse};
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The name of the helper.
@@ -55,7 +55,7 @@ impl BazelHelper {
             Ok(request) => request.uri,
             Err(fault) => {
                 let line = format!("registry-agent: standard input is not a request: {fault}");
-                return finish(stderr, &line, ExitCode::FAILURE);
+                return refuse(stderr, &line);
             }
         };
         let login = self.logins.find_or_print(&url, stderr);

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::keyring_question::{Mode, Output, Question};
 use super::notice::Notice;
 use super::package_login::PackageLogins;
-use super::{Text, finish, json_text};
+use super::{Text, finish, json_text, refuse};
 use crate::adapters::client_obstacles::is_program;
 use crate::domain::credentials::authorization::AuthScheme;
 use crate::wire::exposed_secret::ExposedSecret;
@@ -68,11 +68,7 @@ impl KeyringHelper {
             }
             Some(Question::Change { url }) => {
                 if let Some(why) = self.logins.refusal_to_store(url) {
-                    return finish(
-                        stderr,
-                        &format!("registry-agent: this is {why}"),
-                        ExitCode::FAILURE,
-                    );
+                    return refuse(stderr, &format!("registry-agent: this is {why}"));
                 }
             }
             _ => {}

@@ -28,6 +28,7 @@ use self::package_login::PackageLogins;
 use self::terraform::TerraformHelper;
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::secret_json;
+use crate::domain::printable::is_printable;
 use crate::wire::helper::HelperCredential;
 
 mod agent;
@@ -95,6 +96,12 @@ fn finish(output: &mut impl Write, text: &str, code: ExitCode) -> ExitCode {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let written = write!(output, "{text}{end}").and_then(|()| output.flush());
     if written.is_ok() { code } else { ExitCode::FAILURE }
+}
+
+/// Says on standard error, in one printable line, why there is no answer; what the client passed may be
+/// part of it.
+fn refuse(stderr: &mut impl Write, line: &str) -> ExitCode {
+    finish(stderr, &line.replace(|c| !is_printable(c), " "), ExitCode::FAILURE)
 }
 
 /// The JSON of an answer, which may contain a secret.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::package_login::PackageLogins;
-use super::{finish, json_text};
+use super::{finish, json_text, refuse};
 use crate::wire::exposed_secret::ExposedSecret;
 
 /// The name of the helper.
@@ -47,7 +47,7 @@ impl TerraformHelper {
                 )
             });
             let line = format!("registry-agent: `{verb}` is {why}");
-            return finish(stderr, &line, ExitCode::FAILURE);
+            return refuse(stderr, &line);
         }
         let login = self.logins.find_or_print(&url, stderr);
         // The password of a user is no token.

@@ -32,9 +32,9 @@ install() {
     find_programs
     check_options
     remember_directories
-    for program in registry-agent docker-credential-registry-agent; do
-        put "$programs/$program" "$prefix/bin/$program" 0755
-    done
+    # The kernel closes a process to its own user if that user may not read its program.
+    put "$programs/registry-agent" "$prefix/bin/registry-agent" 0711
+    put "$programs/docker-credential-registry-agent" "$prefix/bin/docker-credential-registry-agent" 0755
     put_links
     for script in entrypoint hook; do
         put "$here/feature/$script" "$data/$script" 0755

@@ -1,12 +1,13 @@
 //! `install.sh`, with the tools of busybox alone, in a file system of its own.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::machine::{Machine, PRIVATE, PROGRAMS, files, program_file, write};
+use crate::support::processes::wait_until;
 use crate::support::test_home::{output_text, succeed};
 
 const CONFIG: &str = "/etc/registry-agent/config.toml";
@@ -119,6 +120,32 @@ fn a_service_that_may_not_change_its_user_names_the_setting_of_the_unit() {
     assert!(said.contains("Operation not permitted") && said.contains(fix), "{said}");
     let said = run("");
     assert!(said.contains("Operation not permitted") && !said.contains(fix), "{said}");
+}
+
+#[test]
+fn a_process_of_the_agent_is_closed_to_its_own_user_before_it_runs() {
+    let machine = Machine::new();
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let home = Path::new("/home/vscode");
+    fs::create_dir_all(home).unwrap();
+    chown(home, Some(1000), Some(1000)).unwrap();
+    let agent = |arguments: &[&str]| {
+        let mut command = Command::new("/usr/local/bin/registry-agent");
+        let command = command.args(arguments).env_clear().uid(1000).gid(1000);
+        command.env("HOME", home).spawn().unwrap()
+    };
+    assert!(agent(&["start"]).wait().unwrap().success());
+    // A client closes nothing by itself: what closes it is that its user may not read its program.
+    let mut client = agent(&["wait", "NOBODY"]);
+    let file = format!("/proc/{}/environ", client.id());
+    wait_until("the program is not executed", || {
+        fs::read_link(format!("/proc/{}/exe", client.id())).unwrap().ends_with("bin/registry-agent")
+    });
+    let owner = fs::metadata(&file).unwrap().uid();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert!(agent(&["stop"]).wait().unwrap().success());
+    assert_eq!(owner, 0, "other processes of the user may read it");
 }
 
 #[test]

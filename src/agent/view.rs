@@ -22,6 +22,7 @@ use crate::domain::reasons::{DeclarationReason, FixContext, Reason, Severity, So
 use crate::domain::servers::package_server::{PackageKind, PackageServer, PackageUrl};
 use crate::domain::servers::registry_server::RegistryServer;
 use crate::domain::servers::server::{self, AskedServer, Kind, Server};
+use crate::domain::url_paths::SecretPaths;
 use crate::wire::api::{
     ProblemEntry, RegistryDocument, RemarkEntry, SourceDocument, StatusDocument, VariableEntry,
 };
@@ -122,6 +123,18 @@ impl View {
             let server = problem.server.as_deref().filter(|_| problem.family == Some(family));
             is_error && server.is_some_and(&is_asked)
         })
+    }
+
+    /// The paths of declared package registries, which may contain tokens.
+    pub fn secret_paths(&self) -> SecretPaths {
+        let logins = self.entries.values();
+        let logins = logins.filter_map(|entry| entry.login.declaration.server.package().cloned());
+        let unusable = self.source_problems.iter().filter_map(|problem| {
+            let server = problem.server.as_deref()?;
+            PackageServer::parse(server).ok().filter(|_| problem.family == Some(Family::Package))
+        });
+        let servers: Vec<PackageServer> = logins.chain(unusable).collect();
+        SecretPaths::new(servers.iter().map(PackageServer::path))
     }
 
     /// The token of docker's web login that a client asks for.

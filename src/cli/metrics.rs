@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use super::output::{REQUEST_TIMEOUT, print_note, stdout};
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
+use crate::domain::url_paths::SecretPaths;
 
 const UP: &str = "# HELP registry_agent_up Whether the agent responds.\n\
                   # TYPE registry_agent_up gauge\n";
@@ -30,7 +31,8 @@ pub fn metrics(textfile: Option<&Path>) -> anyhow::Result<ExitCode> {
     match textfile {
         None => write!(stdout(), "{text}")?,
         Some(path) => {
-            replace(path, &text).map_err(|error| {
+            // Everybody may read the file.
+            replace(path, &SecretPaths::default().hide_in(&text)).map_err(|error| {
                 let cause = error.root_cause().to_string();
                 // `tempfile` adds the path of its own file.
                 let cause = cause.split(" at path ").next().unwrap_or_default();

@@ -11,3 +11,4 @@ pub mod reasons;
 pub mod registry_protocol;
 pub mod servers;
 pub mod spelling;
+pub mod url_paths;

@@ -26,7 +26,8 @@ const LINE_SHOWN: usize = 200;
 #[derive(Debug, Error)]
 #[error("{reason}; {}", .reason.fix())]
 pub struct Absence {
-    reason: AgentReason,
+    /// The reason.
+    pub reason: AgentReason,
 }
 
 /// The message of a failed command, with the fix where no agent serves the calling user.
@@ -204,7 +205,7 @@ pub(super) fn calling_user(paths: &Paths) -> Option<passwd::User> {
 }
 
 fn has_agent(user: &passwd::User) -> bool {
-    AgentClient::connect_to_any(&Paths::of_user(user), REQUEST_TIMEOUT).is_ok()
+    AgentClient::connect_to_user(user, REQUEST_TIMEOUT).is_ok()
 }
 
 fn under_sudo(paths: &Paths, user: String) -> AgentReason {

@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
-use crate::wire::api::StatusDocument;
+use crate::wire::api::{StatusDocument, parse_printable};
 
 /// What a command that follows the agent reacts to.
 pub enum Change {
@@ -81,5 +81,5 @@ impl ChangeFeed {
 
 /// The next status in a stream; `None` at its end, where a line may be cut off.
 fn next_in(stream: &mut AgentResponse) -> Result<Option<StatusDocument>, ClientError> {
-    Ok(stream.line()?.and_then(|line| serde_json::from_str(&line).ok()))
+    Ok(stream.line()?.and_then(|line| parse_printable(line.as_bytes()).ok()))
 }

@@ -13,7 +13,7 @@ use super::terminal;
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::clock;
 use crate::adapters::paths::Paths;
-use crate::wire::api::EventDocument;
+use crate::wire::api::{EventDocument, parse_printable};
 
 /// On a terminal, further lines of a sentence begin below its first one, after the instant.
 const INDENT: usize = 26;
@@ -60,12 +60,12 @@ fn print_new(
             Ok(_) | Err(ClientError::Broken(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let event: EventDocument = serde_json::from_str(&line)?;
+        let event: EventDocument = parse_printable(line.as_bytes())?;
         if !printed.add(event.seq, event.at) {
             continue;
         }
         if json {
-            write!(stdout(), "{line}")?;
+            writeln!(stdout(), "{}", serde_json::to_string(&event)?)?;
         } else {
             let line = format!("{:.3}  {}", event.at, for_people(&event.detail));
             writeln!(stdout(), "{}", wrapped(&line, INDENT, terminal::width()))?;

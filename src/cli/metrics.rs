@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use super::output::{REQUEST_TIMEOUT, print_note, stdout};
 use crate::adapters::agent_client::{AgentClient, AgentResponse, ClientError};
 use crate::adapters::paths::Paths;
+use crate::domain::printable::printable;
 use crate::domain::url_paths::SecretPaths;
 
 const UP: &str = "# HELP registry_agent_up Whether the agent responds.\n\
@@ -19,7 +20,7 @@ const UP: &str = "# HELP registry_agent_up Whether the agent responds.\n\
 /// `registry-agent metrics`
 pub fn metrics(textfile: Option<&Path>) -> anyhow::Result<ExitCode> {
     let text = match from_agent() {
-        Ok(metrics) => format!("{UP}registry_agent_up 1\n{}", String::from_utf8(metrics)?),
+        Ok(metrics) => format!("{UP}registry_agent_up 1\n{}", printable_lines(&metrics)),
         // The text is true without an agent as well, and replaces what an agent left.
         Err(error) => {
             if !matches!(error, ClientError::NoAgent) {
@@ -43,10 +44,15 @@ pub fn metrics(textfile: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn from_agent() -> Result<Vec<u8>, ClientError> {
-    let client = AgentClient::connect_to_any(&Paths::of_this_process(), REQUEST_TIMEOUT)?;
+/// The metrics of this user's agent: those of another user could contain any sample.
+fn from_agent() -> Result<String, ClientError> {
+    let client = AgentClient::connect(&Paths::of_this_process(), REQUEST_TIMEOUT)?;
     let metrics = client.send("GET", "/metrics", b"").and_then(AgentResponse::bytes)?;
-    Ok(metrics.to_vec())
+    Ok(String::from_utf8_lossy(&metrics).into_owned())
+}
+
+fn printable_lines(text: &str) -> String {
+    text.lines().flat_map(|line| [printable(line), "\n".into()]).collect()
 }
 
 /// Replaces the file atomically. The exporter runs as another user, whatever the umask is, and

@@ -12,7 +12,7 @@ use crate::domain::declarations::variable::Family;
 use crate::domain::printable::printable;
 use crate::domain::reasons::shell_word;
 use crate::domain::servers::package_server::PackageServer;
-use crate::wire::api::{RegistryDocument, StatusDocument};
+use crate::wire::api::{RegistryDocument, StatusDocument, parse_printable};
 
 /// The exit status of a command that has already printed why it failed.
 #[derive(Debug, Error)]
@@ -38,7 +38,7 @@ pub fn stdout() -> StdoutLock<'static> {
 /// The status document of the first agent that responds, also while it is being replaced.
 pub fn ask_status(paths: &Paths) -> Result<StatusDocument, ClientError> {
     let status = agent_client::ask_any(paths, "/v1/status", REQUEST_TIMEOUT)?;
-    serde_json::from_slice(&status).map_err(|error| ClientError::Garbled(error.to_string()))
+    parse_printable(&status).map_err(|error| ClientError::Garbled(error.to_string()))
 }
 
 /// How to start an agent where none runs.

@@ -13,7 +13,7 @@ use super::status_report::{is_well, nothing_declared};
 use super::terminal;
 use crate::adapters::agent_client;
 use crate::adapters::paths::Paths;
-use crate::wire::api::{RegistryDocument, StatusDocument};
+use crate::wire::api::{RegistryDocument, StatusDocument, parse_printable};
 
 /// `registry-agent refresh`
 pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
@@ -44,7 +44,7 @@ pub fn refresh(names: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let mut refreshed: Vec<RegistryDocument> = Vec::new();
     for target in targets {
         let answer = agent_client::ask(&paths, "POST", &target, b"", Duration::from_secs(65))?;
-        refreshed.extend(serde_json::from_slice::<Vec<RegistryDocument>>(&answer)?);
+        refreshed.extend(parse_printable::<Vec<RegistryDocument>>(&answer)?);
     }
     if json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&refreshed)?)?;

@@ -13,7 +13,7 @@ use crate::adapters::clock;
 use crate::adapters::lock::{self, LockError};
 use crate::adapters::paths::Paths;
 use crate::domain::reasons::shell_word;
-use crate::wire::api::{RegistryDocument, StatusDocument};
+use crate::wire::api::{RegistryDocument, StatusDocument, parse_printable};
 
 /// How long an agent may be absent while nobody starts one.
 const ABSENCE: Duration = Duration::from_secs(3);
@@ -75,7 +75,7 @@ pub fn settled_soon(paths: &Paths, wait: Option<Duration>) -> anyhow::Result<Sta
     }
     // The agent may just have been restarted.
     let status = agent_client::ask(paths, "GET", "/v1/status", b"", REQUEST_TIMEOUT)?;
-    Ok(serde_json::from_slice(&status)?)
+    Ok(parse_printable(&status)?)
 }
 
 /// The pending ones of these logins, what each waits for, and how to see more.

@@ -59,9 +59,10 @@ pub fn status(json: bool, watch: bool) -> anyhow::Result<ExitCode> {
         (true, _) => follow(&paths, json),
     };
     done.or_else(|error: anyhow::Error| match error.downcast_ref() {
-        Some(ClientError::NoAgent | ClientError::Broken(_)) => {
+        Some(ClientError::NoAgent | ClientError::Broken(_) | ClientError::NotOurs { .. }) => {
             if json && !watch {
-                let reason = why_none(&paths);
+                let of_another = of_another_user(&paths).map(|absence| absence.reason);
+                let reason = of_another.unwrap_or_else(|| why_none(&paths));
                 let absence = Absence {
                     agent: None,
                     code: reason.code(),

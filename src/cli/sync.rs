@@ -23,7 +23,9 @@ use crate::domain::declarations::layers;
 use crate::domain::declarations::source::Variables;
 use crate::domain::declarations::variable;
 use crate::domain::reasons::{ReasonKind, Severity};
-use crate::wire::api::{EnvironmentAnswer, ProblemEntry, RegistryDocument, StatusDocument};
+use crate::wire::api::{
+    EnvironmentAnswer, ProblemEntry, RegistryDocument, StatusDocument, parse_printable,
+};
 use crate::wire::handoff::reveal;
 
 /// The agent responds once everything is published; it does not wait for exchanges.
@@ -61,7 +63,7 @@ pub fn sync(json: bool, wait: Option<Duration>) -> anyhow::Result<ExitCode> {
     ensure_running(&paths, if counts { &nothing } else { &variables }, false)?;
     let body = to_json(&reveal(&variables))?;
     let answer = agent_client::ask(&paths, "PUT", "/v1/environment", &body, SYNC_TIMEOUT)?;
-    let change: EnvironmentAnswer = serde_json::from_slice(&answer)?;
+    let change: EnvironmentAnswer = parse_printable(&answer)?;
     if !json {
         let EnvironmentAnswer { added, changed, removed, variables, .. } = change.clone();
         let difference = Difference { added, changed, removed, variables };

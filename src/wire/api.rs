@@ -1,11 +1,33 @@
 //! The JSON documents of the agent's API. Fields may be added, never renamed. Instants are RFC 3339
 //! in UTC; what is unknown is null.
 
+use std::mem;
+
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::declarations::variable::Family;
+use crate::domain::printable::into_printable;
 use crate::domain::reasons::Severity;
+
+/// Parses a document of an agent, which may be another user's: no text in it can pass for a line of ours or
+/// control a terminal.
+pub fn parse_printable<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    let mut document: Value = serde_json::from_slice(json)?;
+    make_printable(&mut document);
+    serde_json::from_value(document)
+}
+
+fn make_printable(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = into_printable(mem::take(text)),
+        Value::Array(items) => items.iter_mut().for_each(make_printable),
+        Value::Object(members) => members.values_mut().for_each(make_printable),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// `GET /v1/status`, and `registry-agent status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ mod ecr_agent;
 mod environment;
 mod exec;
 mod exit_status;
+mod false_agents;
 mod faults;
 mod freed_memory;
 mod fuzz_corpus;

@@ -3,8 +3,10 @@
 //! It is blocking and small, because the credential helper is a process that sends one request. In
 //! HTTP/1.0 the end of the connection is the end of the response, even for a stream of events.
 
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ use self::response::DeadlineStream;
 
 use super::clock;
 use super::lock;
-use super::paths::Paths;
+use super::paths::{Paths, SYSTEM_RUNTIME_DIR};
 use super::{config, passwd, user_namespace};
 use crate::domain::reasons::AgentReason;
 
@@ -51,50 +53,73 @@ impl AgentClient {
         if user_namespace::is_overflow(uid) {
             return Err(ClientError::SharedUid(Box::new(AgentReason::SharedUid { uid })));
         }
-        let mut foreign = None;
-        let (trusted, others) = Self::all(paths, timeout)?.into_iter().partition(|client| {
-            let trusted = client.uid().is_ok_and(|uid| is_trusted(paths, uid));
-            if let (false, None, Ok(uid)) = (trusted, &foreign, client.uid()) {
-                foreign = Some(ClientError::NotOurs { socket: client.socket.clone(), uid });
-            }
-            trusted
-        });
-        drop::<Vec<_>>(others);
-        first_to_answer(trusted).ok_or_else(|| foreign.unwrap_or(ClientError::NoAgent))
+        Self::connect_if(paths, timeout, |_, uid| is_trusted(paths, uid))
     }
 
-    /// Connects to any agent, for requests without secrets.
+    /// Connects to this user's agent, or else to any on a socket that the user or root chose, for
+    /// requests without secrets. In other directories anybody may imitate an agent.
     pub fn connect_to_any(paths: &Paths, timeout: Duration) -> Result<Self, ClientError> {
         Self::connect(paths, timeout).or_else(|error| match error {
-            ClientError::NotOurs { .. } => {
-                first_to_answer(Self::all(paths, timeout)?).ok_or(ClientError::NoAgent)
-            }
+            ClientError::NotOurs { .. } => Self::connect_if(paths, timeout, |socket, uid| {
+                is_chosen(paths, socket) || is_trusted(paths, uid)
+            }),
             other => Err(other),
         })
     }
 
-    /// Connects to every candidate socket that has a listener.
-    fn all(paths: &Paths, timeout: Duration) -> Result<Vec<Self>, ClientError> {
-        let deadline = deadline(timeout);
-        let clients = Self::on(&candidates(paths), deadline)?;
-        if !clients.is_empty() {
-            return Ok(clients);
-        }
-        // Looked up only now, because the file system of the configuration may hang.
-        let theirs = configured_user(paths).map(|user| candidates(&Paths::of_user(&user)));
-        Self::on(&theirs.unwrap_or_default(), deadline)
+    /// Connects to the agent of that user.
+    pub fn connect_to_user(user: &passwd::User, timeout: Duration) -> Result<Self, ClientError> {
+        Self::connect_if(&Paths::of_user(user), timeout, |_, uid| uid == user.uid)
     }
 
-    fn on(sockets: &[PathBuf], deadline: Instant) -> Result<Vec<Self>, ClientError> {
+    /// Connects to the first agent to respond whose socket and user are accepted.
+    fn connect_if(
+        paths: &Paths,
+        timeout: Duration,
+        is_accepted: impl Fn(&Path, u32) -> bool,
+    ) -> Result<Self, ClientError> {
+        let deadline = deadline(timeout);
+        let mut foreign = None;
+        let mut clients = Self::on(&candidates(paths), deadline, &is_accepted, &mut foreign)?;
+        if clients.is_empty() {
+            // Looked up only now, because the file system of the configuration may hang.
+            let theirs = configured_user(paths).map(|user| candidates(&Paths::of_user(&user)));
+            let theirs = theirs.unwrap_or_default();
+            clients = Self::on(&theirs, deadline, &is_accepted, &mut foreign)?;
+        }
+        first_to_answer(clients).ok_or_else(|| foreign.unwrap_or(ClientError::NoAgent))
+    }
+
+    /// Connects to every socket with an accepted listener. One with another goes to `foreign`.
+    fn on(
+        sockets: &[PathBuf],
+        deadline: Instant,
+        is_accepted: &impl Fn(&Path, u32) -> bool,
+        foreign: &mut Option<ClientError>,
+    ) -> Result<Vec<Self>, ClientError> {
         loop {
             let (mut clients, mut is_busy) = (Vec::new(), false);
-            for socket in sockets {
-                match open(socket) {
+            for path in sockets {
+                let (client, uid) = match open(path) {
                     Ok(stream) => {
-                        clients.push(Self { socket: socket.clone(), stream, deadline });
+                        let client = Self { socket: path.clone(), stream, deadline };
+                        let uid = client.uid().ok();
+                        (Some(client), uid)
                     }
-                    Err(Errno::EAGAIN) => is_busy = true,
-                    Err(_) => {}
+                    // Nobody says who listens, but only its user creates the file.
+                    Err(Errno::EAGAIN) => (None, fs::metadata(path).ok().map(|file| file.uid())),
+                    Err(_) => continue,
+                };
+                match (client, uid) {
+                    (client, Some(uid)) if is_accepted(path, uid) => {
+                        is_busy |= client.is_none();
+                        clients.extend(client);
+                    }
+                    (_, Some(uid)) => {
+                        let socket = path.clone();
+                        foreign.get_or_insert(ClientError::NotOurs { socket, uid });
+                    }
+                    (_, None) => {}
                 }
             }
             if !clients.is_empty() || !is_busy {
@@ -206,6 +231,11 @@ fn is_trusted(paths: &Paths, uid: u32) -> bool {
     let is_users =
         || uid == geteuid().as_raw() || configured_user(paths).is_some_and(|user| user.uid == uid);
     !user_namespace::is_overflow(uid) && is_users()
+}
+
+/// Whether nobody but the user or root decides who listens there.
+fn is_chosen(paths: &Paths, socket: &Path) -> bool {
+    paths.has_own_socket() || socket.parent() == Some(Path::new(SYSTEM_RUNTIME_DIR))
 }
 
 /// The user whose agent root uses.

@@ -4,7 +4,6 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::ClientError;
@@ -24,13 +23,6 @@ impl AgentResponse {
         let mut body = BufReader::new(stream.take(SIZE_LIMIT));
         let head = read_head(&mut body)?;
         Ok(Self { head, body })
-    }
-
-    /// The whole response as JSON, or the problem that the agent reports.
-    pub fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let body = self.bytes()?;
-        // The message of serde could contain a value.
-        serde_json::from_slice(&body).map_err(|_| ClientError::unexpected_json())
     }
 
     /// The whole response, or the problem that the agent reports.

@@ -9,7 +9,7 @@ use crate::adapters::paths::Paths;
 use crate::cli::absence::{user_name, why_none, why_not};
 use crate::cli::output::REQUEST_TIMEOUT;
 use crate::domain::reasons::{AgentReason, Reason};
-use crate::wire::api::StatusDocument;
+use crate::wire::api::{StatusDocument, parse_printable};
 
 /// The pause before an agent that is starting is asked again.
 const START_PAUSE: Duration = Duration::from_millis(20);
@@ -58,5 +58,7 @@ pub(super) fn ask(paths: &Paths) -> Result<(RunningAgent, Outcome), AgentReason>
 fn ask_once(paths: &Paths) -> Result<(u32, String, StatusDocument), ClientError> {
     let client = AgentClient::connect(paths, REQUEST_TIMEOUT)?;
     let (uid, socket) = (client.uid()?, client.socket().display().to_string());
-    Ok((uid, socket, client.send("GET", "/v1/status", b"")?.json()?))
+    let body = client.send("GET", "/v1/status", b"")?.bytes()?;
+    let status = parse_printable(&body).map_err(|_| ClientError::unexpected_json())?;
+    Ok((uid, socket, status))
 }

@@ -25,7 +25,7 @@ use crate::domain::docker_config::{HELPER, LoginPlace, check, place_of, plain_au
 use crate::domain::reasons::{ClientReason, PublishReason, Reason, Severity, Step};
 use crate::domain::servers::image::Image;
 use crate::domain::servers::server::Server;
-use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, StatusDocument, parse_printable};
 use crate::wire::helper::HelperCredential;
 
 /// The first version of docker that reads `DOCKER_AUTH_CONFIG`.
@@ -74,7 +74,7 @@ impl<'a> Clients<'a> {
         }
         if self.status.is_none() {
             let status = agent_client::ask(self.paths, "GET", "/v1/status", b"", REQUEST_TIMEOUT);
-            self.status = status.ok().and_then(|body| serde_json::from_slice(&body).ok());
+            self.status = status.ok().and_then(|body| parse_printable(&body).ok());
         }
         let mut done = Vec::new();
         for step in [Step::Published, Step::NotShadowed, Step::Helper, Step::Served] {

@@ -8,7 +8,7 @@ use super::report::{Finding, Outcome};
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
 use crate::domain::servers::image::Image;
-use crate::wire::api::{AccessDocument, QuotaEntry, RightEntry};
+use crate::wire::api::{AccessDocument, QuotaEntry, RightEntry, parse_printable};
 
 /// Longer than the agent takes for its requests to one registry.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(65);
@@ -30,7 +30,7 @@ fn ask(paths: &Paths, image: &Image) -> Result<AccessDocument, ClientError> {
     let target =
         format!("/v1/access?image={}", utf8_percent_encode(&image.name(), NON_ALPHANUMERIC));
     let body = agent_client::ask(paths, "GET", &target, b"", ACCESS_TIMEOUT)?;
-    serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
+    parse_printable(&body).map_err(|error| ClientError::Garbled(error.to_string()))
 }
 
 fn outcome(access: &AccessDocument) -> Outcome {

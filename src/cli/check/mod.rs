@@ -31,7 +31,7 @@ use crate::cli::terminal;
 use crate::domain::declarations::discovery::AMBIENT_NAME;
 use crate::domain::reasons::{Reason, Step};
 use crate::domain::servers::check_target::CheckTarget;
-use crate::wire::api::{ProblemEntry, RegistryDocument};
+use crate::wire::api::{ProblemEntry, RegistryDocument, parse_printable};
 
 /// Longer than the agent takes to verify everything.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(65);
@@ -195,9 +195,9 @@ impl Verdicts<'_> {
             let line = self.stream.as_mut().map(AgentResponse::line).transpose()?.flatten();
             let Some(line) = line else { break };
             // An agent that does not know `follow` sends one array.
-            let sent = serde_json::from_str(&line).map(|one| vec![one]);
+            let sent = parse_printable(line.as_bytes()).map(|one| vec![one]);
             let sent: Vec<RegistryDocument> = sent
-                .or_else(|_| serde_json::from_str(&line))
+                .or_else(|_| parse_printable(line.as_bytes()))
                 .map_err(|error| ClientError::Garbled(error.to_string()))?;
             self.known.extend(sent.into_iter().map(|one| (one.server.clone(), one)));
         }

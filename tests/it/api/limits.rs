@@ -35,6 +35,23 @@ print(last.recv(4096).decode().replace('\r\n', ' '), flush=True)
 sys.stdin.read()
 ";
 
+/// Connects and disconnects as fast as it can, until its standard input ends.
+const FLOODER: &str = r"
+import select, socket, sys
+connected = False
+while not select.select([sys.stdin], [], [], 0)[0]:
+    client = socket.socket(socket.AF_UNIX)
+    client.setblocking(False)
+    try:
+        client.connect(sys.argv[1])
+        if not connected:
+            print('connected', flush=True)
+        connected = True
+    except BlockingIOError:
+        pass
+    client.close()
+";
+
 /// A test home whose agent another user can reach, with this limit of open files.
 fn start_with_descriptors(test_home: &TestHome, limit: &str) {
     open_to_others(test_home);
@@ -88,6 +105,37 @@ fn another_users_connections_never_keep_the_owner_waiting() {
     });
     let metrics = ask(&test_home, "GET /metrics").body;
     assert!(!metrics.contains("registry_agent_requests_refused_total{reason=\"connections\"} 0"));
+}
+
+#[test]
+fn a_flood_of_another_users_connections_costs_the_owner_no_login() {
+    let mut test_home = TestHome::new();
+    test_home.declare("ACME", "127.0.0.1:1", ("user", "secret"));
+    start_with_descriptors(&test_home, "1024:1024");
+    let flood = |uid: u32| {
+        let mut flooder = Command::new("python3")
+            .args(["-c", FLOODER])
+            .arg(test_home.path("agent.sock"))
+            .uid(uid)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(flooder.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        assert_eq!(first, "connected\n");
+        flooder
+    };
+    let flooders: Vec<Child> = [NOBODY - 1, NOBODY, NOBODY].map(flood).into();
+    let credentials: Vec<_> = (0..6).map(|_| test_home.credential("127.0.0.1:1")).collect();
+    let well = test_home.exit_of(&["sync"]);
+    for mut flooder in flooders {
+        drop(flooder.stdin.take());
+        assert!(flooder.wait().unwrap().success());
+    }
+    let expected = Some(("user".to_owned(), "secret".to_owned()));
+    assert!(credentials.iter().all(|it| *it == expected), "{credentials:?}");
+    assert_eq!(well, 0);
 }
 
 #[test]

@@ -233,8 +233,9 @@ remove_other_builds() {
 uninstall() {
     [ -r "$data/installed" ] || fail "registry-agent is not installed in $prefix"
     disable_services
-    "$prefix/bin/registry-agent" reset --all-users ||
-        fail "nothing is removed yet; correct what is named above, then run \`sh $0 uninstall\` again"
+    all_is_reset=yes
+    # What one user has must not keep the programs on the machine.
+    "$prefix/bin/registry-agent" reset --all-users || all_is_reset=no
     remove_config
     directories=
     while read -r path; do
@@ -248,6 +249,7 @@ uninstall() {
     for directory in $directories; do
         rmdir "$directory" 2> /dev/null || true
     done
+    [ "$all_is_reset" = yes ] || fail "registry-agent is removed, except for what is named above; remove that by hand"
     echo "registry-agent is removed"
 }
 

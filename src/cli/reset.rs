@@ -117,8 +117,11 @@ fn withdraw_entries(paths: &Paths, out: &mut impl Write) -> anyhow::Result<()> {
             }
         }
     }
-    // The record of the entries is still needed.
-    if failed { Err(Failed(1).into()) } else { Ok(()) }
+    if failed {
+        print_note(&format!("{} stays: it records these entries", state_dir.display()));
+        return Err(Failed(1).into());
+    }
+    Ok(())
 }
 
 /// The directories of the state, the lock and the socket.

@@ -280,19 +280,17 @@ fn an_upgrade_removes_the_files_that_only_the_old_version_had() {
     assert!(!installed.exists());
 }
 
-#[test]
-fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
-    let machine = Machine::new();
-    let before = files(&PRIVATE);
-    // Whoever installs it keeps neither the package nor the script.
-    let uninstall = || {
-        let mut command = Command::new("/bin/dash");
-        command.args(["/usr/local/share/registry-agent/install.sh", "uninstall"]).env_clear();
-        command.env("PATH", machine.path("tools"));
-        command
-    };
-    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
-    let users = [("vscode", 1000), ("other", 1001)].map(|(name, uid)| {
+/// `uninstall`, as somebody runs it who has kept neither the package nor the script.
+fn uninstall(machine: &Machine) -> Command {
+    let mut command = Command::new("/bin/dash");
+    command.args(["/usr/local/share/registry-agent/install.sh", "uninstall"]).env_clear();
+    command.env("PATH", machine.path("tools"));
+    command
+}
+
+/// The homes of two users with agents, and their docker configurations.
+fn agents_of_two_users() -> [(PathBuf, PathBuf); 2] {
+    [("vscode", 1000), ("other", 1001)].map(|(name, uid)| {
         let home = PathBuf::from("/home").join(name);
         fs::create_dir(&home).unwrap();
         chown(&home, Some(uid), Some(uid)).unwrap();
@@ -310,20 +308,22 @@ fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
         let config = home.join(".docker/config.json");
         assert!(fs::read_to_string(&config).unwrap().contains("127.0.0.1:9"));
         (home, config)
-    });
+    })
+}
 
-    // What keeps the entries of one user from being removed keeps the programs that clients need.
-    let (_, config) = &users[0];
-    let published = fs::read_to_string(config).unwrap();
-    fs::write(config, "{").unwrap();
-    let output = uninstall().output().unwrap();
-    let said = output_text(&output);
-    assert!(
-        !output.status.success() && said.contains("/home/vscode/.docker/config.json"),
-        "{said}"
-    );
-    assert!(Path::new("/usr/local/bin/docker-credential-registry-agent").exists());
-    fs::write(config, published).unwrap();
+/// Fails if an agent of this machine alone still runs: other tests run agents at the same path.
+fn assert_no_agent_runs() {
+    let agents = "pgrep --ns $$ --nslist mnt --full '[/]usr/local/bin/registry-agent'";
+    let pids = Command::new("sh").args(["-c", agents]).output().unwrap();
+    assert_eq!(output_text(&pids), "", "an agent still runs");
+}
+
+#[test]
+fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
+    let machine = Machine::new();
+    let before = files(&PRIVATE);
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let users = agents_of_two_users();
 
     // Another user, who uses the name of a directory, keeps nothing.
     let squatted = ["/tmp/registry-agent-0", "/dev/shm/registry-agent-0"].map(Path::new);
@@ -331,7 +331,7 @@ fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
         fs::write(path, "").unwrap();
         chown(path, Some(1001), Some(1001)).unwrap();
     }
-    let said = output_text(&succeed(&mut uninstall()));
+    let said = output_text(&succeed(&mut uninstall(&machine)));
     assert!(said.ends_with("registry-agent is removed\n"), "{said}");
     for (home, config) in users {
         assert_eq!(fs::read_to_string(config).unwrap().trim_end(), "{\n}");
@@ -342,10 +342,34 @@ fn uninstall_removes_what_was_installed_and_what_agents_of_all_users_wrote() {
         fs::remove_file(path).unwrap();
     }
     assert_eq!(files(&PRIVATE), before);
-    // Of this machine alone: other tests run agents at the same path.
-    let agents = "pgrep --ns $$ --nslist mnt --full '[/]usr/local/bin/registry-agent'";
-    let pids = Command::new("sh").args(["-c", agents]).output().unwrap();
-    assert_eq!(output_text(&pids), "", "an agent still runs");
+    assert_no_agent_runs();
+}
+
+#[test]
+fn no_user_keeps_the_programs_from_being_removed_and_what_stays_is_named() {
+    let machine = Machine::new();
+    let before = files(&PRIVATE);
+    succeed(&mut machine.script(&["dash"], &[], &[("_REMOTE_USER", "vscode")]));
+    let [(broken_home, broken), (home, config)] = agents_of_two_users();
+    fs::write(broken, "{").unwrap();
+    let output = uninstall(&machine).output().unwrap();
+    let said = output_text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for named in [
+        "/home/vscode/.docker/config.json",
+        "/home/vscode/.local/state/registry-agent stays",
+        "registry-agent is removed, except for what is named above",
+    ] {
+        assert!(said.contains(named), "{said}");
+    }
+    assert_eq!(fs::read_to_string(config).unwrap().trim_end(), "{\n}");
+    assert!(!home.join(".local/state/registry-agent").exists());
+    // That of the lock stays as well, so that nothing starts an agent before this user's `reset`.
+    for directory in [broken_home, home, "/tmp/registry-agent-1000".into()] {
+        fs::remove_dir_all(directory).unwrap();
+    }
+    assert_eq!(files(&PRIVATE), before);
+    assert_no_agent_runs();
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! Reads the configuration files.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::paths::CREDENTIALS;
+use super::user_namespace::uid_outside;
+use super::{ownership, passwd, permissions};
+use crate::domain::reasons::SourceReason;
 use crate::domain::spelling;
 
 /// How clients receive credentials.
@@ -125,26 +130,69 @@ impl ConfigError {
     }
 }
 
-/// Reads `files`; later ones take precedence, and missing ones are skipped.
-pub fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
-    let mut config = Config::default();
-    for path in files {
-        match fs::read_to_string(path) {
-            Ok(text) => parse(path, &text)?.lay_over(&mut config),
-            Err(error) if is_absent(&error) => {}
-            Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
-        }
-    }
-    Ok(config)
+/// The content of the configuration files.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Why the file in the home directory is ignored.
+    pub ignored: Option<SourceReason>,
 }
 
-/// The user set in `files`, even if another line is invalid: an error must not make root look for
-/// another user's agent.
-pub fn user(files: &[PathBuf]) -> Option<String> {
-    files.iter().rev().find_map(|path| {
-        let text = fs::read_to_string(path).ok()?;
-        text.lines().find_map(|line| toml::from_str::<Layer>(line).ok()?.user)
-    })
+/// Reads the file of the system, and that in the home directory, which takes precedence. A missing one is
+/// skipped, and so is one that another user has put into the home: `sudo -E` and images leave `HOME` as
+/// it is.
+pub fn load([system, own]: &[PathBuf; 2]) -> Result<Loaded, ConfigError> {
+    let mut config = Config::default();
+    if let Some((text, _)) = read(system)? {
+        parse(system, &text)?.lay_over(&mut config);
+    }
+    let mut ignored = None;
+    match read(own)? {
+        Some((text, owner)) if is_obeyed(owner) => parse(own, &text)?.lay_over(&mut config),
+        Some((_, owner)) => {
+            ignored = Some(SourceReason::OtherConfiguration {
+                path: own.display().to_string(),
+                owner: ownership::name_of(owner),
+                remedy: permissions::to_own(own),
+            });
+        }
+        None => {}
+    }
+    Ok(Loaded { config, ignored })
+}
+
+/// The user for whose agent root acts, even if another line is invalid: an error must not make root look for
+/// another user's agent. Only the file of the system decides that: `HOME` may be another user's.
+pub fn user([system, _]: &[PathBuf; 2]) -> Option<String> {
+    let text = fs::read_to_string(system).ok()?;
+    text.lines().find_map(|line| toml::from_str::<Layer>(line).ok()?.user)
+}
+
+/// The text of a file and the user ID of its owner; `None` if there is none.
+fn read(path: &Path) -> Result<Option<(String, u32)>, ConfigError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let owner = file.metadata()?.uid();
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        Ok((text, owner))
+    };
+    match read() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+/// Whether a file of `owner` in the home directory counts. A home that is mounted from elsewhere has the owner
+/// that it has there.
+fn is_obeyed(owner: u32) -> bool {
+    let owns_home = || {
+        let user = passwd::by_uid(uid_outside(Uid::effective().as_raw())).ok().flatten();
+        user.is_some_and(|user| fs::metadata(user.home).is_ok_and(|home| home.uid() == owner))
+    };
+    ownership::is_trusted(owner) || owns_home()
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -269,12 +317,11 @@ mod tests {
 
     fn load_texts(texts: &[&str]) -> Result<Config, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = vec![dir.path().join("absent.toml")];
-        for (n, text) in texts.iter().enumerate() {
-            files.push(dir.path().join(format!("{n}.toml")));
-            fs::write(&files[n + 1], text).unwrap();
+        let files = ["0.toml", "1.toml"].map(|name| dir.path().join(name));
+        for (file, text) in files.iter().zip(texts) {
+            fs::write(file, text).unwrap();
         }
-        load(&files)
+        Ok(load(&files)?.config)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
+use super::passwd;
 use super::user_namespace::is_overflow;
 
 /// Whether this process trusts what `uid` owns: that is its own user, root, or, in a user namespace, any that
@@ -24,4 +25,10 @@ pub fn stranger_above(path: &Path) -> Option<u32> {
         (!is_sticky && !is_trusted(found.uid())).then(|| found.uid())
     };
     path.ancestors().skip(1).take(2).find_map(owner)
+}
+
+/// The user `uid` in a sentence.
+pub fn name_of(uid: u32) -> String {
+    let user = passwd::by_uid(uid).ok().flatten();
+    user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }

@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::passwd;
+use super::paths::Paths;
+use super::source_files::CODESPACES_DIR;
 use super::user_namespace::uid_outside;
 use crate::domain::reasons::{Remedy, shell_word};
 
@@ -19,9 +21,15 @@ pub fn to_read(path: &Path) -> Option<Remedy> {
     }
     match access(path, AccessFlags::R_OK) {
         Err(Errno::EACCES) if is_ours(path) => Some(command("chmod u+rX", path)),
-        Err(Errno::EACCES) => Some(as_root(&format!("chown {}", user()), path)),
+        Err(Errno::EACCES) => to_own(path),
         _ => None,
     }
+}
+
+/// The command after which the file or directory at `path` is this user's; `None` if it is not safe to
+/// propose.
+pub fn to_own(path: &Path) -> Option<Remedy> {
+    may_be_given(path).then(|| as_root(&format!("chown {}", user()), path))
 }
 
 /// The command after which the file at `path` can be read and replaced; `None` as for [`to_read`].
@@ -32,7 +40,7 @@ pub fn to_replace(path: &Path) -> Option<Remedy> {
         return match is_ours(&closed) {
             true => Some(command("chmod u+rwx", &closed)),
             // Its content cannot be seen, and is the same user's, most likely.
-            false if closed == parent => Some(as_root(&format!("chown -R {}", user()), &closed)),
+            false if closed == parent => to_own_all(&closed),
             false => None,
         };
     }
@@ -42,20 +50,37 @@ pub fn to_replace(path: &Path) -> Option<Remedy> {
         return None;
     }
     match access(directory, AccessFlags::W_OK) {
-        Err(Errno::EPERM) => return Some(as_root("chattr -i", directory)),
+        Err(Errno::EPERM) => return to_change(directory),
         Err(Errno::EACCES) if is_ours(directory) => return Some(command("chmod u+w", directory)),
-        Err(Errno::EACCES) if directory == parent => {
-            return Some(as_root(&format!("chown -R {}", user()), directory));
-        }
-        Err(Errno::EACCES) => return Some(as_root(&format!("chown {}", user()), directory)),
+        Err(Errno::EACCES) if directory == parent => return to_own_all(directory),
+        Err(Errno::EACCES) => return to_own(directory),
         _ => {}
     }
     match access(&file, AccessFlags::R_OK | AccessFlags::W_OK) {
-        Err(Errno::EPERM) => Some(as_root("chattr -i", &file)),
+        Err(Errno::EPERM) => to_change(&file),
         Err(Errno::EACCES) if is_ours(&file) => Some(command("chmod u+rw", &file)),
-        _ if file.exists() && !is_ours(&file) => Some(as_root(&format!("chown {}", user()), &file)),
+        _ if file.exists() && !is_ours(&file) => to_own(&file),
         _ => None,
     }
+}
+
+fn to_own_all(directory: &Path) -> Option<Remedy> {
+    may_be_given(directory).then(|| as_root(&format!("chown -R {}", user()), directory))
+}
+
+fn to_change(path: &Path) -> Option<Remedy> {
+    may_be_given(path).then(|| as_root("chattr -i", path))
+}
+
+/// Whether the user may receive what is at `path`: it is really in the home directory, or one of the
+/// platform's files for this user. Root would give away the system with a line about `/etc`, which a
+/// variable or a link may name.
+fn may_be_given(path: &Path) -> bool {
+    let paths = Paths::of_this_process();
+    let home = Some(&*paths.home).filter(|_| !paths.has_no_home());
+    let Ok(path) = fs::canonicalize(path) else { return false };
+    let mut places = home.into_iter().chain([Path::new(CODESPACES_DIR)]);
+    places.any(|place| fs::canonicalize(place).is_ok_and(|place| path.starts_with(place)))
 }
 
 /// The outermost directory on the way to `path` that this user may not enter.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::adapters::config::{self, Config, ConfigError};
+use crate::adapters::config::{self, Config, ConfigError, Loaded};
 use crate::adapters::file_watcher::Watcher;
 use crate::adapters::paths::Paths;
 use crate::domain::credentials::login::LastVerdict;
@@ -28,7 +28,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct ConfigWatch {
     files: [PathBuf; 2],
     watcher: Watcher,
-    loading: Option<JoinHandle<Result<Config, ConfigError>>>,
+    loading: Option<JoinHandle<Result<Loaded, ConfigError>>>,
     problem: Option<Problem>,
     /// The configuration in use.
     current: Config,
@@ -44,9 +44,9 @@ impl ConfigWatch {
             saved.config.take().and_then(|config| serde_json::from_value(config).ok());
         let timeout = if last.is_some() { RESTART_TIMEOUT } else { START_TIMEOUT };
         let (config, problem) = match load_within(timeout, files.clone()) {
-            Some(Ok(config)) => (Some(config), None),
-            Some(Err(error)) => (None, Some(problem(&error))),
-            None => (None, Some(hanging(&files[1]))),
+            Some(Ok(Loaded { config, ignored })) => (Some(config), ignored.map(problem)),
+            Some(Err(error)) => (None, Some(problem(invalid(&error)))),
+            None => (None, Some(problem(hanging(&files[1])))),
         };
         let is_changed = config.is_some() && last.is_some() && config != last;
         let current = config.or(last).unwrap_or_default();
@@ -84,8 +84,9 @@ impl ConfigWatch {
         let loading =
             self.loading.get_or_insert_with(|| spawn_blocking(move || config::load(&files)));
         if let Ok(loaded) = loading.await {
-            self.is_outdated = loaded.as_ref().is_ok_and(|loaded| *loaded != self.current);
-            self.problem = loaded.err().as_ref().map(problem);
+            self.is_outdated = loaded.as_ref().is_ok_and(|loaded| loaded.config != self.current);
+            let reason = loaded.map_or_else(|error| Some(invalid(&error)), |loaded| loaded.ignored);
+            self.problem = reason.map(problem);
         }
         self.loading = None;
     }
@@ -93,7 +94,7 @@ impl ConfigWatch {
 
 /// Loads the files on a thread of their own. `None` if that takes longer than `timeout` because their
 /// file system does not respond, or if no thread can be started.
-pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Config, ConfigError>> {
+pub fn load_within(timeout: Duration, files: [PathBuf; 2]) -> Option<Result<Loaded, ConfigError>> {
     let (loaded, result) = mpsc::channel();
     let load = move || {
         // Signals are for the thread that waits for them.
@@ -114,14 +115,16 @@ fn forget_unverified(saved: &mut SavedState) {
     }
 }
 
-fn hanging(path: &Path) -> Problem {
-    let name = path.display().to_string();
-    let reason = SourceReason::Hanging { path: name.clone() };
-    Problem { family: None, name, source: None, server: None, reason: reason.into() }
+fn hanging(path: &Path) -> SourceReason {
+    SourceReason::Hanging { path: path.display().to_string() }
 }
 
-fn problem(error: &ConfigError) -> Problem {
+fn invalid(error: &ConfigError) -> SourceReason {
     let path = error.path().display().to_string();
-    let reason = SourceReason::Configuration { path: path.clone(), fault: error.to_string() };
-    Problem { family: None, name: path, source: None, server: None, reason: reason.into() }
+    SourceReason::Configuration { path, fault: error.to_string() }
+}
+
+fn problem(reason: SourceReason) -> Problem {
+    let name = reason.path().to_owned();
+    Problem { family: None, name, source: None, server: None, reason: reason.into() }
 }

@@ -12,8 +12,8 @@ use super::output::{REQUEST_TIMEOUT, how_to_start};
 use super::service::start_command;
 use crate::adapters::agent_client::{AgentClient, ClientError};
 use crate::adapters::lock::{self, LockError};
-use crate::adapters::passwd;
 use crate::adapters::paths::Paths;
+use crate::adapters::{ownership, passwd};
 use crate::agent::config_watch;
 use crate::domain::reasons::AgentReason;
 
@@ -217,6 +217,5 @@ fn under_sudo(paths: &Paths, user: String) -> AgentReason {
 /// The name of a user; `uid N` for one without a name.
 pub(super) fn user_name(paths: &Paths, uid: u32) -> String {
     let uid = if uid == paths.uid { paths.uid_outside } else { uid };
-    let known = passwd::by_uid(uid).ok().flatten();
-    known.map_or_else(|| format!("uid {uid}"), |user| user.name)
+    ownership::name_of(uid)
 }

@@ -79,7 +79,7 @@ fn launch(
     timeout: Duration,
 ) -> anyhow::Result<()> {
     // Report an error on the terminal: the supervisor could only write it to the log.
-    let config = config::load(&paths.config_files()).map_err(|error| {
+    let loaded = config::load(&paths.config_files()).map_err(|error| {
         let path = error.path().display().to_string();
         anyhow!("{error}; correct {path}, then run the command again")
     })?;
@@ -87,7 +87,7 @@ fn launch(
     process::harden()?;
     let (socket, listener) = socket::listen(paths)?;
     lock::note_socket(paths, &socket);
-    let config = serde_json::to_value(&config).ok();
+    let config = serde_json::to_value(&loaded.config).ok();
     let memfd = state_with(environment, SavedState { config, ..SavedState::default() })?;
     let inherited = Inherited { lock, listener, memfd, previous: None };
     supervise_in_background(paths, inherited, timeout)

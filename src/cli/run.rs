@@ -42,7 +42,7 @@ pub fn run(start: StartState) -> anyhow::Result<ExitCode> {
     let Some(state) = start.state else { match leave_environment(&paths)? {} };
     process::set_name(c"registry-agent");
     let state = handoff::take_queued(&process::take_inherited(state)?)?;
-    let config = config::load(&paths.config_files())?;
+    let config = config::load(&paths.config_files())?.config;
     let _log = logging::init(&config, false)?;
     let taken = take_place(&paths, &state, MayReplace::Noted, || Ok(false))?;
     let Some(inherited) = taken else { return Ok(ExitCode::SUCCESS) };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::adapters::agent_client::{self, ClientError};
 use crate::adapters::paths::Paths;
-use crate::adapters::{clock, config, lock, passwd};
+use crate::adapters::{clock, config, lock, ownership};
 use crate::domain::reasons::AgentReason;
 use crate::wire::api::UNKNOWN_REGISTRY;
 
@@ -127,8 +127,7 @@ impl Agent {
         if !is_sudo || configured() {
             return None;
         }
-        let known = passwd::by_uid(uid).ok().flatten();
-        Some(known.map_or_else(|| format!("uid {uid}"), |user| user.name))
+        Some(ownership::name_of(uid))
     }
 
     /// How long the agent may still take.

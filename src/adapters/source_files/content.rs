@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::CODESPACES_FILES;
 use super::settled_reader::{SettledRead, SettledReader};
 use super::stable_read::{FILE_LIMIT, Links, VALUE_LIMIT};
-use crate::adapters::permissions;
+use crate::adapters::{ownership, permissions};
 use crate::domain::credentials::secret::Secret;
 use crate::domain::declarations::file_format::{Format, Parsed, parse};
 use crate::domain::declarations::other_names::Wanted;
@@ -65,33 +66,43 @@ pub(super) fn read(
             let known = CODESPACES_FILES.iter().find(|(name, _)| path.ends_with(name));
             let format = known.map_or(Format::EnvLines, |(_, format)| *format);
             // Anyone who can write to the workspace could choose the file that a link leads to.
-            variables(files, path, Links::Refused, format, before)
+            let read = files.read(path, Links::Refused, FILE_LIMIT);
+            let read = read.and_then(|read| of_the_platform(path, read));
+            file(read, path, parser(format), before)
         }
         Some(_) if path.is_dir() => Some(directory(files, path, before)),
         Some(_) => {
             let is_pam = path == Path::new("/etc/environment");
             let format = if is_pam { Format::PamLines } else { Format::EnvFile };
-            variables(files, path, Links::Followed, format, before)
+            file(files.read(path, Links::Followed, FILE_LIMIT), path, parser(format), before)
         }
     }
 }
 
-/// Reads a file of variables.
-fn variables(
-    files: &mut SettledReader,
-    path: &Path,
-    links: Links,
-    format: Format,
-    before: &Content,
-) -> Option<Content> {
-    let parse = |bytes: &[u8]| {
+/// Rejects a file that the platform, which is root, cannot have written, and neither can this user.
+/// Any mode will do: the platform makes its directory and files writable for everybody.
+fn of_the_platform(path: &Path, read: SettledRead) -> Result<SettledRead, SourceReason> {
+    let SettledRead::Bytes { owner, .. } = read else { return Ok(read) };
+    let directory = path.parent().and_then(|directory| fs::metadata(directory).ok());
+    let owners = [(directory.map(|found| found.uid()), true), (Some(owner), false)];
+    let stranger = owners.into_iter().find_map(|(owner, is_directory)| {
+        owner.filter(|owner| !ownership::is_trusted(*owner)).map(|owner| (owner, is_directory))
+    });
+    stranger.map_or(Ok(read), |(owner, is_directory)| {
+        let (path, owner) = (path.display().to_string(), ownership::name_of(owner));
+        Err(SourceReason::OtherOwner { path, owner, is_directory })
+    })
+}
+
+/// The parser of a file of variables.
+fn parser(format: Format) -> impl FnOnce(&[u8]) -> Result<Parsed, String> {
+    move |bytes| {
         let mut parsed = parse(format, bytes).map_err(|fault| fault.to_string())?;
         // The other secrets of the user are not needed here.
         let wanted = Wanted::among(parsed.variables.keys().map(String::as_str));
         parsed.variables.retain(|name, _| wanted.has(name));
         Ok(parsed)
-    };
-    file(files.read(path, links, FILE_LIMIT), path, parse, before)
+    }
 }
 
 /// Reads a file with the value of the variable `name`.
@@ -114,7 +125,7 @@ fn file(
     let (bytes, kept_open) = match read {
         Ok(SettledRead::Absent) => return Some(Content::default()),
         Ok(SettledRead::Changing) => return None,
-        Ok(SettledRead::Bytes { bytes, kept_open }) => (bytes, kept_open),
+        Ok(SettledRead::Bytes { bytes, kept_open, .. }) => (bytes, kept_open),
         Err(problem) => return Some(before.unchanged(problem)),
     };
     let Parsed { mut variables, refused } = match parse(&bytes) {

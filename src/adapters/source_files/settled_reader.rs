@@ -46,6 +46,8 @@ pub(super) enum SettledRead {
     /// The file is complete.
     Bytes {
         bytes: Zeroizing<Vec<u8>>,
+        /// The user ID of the file's owner.
+        owner: u32,
         /// Why it may be incomplete: a writer keeps it open, but has not changed it for long.
         kept_open: Option<SourceReason>,
     },
@@ -74,7 +76,7 @@ impl SettledReader {
         let now = Instant::now();
         let absent = Observed { stamp: None, unchanged_since: now, open_since: None };
         let seen = self.files.entry(path.to_owned()).or_insert(known.unwrap_or(absent));
-        let Some(FileRead { bytes, stamp, has_writer }) = read(path, links, limit)? else {
+        let Some(FileRead { bytes, stamp, owner, has_writer }) = read(path, links, limit)? else {
             (seen.stamp, seen.open_since) = (None, None);
             return Ok(SettledRead::Absent);
         };
@@ -104,7 +106,7 @@ impl SettledReader {
         if remaining.is_zero() {
             // If the kernel cannot tell whether a file is open, `truncate(2)` may have changed it.
             let kept_open = (has_writer == Some(true)).then(kept_open);
-            return Ok(SettledRead::Bytes { bytes, kept_open });
+            return Ok(SettledRead::Bytes { bytes, owner, kept_open });
         }
         let patience = seen.open_since.map(|since| RESPONSE_TIMEOUT.saturating_sub(now - since));
         let is_overdue = patience.is_some_and(|patience| patience.is_zero());

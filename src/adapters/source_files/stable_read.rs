@@ -27,6 +27,8 @@ pub(super) struct FileRead {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// The state of the file that the content belongs to.
     pub(super) stamp: FileStamp,
+    /// The user ID of the file's owner.
+    pub(super) owner: u32,
     /// Whether another process had it open for writing; `None` if the kernel cannot tell.
     pub(super) has_writer: Option<bool>,
 }
@@ -64,7 +66,7 @@ fn try_read(path: &Path, links: Links, limit: u64) -> io::Result<Result<FileRead
     };
     let state = file.metadata()?;
     let stamp = (state.ino(), state.size(), state.mtime(), state.mtime_nsec());
-    Ok(Ok(FileRead { bytes, stamp, has_writer }))
+    Ok(Ok(FileRead { bytes, stamp, owner: state.uid(), has_writer }))
 }
 
 fn read_at_most(file: &mut File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {

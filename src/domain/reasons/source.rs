@@ -47,6 +47,16 @@ pub enum SourceReason {
         /// The path of the link.
         path: String,
     },
+    /// A file of the Codespaces platform, or its directory, belongs to another user.
+    #[error("{path} is ignored: {} belongs to {owner}, not to you or root", if *.is_directory { "its directory" } else { "it" })]
+    OtherOwner {
+        /// The path of the file.
+        path: String,
+        /// The user.
+        owner: String,
+        /// Whether it is the directory that belongs to that user.
+        is_directory: bool,
+    },
     /// The path is a device, a pipe or a directory.
     #[error("{path} is not a regular file")]
     NotAFile {
@@ -111,6 +121,16 @@ pub enum SourceReason {
         /// What is wrong, with the file and the line.
         fault: String,
     },
+    /// The configuration file in the home directory belongs to another user.
+    #[error("{path} is ignored: it belongs to {owner}, not to you or root")]
+    OtherConfiguration {
+        /// The path of the file.
+        path: String,
+        /// The user.
+        owner: String,
+        /// The command that gives it to the agent's user, if there is a safe one.
+        remedy: Option<Remedy>,
+    },
     /// The file could not be read.
     #[error("{path} cannot be read: {fault}")]
     Unreadable {
@@ -130,6 +150,7 @@ impl SourceReason {
             Self::Malformed { path, .. }
             | Self::BadValue { path, .. }
             | Self::Link { path }
+            | Self::OtherOwner { path, .. }
             | Self::NotAFile { path }
             | Self::TooLarge { path, .. }
             | Self::NotWatched { path, .. }
@@ -139,6 +160,7 @@ impl SourceReason {
             | Self::KeptOpen { path, .. }
             | Self::Hanging { path }
             | Self::Configuration { path, .. }
+            | Self::OtherConfiguration { path, .. }
             | Self::Unreadable { path, .. } => path,
         }
     }
@@ -149,6 +171,7 @@ impl SourceReason {
             Self::Malformed { .. } => "file-malformed",
             Self::BadValue { .. } => "value-malformed",
             Self::Link { .. } => "file-is-a-link",
+            Self::OtherOwner { .. } => "file-of-another-user",
             Self::NotAFile { .. } => "file-not-regular",
             Self::TooLarge { .. } => "file-too-large",
             Self::NotWatched { .. } => "file-not-watched",
@@ -157,6 +180,7 @@ impl SourceReason {
             Self::KeptOpen { .. } => "file-kept-open",
             Self::Hanging { .. } => "file-hangs",
             Self::Configuration { .. } => "configuration-malformed",
+            Self::OtherConfiguration { .. } => "configuration-of-another-user",
             Self::Unreadable { .. } => "file-unreadable",
         }
     }
@@ -164,7 +188,9 @@ impl SourceReason {
     /// What it is about.
     pub fn kind(&self) -> ReasonKind {
         match self {
-            Self::Configuration { .. } => ReasonKind::Configuration,
+            Self::Configuration { .. } | Self::OtherConfiguration { .. } => {
+                ReasonKind::Configuration
+            }
             _ => ReasonKind::Source,
         }
     }
@@ -177,6 +203,7 @@ impl SourceReason {
             Self::Malformed { .. }
             | Self::BadValue { .. }
             | Self::Link { .. }
+            | Self::OtherOwner { .. }
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
             | Self::Missing { .. }
@@ -185,6 +212,7 @@ impl SourceReason {
             | Self::KeptOpen { .. }
             | Self::Hanging { .. }
             | Self::Configuration { .. }
+            | Self::OtherConfiguration { .. }
             | Self::Unreadable { .. } => Severity::Error,
         }
     }
@@ -205,6 +233,20 @@ impl SourceReason {
             }
             Self::BadValue { path, variable } => format!("correct the value of {variable} in {path}"),
             Self::Link { path } => format!("replace {path} with a regular file"),
+            Self::OtherOwner { path, is_directory, .. } => {
+                let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
+                let owned = if *is_directory { directory } else { path };
+                format!(
+                    "run `chown root {}` as root if you trust what it contains; otherwise remove it",
+                    shell_word(owned)
+                )
+            }
+            Self::OtherConfiguration { remedy: Some(remedy), .. } => {
+                format!("{remedy} if you trust what it contains; otherwise remove the file")
+            }
+            Self::OtherConfiguration { path, .. } => {
+                format!("replace {path} with a file of your own")
+            }
             Self::NotAFile { path } => format!("replace {path} with a regular file, or remove it"),
             Self::TooLarge { path, limit } => format!("reduce {path} to at most {} MiB", limit >> 20),
             Self::NotWatched { .. } => {
@@ -229,7 +271,10 @@ impl SourceReason {
             }
             Self::Unreadable { remedy: Some(remedy), .. } => remedy.to_string(),
             Self::Unreadable { path, .. } => {
-                format!("give the agent's user permission to read {path}")
+                format!(
+                    "write the values into a file in your home directory, which `install -m 600 /dev/null ~/registries.env` creates, \
+                     and name it instead of {path}: in the variable, or in `sources` of the configuration"
+                )
             }
         }
     }

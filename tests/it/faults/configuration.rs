@@ -1,14 +1,16 @@
 //! The configuration file: typing errors at start and later, and the line that allows a token server.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
 
 use crate::support::authority::Authority;
 use crate::support::isolated::{self, Etc};
-use crate::support::processes::only_pair;
+use crate::support::processes::{only_pair, wait_until};
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
-use crate::support::test_home::{TestHome, output_text};
+use crate::support::test_home::{TestHome, output_text, succeed};
 
+use super::docker_config::DEV;
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry, unwrapped};
 
 fn config_of(home: &TestHome) -> PathBuf {
@@ -71,6 +73,76 @@ fn a_typing_error_is_named_by_check_and_by_the_helper_while_no_agent_runs() {
     fs::write(&config, "mode = \"helper\"\n").unwrap();
     home.sync();
     assert_well(&home, &server, (USER, PASSWORD));
+}
+
+#[test]
+fn a_configuration_of_another_user_is_ignored_until_the_printed_line_is_run() {
+    let registry = registry();
+    let home = home_for(&registry);
+    let (config, theirs) = (config_of(&home), home.path("theirs.env"));
+    let set = [("SERVER", "127.0.0.1:1"), ("USER", "them"), ("PASSWORD", "theirs")];
+    let set = set.map(|(suffix, value)| format!("THEIRS_CONTAINER_REGISTRY_{suffix}={value}\n"));
+    fs::write(&theirs, set.concat()).unwrap();
+    fs::write(&config, format!("sources = [\"{}\"]\n", theirs.display())).unwrap();
+    chown(&config, Some(DEV), None).unwrap();
+    home.start();
+    let fault = Fault::error(&home, "configuration-of-another-user");
+    let name = config.to_str().unwrap();
+    fault.says(&[name, &format!("uid {DEV}")]).checked(&home, &[], 1);
+    assert!(fault.fix.contains(&format!("`chown root {name}`")), "{}", fault.fix);
+    assert_eq!(home.credential("127.0.0.1:1"), None);
+    fault.paste(&home);
+    Fault::is_gone(&home, "configuration-of-another-user");
+    wait_until("the configuration is not used", || home.credential("127.0.0.1:1").is_some());
+
+    // What others write in their file, root does not even parse.
+    fs::write(&config, "mode = \"plain\"\n").unwrap();
+    chown(&config, Some(DEV), None).unwrap();
+    Fault::error(&home, "configuration-of-another-user");
+    succeed(&mut home.agent(&["stop"]));
+    home.start();
+    assert_well_but_for(&home, &registry.server(), "configuration-of-another-user");
+}
+
+/// Fails unless the login of `server` is served, and the problem with this code is the only one.
+fn assert_well_but_for(home: &TestHome, server: &str, code: &str) {
+    Fault::error(home, code);
+    assert_eq!(home.status()["problems"].as_array().unwrap().len(), 1, "{:#}", home.status());
+    assert_eq!(home.credential(server), Some((USER.to_owned(), PASSWORD.to_owned())));
+}
+
+#[test]
+fn a_configuration_of_the_owner_of_a_mounted_home_is_used() {
+    isolated::run(&Etc::default(), async || {
+        let mut home = TestHome::new();
+        let (config, mounted) = (config_of(&home), home.path("mounted"));
+        isolated::write("passwd", &format!("root:x:0:0::{}:/bin/sh\n", mounted.display()));
+        fs::create_dir(&mounted).unwrap();
+        fs::write(&config, "verify = false\n").unwrap();
+        for path in [&config, &mounted] {
+            chown(path, Some(DEV), None).unwrap();
+        }
+        home.declare("ACME", "127.0.0.1:1", (USER, PASSWORD));
+        home.start();
+        home.exit_of(&["wait"]);
+        assert_eq!(home.login("ACME")["state"], "unverified");
+        assert_eq!(home.status()["problems"].as_array().unwrap().len(), 0, "{:#}", home.status());
+        home.exit_of(&["stop"]);
+        drop(home);
+    });
+}
+
+#[test]
+fn roots_home_does_not_choose_the_user_of_its_agent() {
+    isolated::run(&Etc::default(), async || {
+        let home = TestHome::new();
+        isolated::write("passwd", &format!("root:x:0:0::/root:/bin/sh\ndev:x:{DEV}:{DEV}::/:/\n"));
+        fs::write(config_of(&home), "user = \"dev\"\n").unwrap();
+        home.start_agent();
+        assert_eq!(fs::metadata(home.lock()).unwrap().uid(), 0);
+        home.exit_of(&["stop"]);
+        drop(home);
+    });
 }
 
 #[test]

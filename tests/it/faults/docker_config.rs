@@ -233,6 +233,52 @@ fn a_configuration_that_may_not_be_read_or_written_is_opened_by_the_printed_line
 }
 
 #[test]
+fn a_directory_of_the_system_is_not_given_to_the_user_and_another_one_helps() {
+    for linked in [true, false] {
+        as_user(|home, registry| {
+            isolated::write("shadow", "root:*:19000::::::\n");
+            isolated::write("ssl/config.json", "{}");
+            for file in ["/etc/shadow", "/etc/ssl/config.json"] {
+                set_mode(Path::new(file), 0o600);
+            }
+            let sync = |directory: &Path| {
+                let mut sync = home.with_declared(home.agent(&["sync"]));
+                output_text(&sync.env("DOCKER_CONFIG", directory).output().unwrap())
+            };
+            let config = home.path(".docker/config.json");
+            let directory = if linked {
+                symlink("/etc/shadow", &config).unwrap();
+                config.parent().unwrap()
+            } else {
+                Path::new("/etc/ssl")
+            };
+            sync(directory);
+            let fault = Fault::error(home, "docker-config-unreadable");
+            for giving in ["chown", "chmod", "chattr"] {
+                assert!(!fault.fix.contains(giving), "{}", fault.fix);
+            }
+            assert!(fault.fix.starts_with("set DOCKER_CONFIG to a directory"), "{}", fault.fix);
+            let own = home.path("own");
+            sync(&own);
+            Fault::is_gone(home, "docker-config-unreadable");
+            assert_eq!(helper_in(&own.join("config.json"), &registry.server()), "registry-agent");
+        });
+    }
+}
+
+#[test]
+fn a_link_in_the_home_gives_the_user_no_directory_of_the_system() {
+    as_user(|home, _| {
+        set_mode(Path::new("/etc"), 0o755);
+        symlink("/etc", home.path(".docker/link")).unwrap();
+        let mut sync = home.with_declared(home.agent(&["sync"]));
+        sync.env("DOCKER_CONFIG", home.path(".docker/link/new")).output().unwrap();
+        let fault = Fault::error(home, "docker-config-unwritable");
+        assert!(!fault.fix.contains("chown"), "{}", fault.fix);
+    });
+}
+
+#[test]
 fn on_a_read_only_file_system_another_directory_helps() {
     let registry = registry();
     let mut home = home_for(&registry);

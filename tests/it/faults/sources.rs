@@ -1,15 +1,19 @@
 //! Files with variables: malformed, kept open, unreadable.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::docker_config::as_user;
+use super::docker_config::{DEV, as_user};
 use super::{Fault, NOT_WELL, PASSWORD, USER, assert_well, home_for, registry, unwrapped};
+use crate::support::isolated;
 use crate::support::mounts::Mounted;
+use crate::support::processes::wait_until;
 use crate::support::registry::Registry;
 use crate::support::test_home::{TestHome, output_text};
 
@@ -50,6 +54,45 @@ fn a_malformed_codespaces_file_is_named_with_its_line() {
     fs::write(file, set).unwrap();
     Fault::is_gone(&home, "file-malformed");
     assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
+    assert_well(&home, &registry.server(), (USER, PASSWORD));
+}
+
+#[test]
+fn a_codespaces_file_of_another_user_gets_no_password_until_the_printed_lines_are_run() {
+    let _workspaces = Mounted::tmpfs(Path::new("/workspaces"), "1m");
+    let registry = registry();
+    let home = home_for(&registry);
+    let thief = TcpListener::bind("127.0.0.1:0").unwrap();
+    thief.set_nonblocking(true).unwrap();
+    let address = thief.local_addr().unwrap();
+    let file = Path::new("/workspaces/.codespaces/shared/.env");
+    let directory = file.parent().unwrap();
+    fs::create_dir_all(directory).unwrap();
+    fs::write(file, format!("ACME_CONTAINER_REGISTRY_SERVER=http://{address}\n")).unwrap();
+    for path in [file, directory] {
+        chown(path, Some(DEV), Some(DEV)).unwrap();
+    }
+    home.start();
+    for (owned, says) in [
+        (directory, format!("its directory belongs to uid {DEV}")),
+        (file, format!("it belongs to uid {DEV}")),
+    ] {
+        wait_until("the other reason stays", || {
+            home.problems(file.to_str().unwrap()).iter().any(|(problem, _)| problem.contains(&says))
+        });
+        let fault = Fault::error(&home, "file-of-another-user");
+        fault.says(&[file.to_str().unwrap(), &says]).checked(&home, &[], 1);
+        let fix = format!("run `chown root {}` as root", owned.display());
+        assert!(fault.fix.starts_with(&fix), "{}", fault.fix);
+        let served = Some((USER.to_owned(), PASSWORD.to_owned()));
+        assert_eq!(home.credential(&registry.server()), served);
+        assert_eq!(thief.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        if owned == file {
+            fs::write(file, set_for(&registry)).unwrap();
+        }
+        fault.paste(&home);
+    }
+    Fault::is_gone(&home, "file-of-another-user");
     assert_well(&home, &registry.server(), (USER, PASSWORD));
 }
 
@@ -153,34 +196,89 @@ fn the_process_that_keeps_a_source_open_is_named_and_ended_by_the_printed_line()
 fn an_unreadable_source_is_made_readable_by_the_printed_line() {
     for own in [true, false] {
         as_user(|home, registry| {
-            let file = Path::new("/etc/environment");
+            let file = &source_of(home);
             fs::write(file, set_for(registry)).unwrap();
             if own {
-                std::os::unix::fs::chown(file, Some(super::docker_config::DEV), None).unwrap();
+                chown(file, Some(DEV), None).unwrap();
             }
             let mode = if own { 0o000 } else { 0o600 };
             fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
             assert!(home.agent(&["start"]).status().unwrap().success());
             let fault = Fault::error(home, "file-unreadable");
             let verb = if own { "`chmod u+rX" } else { "`chown dev" };
-            fault.says(&["/etc/environment", "Permission denied"]);
-            assert!(fault.fix.contains(&format!("{verb} /etc/environment`")), "{}", fault.fix);
+            let shown = file.display().to_string();
+            fault.says(&[&shown, "Permission denied"]);
+            assert!(fault.fix.contains(&format!("{verb} {shown}`")), "{}", fault.fix);
             fault.checked(home, &[], 1);
-            let server = registry.server();
-            let user = [("SERVER", &*server), ("USER", USER)];
-            let user =
-                user.map(|(suffix, value)| (format!("ACME_CONTAINER_REGISTRY_{suffix}"), value));
-            let sync = home.agent(&["sync"]).envs(user).output().unwrap();
-            let text = unwrapped(&output_text(&sync));
-            assert_eq!(sync.status.code(), Some(1), "{text}");
-            assert!(text.contains("/etc/environment cannot be read"), "{text}");
-            assert!(!text.contains("as a secret"), "{text}");
+            assert_sync_names(home, registry, &shown);
             fault.paste(home);
             Fault::is_gone(home, "file-unreadable");
             assert_eq!(home.exit_of(&["wait", "ACME"]), 0);
             assert_well(home, &registry.server(), (USER, PASSWORD));
         });
     }
+}
+
+/// Fails unless `sync` without the password names the unreadable file that may contain it.
+fn assert_sync_names(home: &TestHome, registry: &Registry, file: &str) {
+    let server = registry.server();
+    let user = [("SERVER", &*server), ("USER", USER)];
+    let user = user.map(|(suffix, value)| (format!("ACME_CONTAINER_REGISTRY_{suffix}"), value));
+    let sync = home.agent(&["sync"]).envs(user).output().unwrap();
+    let text = unwrapped(&output_text(&sync));
+    assert_eq!(sync.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("{file} cannot be read")), "{text}");
+    assert!(!text.contains("as a secret"), "{text}");
+}
+
+#[test]
+fn a_file_of_the_system_is_not_given_to_the_user_and_one_in_the_home_replaces_it() {
+    as_user(|home, registry| {
+        let file = Path::new("/etc/environment");
+        fs::write(file, set_for(registry)).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(home.agent(&["start"]).status().unwrap().success());
+        let fault = Fault::error(home, "file-unreadable");
+        assert_sync_names(home, registry, "/etc/environment");
+        assert_leads_into_the_home(&fault.fix);
+        let own = source_of(home);
+        fs::copy(file, &own).unwrap();
+        chown(&own, Some(DEV), None).unwrap();
+        Fault::is_gone(home, "file-unreadable");
+        assert_well(home, &registry.server(), (USER, PASSWORD));
+    });
+    as_user(|home, registry| {
+        isolated::write("shadow", "root:*:19000::::::\n");
+        let shadow = Path::new("/etc/shadow");
+        fs::set_permissions(shadow, fs::Permissions::from_mode(0o600)).unwrap();
+        let server = registry.server();
+        let sync = |password: &Path| {
+            let mut sync = home.agent(&["sync"]);
+            for (suffix, value) in [
+                ("SERVER", &*server),
+                ("USER", USER),
+                ("PASSWORD_FILE", password.to_str().unwrap()),
+            ] {
+                sync.env(format!("ACME_CONTAINER_REGISTRY_{suffix}"), value);
+            }
+            sync.output().unwrap()
+        };
+        let text = unwrapped(&output_text(&sync(shadow)));
+        assert!(text.contains("/etc/shadow cannot be read"), "{text}");
+        assert_leads_into_the_home(&text);
+        let own = home.path("password");
+        fs::write(&own, PASSWORD).unwrap();
+        assert!(sync(&own).status.success());
+        assert_well(home, &server, (USER, PASSWORD));
+    });
+}
+
+/// Fails if a line that root pastes would change who may read or write a file of the system.
+fn assert_leads_into_the_home(fix: &str) {
+    for giving in ["chown", "chmod", "permission to read"] {
+        assert!(!fix.contains(giving), "{fix}");
+    }
+    assert!(fix.contains("a file in your home directory"), "{fix}");
 }
 
 #[test]

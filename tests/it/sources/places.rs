@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use super::followed::{FILES, Followed, PASSWORD, USER, changes_within_a_moment, inside};
 use registry_agent::domain::credentials::secret::Secret;
 use registry_agent::domain::declarations::source::SourceKind;
 use registry_agent::domain::reasons::SourceReason;
+
+/// A user that no machine has.
+const STRANGER: u32 = 41_043;
 
 #[test]
 fn files_that_the_platform_cannot_have_written_are_rejected_with_a_reason() {
@@ -33,6 +36,44 @@ fn files_that_the_platform_cannot_have_written_are_rejected_with_a_reason() {
         code("user-secrets-envs.json", "file-too-large"),
     ]);
     assert_eq!(followed.codes(), expected);
+}
+
+#[test]
+fn files_of_another_user_in_the_platforms_directory_are_rejected_whatever_their_mode() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("shared");
+    let file = dir.join(".env");
+    fs::create_dir(&dir).expect("a directory");
+    fs::write(&file, format!("{PASSWORD}=one\n")).expect("written");
+    let rejected = BTreeMap::from([(file.display().to_string(), "file-of-another-user")]);
+    for other in [&file, &dir] {
+        chown(other, Some(STRANGER), None).expect("another owner");
+        let mut followed = Followed::new(&dir, &[]);
+        assert_eq!(followed.get(PASSWORD), None);
+        assert_eq!(followed.codes(), rejected);
+        chown(other, Some(0), None).expect("the owner before");
+        followed.until(PASSWORD, Some("one"), &[None]);
+        assert_eq!(followed.codes(), BTreeMap::new());
+    }
+    // The platform makes its directory writable for everybody.
+    for (path, mode) in [(&dir, 0o757), (&file, 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("another mode");
+    }
+    assert_eq!(Followed::new(&dir, &[]).get(PASSWORD).as_deref(), Some("one"));
+}
+
+#[test]
+fn a_secret_may_belong_to_any_user() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("secrets");
+    fs::create_dir(&dir).expect("a directory");
+    fs::write(dir.join(PASSWORD), "one").expect("written");
+    for path in [&dir.join(PASSWORD), &dir] {
+        chown(path, Some(STRANGER), None).expect("another owner");
+    }
+    let mut followed = Followed::new(&root.path().join("none"), std::slice::from_ref(&dir));
+    assert_eq!(followed.get(PASSWORD).as_deref(), Some("one"));
+    assert_eq!(followed.codes(), BTreeMap::new());
 }
 
 #[test]

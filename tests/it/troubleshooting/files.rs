@@ -28,6 +28,11 @@ pub(super) fn files() -> Vec<Sample> {
             "A link here would let anyone who can write to the workspace choose which file is read.",
         ),
         sample(
+            R::OtherOwner { path: path(), owner: "mallory".into(), is_directory: false },
+            "Only root, as whom the platform runs, and you write these files. A file of another user could send your \
+             passwords to a server of that user.",
+        ),
+        sample(
             R::NotAFile { path: path() },
             "A directory, device, pipe or socket is in the place of the file.",
         ),
@@ -71,10 +76,30 @@ pub(super) fn files() -> Vec<Sample> {
              running agent keeps the configuration it started with; a new one does not start.",
         ),
         sample(
+            R::OtherConfiguration {
+                path: "/home/dev/.config/registry-agent/config.toml".into(),
+                owner: "mallory".into(),
+                remedy: Some(Remedy::Root(
+                    "chown dev /home/dev/.config/registry-agent/config.toml".into(),
+                )),
+            },
+            "The configuration says where variables are read from. `sudo -E`, for example, leaves `HOME` as it is, so \
+             root finds the file of the user who called it. A file whose owner also owns your home directory in \
+             `/etc/passwd` is used.",
+        ),
+        sample(
             R::Unreadable {
                 path: path(),
                 fault: "permission denied (os error 13)".into(),
                 remedy: Some(Remedy::Root("chown dev /workspaces/.codespaces/shared/.env".into())),
+            },
+            "The agent runs as your user and has exactly that user's permissions.",
+        ),
+        sample(
+            R::Unreadable {
+                path: "/etc/environment".into(),
+                fault: "permission denied (os error 13)".into(),
+                remedy: None,
             },
             "The agent runs as your user and has exactly that user's permissions.",
         ),

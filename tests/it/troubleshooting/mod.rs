@@ -158,8 +158,12 @@ fn the_fix_for_a_token_server_works_as_pasted_and_pastes_no_host_that_is_a_comma
     succeed(Command::new("sh").args(["-c", command]).env("HOME", home.path()));
     // A second paste must not add a second table, which would make the file invalid.
     succeed(Command::new("sh").args(["-c", command]).env("HOME", home.path()));
-    let config = config::load(&[home.path().join(".config/registry-agent/config.toml")]).unwrap();
-    assert_eq!(config.servers["registry.example.com"].realms, ["auth.example.com:8443"]);
+    let loaded = config::load(&[
+        home.path().join("none"),
+        home.path().join(".config/registry-agent/config.toml"),
+    ])
+    .unwrap();
+    assert_eq!(loaded.config.servers["registry.example.com"].realms, ["auth.example.com:8443"]);
     assert!(!fix("a';reboot;'.example.com").contains("reboot"));
 }
 

@@ -27,8 +27,10 @@ fn a_certificate_file_that_is_no_file_is_named_and_keeps_no_other_login_waiting(
     home.declare("ACME", &registry.server(), USER);
     home.start();
     for (name, file) in [("ZERO", "ZERO.pem"), ("TERMINAL", "TERMINAL.pem"), ("FIFO", "FIFO.pem")] {
-        let reason = home.login(name)["reason"].as_str().unwrap().to_owned();
+        let login = home.login(name);
+        let (reason, fix) = (login["reason"].as_str().unwrap(), login["hint"].as_str().unwrap());
         assert!(reason.contains("is not a regular file") && reason.contains(file), "{reason}");
+        assert!(fix.starts_with(&format!("set {name}_CONTAINER_REGISTRY_CA_FILE")), "{fix}");
     }
     assert_eq!(home.login("ACME")["state"], "ready");
 }

@@ -294,7 +294,8 @@ impl Planted {
     }
 
     fn search(&self, secrets: &[(&str, Canary)], is_expected: impl Fn(&Path, &str) -> bool) {
-        let shared = ["/workspaces", "/dev/shm", "/var/tmp"].map(PathBuf::from);
+        let shared = ["/workspaces", "/dev/shm/registry-agent-0", "/tmp/registry-agent-0"]
+            .map(PathBuf::from);
         let directories = shared.into_iter().chain([self.home.path("")]);
         for file in directories.flat_map(|directory| files(&directory)) {
             let Ok(content) = fs::read(&file) else { continue };

@@ -19,8 +19,11 @@ pub(crate) fn of(error: &reqwest::Error, proxy: Option<UsedProxy>) -> Connection
         (ConnectionFault::ProxyRefused { .. }, Some(proxy)) => {
             ConnectionFault::ProxyRefused { proxy: proxy.address }
         }
+        // The TLS handshake with a proxy comes before the one with the server.
         (fault, Some(UsedProxy { address: proxy, variable, .. }))
-            if error.is_connect() && !fault.is_of_tls() =>
+            if error.is_connect()
+                && (!fault.is_of_tls()
+                    || (fault == ConnectionFault::NotTls && proxy.starts_with("https://"))) =>
         {
             ConnectionFault::ProxyUnreachable { proxy, variable, fault: Box::new(fault) }
         }

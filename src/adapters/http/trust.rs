@@ -223,21 +223,21 @@ struct FileFault {
 
 fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
     let unread = |error: String| FileFault { error, was_read: false };
+    let other = |error: &str| FileFault { error: error.to_owned(), was_read: true };
     let pem = match regular_file::read(file, FILE_LIMIT) {
         Ok(Some(pem)) => pem,
-        Ok(None) => return Err(unread(format!("it is larger than {} MiB", FILE_LIMIT >> 20))),
+        Ok(None) => return Err(other(&format!("it is larger than {} MiB", FILE_LIMIT >> 20))),
         Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => {
             return Err(unread("it does not exist".to_owned()));
         }
         Err(OpenError::Io(error)) => return Err(unread(error.kind().to_string())),
-        Err(error) => return Err(unread(error.to_string())),
+        Err(error) => return Err(other(&error.to_string())),
     };
-    let unusable = |error: &str| FileFault { error: error.to_owned(), was_read: true };
     let certificates = Certificate::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| unusable("it is not PEM"))?;
+        .map_err(|_| other("it is not PEM"))?;
     if certificates.is_empty() {
-        return Err(unusable("it contains no certificate"));
+        return Err(other("it contains no certificate"));
     }
     Ok(certificates)
 }

@@ -105,7 +105,7 @@ pub enum ConnectionFault {
         path: String,
         /// The error of the operating system, or that the file contains no certificate.
         error: String,
-        /// Whether the file was read: it is another file than the user meant.
+        /// Whether it is another file than the user meant: one without a certificate, or no regular file.
         #[serde(default)]
         was_read: bool,
     },

@@ -116,6 +116,12 @@ impl ConnectionFault {
             Self::ProxyRefused { proxy } => format!(
                 "ask the operator of {proxy} to allow connections to {name}; if {name} needs no proxy, add it to NO_PROXY and {SYNC_ALL}"
             ),
+            Self::ProxyUnreachable { proxy, variable, fault } if **fault == Self::NotTls => {
+                let plain = proxy.replacen("https://", "http://", 1);
+                format!(
+                    "set {variable} to {plain}, with the user and the password if it has any, then {SYNC_ALL}"
+                )
+            }
             Self::ProxyUnreachable { variable, .. } => format!(
                 "set {variable} to the proxy of this network, or unset it if there is none, then {SYNC_ALL}; if only {name} needs no proxy, add it to NO_PROXY"
             ),

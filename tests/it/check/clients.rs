@@ -162,6 +162,25 @@ fn another_program_under_the_name_of_the_helper_is_named_with_what_it_prints() {
 }
 
 #[test]
+fn a_helper_that_does_not_end_or_does_not_stop_printing_is_named() {
+    let registry = registry();
+    let home = started(&registry.server(), PASSWORD);
+    let ours = env!("CARGO_BIN_EXE_docker-credential-registry-agent");
+    for (program, said) in [
+        ("exec sleep 1000".to_owned(), "does not end within 13 s"),
+        ("sleep 1000 & echo x".to_owned(), "does not end within 13 s"),
+        ("exec yes".to_owned(), "does not stop printing"),
+        (format!("[ $1 = version ] && exec {ours} version; exec yes"), "does not stop printing"),
+    ] {
+        write_program(&home, "docker-credential-registry-agent", &program);
+        let checked = Checked::of(&home, &["ACME"]);
+        let (step, _) = checked.failed();
+        let detail = checked.step(step)["detail"].as_str().unwrap();
+        assert!(detail.contains(said), "{program}: {detail}");
+    }
+}
+
+#[test]
 fn logins_in_plain_text_are_compared_with_what_the_agent_verified() {
     let registry = registry();
     let mut home = TestHome::new();

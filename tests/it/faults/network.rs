@@ -1,6 +1,8 @@
 //! Host names, ports and proxies.
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::thread;
 
 use super::{Fault, PASSWORD, USER, assert_well, home_for, registry};
 use crate::support::authority::Authority;
@@ -123,6 +125,26 @@ fn each_fault_of_a_proxy_is_told_apart_and_solved_by_its_variable() {
         fault.paste(&home);
         assert_well(&home, "other.test", (USER, PASSWORD));
     });
+}
+
+#[test]
+fn a_proxy_that_speaks_no_tls_is_named_and_no_plain_registry_is_suggested() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // The client may have closed the connection.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let mut home = TestHome::new();
+    home.declare("ACME", "r.test", (USER, PASSWORD));
+    home.set("HTTPS_PROXY", &format!("https://user:p%40ss@{proxy}"));
+    home.start();
+    let fault = Fault::error(&home, "proxy-unreachable");
+    fault.says(&[&format!("https://{proxy} does not speak TLS")]).checked(&home, &["ACME"], 1);
+    assert!(fault.fix.starts_with(&format!("set HTTPS_PROXY to http://{proxy}")), "{}", fault.fix);
+    assert!(!fault.fix.contains("http://r.test"), "{}", fault.fix);
 }
 
 #[test]

@@ -238,10 +238,13 @@ uninstall() {
     "$prefix/bin/registry-agent" reset --all-users || all_is_reset=no
     remove_config
     directories=
+    helper=$prefix/bin/docker-credential-registry-agent
     while read -r path; do
         case $path in
             */) directories="$path $directories" ;;
             "$config") ;;
+            # Without it, docker fails where a configuration still names it.
+            "$helper") [ "$all_is_reset" = no ] || rm -f "$path" ;;
             *) rm -f "$path" ;;
         esac
     done < "$data/installed"
@@ -249,7 +252,8 @@ uninstall() {
     for directory in $directories; do
         rmdir "$directory" 2> /dev/null || true
     done
-    [ "$all_is_reset" = yes ] || fail "registry-agent is removed, except for what is named above; remove that by hand"
+    [ "$all_is_reset" = yes ] || fail "registry-agent is removed, except for what is named above and $helper, because a docker configuration \
+may still name it; remove these by hand"
     echo "registry-agent is removed"
 }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
 use super::passwd;
@@ -16,15 +15,11 @@ pub fn is_trusted(uid: u32) -> bool {
     uid == Uid::effective().as_raw() || uid == 0 || is_overflow(uid)
 }
 
-/// Another user who owns the directory of `path` or the one above it, and may thus replace what is in it.
-/// In a directory with the sticky bit, the owner of a file alone may.
+/// Another user who owns the directory of `path` or the one above it, and may thus rename what is in it.
 pub fn stranger_above(path: &Path) -> Option<u32> {
-    let owner = |directory: &Path| {
-        let found = fs::metadata(directory).ok()?;
-        let is_sticky = found.mode() & Mode::S_ISVTX.bits() != 0;
-        (!is_sticky && !is_trusted(found.uid())).then(|| found.uid())
-    };
-    path.ancestors().skip(1).take(2).find_map(owner)
+    let directories = path.ancestors().skip(1).take(2);
+    let mut owners = directories.filter_map(|it| Some(fs::metadata(it).ok()?.uid()));
+    owners.find(|owner| !is_trusted(*owner))
 }
 
 /// The user `uid` in a sentence.

@@ -10,6 +10,7 @@ use crate::support::machine::{Machine, PRIVATE, PROGRAMS, files, program_file, w
 use crate::support::processes::wait_until;
 use crate::support::test_home::{output_text, succeed};
 
+const HELPER: &str = "/usr/local/bin/docker-credential-registry-agent";
 const CONFIG: &str = "/etc/registry-agent/config.toml";
 
 #[test]
@@ -359,12 +360,16 @@ fn no_user_keeps_the_programs_from_being_removed_and_what_stays_is_named() {
         "/home/vscode/.docker/config.json",
         "/home/vscode/.local/state/registry-agent stays",
         "registry-agent is removed, except for what is named above",
+        HELPER,
     ] {
         assert!(said.contains(named), "{said}");
     }
+    // Docker fails if its configuration names a helper that is not there.
+    fs::remove_file(HELPER).unwrap();
+    fs::remove_dir(Path::new(HELPER).parent().unwrap()).unwrap();
     assert_eq!(fs::read_to_string(config).unwrap().trim_end(), "{\n}");
     assert!(!home.join(".local/state/registry-agent").exists());
-    // That of the lock stays as well, so that nothing starts an agent before this user's `reset`.
+    // That of the lock stays as well, so that the helper starts no agent.
     for directory in [broken_home, home, "/tmp/registry-agent-1000".into()] {
         fs::remove_dir_all(directory).unwrap();
     }

@@ -174,7 +174,7 @@ fn root_makes_no_socket_and_no_lock_where_another_user_could_replace_them() {
     let script = format!(
         "mkdir -m 755 theirs && chown 1000:1000 theirs\n\
          REGISTRY_AGENT_SOCKET=/mnt/theirs/agent.sock '{AGENT}' start\n\
-         mkdir -m 700 /run/theirs && chown 1000:1000 /run/theirs\n\
+         mkdir -m 1700 /run/theirs && chown 1000:1000 /run/theirs\n\
          XDG_RUNTIME_DIR=/run/theirs '{AGENT}' start && ls -d /tmp/registry-agent-0/agent.sock\n\
          '{AGENT}' stop\n\
          find theirs /run/theirs -mindepth 1"

@@ -168,9 +168,9 @@ impl ClientTrustRequest {
 
 /// The fault of certificates that cannot be read in time: those in `file`, or else those of the system.
 pub(super) fn no_response(file: Option<&Path>) -> ConnectionFault {
-    let system = || SystemRoots::default().places().0.unwrap_or_default();
     ConnectionFault::CaFile {
-        path: file.map_or_else(system, Path::to_owned).display().to_string(),
+        // To look for the system's files here could take as long again.
+        path: file.unwrap_or(Path::new("/etc")).display().to_string(),
         error: "its file system does not respond".to_owned(),
         was_read: false,
     }
@@ -221,37 +221,46 @@ struct FileFault {
     was_read: bool,
 }
 
+/// The certificates in a file that the user names; all must be valid.
 fn read(file: &Path) -> Result<Vec<Certificate>, FileFault> {
-    let unread = |error: String| FileFault { error, was_read: false };
-    let other = |error: &str| FileFault { error: error.to_owned(), was_read: true };
-    let pem = match regular_file::read(file, FILE_LIMIT) {
-        Ok(Some(pem)) => pem,
-        Ok(None) => return Err(other(&format!("it is larger than {} MiB", FILE_LIMIT >> 20))),
-        Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => {
-            return Err(unread("it does not exist".to_owned()));
-        }
-        Err(OpenError::Io(error)) => return Err(unread(error.kind().to_string())),
-        Err(error) => return Err(other(&error.to_string())),
-    };
-    let certificates = Certificate::pem_slice_iter(&pem)
+    let unusable = |error: &str| FileFault { error: error.to_owned(), was_read: true };
+    let certificates = Certificate::pem_slice_iter(&pem_in(file)?)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| other("it is not PEM"))?;
+        .map_err(|_| unusable("it is not PEM"))?;
     if certificates.is_empty() {
-        return Err(other("it contains no certificate"));
+        return Err(unusable("it contains no certificate"));
     }
     Ok(certificates)
+}
+
+fn pem_in(file: &Path) -> Result<Vec<u8>, FileFault> {
+    let fault = |error: String, was_read| Err(FileFault { error, was_read });
+    match regular_file::read(file, FILE_LIMIT) {
+        Ok(Some(pem)) => Ok(pem),
+        Ok(None) => fault(format!("it is larger than {} MiB", FILE_LIMIT >> 20), true),
+        Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+            fault("it does not exist".to_owned(), false)
+        }
+        Err(OpenError::Io(error)) => fault(error.kind().to_string(), false),
+        Err(error) => fault(error.to_string(), true),
+    }
 }
 
 impl SystemRoots {
     fn load(&self) -> Vec<Certificate> {
         let (file, directories) = self.places();
         let mut found = Vec::new();
-        match file.as_deref().map(read) {
-            Some(Ok(certificates)) => found.extend(certificates),
-            Some(Err(FileFault { error, .. })) => {
-                tracing::warn!("the certificates of the system cannot be read: {error}");
+        if let Some(file) = file {
+            match pem_in(&file) {
+                // One that is malformed, as in the middle of a bundle, does not take the others with it.
+                Ok(pem) => found.extend(Certificate::pem_slice_iter(&pem).filter_map(Result::ok)),
+                Err(FileFault { error, .. }) => {
+                    let file = file.display();
+                    tracing::warn!(
+                        "the certificates of the system in {file} cannot be read: {error}"
+                    );
+                }
             }
-            None => {}
         }
         for directory in directories {
             let read = load_certs_from_paths(None, Some(&directory));
@@ -320,6 +329,12 @@ mod tests {
         assert_eq!(fault(&file), ("it does not exist".to_owned(), false));
         std::fs::write(&file, "").unwrap();
         assert_eq!(fault(&file), ("it contains no certificate".to_owned(), true));
-        assert_eq!(fault(directory.path()), ("is a directory".to_owned(), false));
+        assert_eq!(fault(directory.path()), ("it is not a regular file".to_owned(), true));
+        let other = "-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n";
+        let valid = rcgen::generate_simple_self_signed(["r.test".to_owned()]).unwrap().cert.pem();
+        std::fs::write(&file, format!("{other}{valid}")).unwrap();
+        assert_eq!(fault(&file), ("it is not PEM".to_owned(), true));
+        let system = SystemRoots { file: Some(file), directories: Vec::new() };
+        assert_eq!(system.load().len(), 1, "a malformed authority takes no other with it");
     }
 }

@@ -38,6 +38,11 @@ pub(super) enum Walk<'a> {
 
 /// What `text` means, given what the agent and this shell know.
 pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget, Finding> {
+    // A value that is pasted with its variable may be a secret.
+    let text = match text.split_once('=') {
+        Some((variable, _)) if variable::is_name(variable) => variable,
+        _ => text,
+    };
     let asked = package_target::asked(text, status)?;
     let text = asked.as_deref().unwrap_or(text);
     let sets = of_this_shell().sets.into_iter().map(|(_, name)| name);
@@ -52,7 +57,7 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
     };
     // Who pastes a whole variable, or its beginning, means its set.
     let of_variable = |text: &str| {
-        let parsed = variable::parse(text.split('=').next()?)?;
+        let parsed = variable::parse(text)?;
         let is_upper = !text.contains(|c: char| c.is_ascii_lowercase());
         let written = || (parsed.exact || is_upper).then(|| parsed.name.to_owned());
         in_any_case(parsed.name).or_else(written)
@@ -64,7 +69,12 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
     };
     let is_known = |text: &str| !selection::find(&status.registries, text).is_empty();
     let parsed = CheckTarget::parse(text, known, package, is_known);
-    if let Some((fault, meant)) = begins_with_login(text, status) {
+    let is_declared = match &parsed {
+        Ok(CheckTarget::Server(server)) => is_known(server.name()),
+        Ok(CheckTarget::Image(image)) => is_known(image.server.name()),
+        _ => false,
+    };
+    if !is_declared && let Some((fault, meant)) = begins_with_login(text, status) {
         let (text, fault) = (text.to_owned(), fault.to_owned());
         return Err(finding(ClientReason::NotUnderstood { text, fault, meant: Some(meant) }));
     }
@@ -92,17 +102,12 @@ pub(super) fn target(text: &str, status: &StatusDocument) -> Result<CheckTarget,
     }
 }
 
-/// What is wrong with `NAME/PATH` or `NAME:TAG` if `NAME` is a login, and what was meant. In lower case it is
-/// an image on Docker Hub, too.
+/// What is wrong with `NAME/PATH` or `NAME:TAG` if `NAME` is a login, and what was meant.
 fn begins_with_login(text: &str, status: &StatusDocument) -> Option<(&'static str, String)> {
     let (name, rest) = text.split_at(text.find(['/', ':', '@'])?);
     let mut logins = status.registries.iter().filter(|it| it.family == Family::Container);
     let login =
         logins.find(|it| it.name.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(name)))?;
-    let is_hub = !selection::find(&status.registries, "docker.io").is_empty();
-    if is_hub && name.chars().all(|c| !c.is_ascii_uppercase()) {
-        return None;
-    }
     let Some(path) = rest.strip_prefix('/') else {
         let fault = "is the name of a login with a tag, which only an image has";
         return Some((fault, login.name.clone()?)).filter(|_| !rest.starts_with("://"));

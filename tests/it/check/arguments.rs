@@ -167,6 +167,28 @@ fn each_form_that_is_nearly_right_leads_to_the_right_one() {
 }
 
 #[test]
+fn a_server_with_the_name_of_its_login_is_that_server() {
+    let mut home = TestHome::new();
+    home.declare("REGISTRY", "registry:5000", (USER, PASSWORD));
+    home.start();
+    for form in ["registry:5000", "registry:5000/team/app"] {
+        let checked = Checked::of(&home, &[form]);
+        assert_ne!(checked.failed(), ("declared", "not-understood"), "{form}");
+    }
+}
+
+#[test]
+fn a_value_that_is_pasted_with_its_variable_is_not_repeated() {
+    let home = TestHome::new();
+    home.start();
+    for variable in ["FOO_CONTAINER_REGISTRY_TOKEN", "FOO_CONTAINER_REGISTRY_PASWORD", "foo_pw"] {
+        let output = home.agent(&["check", &format!("{variable}=Hunter2secret")]).output().unwrap();
+        let said = output_text(&output);
+        assert!(output.status.code() == Some(1) && !said.contains("Hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn a_second_set_for_a_server_is_told_by_sync_and_by_check_of_the_server() {
     let registry = registry();
     let server = registry.server();

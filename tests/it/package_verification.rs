@@ -187,6 +187,17 @@ fn a_registry_that_redirects_everything_says_where_to() {
 }
 
 #[test]
+fn a_page_for_people_at_the_url_of_a_repository_is_no_move() {
+    let registry = PackageRegistry::start(&[]);
+    registry.state().protected.clear();
+    let repository = "/artifactory/api/maven/all/";
+    let page = (302, "/ui/login".to_owned());
+    registry.state().replies = [(repository.to_owned(), page)].into();
+    let login = home_with(&registry.url(repository), &[("USER", "user")]).login("NPM");
+    assert_eq!(found(&login), ("unverified", "not-asked"), "{login:#}");
+}
+
+#[test]
 fn only_resources_of_formats_that_the_url_allows_are_asked_for() {
     let registry = PackageRegistry::start(&[]);
     registry.state().protected.clear();

@@ -130,7 +130,8 @@ impl Unasked {
     /// The verdict if no resource of `server` asked for a login.
     pub fn verdict(&self, server: &PackageServer) -> Verdict {
         let away = self.redirected.len();
-        let all_away = away == self.asked || (away > 1 && away + self.missing == self.asked);
+        // A single one may be a page for people, with the packages below it.
+        let all_away = away > 1 && away + self.missing == self.asked;
         let elsewhere = all_away.then(|| self.elsewhere(server)).flatten();
         if let Some(reason) = elsewhere {
             return Verdict::because(Outcome::Unverified, reason);

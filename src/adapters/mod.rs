@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod file_watcher;
 pub mod handoff;
 pub mod http;
+pub mod limited_command;
 pub mod lock;
 pub mod open_files;
 pub mod own_thread;

@@ -4,9 +4,11 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use super::client_obstacles::is_program;
+use super::limited_command;
 use crate::domain::client_files::npmrc;
 use crate::domain::package_clients::setup::{
     GitSettings, Keyring, PackageClient, Shell, index_without_user, pnpm_of_another_home,
@@ -22,6 +24,8 @@ const PIP_ASKS_WITHOUT_USER: (u32, u32) = (26, 2);
 const TOKEN_USER: &str = "__token__";
 /// The largest file that is read.
 const MAX_FILE: u64 = 1 << 20;
+/// How long a client may take to state its version or its settings.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shell of this process.
 pub struct PackageClients<'a> {
@@ -238,7 +242,8 @@ fn url_without_user(text: &str, server: &PackageServer) -> Option<String> {
 
 /// The version of pip: the first two numbers.
 fn pip_version() -> Option<(u32, u32)> {
-    let output = Command::new("pip").arg("--version").stdin(Stdio::null()).output().ok()?;
+    let output =
+        limited_command::output(Command::new("pip").arg("--version"), &[], TIMEOUT).ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut numbers = text.strip_prefix("pip ")?.split(['.', ' ']);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -273,8 +278,9 @@ fn git_settings(server: &PackageServer) -> GitSettings {
 /// What `git config` prints; `None` if it fails, as without such a setting.
 fn git(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
-    command.arg("config").args(arguments).stdin(Stdio::null());
-    let output = command.output().ok().filter(|output| output.status.success())?;
+    let output =
+        limited_command::output(command.arg("config").args(arguments), &[], TIMEOUT).ok()?;
+    output.status.success().then_some(())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -164,7 +164,6 @@ fn an_agent_of_another_user_is_not_asked_and_one_line_on_stderr_says_so() {
     assert!(!received.contains("registry.test"), "{received}");
 }
 
-/// The only line on standard error.
 /// Listens on a socket that everyone may reach, and writes what it receives to a file.
 const FALSE_AGENT: &str = r#"
 import os, socket, sys
@@ -229,6 +228,7 @@ fn root_sends_nothing_to_an_agent_of_another_user() {
     assert!(!received.contains("planted") && !received.contains("registry.test"), "{received}");
 }
 
+/// The only line on standard error.
 fn only_line(output: &Output) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(message.lines().count() == 1 && message.ends_with('\n'), "{}", output_text(output));

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Checked, PASSWORD, USER, registry, started};
+use crate::support::package_registry::PackageRegistry;
 use crate::support::scripted_registry::{ReceivedRequest, ScriptedRegistry, json};
 use crate::support::test_home::{TestHome, output_text, succeed};
 
@@ -178,6 +179,20 @@ fn a_helper_that_does_not_end_or_does_not_stop_printing_is_named() {
         let detail = checked.step(step)["detail"].as_str().unwrap();
         assert!(detail.contains(said), "{program}: {detail}");
     }
+}
+
+#[test]
+fn a_package_client_that_does_not_end_holds_up_no_check() {
+    let packages = PackageRegistry::start(&["Bearer a-token"]);
+    let mut home = TestHome::new();
+    let url = packages.url("/simple/");
+    home.declare_packages("PYPI", &[("SERVER", url.as_str()), ("PASSWORD", "a-token")]);
+    home.start();
+    for client in ["pip", "git"] {
+        write_program(&home, client, "exec yes");
+    }
+    let output = home.agent(&["check", "PYPI"]).output().unwrap();
+    assert!(output.status.code().is_some_and(|code| code < 2), "{}", output_text(&output));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+use crate::support::processes::only_pair;
 use crate::support::registry::{Auth, Registry};
 use crate::support::test_home::TestHome;
 use crate::support::unresponsive_mount::UnresponsiveMount;
@@ -66,4 +67,14 @@ fn a_certificate_file_on_a_file_system_that_hangs_keeps_no_other_login_waiting()
     let reason = home.login("HUNG")["reason"].as_str().unwrap().to_owned();
     let shown = Path::new(&file).display().to_string();
     assert!(reason.contains("does not respond") && reason.contains(&shown), "{reason}");
+
+    // Each attempt leaves a thread behind that no time limit ends.
+    for _ in 0..5 {
+        assert_eq!(home.exit_of(&["refresh", "HUNG"]), 1);
+    }
+    let tasks = format!("/proc/{}/task", only_pair(&home.lock()).agent.pid);
+    let names = fs::read_dir(tasks).unwrap().flatten().map(|task| task.path().join("comm"));
+    let waiting =
+        names.filter(|name| fs::read_to_string(name).is_ok_and(|it| it.trim() == "files"));
+    assert!(waiting.count() <= 4);
 }

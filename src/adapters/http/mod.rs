@@ -181,7 +181,8 @@ impl Http {
             rejected: Arc::clone(&rejected),
         };
         let own_file = request.own_file().map(Path::to_owned);
-        let read = own_thread::run(self.limits.connect, move || request.read()).await;
+        let what = format!("{} {own_file:?}", host.names.join(" "));
+        let read = own_thread::run(what, self.limits.connect, move || request.read()).await;
         let config = read.unwrap_or_else(|| Err(trust::no_response(own_file.as_deref())))?;
         let mut builder = self.builder(config);
         if host.is_loopback {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use super::followed::{FILES, Followed, PASSWORD, USER, changes_within_a_moment, inside};
 use base64::Engine as _;
+use nix::unistd::{Uid, seteuid};
 
 /// What the platform writes for a password into the file called `file`.
 fn text(file: &str, password: &str) -> String {
@@ -121,13 +123,16 @@ fn a_file_that_is_half_written_when_the_agent_starts_is_waited_for() {
 
 #[test]
 fn a_thousand_rewrites_show_only_complete_values() {
-    rewrite_and_read(|path, text, n| {
-        if n % 2 == 0 {
-            fs::write(path, text).expect("written");
-        } else {
-            replace(path, text);
-        }
-    });
+    rewrite_and_read(
+        |path, text, n| {
+            if n % 2 == 0 {
+                fs::write(path, text).expect("written");
+            } else {
+                replace(path, text);
+            }
+        },
+        |_| (),
+    );
 }
 
 #[test]
@@ -140,10 +145,29 @@ fn a_slow_writer_is_waited_for_although_the_kernel_does_not_tell_of_it() {
     without_leases("sources::files::inner_slow_writes_to_another_users_file");
 }
 
-/// Runs one test as a user who is not told of the writers of another user's file.
+/// Runs one test in a process of its own, which may become another user.
 fn without_leases(test: &str) {
-    if nix::unistd::Uid::effective().is_root() {
-        inside(test, &["setpriv", "--bounding-set=-lease", "--inh-caps=-lease"]);
+    if Uid::effective().is_root() {
+        inside(test, &["env"]);
+    }
+}
+
+/// A user who may write a file of root, and whom the kernel does not tell of its writers. Root again on drop.
+struct Unprivileged;
+
+impl Unprivileged {
+    fn with(path: &Path) -> Self {
+        for (path, mode) in [(path, 0o666), (path.parent().expect("a directory"), 0o777)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+        }
+        seteuid(Uid::from_raw(1000)).expect("another user");
+        Self
+    }
+}
+
+impl Drop for Unprivileged {
+    fn drop(&mut self) {
+        seteuid(Uid::from_raw(0)).expect("root");
     }
 }
 
@@ -153,7 +177,7 @@ fn inner_slow_writes_to_another_users_file() {
     let root = tempfile::tempdir().expect("a directory");
     let path = root.path().join(".env");
     fs::write(&path, format!("{PASSWORD}=old\n")).expect("written");
-    std::os::unix::fs::chown(&path, Some(65534), None).expect("another owner");
+    let _user = Unprivileged::with(&path);
     let mut followed = Followed::new(root.path(), &[]);
     assert_eq!(followed.get(PASSWORD).as_deref(), Some("old"));
     let other = root.path().join(".env-secrets");
@@ -173,19 +197,18 @@ fn inner_slow_writes_to_another_users_file() {
 #[test]
 #[ignore = "needs another world, which another test gives it"]
 fn inner_rewrites_of_another_users_file() {
-    rewrite_and_read(|path, text, _| {
-        std::os::unix::fs::chown(path, Some(65534), None).expect("another owner");
-        fs::write(path, text).expect("written");
-    });
+    rewrite_and_read(|path, text, _| fs::write(path, text).expect("written"), Unprivileged::with);
 }
 
-/// Writes a file a thousand times with `write`, while it is read.
-fn rewrite_and_read(write: fn(&Path, &str, usize)) {
+/// Writes a file a thousand times with `write`, while it is read; before, `prepare` changes something for as
+/// long as its result lives.
+fn rewrite_and_read<T>(write: fn(&Path, &str, usize), prepare: fn(&Path) -> T) {
     let root = tempfile::tempdir().expect("a directory");
     let path = root.path().join("user-secrets-envs.json");
     let text = |n: usize| format!(r#"{{"{USER}":"u{n}","{PASSWORD}":"{n}-{}"}}"#, "x".repeat(9000));
     fs::write(&path, text(0)).expect("written");
     write(&path, &text(0), 0);
+    let _prepared = prepare(&path);
     let mut followed = Followed::new(root.path(), &[]);
     assert!(followed.get(USER).is_some());
     let writer = thread::spawn(move || (1..=1000).for_each(|n| write(&path, &text(n), n)));

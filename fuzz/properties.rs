@@ -197,7 +197,8 @@ pub(super) fn docker_config(input: &[u8]) {
         let restored = edit(&new, &Wanted::default(), &again.ours).expect("it can be undone");
         let restored = restored.text.unwrap_or(new);
         // An entry of our helper that was there before counts as ours.
-        if !text.trim().is_empty() && docker_config::keys_with_our_helper(text).is_empty() {
+        let is_empty = text.trim_start_matches('\u{feff}').trim().is_empty();
+        if !is_empty && docker_config::keys_with_our_helper(text).is_empty() {
             assert!(restored == text || restored.trim().is_empty(), "{text:?} became {restored:?}");
         }
     }
@@ -217,9 +218,9 @@ pub(super) fn ecr_token(input: &[u8]) {
 pub(super) fn api_request(input: &[u8]) {
     static SOCKET: OnceLock<PathBuf> = OnceLock::new();
     let socket = SOCKET.get_or_init(serve_api);
-    let head = exchange(socket, input);
+    let head = exchange(socket, input, Duration::from_millis(200));
     assert!(head.is_empty() || head.starts_with(b"HTTP/1."), "{}", head.escape_ascii());
-    let health = exchange(socket, b"GET /healthz HTTP/1.0\r\n\r\n");
+    let health = exchange(socket, b"GET /healthz HTTP/1.0\r\n\r\n", Duration::from_secs(30));
     assert!(health.starts_with(b"HTTP/1.0 200"), "{}", health.escape_ascii());
 }
 
@@ -274,10 +275,10 @@ fn segments(url: &url::Url) -> Vec<Vec<u8>> {
 }
 
 /// Sends bytes and returns the beginning of the response. A stream of events does not end, so the
-/// response counts as complete when nothing more arrives.
-fn exchange(socket: &PathBuf, bytes: &[u8]) -> Vec<u8> {
+/// response counts as complete when nothing more arrives within `timeout`.
+fn exchange(socket: &PathBuf, bytes: &[u8], timeout: Duration) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).expect("the API accepts connections");
-    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a time limit");
+    stream.set_read_timeout(Some(timeout)).expect("a time limit");
     // The agent may close the connection before it has read everything.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);

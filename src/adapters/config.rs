@@ -149,7 +149,7 @@ pub fn load([system, own]: &[PathBuf; 2]) -> Result<Loaded, ConfigError> {
     }
     let mut ignored = None;
     match read(own)? {
-        Some((text, owner)) if is_obeyed(owner) => parse(own, &text)?.lay_over(&mut config),
+        Some((text, owner)) if has_trusted_owner(owner) => parse(own, &text)?.lay_over(&mut config),
         Some((_, owner)) => {
             ignored = Some(SourceReason::OtherConfiguration {
                 path: own.display().to_string(),
@@ -187,7 +187,7 @@ fn read(path: &Path) -> Result<Option<(String, u32)>, ConfigError> {
 
 /// Whether a file of `owner` in the home directory counts. A home that is mounted from elsewhere has the owner
 /// that it has there.
-fn is_obeyed(owner: u32) -> bool {
+fn has_trusted_owner(owner: u32) -> bool {
     let owns_home = || {
         let user = passwd::by_uid(uid_outside(Uid::effective().as_raw())).ok().flatten();
         user.is_some_and(|user| fs::metadata(user.home).is_ok_and(|home| home.uid() == owner))

@@ -287,7 +287,7 @@ fn foreign_directory(paths: &Paths) -> Option<(PathBuf, u32)> {
 /// Opens the directory, or creates it, and checks that it belongs to `uid`: where anyone may write,
 /// another user may have created one, or a link, under its name.
 fn open_dir(dir: &Path, uid: u32) -> io::Result<File> {
-    if let Some(stranger) = ownership::stranger_above(dir) {
+    if let Some(stranger) = ownership::untrusted_owner_above(dir) {
         return Err(io::Error::other(format!("uid {stranger} may replace it")));
     }
     match DirBuilder::new().mode(0o700).create(dir) {

@@ -16,7 +16,7 @@ pub fn is_trusted(uid: u32) -> bool {
 }
 
 /// Another user who owns the directory of `path` or the one above it, and may thus rename what is in it.
-pub fn stranger_above(path: &Path) -> Option<u32> {
+pub fn untrusted_owner_above(path: &Path) -> Option<u32> {
     let directories = path.ancestors().skip(1).take(2);
     let mut owners = directories.filter_map(|it| Some(fs::metadata(it).ok()?.uid()));
     owners.find(|owner| !is_trusted(*owner))

@@ -57,7 +57,7 @@ fn connect_at_once(path: &Path) -> nix::Result<()> {
 /// Listens on `path`, whose directory must belong to `owner` if one is given: in a directory that
 /// others may write to, another user could replace the socket.
 fn listen_on(path: &Path, owner: Option<u32>) -> io::Result<UnixListener> {
-    if let Some(stranger) = ownership::stranger_above(path) {
+    if let Some(stranger) = ownership::untrusted_owner_above(path) {
         return Err(io::Error::other(format!("uid {stranger} could replace it")));
     }
     if let Some(dir) = path.parent()

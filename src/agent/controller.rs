@@ -184,7 +184,7 @@ impl Controller {
             AgentCommand::Push(variables, answer) => {
                 let before = UnansweredPush::before(&self.logins, &self.sources, answer);
                 let incomplete = self.sources.push(variables, now);
-                self.unanswered_pushes.push(before.lacking(incomplete));
+                self.unanswered_pushes.push(before.with_incomplete(incomplete));
                 self.logins.retry_unreachable(now);
                 self.reconcile();
             }

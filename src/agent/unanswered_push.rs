@@ -39,7 +39,7 @@ impl UnansweredPush {
 
     /// The same, with what the incomplete sets of the push lack.
     #[must_use]
-    pub fn lacking(self, incomplete: Vec<Problem>) -> Self {
+    pub fn with_incomplete(self, incomplete: Vec<Problem>) -> Self {
         Self { incomplete, ..self }
     }
 

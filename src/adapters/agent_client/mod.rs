@@ -106,7 +106,7 @@ impl AgentClient {
                         let uid = client.uid().ok();
                         (Some(client), uid)
                     }
-                    // Nobody says who listens, but only its user creates the file.
+                    // The kernel does not tell who listens, but the owner of the file created the socket.
                     Err(Errno::EAGAIN) => (None, fs::metadata(path).ok().map(|file| file.uid())),
                     Err(_) => continue,
                 };

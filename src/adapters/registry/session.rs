@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
         let challenges = Challenge::parse_all(lines.iter().map(AsRef::as_ref));
         match after_ping(server, &answer, challenges, realms, &session.secrets()) {
             Ok(auth_method) => Ok((session, auth_method)),
-            // Whoever asks for a login everywhere does so here, too.
+            // A server that requires a login for every path has answered 401 here.
             Err(verdict) if answer.status == 404 => Err(session.or_packages(verdict).await),
             Err(verdict) => Err(verdict),
         }

@@ -92,7 +92,7 @@ pub enum RegistryReason {
     },
     /// A package registry redirects all requests to another URL.
     #[error(
-        "{server} redirects every request to {target}, which gets no login for {server}, so this one is not verified"
+        "{server} redirects every request to {target}; the login was not sent there and is not verified"
     )]
     RedirectsAway {
         /// The canonical server.
